@@ -1,0 +1,60 @@
+"""The command line: one file per command, put together here.
+
+Commands import what they run inside, so that ``marketsim --help`` answers at once.
+"""
+
+from typing import Annotated
+
+import typer
+
+from marketsim.cli.bench import bench
+from marketsim.cli.run import run
+from marketsim.cli.scenarios import scenarios
+from marketsim.cli.schema import schema
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="marketsim",
+    help="Simulate perpetual-futures markets: margin pools, funding, liquidation cascades.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Exit codes: 0 done, 2 bad input, 1 failure.",
+)
+
+
+def _show_version(wanted: bool) -> None:
+    if not wanted:
+        return
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        typer.echo(f"marketsim {version('marketsim-perps')}")
+    except PackageNotFoundError:
+        typer.echo("marketsim, run from its sources without being installed")
+    raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_show_version, is_eager=True, help="Show the version and exit."
+        ),
+    ] = False,
+) -> None:
+    """Simulate perpetual-futures markets: margin pools, funding, liquidation cascades."""
+
+
+app.command()(run)
+app.command()(scenarios)
+app.command()(schema)
+app.command()(bench)
+
+
+def main() -> None:
+    """Run the command line; the entry point of the `marketsim` script."""
+    app()

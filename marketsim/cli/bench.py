@@ -1,0 +1,29 @@
+"""``marketsim bench``: how fast the engine is, beside its peers."""
+
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from marketsim.cli.errors import explained
+
+
+class Workload(StrEnum):
+    """What is timed."""
+
+    BOOK = "book"
+    MARKET = "market"
+
+
+def bench(
+    workload: Annotated[
+        Workload | None, typer.Argument(help="book or market. [default: both]")
+    ] = None,
+    accounts: Annotated[int | None, typer.Option(min=1, help="Number of traders.")] = None,
+    steps: Annotated[int | None, typer.Option(min=1, help="Number of steps.")] = None,
+) -> None:
+    """Time the order book and a whole market; one JSON object per line and system."""
+    with explained():
+        from marketsim.bench import main
+
+        main(workload.value if workload else None, accounts, steps)

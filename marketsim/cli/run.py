@@ -1,0 +1,167 @@
+"""``marketsim run``: a scenario and a seed become a run folder."""
+
+import contextlib
+import json
+import math
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from marketsim.cli.errors import explained, refuse
+
+if TYPE_CHECKING:
+    from marketsim.record.result import RunResult
+    from marketsim.scenario.schema import Scenario
+
+#: Where runs go that are not told where.
+DEFAULT_PARENT = Path("runs")
+
+Progress = Callable[[int, int], None]
+
+
+def run(
+    scenario: Annotated[
+        str, typer.Argument(help="Name of a shipped scenario, or the path of a TOML file.")
+    ],
+    seed: Annotated[
+        int | None,
+        typer.Option(min=0, max=2**63 - 1, help="Of all random draws. [default: the scenario's]"),
+    ] = None,
+    steps: Annotated[
+        int | None, typer.Option(min=1, help="How many steps. [default: the scenario's days]")
+    ] = None,
+    days: Annotated[
+        float | None, typer.Option(help="How many simulated days, instead of --steps.")
+    ] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="PATH.TO.FIELD=VALUE",
+            help="Change one field of the scenario; may be repeated.",
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Run folder to write. [default: runs/SCENARIO-SEED, or the next free]"),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing run folder.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the summary as one JSON object.")
+    ] = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="No progress bar, no notices, no table.")
+    ] = False,
+) -> None:
+    """Simulate a scenario and write a run folder."""
+    with explained():
+        overrides = [_parse_set(text) for text in set_ or []]
+        if days is not None:
+            if steps is not None:
+                refuse("--steps and --days exclude each other")
+            overrides.append(("days", _positive_days(days)))
+        loaded = _load(scenario, overrides, steps)
+
+        from marketsim.record.folder import check_target, free_path, write_run
+
+        seed = loaded.seed if seed is None else seed
+        stem = f"{loaded.name}-{seed}"
+        minutes = loaded.num_steps * loaded.step_minutes
+        rows = int(minutes / loaded.record.series_minutes) * len(loaded.markets)
+        check_target(out or free_path(DEFAULT_PARENT, stem), force, rows)
+
+        result = _simulate(loaded, seed, quiet)
+
+        from marketsim.record.summary import summarise
+
+        summary = summarise(result)
+        # Another run may have taken the default name meanwhile.
+        target = write_run(result, out or free_path(DEFAULT_PARENT, stem), force, summary=summary)
+        _report(summary, target, as_json, quiet)
+        if result.conservation_error:
+            msg = f"the books are off by {result.conservation_error} atoms"
+            raise ArithmeticError(msg)
+
+
+def _parse_set(text: str) -> tuple[str, str]:
+    path, equals, value = text.partition("=")
+    if not equals or not path.strip():
+        refuse(f"--set {text}: must read path.to.field=value")
+    return path.strip(), value.strip()
+
+
+def _positive_days(days: float) -> str:
+    if not (math.isfinite(days) and days > 0):
+        refuse(f"--days {days}: must be above 0")
+    return repr(days)
+
+
+def _load(name: str, overrides: list[tuple[str, str]], steps: int | None) -> "Scenario":
+    """Load the scenario; `steps` becomes its `days`, so that the run folder states it."""
+    from marketsim.scenario.loader import load_scenario
+
+    loaded = load_scenario(name, overrides)
+    if steps is None:
+        return loaded
+    days = steps * loaded.step_minutes / 1440
+    with warnings.catch_warnings(action="ignore"):  # they have been shown
+        return load_scenario(name, [*overrides, ("days", repr(days))])
+
+
+def _simulate(scenario: "Scenario", seed: int, quiet: bool) -> "RunResult":
+    from marketsim.engine._jit import is_compiled
+    from marketsim.model import PerpMarket
+
+    if not quiet and not is_compiled():
+        typer.echo("first run on this machine: compiling, this takes up to a minute ...", err=True)
+    model = PerpMarket(scenario, rng=seed)
+    with _progress(scenario.name, quiet) as advance:
+        model.run(scenario.num_steps, progress=advance)
+    return model.result()
+
+
+@contextlib.contextmanager
+def _progress(name: str, quiet: bool) -> Iterator[Progress | None]:
+    """Show a progress bar if someone watches: on a terminal, not in a pipe."""
+    if quiet or not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("steps"),
+        TimeRemainingColumn(),
+    )
+    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(name, total=None)
+
+        def advance(done: int, total: int) -> None:
+            bar.update(task, completed=done, total=total)
+
+        yield advance
+
+
+def _report(summary: dict[str, Any], target: Path, as_json: bool, quiet: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps(summary | {"out": str(target)}, allow_nan=False))
+        if not quiet:
+            typer.echo(f"written to {target}", err=True)
+        return
+    if quiet:
+        return
+    from rich.console import Console
+
+    from marketsim.record.summary import render_summary
+
+    console = Console(soft_wrap=False)
+    console.print(render_summary(summary))
+    typer.echo(f"written to {target}")

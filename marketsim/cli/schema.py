@@ -1,0 +1,15 @@
+"""``marketsim schema``: the JSON schema of a scenario file."""
+
+import json
+
+import typer
+
+from marketsim.cli.errors import explained
+
+
+def schema() -> None:
+    """Print the JSON schema of a scenario file, for editors and checkers."""
+    with explained():
+        from marketsim.scenario.loader import json_schema
+
+        typer.echo(json.dumps(json_schema(), indent=2))

@@ -1,0 +1,247 @@
+"""The ``kernel`` decorator: Numba with an on-disk cache that never runs stale code.
+
+Numba's own cache looks at the file that holds a function, not at the files it calls into, so an
+edit in ``matching.py`` would leave an old ``step.py`` in use. Here every compiled kernel lives in
+a folder named after a digest of *all* kernel sources: an edit anywhere starts an empty folder.
+"""
+
+import functools
+import hashlib
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+import numba
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.core.imputils import lower_getattr_generic
+from numba.core.typing.templates import AttributeTemplate
+from numba.extending import (
+    NativeValue,
+    infer_getattr,
+    intrinsic,
+    models,
+    register_model,
+    typeof_impl,
+    unbox,
+)
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+Struct = TypeVar("Struct", bound=type[tuple[Any, ...]])
+
+PACKAGE = Path(__file__).resolve().parent.parent
+
+#: Folders and modules that may hold kernels; `tests/engine/test_jit.py` keeps the list complete.
+KERNEL_SOURCES = ("engine", "agents", "record", "streams.py", "loop.py", "bench")
+
+KEPT_DIGESTS = 3
+
+
+def kernel_sources() -> list[Path]:
+    """List the source files whose text decides what a compiled kernel does."""
+    files: list[Path] = []
+    for name in KERNEL_SOURCES:
+        path = PACKAGE / name
+        files += sorted(path.rglob("*.py")) if path.is_dir() else [path] * path.exists()
+    return files
+
+
+def kernel_digest() -> str:
+    """Hash the text of every kernel source.
+
+    Returns
+    -------
+    str
+        16 hexadecimal digits; any edit of any kernel source changes them.
+    """
+    digest = hashlib.blake2b(digest_size=8)
+    for path in kernel_sources():
+        digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()
+
+
+def cache_root() -> Path:
+    """Return the folder of all kernel caches (``MARKETSIM_CACHE_DIR`` overrides it)."""
+    named = os.environ.get("MARKETSIM_CACHE_DIR")
+    if named:
+        return Path(named)
+    base = os.environ.get("XDG_CACHE_HOME") or os.environ.get("LOCALAPPDATA")
+    return (Path(base) if base else Path.home() / ".cache") / "marketsim" / "kernels"
+
+
+def _open_cache() -> Path | None:
+    """Make this digest's folder and drop the oldest others; None where nothing can be written."""
+    try:
+        root = cache_root()
+        folder = root / kernel_digest()
+        folder.mkdir(parents=True, exist_ok=True)
+        os.utime(folder)
+        if not os.access(folder, os.W_OK):
+            return None
+        by_age = sorted(root.iterdir(), key=lambda path: path.stat().st_mtime, reverse=True)
+        for old in by_age[KEPT_DIGESTS:]:
+            shutil.rmtree(old, ignore_errors=True)
+    except (OSError, RuntimeError):
+        return None
+    return folder
+
+
+CACHE = _open_cache()
+
+
+def is_compiled() -> bool:
+    """Tell whether compiled kernels of this source text are on disk (a first run has none)."""
+    return CACHE is not None and next(CACHE.rglob("*.nbc"), None) is not None
+
+
+class Kernel:
+    """A compiled function, built twice: lean for other kernels, with a wrapper for Python.
+
+    The Python wrapper of a function costs as much to compile as the function; most kernels are
+    only ever called by kernels.
+    """
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        functools.update_wrapper(self, function)
+        self.py_func = function
+        self.lean = numba.njit(no_cpython_wrapper=True, no_cfunc_wrapper=True)(function)
+        self.entry = _cached(function)
+
+    def __call__(self, *args: Any) -> Any:
+        """Run the kernel from Python."""
+        return self.entry(*args)
+
+
+@typeof_impl.register(Kernel)
+def _typeof_kernel(value: Kernel, c: Any) -> Any:  # noqa: ARG001
+    return types.Dispatcher(value.lean)
+
+
+def _cached(function: Callable[..., Any]) -> Any:
+    """Compile for calls from Python, cached on disk under the digest of all kernel sources."""
+    if CACHE is None:
+        return numba.njit(function)
+    before = numba.config.CACHE_DIR
+    numba.config.CACHE_DIR = str(CACHE)
+    try:
+        return numba.njit(cache=True)(function)
+    except RuntimeError:  # Numba found no place to cache: works, only slower to start
+        return numba.njit(function)
+    finally:
+        numba.config.CACHE_DIR = before
+
+
+def kernel(function: Function) -> Function:
+    """Compile a function of the engine with Numba (decorator).
+
+    Where no cache folder can be written it is compiled anew in each process.
+    """
+    if numba.config.DISABLE_JIT:
+        return function
+    return cast(Function, Kernel(function))
+
+
+if numba.config.DISABLE_JIT:
+
+    def lowest_bit(mask: int) -> int:
+        """Return the index of the lowest set bit of a positive integer."""
+        return (int(mask) & -int(mask)).bit_length() - 1
+
+    def highest_bit(mask: int) -> int:
+        """Return the index of the highest set bit of a positive integer."""
+        return int(mask).bit_length() - 1
+
+else:
+
+    @intrinsic
+    def lowest_bit(typingctx: Any, mask: Any) -> Any:  # noqa: ARG001
+        """Return the index of the lowest set bit of a positive integer."""
+
+        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            return builder.cttz(args[0], context.get_constant(types.boolean, False))
+
+        return types.int64(types.int64), codegen
+
+    @intrinsic
+    def highest_bit(typingctx: Any, mask: Any) -> Any:  # noqa: ARG001
+        """Return the index of the highest set bit of a positive integer."""
+
+        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            zeros = builder.ctlz(args[0], context.get_constant(types.boolean, False))
+            return builder.sub(context.get_constant(types.int64, 63), zeros)
+
+        return types.int64(types.int64), codegen
+
+
+class ByReference(types.Type):
+    """Numba's view of a `NamedTuple` of arrays: one pointer, whatever the number of arrays.
+
+    Numba passes a tuple to a compiled function as all of its arrays' parts, 119 arguments for
+    `State`; compiling the engine that way takes three times as long.
+    """
+
+    def __init__(self, struct: type[Any], fields: tuple[Any, ...]) -> None:
+        self.struct = struct
+        self.fields = dict(zip(struct._fields, fields, strict=True))
+        self.value_type = types.NamedTuple(fields, struct)
+        super().__init__(f"ByReference({self.value_type.name})")
+
+    @property
+    def mangling_args(self) -> tuple[str, tuple[()]]:
+        """Keep the symbols short: the record layouts would make them ten thousand letters."""
+        return self.struct.__name__, ()
+
+
+@register_model(ByReference)
+class ByReferenceModel(models.PrimitiveModel):
+    """A pointer to the arrays' descriptors, which live in the caller's frame."""
+
+    def __init__(self, dmm: Any, fe_type: ByReference) -> None:
+        value = dmm.lookup(fe_type.value_type).get_value_type()
+        super().__init__(dmm, fe_type, ir.PointerType(value))
+
+
+@infer_getattr
+class ByReferenceAttributes(AttributeTemplate):
+    """Fields are typed as the arrays they hold."""
+
+    key = ByReference
+
+    def generic_resolve(self, struct: ByReference, name: str) -> Any:
+        """Return the type of a field, or None."""
+        return struct.fields.get(name)
+
+
+@lower_getattr_generic(ByReference)
+def _load_field(context: Any, builder: Any, struct: ByReference, value: Any, name: str) -> Any:
+    """Load one array's descriptor, as a borrowed array: the caller keeps it alive."""
+    position = list(struct.fields).index(name)
+    loaded = builder.load(cgutils.gep_inbounds(builder, value, 0, position))
+    array = context.make_array(struct.fields[name])(context, builder, value=loaded)
+    array.meminfo = cgutils.get_null_value(array.meminfo.type)
+    array.parent = cgutils.get_null_value(array.parent.type)
+    return array._getvalue()
+
+
+@unbox(ByReference)
+def _unbox_reference(struct: ByReference, obj: Any, c: Any) -> NativeValue:
+    native = c.unbox(struct.value_type, obj)
+    pointer = cgutils.alloca_once_value(c.builder, native.value)
+
+    def release() -> None:
+        c.context.nrt.decref(c.builder, struct.value_type, native.value)
+
+    return NativeValue(pointer, is_error=native.is_error, cleanup=release)
+
+
+def by_reference(struct: Struct) -> Struct:
+    """Let kernels take a `NamedTuple` of arrays as one pointer (class decorator)."""
+
+    @typeof_impl.register(struct)
+    def typeof(value: Any, c: Any) -> ByReference:
+        return ByReference(struct, tuple(typeof_impl(array, c) for array in value))
+
+    return struct

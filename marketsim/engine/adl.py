@@ -1,0 +1,197 @@
+"""Stage 9: what neither book nor insurance fund took is closed against the other side of the market.
+
+Auto-deleveraging (ADL) never crosses markets. A first pass down the venue's ranking closes at the
+bankruptcy price and skips whoever it would leave below margin; what is still open is closed at the
+mark, and the loss that remains is shared by all holders of the market (socialised loss).
+"""
+
+from typing import Any
+
+import numpy as np
+
+from marketsim.engine import ledger
+from marketsim.engine._jit import kernel
+from marketsim.engine.formulas.closing import bankruptcy_cash
+from marketsim.engine.formulas.integers import mul_div_up
+from marketsim.engine.formulas.ranks import score_binance, score_bitmex, score_hyperliquid
+from marketsim.engine.formulas.requirements import change_is_accepted
+from marketsim.engine.pools import (
+    assess_pool,
+    initial_margin,
+    initial_requirement,
+    maintenance_requirement,
+)
+from marketsim.engine.state import MAX_ROWS_PER_STEP, Cause, RankRule, State
+
+
+@kernel
+def score(state: State, i: int, m: int) -> float:
+    """Rank of account `i` in market `m`'s deleveraging queue: highest first.
+
+    Reads the pool's last assessment. Hyperliquid documents its index for longs; for shorts the
+    price ratio is turned round, so that profit ranks high on both sides.
+    """
+    rule = state.venue[0].rank_rule
+    if rule == RankRule.RANDOM:
+        return float(state.account[i].priority)
+    market = state.market[m]
+    position = state.position[i, m]
+    pool = state.pool[position.pool]
+    size = position.size
+    value = float(size * market.mark_ticks * market.tick_atoms)
+    entry = float(position.entry_cost)
+    equity = float(pool.equity)
+    if rule == RankRule.BINANCE:
+        profit = value - entry
+        return score_binance(profit, abs(value), equity - profit)
+    if rule == RankRule.BITMEX:
+        share = maintenance_requirement(state, m, size) / max(pool.maintenance, 1)
+        return score_bitmex(value, value - equity * share, entry)
+    ratio = value / entry if size > 0 else entry / value
+    return score_hyperliquid(ratio, 1.0, abs(value), equity)
+
+
+@kernel
+def queue(state: State, i: int, m: int) -> Any:
+    """List the accounts on the other side of account `i`'s position, first to deleverage first.
+
+    Ties go by the accounts' fixed random priority.
+
+    Returns
+    -------
+    array of int64
+    """
+    size = state.position[i, m].size
+    num_accounts = len(state.account)
+    count = 0
+    for j in range(num_accounts):
+        if state.position[j, m].size * size < 0:
+            count += 1
+    found = np.empty(count, np.int64)
+    priority = np.empty(count, np.int64)
+    n = 0
+    for j in range(num_accounts):
+        if state.position[j, m].size * size < 0:
+            found[n] = j
+            priority[n] = -state.account[j].priority
+            n += 1
+    found = found[np.argsort(priority, kind="mergesort")]
+    rank = np.empty(count, np.float64)
+    for n in range(count):
+        assess_pool(state, state.position[found[n], m].pool)
+        rank[n] = -score(state, found[n], m)
+    return found[np.argsort(rank, kind="mergesort")]
+
+
+@kernel
+def _is_accepted(state: State, i: int, m: int, change: int, cash: int) -> bool:
+    """Tell whether closing `change` lots for `cash` atoms leaves a pool no worse."""
+    p = np.int64(state.position[i, m].pool)
+    market = state.market[m]
+    pool = state.pool[p]
+    size = state.position[i, m].size
+    equity = pool.equity + cash + change * market.mark_ticks * market.tick_atoms
+    maintenance = (
+        pool.maintenance
+        - maintenance_requirement(state, m, size)
+        + maintenance_requirement(state, m, size + change)
+    )
+    initial = (
+        initial_margin(state, p)
+        - initial_requirement(state, i, m, size)
+        + initial_requirement(state, i, m, size + change)
+    )
+    return change_is_accepted(pool.equity, pool.maintenance, equity, initial, maintenance)
+
+
+@kernel
+def close_pair(state: State, i: int, j: int, m: int, lots: int, at_mark: bool) -> int:
+    """Close `lots` of bankrupt account `i` against account `j`; return the lots closed (or 0).
+
+    At account `i`'s bankruptcy price, if both changes are accepted; or at the mark.
+    """
+    size = state.position[i, m].size
+    other = state.position[j, m].size
+    if size * other >= 0 or lots <= 0 or lots > min(abs(size), abs(other)):
+        return 0
+    market = state.market[m]
+    change = -lots if size > 0 else lots
+    marked = change * market.mark_ticks * market.tick_atoms
+    p = np.int64(state.position[i, m].pool)
+    assess_pool(state, p)
+    assess_pool(state, np.int64(state.position[j, m].pool))
+    cash = -marked
+    if not at_mark:
+        pool = state.pool[p]
+        before = maintenance_requirement(state, m, size)
+        after = maintenance_requirement(state, m, size + change)
+        cash = bankruptcy_cash(change, marked, pool.equity, before - after, pool.maintenance)
+        if not _is_accepted(state, i, m, change, cash):
+            return 0
+        if not _is_accepted(state, j, m, -change, -cash):
+            return 0
+    ledger.book_transfer(state, i, m, change, cash, Cause.ADL)
+    ledger.book_transfer(state, j, m, -change, -cash, Cause.ADL)
+    ledger.sweep(state, np.int64(state.position[j, m].pool))
+    return lots
+
+
+@kernel
+def deleverage(state: State, number: int, ranked: Any, at_mark: bool) -> None:
+    """Close what is left of a liquidated leg down a ranked queue, and write who took it."""
+    totals = state.totals[0]
+    row = state.liquidation[number]
+    i = np.int64(row.account)
+    m = np.int64(row.market)
+    market = state.market[m]
+    for n in range(len(ranked)):
+        left = abs(state.position[i, m].size)
+        if left == 0 or totals.num_deleverages - totals.step_deleverages >= MAX_ROWS_PER_STEP:
+            return
+        j = ranked[n]
+        side = 1 if state.position[i, m].size > 0 else -1
+        before = state.pool[state.position[i, m].pool].cash
+        lots = close_pair(state, i, j, m, min(left, abs(state.position[j, m].size)), at_mark)
+        if lots == 0:
+            continue
+        received = state.pool[state.position[i, m].pool].cash - before
+        value = lots * market.mark_ticks * market.tick_atoms
+        entry = state.deleverage[totals.num_deleverages]
+        entry.step = totals.step
+        entry.liquidation = number
+        entry.market = m
+        entry.account = j
+        entry.size = side * lots
+        entry.cash = -received
+        entry.cost = received - side * value
+        totals.num_deleverages += 1
+        totals.adl_atoms += value
+        row.adl_size += lots
+        row.adl_cost += entry.cost
+        row.size_after -= side * lots
+        market.liquidated_atoms += value
+
+
+@kernel
+def share_loss(state: State, p: int, m: int, loss: int) -> int:
+    """Share the loss left in pool `p` among all holders of market `m`, by size; return it.
+
+    Shares are rounded up and the surplus goes to the insurance fund. Where nobody holds the
+    market any more the fund bears it (its cash may go below zero: the venue's own loss).
+    """
+    fund = len(state.account) - 1
+    total = 0
+    for i in range(fund):
+        total += abs(state.position[i, m].size)
+    collected = 0
+    if total > 0:
+        for i in range(fund):
+            size = abs(state.position[i, m].size)
+            if size != 0:
+                share = mul_div_up(loss, size, total)
+                ledger.post(state, np.int64(state.position[i, m].pool), Cause.SOCIALISED, -share)
+                collected += share
+    ledger.post(state, p, Cause.SOCIALISED, loss)
+    ledger.post(state, fund, Cause.SOCIALISED, collected - loss)
+    state.totals[0].socialised_atoms += loss
+    return loss

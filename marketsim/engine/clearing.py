@@ -1,0 +1,165 @@
+"""Stages 4 and 5 for one intent: admit it, check its margin, match it, rest what is left."""
+
+import numpy as np
+
+from marketsim.engine import book, ledger, margin, matching, orders
+from marketsim.engine._jit import kernel
+from marketsim.engine.formulas.integers import mul_div, take_fraction, take_fraction_up
+from marketsim.engine.pools import free_margin
+from marketsim.engine.state import NONE, ONE, Flag, IntentKind, Outcome, State
+
+
+@kernel
+def place_order(
+    state: State, i: int, m: int, size: int, price: int, flags: int, expiry: int
+) -> int:
+    """Bring one order to the book; return its `Outcome`.
+
+    The margin check takes the worst the order can do: filled whole, at its limit or at the mark,
+    whichever is worse for the account.
+    """
+    market = state.market[m]
+    size = orders.admissible_size(state, i, m, size, flags)
+    outcome = orders.check_order(state, i, m, size, price, flags)
+    if outcome != Outcome.ACCEPTED:
+        return outcome
+    side = 1 if size > 0 else -1
+    worst = max(price, market.mark_ticks) if size > 0 else min(price, market.mark_ticks)
+    fee = take_fraction_up(abs(size) * price * market.tick_atoms, max(market.taker_fee, 0))
+    if not margin.trade_is_accepted(state, i, m, size, worst, fee):
+        return Outcome.MARGIN
+    if flags & Flag.IMMEDIATE == 0 and state.totals[0].free_order == NONE:
+        return Outcome.BOOK_FULL
+    before = abs(state.position[i, m].size)
+    left = take(state, i, m, side, abs(size), price)
+    p = np.int64(state.position[i, m].pool)
+    if p != i:
+        if abs(state.position[i, m].size) > before:
+            margin.fund_pool(state, p)
+        ledger.sweep(state, p)
+    if left > 0 and flags & Flag.IMMEDIATE == 0:
+        until = state.totals[0].step + expiry if expiry > 0 else 0
+        book.add_order(state, i, m, side, left, price, market.mid2, until, flags)
+    return Outcome.ACCEPTED
+
+
+@kernel
+def take(state: State, i: int, m: int, side: int, size: int, limit: int) -> int:
+    """Fill up to `size` lots from the book within `limit`; return the lots left."""
+    market = state.market[m]
+    left = size
+    while left > 0:
+        k = matching.next_maker(state, i, m, side, limit)
+        if k == NONE:
+            break
+        lots = min(left, matching.maker_size(state, k))
+        if meet(state, k, i, lots, market.taker_fee):
+            left -= lots
+    return left
+
+
+@kernel
+def meet(state: State, k: int, i: int, lots: int, taker_fee: int) -> bool:
+    """Fill `lots` of resting order `k`, or withdraw it if its owner lacks the margin."""
+    if not maker_can_pay(state, k, lots):
+        book.remove_order(state, k)
+        return False
+    order = state.order[k]
+    maker = np.int64(order.account)
+    m = np.int64(order.market)
+    p = np.int64(state.position[maker, m].pool)
+    before = abs(state.position[maker, m].size)
+    matching.fill(state, k, i, lots, state.market[m].mid2, taker_fee)
+    if p != maker and abs(state.position[maker, m].size) > before:
+        margin.fund_pool(state, p)
+    return True
+
+
+@kernel
+def maker_can_pay(state: State, k: int, lots: int) -> bool:
+    """Tell whether the owner of a resting order has the margin to trade `lots` of it."""
+    order = state.order[k]
+    m = np.int64(order.market)
+    market = state.market[m]
+    fee = take_fraction(lots * order.price * market.tick_atoms, market.maker_fee)
+    return margin.trade_is_accepted(
+        state, np.int64(order.account), m, np.int64(order.side) * lots, order.price, fee
+    )
+
+
+@kernel
+def exchange_coins(state: State, i: int, m: int, lots: int) -> int:
+    """Buy or sell coins outside at the index price with the main pool's free cash."""
+    price = state.market[m].index_ticks
+    cost = lots * price * state.market[m].tick_atoms
+    if lots == 0:
+        return Outcome.ZERO_SIZE
+    if state.position[i, m].spot + lots < 0:
+        return Outcome.NO_FUNDS
+    lost = take_fraction_up(cost, state.venue[0].spot_haircut) if cost > 0 else 0
+    if cost > 0 and (_wallet(state, i) < cost or free_margin(state, i) < lost):
+        return Outcome.NO_FUNDS
+    ledger.trade_spot(state, i, m, lots, price)
+    return Outcome.ACCEPTED
+
+
+@kernel
+def exchange_stable(state: State, i: int, atoms: int) -> int:
+    """Buy or sell stablecoins outside at their price with the main pool's free cash."""
+    price = state.totals[0].stable_price
+    if atoms == 0:
+        return Outcome.ZERO_SIZE
+    if state.account[i].stable + atoms < 0:
+        return Outcome.NO_FUNDS
+    cost = mul_div(atoms, price, ONE)
+    lost = take_fraction_up(cost, state.venue[0].stable_haircut) if cost > 0 else 0
+    if cost > 0 and (_wallet(state, i) < cost or free_margin(state, i) < lost):
+        return Outcome.NO_FUNDS
+    ledger.trade_stable(state, i, atoms, price)
+    return Outcome.ACCEPTED
+
+
+@kernel
+def _wallet(state: State, i: int) -> int:
+    """Cash of the main pool without what its open positions cost, atoms."""
+    wallet = state.pool[i].cash
+    for m in range(len(state.market)):
+        if state.position[i, m].pool == i:
+            wallet += state.position[i, m].entry_cost
+    return wallet
+
+
+@kernel
+def transfer_margin(state: State, i: int, m: int, amount: int) -> int:
+    """Move cash from the main pool to a market's side pool (negative: back), if free."""
+    p = np.int64(state.position[i, m].pool)
+    if p == i or amount == 0:
+        return Outcome.ZERO_SIZE
+    source = i if amount > 0 else p
+    if abs(amount) > free_margin(state, source):
+        return Outcome.NO_FUNDS
+    ledger.move_cash(state, i, p, amount)
+    return Outcome.ACCEPTED
+
+
+@kernel
+def clear_intent(state: State, n: int) -> None:
+    """Carry out intent `n` and count its `Outcome`."""
+    intent = state.intent[n]
+    i = np.int64(intent.account)
+    m = np.int64(intent.market)
+    outcome = Outcome.ACCEPTED
+    if intent.kind == IntentKind.ORDER:
+        outcome = place_order(
+            state, i, m, intent.size, intent.price, np.int64(intent.flags), np.int64(intent.expiry)
+        )
+    elif intent.kind == IntentKind.CANCEL:
+        book.withdraw_orders(state, i, m, intent.price)
+    elif intent.kind == IntentKind.SPOT:
+        outcome = exchange_coins(state, i, m, intent.size)
+    elif intent.kind == IntentKind.STABLE:
+        outcome = exchange_stable(state, i, intent.size)
+    else:
+        outcome = transfer_margin(state, i, m, intent.size)
+    intent.outcome = outcome
+    state.totals[0].outcome[outcome.value] += 1

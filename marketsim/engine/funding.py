@@ -1,0 +1,77 @@
+"""Stage 10: the premium is sampled every step; at interval ends the rate is set and paid."""
+
+import numpy as np
+
+from marketsim.engine import ledger
+from marketsim.engine._jit import kernel
+from marketsim.engine.book import impact_price
+from marketsim.engine.formulas.rates import cap_rate, dead_band_rate, funding_payment, premium
+from marketsim.engine.state import AverageRule, Cause, SettlementPrice, State
+
+
+@kernel
+def sample_premium(state: State) -> None:
+    """Add one premium sample per market; overwrites `premium`, adds to the interval's sums."""
+    venue = state.venue[0]
+    for m in range(len(state.market)):
+        market = state.market[m]
+        bid = impact_price(state, m, 1, market.impact_atoms) * market.tick_size
+        ask = impact_price(state, m, -1, market.impact_atoms) * market.tick_size
+        market.premium = premium(bid, ask, market.index_price, venue.premium_cap)
+        market.num_samples += 1
+        weight = 1.0 if venue.average_rule == AverageRule.PLAIN else float(market.num_samples)
+        market.premium_sum += weight * market.premium
+        market.premium_weight += weight
+
+
+@kernel
+def average_premium(state: State, m: int) -> float:
+    """Average this interval's samples; missing ones up to the venue's minimum count as zero."""
+    market = state.market[m]
+    least = float(state.venue[0].min_samples)
+    if state.venue[0].average_rule == AverageRule.WEIGHTED:
+        least = 0.5 * least * (least + 1.0)
+    weight = max(market.premium_weight, least)
+    return market.premium_sum / weight if weight > 0.0 else 0.0
+
+
+@kernel
+def current_rate(state: State, m: int) -> float:
+    """Funding rate per 8 h that the samples so far give: what a venue shows as predicted."""
+    venue = state.venue[0]
+    rate = dead_band_rate(average_premium(state, m), venue.interest_rate, venue.dead_band)
+    return cap_rate(rate, state.market[m].funding_cap)
+
+
+@kernel
+def is_due(state: State) -> bool:
+    """Tell whether this step ends a funding interval."""
+    return (state.totals[0].step + 1) % state.venue[0].funding_interval == 0
+
+
+@kernel
+def settle_funding(state: State) -> None:
+    """Set every market's rate, pay it between the accounts and begin a new interval.
+
+    Payments are rounded to whole atoms; what rounding leaves goes to the insurance fund.
+    """
+    venue = state.venue[0]
+    fund = len(state.account) - 1
+    for m in range(len(state.market)):
+        market = state.market[m]
+        market.funding_rate = current_rate(state, m)
+        price = market.mark_ticks
+        if venue.settlement_price == SettlementPrice.INDEX:
+            price = market.index_ticks
+        paid = 0
+        for i in range(len(state.account)):
+            position = state.position[i, m]
+            if position.size != 0:
+                notional = position.size * price * market.tick_atoms
+                amount = funding_payment(notional, market.funding_rate, venue.funding_share)
+                ledger.post(state, np.int64(position.pool), Cause.FUNDING, amount)
+                paid += amount
+        ledger.post(state, fund, Cause.ROUNDING, -paid)
+        market.premium_sum = 0.0
+        market.premium_weight = 0.0
+        market.num_samples = 0

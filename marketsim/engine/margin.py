@@ -1,0 +1,139 @@
+"""Stage 7: every pool's equity against its requirement, and the acceptance of trades."""
+
+from typing import Any
+
+import numpy as np
+
+from marketsim.engine import ledger
+from marketsim.engine._jit import kernel
+from marketsim.engine.formulas.requirements import change_is_accepted, is_liquidatable
+from marketsim.engine.pools import (
+    assess_pool,
+    free_margin,
+    haircut_holdings,
+    initial_margin,
+    initial_requirement,
+    maintenance_requirement,
+)
+from marketsim.engine.state import State
+
+
+@kernel
+def trade_is_accepted(state: State, i: int, m: int, change: int, price: int, fee: int) -> bool:
+    """Tell whether account `i` may trade `change` lots at `price` ticks for `fee` atoms.
+
+    Initial margin is met afterwards, or risk is not worse. A side pool may be topped up to its
+    initial margin from what the main pool has free.
+    """
+    market = state.market[m]
+    size = state.position[i, m].size
+    p = np.int64(state.position[i, m].pool)
+    assess_pool(state, p)
+    pool = state.pool[p]
+    equity = pool.equity + change * (market.mark_ticks - price) * market.tick_atoms - fee
+    initial = (
+        initial_margin(state, p)
+        - initial_requirement(state, i, m, size)
+        + initial_requirement(state, i, m, size + change)
+    )
+    if equity >= initial:
+        return True
+    maintenance = (
+        pool.maintenance
+        - maintenance_requirement(state, m, size)
+        + maintenance_requirement(state, m, size + change)
+    )
+    if change_is_accepted(pool.equity, pool.maintenance, equity, initial, maintenance):
+        return True
+    return p != i and initial - equity <= free_margin(state, i)
+
+
+@kernel
+def fund_pool(state: State, p: int) -> None:
+    """Top a side pool up to its initial margin from what the main pool has free."""
+    i = state.pool[p].owner
+    if p == i:
+        return
+    assess_pool(state, p)
+    short = initial_margin(state, p) - state.pool[p].equity
+    if short > 0:
+        ledger.move_cash(state, i, p, min(short, free_margin(state, i)))
+
+
+@kernel
+def assess_pools(state: State) -> int:
+    """Set equity and maintenance margin of every pool; return how many are below maintenance.
+
+    A side pool that is short draws from its main pool if that makes it safe, within its draw
+    limit and without taking the main pool below its own maintenance.
+    """
+    _sum_up(state)
+    last = len(state.account) - 1  # the insurance fund is never liquidated
+    count = 0
+    for p in range(len(state.pool)):
+        pool = state.pool[p]
+        if is_liquidatable(pool.equity, pool.maintenance):
+            if pool.draw_limit > 0:
+                _draw(state, p)
+            if is_liquidatable(pool.equity, pool.maintenance) and p != last:
+                count += 1
+    return count
+
+
+@kernel
+def _sum_up(state: State) -> None:
+    """Set equity and maintenance margin of every pool in one pass over the positions."""
+    num_accounts = len(state.account)
+    for p in range(len(state.pool)):
+        state.pool[p].equity = state.pool[p].cash
+        state.pool[p].maintenance = 0
+    for i in range(num_accounts):
+        state.pool[i].equity += haircut_holdings(state, i)
+        for m in range(len(state.market)):
+            position = state.position[i, m]
+            size = position.size
+            if size != 0:
+                market = state.market[m]
+                pool = state.pool[position.pool]
+                pool.equity += size * market.mark_ticks * market.tick_atoms
+                pool.maintenance += maintenance_requirement(state, m, size)
+
+
+@kernel
+def _draw(state: State, p: int) -> None:
+    """Let a short side pool draw what it lacks from its main pool, all of it or nothing."""
+    pool = state.pool[p]
+    main = state.pool[pool.owner]
+    short = pool.maintenance - pool.equity
+    if short <= pool.draw_limit - pool.drawn and short <= main.equity - main.maintenance:
+        ledger.move_cash(state, pool.owner, p, short)
+        pool.drawn += short
+        pool.equity += short
+        main.equity -= short
+
+
+@kernel
+def riskiest_first(state: State, count: int) -> Any:
+    """List the `count` pools below maintenance by equity / maintenance, lowest first.
+
+    Ties go by the owners' fixed random priority, then by the pool's number.
+
+    Returns
+    -------
+    array of int64, shape (count,)
+    """
+    last = len(state.account) - 1
+    found = np.empty(count, np.int64)
+    priority = np.empty(count, np.int64)
+    n = 0
+    for p in range(len(state.pool)):
+        pool = state.pool[p]
+        if p != last and is_liquidatable(pool.equity, pool.maintenance):
+            found[n] = p
+            priority[n] = state.account[pool.owner].priority
+            n += 1
+    found = found[np.argsort(priority, kind="mergesort")]
+    ratio = np.empty(count, np.float64)
+    for n in range(count):
+        ratio[n] = state.pool[found[n]].equity / state.pool[found[n]].maintenance
+    return found[np.argsort(ratio, kind="mergesort")]

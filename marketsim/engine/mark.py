@@ -1,0 +1,61 @@
+"""Stage 6: the mark price, by which margin and liquidation value every position."""
+
+import math
+
+from marketsim.engine._jit import kernel
+from marketsim.engine.state import MAX_PRICE_TICKS, MarkRule, State
+
+
+@kernel
+def snapshot_mid(state: State) -> None:
+    """Note each market's mid before the step's orders; an empty side falls back on the mark."""
+    for m in range(len(state.market)):
+        market = state.market[m]
+        if market.best_bid != 0 and market.best_ask != 0:
+            market.mid2 = market.best_bid + market.best_ask
+        else:
+            market.mid2 = 2 * market.mark_ticks
+
+
+@kernel
+def update_basis(state: State) -> None:
+    """Move each market's average of mid - index, once a step; a one-sided book leaves it."""
+    weight = state.venue[0].basis_weight
+    for m in range(len(state.market)):
+        market = state.market[m]
+        if market.best_bid != 0 and market.best_ask != 0:
+            mid = 0.5 * (market.best_bid + market.best_ask) * market.tick_size
+            market.basis += weight * (mid - market.index_price - market.basis)
+
+
+@kernel
+def update_marks(state: State) -> None:
+    """Set every market's mark price by the venue's rule; overwrites `mark_ticks`.
+
+    `MEDIAN` is the median of three of Binance (FAQ "Mark Price and Price Index"): the index
+    carried forward by the last funding rate over the time left, the index plus the average basis,
+    and the last price.
+    """
+    venue = state.venue[0]
+    into = state.totals[0].step % venue.funding_interval
+    left = (venue.funding_interval - into) / venue.funding_interval * venue.funding_share
+    for m in range(len(state.market)):
+        market = state.market[m]
+        last = market.last_ticks if market.last_ticks != 0 else market.index_ticks
+        based = _to_ticks((market.index_price + market.basis) / market.tick_size)
+        if venue.mark_rule == MarkRule.INDEX:
+            market.mark_ticks = market.index_ticks
+        elif venue.mark_rule == MarkRule.LAST:
+            market.mark_ticks = last
+        elif venue.mark_rule == MarkRule.INDEX_PLUS_BASIS:
+            market.mark_ticks = based
+        else:
+            carried = market.index_price * (1.0 + market.funding_rate * left) / market.tick_size
+            first = _to_ticks(carried)
+            market.mark_ticks = max(min(first, based), min(max(first, based), last))
+
+
+@kernel
+def _to_ticks(price: float) -> int:
+    """Round a price in ticks to the nearest whole one within the price tree."""
+    return int(min(max(math.floor(price + 0.5), 1.0), float(MAX_PRICE_TICKS)))

@@ -1,0 +1,116 @@
+"""What a pool is worth and what it must hold: tiers, requirements, haircut collateral.
+
+Cross margin is an account's main pool (the pool with the account's number); isolated and partial
+modes are side pools that hold one position, or one group of markets.
+"""
+
+from marketsim.engine._jit import kernel
+from marketsim.engine.formulas.integers import mul_div, take_fraction_up
+from marketsim.engine.formulas.requirements import (
+    bracket_requirement,
+    open_interest_ratio,
+    scaled_initial_fraction,
+)
+from marketsim.engine.state import ONE, State
+
+
+@kernel
+def bracket(state: State, m: int, notional: int) -> int:
+    """Return the tier of a notional: the last whose floor it reaches."""
+    found = 0
+    for tier in range(1, state.market[m].num_tiers):
+        if notional >= state.tier[m, tier].floor_atoms:
+            found = tier
+    return found
+
+
+@kernel
+def maintenance_requirement(state: State, m: int, size: int) -> int:
+    """Maintenance margin of `size` lots at the mark, atoms."""
+    if size == 0:
+        return 0
+    market = state.market[m]
+    notional = abs(size) * market.mark_ticks * market.tick_atoms
+    tier = state.tier[m, bracket(state, m, notional)]
+    return bracket_requirement(notional, tier.maintenance_fraction, tier.maintenance_amount)
+
+
+@kernel
+def initial_requirement(state: State, i: int, m: int, size: int) -> int:
+    """Initial margin of `size` lots at the mark, atoms.
+
+    The tier's fraction, scaled by open interest, or the account's own 1 / leverage if larger.
+    """
+    if size == 0:
+        return 0
+    market = state.market[m]
+    notional = abs(size) * market.mark_ticks * market.tick_atoms
+    tier = state.tier[m, bracket(state, m, notional)]
+    fraction = scaled_initial_fraction(tier.initial_fraction, market.oi_ratio)
+    return take_fraction_up(notional, max(fraction, state.position[i, m].own_fraction))
+
+
+@kernel
+def update_open_interest_ratios(state: State) -> None:
+    """Set how far each market's open interest lies between its caps, 1e-9."""
+    for m in range(len(state.market)):
+        market = state.market[m]
+        notional = market.open_interest * market.mark_ticks * market.tick_atoms
+        market.oi_ratio = open_interest_ratio(
+            notional, market.oi_lower_atoms, market.oi_upper_atoms
+        )
+
+
+@kernel
+def haircut_holdings(state: State, i: int) -> int:
+    """Value of an account's coins and stablecoins as collateral of its main pool, atoms."""
+    venue = state.venue[0]
+    value = 0
+    if state.account[i].stable != 0:
+        price = state.totals[0].stable_price
+        worth = mul_div(state.account[i].stable, price, ONE)
+        value += worth - take_fraction_up(worth, venue.stable_haircut)
+    if venue.spot_haircut < ONE:
+        for m in range(len(state.market)):
+            if state.position[i, m].spot != 0:
+                market = state.market[m]
+                worth = state.position[i, m].spot * market.index_ticks * market.tick_atoms
+                value += worth - take_fraction_up(worth, venue.spot_haircut)
+    return value
+
+
+@kernel
+def assess_pool(state: State, p: int) -> None:
+    """Set the equity and maintenance margin of one pool."""
+    pool = state.pool[p]
+    i = pool.owner
+    equity = pool.cash
+    maintenance = 0
+    if p == i:
+        equity += haircut_holdings(state, i)
+    for m in range(len(state.market)):
+        position = state.position[i, m]
+        if position.pool == p and position.size != 0:
+            market = state.market[m]
+            equity += position.size * market.mark_ticks * market.tick_atoms
+            maintenance += maintenance_requirement(state, m, position.size)
+    pool.equity = equity
+    pool.maintenance = maintenance
+
+
+@kernel
+def initial_margin(state: State, p: int) -> int:
+    """Initial margin of all positions of a pool, atoms."""
+    i = state.pool[p].owner
+    initial = 0
+    for m in range(len(state.market)):
+        if state.position[i, m].pool == p:
+            initial += initial_requirement(state, i, m, state.position[i, m].size)
+    return initial
+
+
+@kernel
+def free_margin(state: State, p: int) -> int:
+    """Equity of a pool beyond its initial margin, at least 0; refreshes the pool's assessment."""
+    assess_pool(state, p)
+    return max(state.pool[p].equity - initial_margin(state, p), 0)

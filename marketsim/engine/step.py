@@ -1,0 +1,81 @@
+"""The order of the stages: one step of the venue from top to bottom.
+
+Stage 3, in which the traders decide, lies between `open_step` and `clear_step` and belongs to
+`marketsim.loop`.
+"""
+
+from typing import Any
+
+from marketsim.engine import (
+    book,
+    clearing,
+    funding,
+    index,
+    ledger,
+    margin,
+    mark,
+    pools,
+    spot,
+    waterfall,
+)
+from marketsim.engine._jit import kernel
+from marketsim.engine.state import State
+from marketsim.engine.world import World
+
+
+@kernel
+def open_step(state: State, world: World, t: int) -> int:
+    """Stages 1 and 2: spot and index move; return the market that left the price range or NONE."""
+    begin_counts(state, t)
+    lost = spot.move_spot(world, state, t)
+    lost = max(lost, index.update_index(world, state, t))
+    book.expire_orders(state, t)
+    mark.snapshot_mid(state)
+    return lost
+
+
+@kernel
+def clear_step(state: State, sequence: Any) -> None:
+    """Stages 4 to 10: the intents in the order of `sequence`, then the venue's own business."""
+    for n in sequence:
+        clearing.clear_intent(state, n)
+    mark.update_basis(state)
+    waterfall.unwind_fund(state)
+    for turn in range(state.venue[0].max_rounds):
+        mark.update_marks(state)
+        pools.update_open_interest_ratios(state)
+        count = margin.assess_pools(state)
+        if count == 0:
+            break
+        before = state.totals[0].num_liquidations
+        for p in margin.riskiest_first(state, count):
+            waterfall.liquidate_pool(state, p, turn)
+        waterfall.deleverage(state)
+        if state.totals[0].num_liquidations == before:
+            break
+    funding.sample_premium(state)
+
+
+@kernel
+def settle_step(state: State) -> None:
+    """Pay funding if an interval ends here, and balance the books."""
+    if funding.is_due(state):
+        funding.settle_funding(state)
+    totals = state.totals[0]
+    totals.conservation_error = max(totals.conservation_error, ledger.conservation_error(state))
+
+
+@kernel
+def begin_counts(state: State, t: int) -> None:
+    """Set the step and clear what is counted per step."""
+    totals = state.totals[0]
+    totals.step = t
+    totals.num_intents = 0
+    totals.step_liquidations = totals.num_liquidations
+    totals.step_deleverages = totals.num_deleverages
+    for m in range(len(state.market)):
+        market = state.market[m]
+        market.volume = 0
+        market.num_fills = 0
+        market.liquidated_atoms = 0
+        market.num_liquidations = 0

@@ -1,0 +1,120 @@
+"""Stages 8 and 9 for one pool: book, insurance fund, auto-deleveraging, socialised loss."""
+
+import numpy as np
+
+from marketsim.engine import adl, clearing, ledger, liquidation, matching
+from marketsim.engine._jit import kernel
+from marketsim.engine.formulas.requirements import is_liquidatable, waterfall_stage
+from marketsim.engine.pools import assess_pool
+from marketsim.engine.state import NONE, ONE, Stage, State
+
+
+@kernel
+def liquidate_pool(state: State, p: int, turn: int) -> None:
+    """Close the legs of a pool, one attempt each, until it is safe again."""
+    liquidation.cancel_orders(state, p)
+    tried = np.zeros(len(state.market), np.bool_)
+    while liquidation.has_room(state):
+        assess_pool(state, p)
+        pool = state.pool[p]
+        if not is_liquidatable(pool.equity, pool.maintenance):
+            break
+        m = liquidation.next_leg(state, p, tried)
+        if m == NONE:
+            break
+        tried[m] = True
+        liquidate_leg(state, p, m, turn)
+    ledger.sweep(state, p)
+
+
+@kernel
+def liquidate_leg(state: State, p: int, m: int, turn: int) -> None:
+    """Make one attempt at a leg and leave its row."""
+    i = np.int64(state.pool[p].owner)
+    pool = state.pool[p]
+    stage = waterfall_stage(pool.equity, pool.maintenance, state.venue[0].backstop_ratio)
+    number = liquidation.open_row(state, p, m, stage, turn)
+    row = state.liquidation[number]
+    takes_over = state.venue[0].fund_takeover != 0
+    if stage == Stage.BACKSTOP and takes_over:
+        if liquidation.take_over(state, number, liquidation.fund_available(state)):
+            return
+    row.order_size = liquidation.order_size(state, i, m)
+    fill_leg(state, number)
+    if row.book_size > 0:
+        return
+    assess_pool(state, p)
+    if pool.equity < 0:
+        if takes_over and liquidation.take_over(state, number, liquidation.fund_available(state)):
+            return
+        liquidation.note_shortfall(state, number)
+        return
+    liquidation.drop_idle_row(state, number)
+
+
+@kernel
+def fill_leg(state: State, number: int) -> None:
+    """Send a leg's order into the book, settling every fill with the insurance fund.
+
+    A fill whose loss the fund (or the account's limit) cannot cover ends the attempt.
+    """
+    row = state.liquidation[number]
+    i = np.int64(row.account)
+    m = np.int64(row.market)
+    p = np.int64(row.pool)
+    side = -1 if row.size_before > 0 else 1
+    left = row.order_size
+    while left > 0:
+        k = matching.next_maker(state, i, m, side, row.limit_ticks)
+        if k == NONE:
+            break
+        lots = min(left, matching.maker_size(state, k))
+        price = state.order[k].price
+        assess_pool(state, p)
+        delta = liquidation.fund_delta(state, i, m, side * lots, price)
+        if not liquidation.fill_is_covered(state, i, delta, liquidation.fund_available(state)):
+            break
+        if clearing.meet(state, k, i, lots, np.int64(0)):
+            liquidation.settle_fill(state, number, side * lots, price, delta)
+            left -= lots
+
+
+@kernel
+def deleverage(state: State) -> None:
+    """Close every shortfall of this round, market by market and side by side."""
+    totals = state.totals[0]
+    if totals.num_shortfalls == 0:
+        return
+    for m in range(len(state.market)):
+        for side in (1, -1):
+            ranked = np.empty(0, np.int64)
+            for n in range(totals.num_shortfalls):
+                entry = state.shortfall[n]
+                if entry.market == m and entry.size * side > 0:
+                    number = np.int64(entry.liquidation)
+                    if len(ranked) == 0:
+                        ranked = adl.queue(state, np.int64(state.liquidation[number].account), m)
+                    for at_mark in (False, True):
+                        adl.deleverage(state, number, ranked, at_mark)
+    for n in range(totals.num_shortfalls):
+        entry = state.shortfall[n]
+        p = np.int64(entry.pool)
+        loss = liquidation.settle_deficit(state, p, liquidation.fund_available(state))
+        if loss > 0:
+            row = state.liquidation[entry.liquidation]
+            row.socialised += adl.share_loss(state, p, np.int64(entry.market), loss)
+        ledger.sweep(state, p)
+    totals.num_shortfalls = 0
+
+
+@kernel
+def unwind_fund(state: State) -> None:
+    """Let the insurance fund sell part of what it took over, within the market bound."""
+    fund = len(state.account) - 1
+    bound = state.venue[0].market_bound / ONE
+    for m in range(len(state.market)):
+        change = liquidation.unwind_fund(state, m)
+        if change != 0:
+            side = 1 if change > 0 else -1
+            limit = int(max(state.market[m].mark_ticks * (1.0 + side * bound), 1.0))
+            clearing.take(state, fund, m, side, abs(change), limit)

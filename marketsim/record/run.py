@@ -1,0 +1,214 @@
+"""Reading a run folder back: pandas tables, loaded when first asked for."""
+
+import json
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+#: What `run.json` says it is.
+FORMAT = "marketsim-run"
+#: Raised when an older reader would misread a newer folder.
+FORMAT_VERSION = 1
+
+
+class RunFolderError(Exception):
+    """A run folder cannot be written, or is not one, or is damaged."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run, read from its folder.
+
+    Attributes
+    ----------
+    path : Path
+    seed : int
+    digest : str
+        Hash of the results.
+    summary : dict
+        As `marketsim run --json` prints it.
+    notes : tuple of str
+        What the user must know, such as how gaps of a history were bridged.
+    versions : dict
+        Of Python and the packages that made it.
+    """
+
+    path: Path
+    scenario: str
+    seed: int
+    digest: str
+    notes: tuple[str, ...]
+    summary: dict[str, Any] = field(repr=False)
+    versions: dict[str, str] = field(repr=False)
+    tables: tuple[str, ...] = field(repr=False)
+
+    @cached_property
+    def scenario_text(self) -> str:
+        """The resolved scenario, TOML."""
+        return (self.path / "scenario.toml").read_text(encoding="utf-8")
+
+    @cached_property
+    def markets(self) -> "pd.DataFrame":
+        """One row per step and market: prices, premium, funding, open interest, volume."""
+        return self.table("markets")
+
+    @cached_property
+    def steps(self) -> "pd.DataFrame":
+        """One row per step: insurance fund, fees, deleveraging, books."""
+        return self.table("steps")
+
+    @cached_property
+    def funding(self) -> "pd.DataFrame":
+        """One row per market and funding settlement."""
+        return self.table("funding")
+
+    @cached_property
+    def liquidations(self) -> "pd.DataFrame":
+        """One row per liquidation order: who, what was sold where, who took the rest."""
+        return self.table("liquidations")
+
+    @cached_property
+    def causes(self) -> "pd.DataFrame":
+        """One row per liquidation: the state of the pool when it was seized."""
+        return self.table("causes")
+
+    @cached_property
+    def deleveragings(self) -> "pd.DataFrame":
+        """One row per account made to close against a liquidation."""
+        return self.table("deleveragings")
+
+    @cached_property
+    def populations(self) -> "pd.DataFrame":
+        """One row per population: capital and profit by cause."""
+        return self.table("populations")
+
+    @cached_property
+    def accounts(self) -> "pd.DataFrame":
+        """One row per account, at start and end; the insurance fund is the last."""
+        return self.table("accounts")
+
+    @cached_property
+    def snapshots(self) -> "pd.DataFrame":
+        """One row per account and moment, if the scenario asked for snapshots."""
+        return self.table("snapshots")
+
+    @cached_property
+    def fills(self) -> "pd.DataFrame":
+        """One row per fill, if the scenario recorded them."""
+        return self.table("fills")
+
+    def table(self, name: str) -> "pd.DataFrame":
+        """Read one table afresh.
+
+        Parameters
+        ----------
+        name : str
+            One of `tables`.
+
+        Returns
+        -------
+        pandas.DataFrame
+
+        Raises
+        ------
+        RunFolderError
+            If this run has no such table, or its file is damaged.
+        """
+        import pandas as pd
+
+        if name not in self.tables:
+            msg = f"{self.path}: no table {name!r}, only {', '.join(self.tables)}"
+            raise RunFolderError(msg)
+        file = self.path / f"{name}.parquet"
+        try:
+            return pd.read_parquet(file)
+        except (OSError, ValueError) as error:
+            msg = f"{file}: cannot be read: {error}"
+            raise RunFolderError(msg) from error
+
+
+def load_run(path: str | Path) -> Run:
+    """Open a run folder.
+
+    Parameters
+    ----------
+    path : str or Path
+
+    Returns
+    -------
+    Run
+
+    Raises
+    ------
+    RunFolderError
+        If there is no run folder, a file is missing or cut short, or another version wrote it.
+    """
+    folder = Path(path).expanduser()
+    record = describe(folder)
+    for name, facts in record["tables"].items():
+        file = folder / f"{name}.parquet"
+        if not file.is_file():
+            msg = f"{file}: missing, the run folder is damaged"
+            raise RunFolderError(msg)
+        if file.stat().st_size != facts["bytes"]:
+            msg = f"{file}: {file.stat().st_size:,} bytes instead of {facts['bytes']:,}, damaged"
+            raise RunFolderError(msg)
+    if not (folder / "scenario.toml").is_file():
+        msg = f"{folder / 'scenario.toml'}: missing, the run folder is damaged"
+        raise RunFolderError(msg)
+    return Run(
+        path=folder,
+        scenario=record["scenario"],
+        seed=record["seed"],
+        digest=record["digest"],
+        notes=tuple(record["notes"]),
+        summary=record["summary"],
+        versions=record["versions"],
+        tables=tuple(record["tables"]),
+    )
+
+
+def describe(folder: Path) -> dict[str, Any]:
+    """Read and check `run.json`.
+
+    Parameters
+    ----------
+    folder : Path
+
+    Returns
+    -------
+    dict
+
+    Raises
+    ------
+    RunFolderError
+        If there is none, it is damaged, or of another format version.
+    """
+    file = folder / "run.json"
+    if not folder.is_dir():
+        msg = f"{folder}: no such folder"
+        raise RunFolderError(msg)
+    try:
+        record = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        msg = f"{folder}: not a run folder (it has no run.json)"
+        raise RunFolderError(msg) from error
+    except (OSError, ValueError) as error:
+        msg = f"{file}: cannot be read, the run folder is damaged: {error}"
+        raise RunFolderError(msg) from error
+    if not isinstance(record, dict) or record.get("format") != FORMAT:
+        msg = f"{file}: not written by marketsim"
+        raise RunFolderError(msg)
+    if record.get("format_version") != FORMAT_VERSION:
+        found = record.get("format_version")
+        msg = f"{file}: format version {found}, this marketsim reads version {FORMAT_VERSION}"
+        raise RunFolderError(msg)
+    needed = {"scenario", "seed", "digest", "notes", "summary", "versions", "tables"}
+    if missing := needed - record.keys():
+        msg = f"{file}: damaged, without {', '.join(sorted(missing))}"
+        raise RunFolderError(msg)
+    return record

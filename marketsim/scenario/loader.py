@@ -1,0 +1,258 @@
+"""Scenarios from files: the library, the user's own, and what the command line sets."""
+
+import copy
+import re
+import tomllib
+import warnings
+from collections.abc import Iterable, Sequence
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from marketsim.scenario.errors import (
+    Location,
+    ScenarioError,
+    ScenarioWarning,
+    explain,
+)
+from marketsim.scenario.schema import Scenario, completed
+from marketsim.scenario.spot import nearest
+from marketsim.scenario.writer import resolved_toml
+
+__all__ = [
+    "ScenarioError",
+    "ScenarioWarning",
+    "json_schema",
+    "list_scenarios",
+    "load_scenario",
+    "parse_scenario",
+    "resolved_toml",
+]
+
+#: Fields that hold the path of a file.
+PATHS = (("spot", "history", "path"),)
+#: What stands for a wrong field that must be there, so that all others are still checked.
+STAND_INS = {
+    "price": 100.0,
+    "tick_size": 0.01,
+    "lot_size": 0.01,
+    "strategy": "holder",
+    "count": 1,
+}
+#: Passes over a wrong scenario: the errors of one hide those of the next.
+MAX_PASSES = 8
+
+
+def load_scenario(name_or_path: str | Path, overrides: Iterable[tuple[str, str]] = ()) -> Scenario:
+    """Read, complete and check a scenario.
+
+    Parameters
+    ----------
+    name_or_path : str or Path
+        Name of a scenario of the library, or path of a TOML file.
+    overrides : iterable of (str, str), optional
+        Dotted path of a field and its new value as TOML text; text that is no TOML is a string.
+
+    Returns
+    -------
+    Scenario
+
+    Raises
+    ------
+    ScenarioError
+        If there is no such scenario, it is not TOML, or fields are wrong: all of them at once.
+
+    Warns
+    -----
+    ScenarioWarning
+        If part of the scenario has no effect.
+    """
+    text, folder, source = _read(name_or_path)
+    try:
+        data = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ScenarioError([f"not a TOML file: {error}"], source) from None
+    data.setdefault("name", re.sub(r"[^A-Za-z0-9_-]", "-", Path(source).stem)[:32])
+    _resolve_paths(data, folder)
+    _override(data, list(overrides), source)
+    scenario = parse_scenario(data, source)
+    for notice in scenario.notices():
+        warnings.warn(f"{source}: {notice}", ScenarioWarning, stacklevel=2)
+    return scenario
+
+
+def parse_scenario(data: dict[str, Any], source: str = "scenario") -> Scenario:
+    """Check a scenario given as nested dictionaries.
+
+    Parameters
+    ----------
+    data : dict
+    source : str, optional
+        Where it came from, for the error.
+
+    Returns
+    -------
+    Scenario
+
+    Raises
+    ------
+    ScenarioError
+        Listing every wrong field.
+    """
+    lines: list[str] = []
+    reported: list[Location] = []
+    for _ in range(MAX_PASSES):
+        try:
+            scenario = Scenario.model_validate(data)
+        except ValidationError as error:
+            found = explain(error, completed(data), json_schema())
+            fresh = [item for item in found if not _known(item[0], reported)]
+            lines += [line for _, new in fresh for line in new if line not in lines]
+            reported += [location for location, _ in fresh]
+            repaired = _without(data, [location for location, _ in found])
+            if repaired == data:
+                break
+            data = repaired
+        else:
+            break
+    if lines:
+        raise ScenarioError(lines, source)
+    return scenario
+
+
+def list_scenarios() -> list[tuple[str, str]]:
+    """List the library: name and one line for each scenario."""
+    folder = files("marketsim.scenario.library")
+    found = []
+    for name in _library_names():
+        data = tomllib.loads(folder.joinpath(f"{name}.toml").read_text(encoding="utf-8"))
+        found.append((name, str(data.get("description", ""))))
+    return found
+
+
+@cache
+def json_schema() -> dict[str, Any]:
+    """Return the JSON schema of a scenario."""
+    return Scenario.model_json_schema()
+
+
+def _read(name_or_path: str | Path) -> tuple[str, Path, str]:
+    """Return the text of a scenario, the folder of its relative paths, and what to call it."""
+    given = str(name_or_path)
+    if given in _library_names():
+        resource = files("marketsim.scenario.library").joinpath(f"{given}.toml")
+        return resource.read_text(encoding="utf-8"), Path.cwd(), given
+    path = Path(name_or_path).expanduser()
+    try:
+        return path.read_text(encoding="utf-8"), path.resolve().parent, given
+    except UnicodeDecodeError as error:
+        raise ScenarioError([f"not a TOML file: {error}"], given) from None
+    except FileNotFoundError:
+        names = _library_names()
+        known = f"the library has {', '.join(names)}"
+        problem = f"there is no such file, nor a library scenario{nearest(given, names)}; {known}"
+        raise ScenarioError([problem], given) from None
+    except OSError as error:
+        raise ScenarioError([f"cannot be read: {error.strerror}"], given) from None
+
+
+@cache
+def _library_names() -> tuple[str, ...]:
+    folder = files("marketsim.scenario.library")
+    names = (entry.name for entry in folder.iterdir())
+    return tuple(sorted(name.removesuffix(".toml") for name in names if name.endswith(".toml")))
+
+
+def _resolve_paths(data: dict[str, Any], folder: Path) -> None:
+    """Make the paths a file states absolute; they are relative to the file."""
+    for *tables, field in PATHS:
+        node: Any = data
+        for key in tables:
+            node = node.get(key) if isinstance(node, dict) else None
+        if isinstance(node, dict) and isinstance(node.get(field), str) and node[field]:
+            node[field] = str((folder / Path(node[field]).expanduser()).resolve())
+
+
+def _override(data: dict[str, Any], overrides: Sequence[tuple[str, str]], source: str) -> None:
+    problems = []
+    for path, text in overrides:
+        keys = path.split(".")
+        value = _parse_value(text)
+        if tuple(keys) in PATHS and isinstance(value, str):
+            value = str(Path(value).expanduser().resolve())
+        try:
+            _set(data, keys, value)
+        except (LookupError, TypeError) as error:
+            problems.append(f"--set {path}: {error.args[0]}")
+    if problems:
+        raise ScenarioError(problems, source)
+
+
+def _parse_value(text: str) -> Any:
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def _set(data: dict[str, Any], keys: Sequence[str], value: Any) -> None:
+    """Set a field below tables and lists; tables on the way are made where they are missing."""
+    if not all(keys):
+        raise LookupError("write the path as path.to.field")
+    node: Any = data
+    for place, key in enumerate(keys):
+        last = place == len(keys) - 1
+        where = ".".join(keys[:place])
+        if isinstance(node, list):
+            if not key.isdecimal() or int(key) >= len(node):
+                entries = f"{len(node)} entries, numbered from 0" if node else "no entries"
+                raise LookupError(f"{where} has {entries}; there is no entry {key}")
+            index: Any = int(key)
+        elif isinstance(node, dict):
+            index = key
+            if not last and key not in node:
+                if keys[place + 1].isdecimal():
+                    raise LookupError(f"there is no list {'.'.join(keys[: place + 1])}")
+                node[key] = {}
+        else:
+            raise TypeError(f"{where} is a value, it has no field {key}")
+        if last:
+            node[index] = value
+        else:
+            node = node[index]
+
+
+def _known(location: Location, reported: Sequence[Location]) -> bool:
+    """Tell whether an error follows from one that is reported: at, above or below its place.
+
+    In a market of which a stand-in replaced a part, nothing else can be said.
+    """
+    for place in reported:
+        whole = place[:2] if place[:1] == ("markets",) and place[-1] in STAND_INS else place
+        if whole and location and location[: len(whole)] == whole:
+            return True
+        if location and place[: len(location)] == location:
+            return True
+    return False
+
+
+def _without(data: dict[str, Any], locations: Sequence[Location]) -> dict[str, Any]:
+    """Return a copy without the fields at some places, so that the other checks can run."""
+    repaired = copy.deepcopy(data)
+    for location in locations:
+        node: Any = repaired
+        try:
+            for key in location[:-1]:
+                node = node[key]
+        except (KeyError, IndexError, TypeError):
+            continue
+        if location and isinstance(node, dict):
+            node.pop(location[-1], None)
+            if location[-1] in STAND_INS and location[0] in ("markets", "populations"):
+                node[location[-1]] = STAND_INS[str(location[-1])]
+            elif not node:
+                repaired = _without(repaired, [location[:-1]])
+    return repaired

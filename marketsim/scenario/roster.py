@@ -1,0 +1,218 @@
+"""Who is who: the traders of a run, their capital, habits and pools, drawn from their keys."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from marketsim.scenario.distributions import Constant, Floats, pick
+from marketsim.scenario.population import RANGES, Group, Population
+from marketsim.scenario.schema import Scenario
+from marketsim.streams import Stream, philox, trader_keys
+
+#: Numbers of the draws that are not habits; habits have their place in `Population.HABITS`.
+MODE_DRAW = 32
+GROUP_DRAW = 64
+
+_BLOCK = 65_536
+
+
+class SidePools(NamedTuple):
+    """Pools beside the main ones, and which positions lie in them."""
+
+    owner: Any  #: (Q,) int64 account of each pool
+    draw_limit: Any  #: (Q,) USD the pool may draw from the main pool
+    account: Any  #: (R,) int64: position (account, market) lies in side pool `number`
+    market: Any  #: (R,) int64
+    number: Any  #: (R,) int64, from 0
+
+
+@dataclass(frozen=True)
+class Roster:
+    """The traders, population by population; arrays have one entry per trader."""
+
+    names: tuple[str, ...]  #: of the populations
+    strategies: tuple[str, ...]  #: of each population
+    parameters: tuple[Mapping[str, Any], ...]  #: of each population, for its strategy
+    rows: tuple[slice, ...]  #: accounts of each population
+    population: Any  #: int32 number of the trader's population
+    keys: Any  #: int64 keys of the trader's random draws
+    priority: Any  #: int64 fixed random rank in [0, 2**31)
+    margin_mode: Any  #: int8, place in `marketsim.scenario.population.MODES`
+    market_weight: Any  #: (populations, M) share of each market, rows sum to one
+    side_pool: SidePools
+    capital: Floats  #: USD
+    leverage: Floats  #: notional / equity, within the limits of the markets traded
+    funding_sensitivity: Floats
+    attention: Floats  #: mean minutes between two looks; inf: never again
+    buffer: Floats  #: multiple of maintenance margin
+    stop_loss: Floats  #: fraction of the entry price; inf: none
+    tranches: Floats  #: whole numbers
+    stable_share: Floats  #: of capital
+    spot_hedge: Floats  #: of the perp position
+    slippage: Floats  #: fraction of mid
+
+    @property
+    def num_traders(self) -> int:
+        """Traders of all populations."""
+        return len(self.keys)
+
+    def rows_of(self, name: str) -> slice:
+        """Return the accounts of a population."""
+        return self.rows[self.names.index(name)]
+
+
+def draw_roster(scenario: Scenario, seed: int) -> Roster:
+    """Draw every trader's capital and habits.
+
+    A trader's draws depend on the seed, the name of its population and its number there; not on
+    the other populations, nor on its own other habits.
+
+    Parameters
+    ----------
+    scenario : Scenario
+    seed : int
+
+    Returns
+    -------
+    Roster
+    """
+    markets = tuple(scenario.markets)
+    num_traders = scenario.num_traders
+    keys = np.empty(num_traders, np.int64)
+    number = np.empty(num_traders, np.int32)
+    mode = np.zeros(num_traders, np.int8)
+    habits = {name: np.empty(num_traders) for name in Population.HABITS}
+    weights = np.empty((len(scenario.populations), len(markets)))
+    rows, side = [], []
+    start = 0
+    for place, (name, population) in enumerate(scenario.populations.items()):
+        stop = start + population.count
+        own = slice(start, stop)
+        rows.append(own)
+        keys[own] = trader_keys(name, population.count)
+        number[own] = place
+        weights[place] = population.market_weights(markets)
+        for habit, column in habits.items():
+            column[own] = draw_habit(population, habit, seed, keys[own])
+        traded = [scenario.markets[m] for m, w in zip(markets, weights[place], strict=True) if w]
+        limit = min(market.leverage_limit for market in traded)
+        np.minimum(habits["leverage"][own], limit, out=habits["leverage"][own])
+        mode[own] = _draw_modes(population, seed, keys[own])
+        isolated, partial = (start + np.flatnonzero(mode[own] == kind) for kind in (1, 2))
+        side.append(_pool_per_position(isolated, np.flatnonzero(weights[place])))
+        for draw, group in enumerate(population.groups.values()):
+            if group.draw_limit != "unlimited":  # an unlimited group is part of the main pool
+                capital = habits["capital"][partial]
+                uniform = draw_uniform(seed, Stream.SETUP, keys[partial], GROUP_DRAW + draw)
+                where = np.array([markets.index(market) for market in group.markets])
+                side.append(_pool_per_group(partial, where, _draw_limit(group, capital, uniform)))
+        start = stop
+    return Roster(
+        names=tuple(scenario.populations),
+        strategies=tuple(p.strategy for p in scenario.populations.values()),
+        parameters=tuple(p.parameters for p in scenario.populations.values()),
+        rows=tuple(rows),
+        population=number,
+        keys=keys,
+        priority=(draw_uniform(seed, Stream.RANK, keys, 0) * 2.0**31).astype(np.int64),
+        margin_mode=mode,
+        market_weight=weights,
+        side_pool=_join(side),
+        **habits,
+    )
+
+
+def draw_habit(population: Population, habit: str, seed: int, keys: Any) -> Floats:
+    """Draw one habit, or the capital, of the traders with these keys."""
+    distribution = getattr(population, habit)
+    if isinstance(distribution, Constant):
+        value = distribution.quantile(np.empty(len(keys)))
+    else:
+        place = Population.HABITS.index(habit)
+        value = distribution.quantile(draw_uniform(seed, Stream.SETUP, keys, place))
+    allowed = RANGES[habit]
+    never = np.isinf(value) & allowed.allows_never
+    value = np.where(never, value, np.clip(value, allowed.low, allowed.high))
+    return np.rint(value) if habit == "tranches" else value
+
+
+def draw_uniform(seed: int, stream: int, keys: Any, k: int) -> Floats:
+    """Draw once for each key; equal to `marketsim.streams.uniform` at step 0.
+
+    Parameters
+    ----------
+    seed : int
+    stream : int
+    keys : array of int64
+    k : int
+        Number of the draw.
+
+    Returns
+    -------
+    array of float64
+        In (0, 1).
+    """
+    # The rounds of the generator are element-wise, so their plain Python form runs on arrays;
+    # blocks keep them in the processor's cache.
+    rounds = getattr(philox, "py_func", philox)
+    low, half = np.uint64(0xFFFFFFFF), np.uint64(32)
+    found = np.empty(len(keys))
+    for start in range(0, len(keys), _BLOCK):
+        block = keys[start : start + _BLOCK].view(np.uint64)
+        same = np.zeros_like(block)
+        first, second, _, _ = rounds(
+            block & low,
+            block >> half,
+            same,
+            same + np.uint64((int(stream) << 24) | k),
+            np.uint64(seed & 0xFFFFFFFF),
+            np.uint64((seed >> 32) & 0xFFFFFFFF),
+        )
+        bits = (first | (second << half)) >> np.uint64(12)
+        found[start : start + len(block)] = (bits.astype(np.float64) + 0.5) * 2.0**-52
+    return found
+
+
+def _draw_modes(population: Population, seed: int, keys: Any) -> Any:
+    weights = population.mode_weights
+    which, _ = pick(weights, draw_uniform(seed, Stream.SETUP, keys, MODE_DRAW))
+    return which.astype(np.int8)
+
+
+def _pool_per_position(accounts: Any, markets: Any) -> SidePools:
+    """Give each account a pool of its own in each market, drawing nothing."""
+    owner = np.repeat(accounts, len(markets))
+    market = np.tile(markets, len(accounts))
+    return SidePools(owner, np.zeros(len(owner)), owner, market, np.arange(len(owner)))
+
+
+def _pool_per_group(accounts: Any, markets: Any, limits: Floats) -> SidePools:
+    """Give each account one pool for all of these markets."""
+    owner = np.repeat(accounts, len(markets))
+    market = np.tile(markets, len(accounts))
+    number = np.repeat(np.arange(len(accounts)), len(markets))
+    return SidePools(accounts, limits, owner, market, number)
+
+
+def _draw_limit(group: Group, capital: Floats, uniform: Floats) -> Floats:
+    """Return what each trader's pool may draw, USD."""
+    if group.draw_limit_usd is not None:
+        return group.draw_limit_usd.quantile(uniform)
+    if group.draw_limit is None or isinstance(group.draw_limit, str):
+        return np.zeros(len(capital))
+    return np.clip(group.draw_limit.quantile(uniform), 0.0, 1.0) * capital
+
+
+def _join(parts: Sequence[SidePools]) -> SidePools:
+    """Put the pools of all populations in one list."""
+    offset = np.cumsum([0] + [len(part.owner) for part in parts])
+    numbers = [part.number + first for part, first in zip(parts, offset, strict=False)]
+    return SidePools(
+        owner=np.concatenate([part.owner for part in parts]),
+        draw_limit=np.concatenate([part.draw_limit for part in parts]),
+        account=np.concatenate([part.account for part in parts]),
+        market=np.concatenate([part.market for part in parts]),
+        number=np.concatenate(numbers),
+    )

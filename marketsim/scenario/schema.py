@@ -1,0 +1,278 @@
+"""The scenario: everything a run needs."""
+
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal, TypeAlias
+
+from pydantic import (
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
+
+from marketsim.engine.state import ATOMS
+from marketsim.scenario.distributions import Part, median
+from marketsim.scenario.errors import Problem, one_of, raise_problems
+from marketsim.scenario.markets import Market, with_defaults
+from marketsim.scenario.population import Population
+from marketsim.scenario.spot import RuleShock, Shock, Spot, unknown_names
+from marketsim.scenario.venue import Venue, preset_names, read_preset
+
+#: Deposits of all accounts stay below this, atoms, so that no sum of them overflows.
+MAX_DEPOSIT_ATOMS = 2**60
+#: Steps fit an int32 with room for an order's life.
+MAX_STEPS = 2**30
+
+#: Rules of a market that may change while it trades.
+CHANGING_RULES = (
+    "maker_fee",
+    "taker_fee",
+    "impact_notional",
+    "max_leverage",
+    "maintenance_margin_fraction",
+    "funding_cap",
+    "open_interest_lower",
+    "open_interest_upper",
+    "max_position_notional",
+)
+
+Name: TypeAlias = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,32}$")]
+Interval: TypeAlias = float | Literal["never"]
+
+
+class Record(Part):
+    """What a run writes down."""
+
+    fills: bool = False
+    """Whether every fill is written; off, the liquidations and the totals remain."""
+    series_minutes: float = Field(1.0, gt=0, le=1e6)
+    """Minutes between two rows of the market and population series; a whole number of steps."""
+    snapshot_minutes: Interval = "never"
+    """Minutes between two snapshots of all accounts, a whole number of steps; "never": only the
+    start and the end."""
+
+
+class Scenario(Part):
+    """Markets, venue, spot prices, shocks and the traders; only the seed may come from outside."""
+
+    model_config = ConfigDict(title="marketsim scenario")
+
+    name: Name = "scenario"
+    """Short name, the default name of the run folder."""
+    description: str = Field("", max_length=200, pattern=r"^[^\n]*$")
+    """One line for the list of scenarios."""
+    seed: int = Field(0, ge=0, lt=2**63)
+    """Seed of a run that is given none."""
+    step_minutes: float = Field(1.0, gt=0, le=1440)
+    """Minutes of one step."""
+    days: float = Field(7.0, gt=0, le=36_500)
+    """Days simulated unless the run says otherwise; a whole number of steps."""
+    insurance_fund: float = Field(1_000_000.0, ge=0, le=1e12)
+    """USD in the insurance fund at the start."""
+    markets: dict[Name, Market] = Field(min_length=1, max_length=1000)
+    """The perpetual contracts, by name."""
+    venue: Venue = Field(default_factory=lambda: Venue.model_validate({}))
+    """The rule book all markets share."""
+    spot: Spot = Spot()
+    """What moves spot prices."""
+    shocks: tuple[Shock, ...] = ()
+    """What happens at a stated time."""
+    populations: dict[Name, Population] = Field(min_length=1)
+    """The traders, by name of population."""
+    record: Record = Record()
+    """What a run writes down."""
+
+    @property
+    def num_steps(self) -> int:
+        """Steps of a run of the default length."""
+        return self.steps_of(1440.0 * self.days)
+
+    @property
+    def num_traders(self) -> int:
+        """Traders of all populations."""
+        return sum(population.count for population in self.populations.values())
+
+    @property
+    def funding_interval_steps(self) -> int:
+        """Steps between two funding payments."""
+        hours = self.venue.funding.interval_hours
+        return 1 if hours == "step" else self.steps_of(60.0 * hours)
+
+    def steps_of(self, minutes: float) -> int:
+        """Return a span of minutes in steps, at least one."""
+        return max(1, round(minutes / self.step_minutes))
+
+    def notices(self) -> list[str]:
+        """List what can be run but has no effect."""
+        traded: set[str] = set()
+        names = tuple(self.markets)
+        for population in self.populations.values():
+            weights = population.market_weights(names)
+            traded |= {name for name, weight in zip(names, weights, strict=True) if weight > 0}
+        idle = [name for name in names if name not in traded]
+        found = [f"markets.{name}: no population trades it" for name in idle]
+        for name, population in self.populations.items():
+            if population.groups and population.mode_weights[2] == 0:
+                found.append(f"populations.{name}.groups: nobody has margin_mode partial")
+        return found
+
+    @model_validator(mode="before")
+    @classmethod
+    def _complete(cls, data: Any) -> Any:
+        """Give markets what their venue's preset says and they do not."""
+        return completed(data) if isinstance(data, dict) else data
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Scenario":
+        raise_problems(
+            [
+                *self._time_problems(),
+                *self._price_problems(),
+                *self._name_problems(),
+                *self._leverage_problems(),
+                *self._deposit_problems(),
+                *self._rule_problems(),
+            ]
+        )
+        return self
+
+    def _time_problems(self) -> Iterator[Problem]:
+        step = self.step_minutes
+        spans: list[tuple[str, float | str, float]] = [
+            ("days", self.days, 1440.0),
+            ("venue.funding.interval_hours", self.venue.funding.interval_hours, 60.0),
+            ("record.series_minutes", self.record.series_minutes, 1.0),
+            ("record.snapshot_minutes", self.record.snapshot_minutes, 1.0),
+        ]
+        for path, span, unit in spans:
+            if isinstance(span, str):
+                continue
+            steps = span * unit / step
+            if round(steps) < 1 or abs(steps - round(steps)) > 1e-9 * steps:
+                text = f"must be a whole number of steps of step_minutes = {step:g}, not {steps:g}"
+                yield Problem(path, text, span)
+        if self.num_steps > MAX_STEPS:
+            text = f"{self.num_steps} steps, more than {MAX_STEPS}: raise step_minutes"
+            yield Problem("days", text, self.days)
+
+    def _price_problems(self) -> Iterator[Problem]:
+        for name, market in self.markets.items():
+            if market.price is None and self.spot.kind != "history":
+                path = f"markets.{name}.price"
+                text = "missing; only a spot history states the first price (USD at the start)"
+                yield Problem(path, text)
+
+    def _name_problems(self) -> Iterator[Problem]:
+        for line in unknown_names(self.spot, self.shocks, self.markets):
+            yield Problem("", line)
+        for name, population in self.populations.items():
+            stated = [("markets", market) for market in population.markets or ()]
+            for group, content in population.groups.items():
+                stated += [(f"groups.{group}.markets", market) for market in content.markets]
+            for path, market in stated:
+                if market not in self.markets:
+                    yield Problem(
+                        f"populations.{name}.{path}", one_of(market, self.markets), market
+                    )
+
+    def _leverage_problems(self) -> Iterator[Problem]:
+        names = tuple(self.markets)
+        for name, population in self.populations.items():
+            if isinstance(population.markets, tuple | dict) and not (
+                set(population.markets) <= set(names)
+            ):
+                continue
+            limits = {
+                market: self.markets[market].leverage_limit
+                for market, weight in zip(names, population.market_weights(names), strict=True)
+                if weight > 0
+            }
+            market = min(limits, key=limits.__getitem__)
+            for path, value in population.leverage.numbers():
+                if value > limits[market] * (1 + 1e-6):
+                    text = (
+                        f"above the limit of {market}, {limits[market]:.6g} (1 / its initial "
+                        f"margin fraction): lower it, or raise markets.{market}.max_leverage"
+                    )
+                    whole = f"populations.{name}.leverage" + (f".{path}" if path else "")
+                    yield Problem(whole, text, value)
+
+    def _deposit_problems(self) -> Iterator[Problem]:
+        total = self.insurance_fund
+        for name, population in self.populations.items():
+            typical = median(population.capital)
+            total += population.count * typical
+            if total * ATOMS >= MAX_DEPOSIT_ATOMS:
+                text = (
+                    f"{population.count} traders of about {typical:.4g} USD: all deposits must "
+                    f"stay below {MAX_DEPOSIT_ATOMS / ATOMS:.4g} USD, or sums would overflow"
+                )
+                yield Problem(f"populations.{name}.capital", text)
+                return
+
+    def _rule_problems(self) -> Iterator[Problem]:
+        for index, shock in enumerate(self.shocks):
+            if isinstance(shock, RuleShock):
+                try:
+                    self.with_rule(shock.field, shock.value)
+                except ValidationError as error:
+                    entry = error.errors()[0]
+                    unknown = entry["type"] == "extra_forbidden"
+                    text = entry["msg"].replace("Input should", "must")
+                    text = "there is no such rule" if unknown else text
+                    path = f"shocks.{index}." + ("field" if unknown else "value")
+                    yield Problem(path, text, shock.field if unknown else shock.value)
+                except ValueError as error:
+                    yield Problem(f"shocks.{index}.field", str(error), shock.field)
+
+    def with_rule(self, field: str, value: Any) -> "Scenario":
+        """Return the scenario with one rule of the venue or of a market changed.
+
+        Parameters
+        ----------
+        field : str
+            Dotted path, for example ``"venue.funding.interval_hours"``.
+        value : bool, int, float or str
+
+        Raises
+        ------
+        ValueError
+            If there is no such rule or the value is not allowed.
+        """
+        path = field.split(".")
+        data = self.model_dump(mode="python", exclude_none=True, exclude={"shocks"})
+        if field == "venue.preset":
+            return Scenario.model_validate({**data, "venue": {"preset": value}})
+        is_market_rule = path[0] == "markets" and path[-1] in CHANGING_RULES and len(path) == 3
+        if path[0] != "venue" and not is_market_rule:
+            allowed = ", ".join(CHANGING_RULES)
+            raise ValueError(f"must be a field of venue, or markets.NAME. and one of {allowed}")
+        node = data
+        for key in path[:-1]:
+            if not isinstance(node.get(key), dict):
+                raise ValueError("there is no such rule")
+            node = node[key]
+        node[path[-1]] = value
+        if path[-1] == "max_leverage":
+            node.pop("tiers", None)
+        return Scenario.model_validate(data)
+
+
+def completed(data: dict[str, Any]) -> dict[str, Any]:
+    """Return a scenario's tables with each market completed from the venue's preset."""
+    venue = data.get("venue", {})
+    name = venue.get("preset", "default") if isinstance(venue, dict) else None
+    markets = data.get("markets")
+    if not isinstance(markets, dict):
+        return data
+    # An unknown preset is the venue's error; the markets then need no errors of their own.
+    known = name if isinstance(name, str) and name in preset_names() else "default"
+    defaults = read_preset(known)["market"]
+    return {
+        **data,
+        "markets": {
+            key: with_defaults(market, defaults) if isinstance(market, dict) else market
+            for key, market in markets.items()
+        },
+    }

@@ -1,0 +1,112 @@
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import Result
+from typer.testing import CliRunner
+
+from marketsim.cli import app
+from marketsim.engine.state import (
+    DELEVERAGE,
+    FILL,
+    LIQUIDATION,
+    Cause,
+    Outcome,
+    allocate,
+    records,
+)
+from marketsim.record.result import RunResult, take_snapshot
+from marketsim.record.series import FUNDING, SERIES, STEP
+from marketsim.scenario.loader import resolved_toml
+
+TINY = """\
+name = "tiny"
+days = 0.0625
+
+[markets.BTC]
+price = 100000.0
+tick_size = 0.5
+lot_size = 0.001
+
+[populations.crowd]
+strategy = "noise"
+count = 3
+"""
+
+
+@pytest.fixture
+def tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A scenario file of 90 steps, in the current folder."""
+    monkeypatch.chdir(tmp_path)
+    file = tmp_path / "tiny.toml"
+    file.write_text(TINY)
+    return file
+
+
+@pytest.fixture
+def marketsim() -> Callable[..., Result]:
+    def invoke(*arguments: object) -> Result:
+        return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+    return invoke
+
+
+class StubMarket:
+    """A market in which nothing happens, with the face of `marketsim.PerpMarket`."""
+
+    conservation_error = 0
+
+    def __init__(self, scenario: Any, rng: int) -> None:
+        self.scenario, self.seed = scenario, rng
+
+    def run(self, n: int, progress: Callable[[int, int], None] | None = None) -> None:
+        self.num_steps = n
+        if progress is not None:
+            progress(n, n)
+
+    def result(self) -> RunResult:
+        state = allocate(3, 1, 4)
+        snapshot = take_snapshot(state)
+        assert snapshot.flow.shape[1] == len(Cause)
+        return RunResult(
+            scenario=self.scenario.name,
+            scenario_text=resolved_toml(self.scenario),
+            seed=self.seed,
+            num_steps=self.num_steps,
+            step_minutes=self.scenario.step_minutes,
+            market_names=("BTC",),
+            population_names=("crowd",),
+            tick_size=np.array([0.5]),
+            lot_size=np.array([0.001]),
+            tick_atoms=np.array([500]),
+            series=records(SERIES, self.num_steps, 1),
+            steps=records(STEP, self.num_steps),
+            funding=records(FUNDING, 0),
+            liquidation=records(LIQUIDATION, 0),
+            deleverage=records(DELEVERAGE, 0),
+            fill=records(FILL, 0),
+            population=np.array([0, 0, 0, -1]),
+            deposit=np.zeros(4, np.int64),
+            start=snapshot,
+            end=snapshot,
+            outcome=np.zeros(len(Outcome), np.int64),
+            conservation_error=self.conservation_error,
+            timings={"wall": 0.0},
+        )
+
+
+@pytest.fixture
+def stub(monkeypatch: pytest.MonkeyPatch) -> type[StubMarket]:
+    """Put a stub in the model's place, for what does not depend on the market."""
+
+    class Stub(StubMarket):
+        pass
+
+    module = ModuleType("marketsim.model")
+    module.PerpMarket = Stub  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "marketsim.model", module)
+    return Stub

@@ -1,0 +1,50 @@
+import re
+import shlex
+import tomllib
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from marketsim.cli import app
+from marketsim.scenario.loader import load_scenario, parse_scenario
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def readme() -> str:
+    return (ROOT / "README.md").read_text()
+
+
+def blocks(readme: str, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", readme, re.MULTILINE | re.DOTALL)
+
+
+def test_ci_finds_exactly_one_test_command(readme: str) -> None:
+    marked = re.findall(r"<!-- test command -->\n```sh\n(.*)\n```", readme)
+    assert len(marked) == 1
+    assert marked[0].startswith("pip install -e '.[test]' && pytest")
+
+
+def test_the_name_taken_on_the_index_is_never_installed(readme: str) -> None:
+    assert not re.search(r"pip install\s+(-\S+\s+)*marketsim(?!-perps)", readme)
+
+
+def test_the_readme_s_scenario_is_valid(readme: str) -> None:
+    (text,) = blocks(readme, "toml")
+    assert parse_scenario(tomllib.loads(text)).num_steps == 2880
+
+
+def test_the_readme_s_run_commands_name_shipped_scenarios_and_real_fields(readme: str) -> None:
+    lines = [line for block in blocks(readme, "sh") for line in block.splitlines()]
+    runs = [line.partition("marketsim run ")[2] for line in lines if "marketsim run " in line]
+    for words in (shlex.split(run, comments=True) for run in runs if "SCENARIO" not in run):
+        sets = [words[i + 1] for i, word in enumerate(words) if word == "--set"]
+        overrides = [(path, value) for path, _, value in (item.partition("=") for item in sets)]
+        assert load_scenario(words[0], overrides).num_steps > 0
+
+
+def test_the_readme_s_commands_exist(readme: str) -> None:
+    for name in re.findall(r"^marketsim (\w+) ", "\n".join(blocks(readme, "sh")), re.MULTILINE):
+        assert CliRunner().invoke(app, [name, "--help"]).exit_code == 0

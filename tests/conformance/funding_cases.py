@@ -1,0 +1,189 @@
+"""funding.json: premium samples, rates, payments."""
+
+import math
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from marketsim.engine import book, funding
+from marketsim.engine.formulas import rates
+from marketsim.engine.formulas.requirements import maintenance_fraction
+from marketsim.engine.state import ONE, AverageRule, SettlementPrice, State, allocate
+from tests.conformance.cases import common, numbers, parts, unit, whole
+
+Inputs = dict[str, Any]
+Answer = dict[str, Any]
+
+
+def premium_from_book(inputs: Inputs) -> Answer:
+    sides = {1: inputs["bids"], -1: inputs["asks"]}
+    levels = [
+        (side, Fraction(price), Fraction(size)) for side in sides for price, size in sides[side]
+    ]
+    notional = Fraction(inputs["impact_notional"])
+    tick = unit(price for _, price, _ in levels)
+    lot = unit((size for _, _, size in levels), largest=6)
+    atom = min(unit([notional]), tick * lot)
+    state = allocate(1, 1, 2, num_orders=max(len(levels), 1), num_nodes=8 * len(levels) + 8)
+    market = state.market[0]
+    market.tick_size = float(tick)
+    market.lot_size = float(lot)
+    market.tick_atoms = whole(tick * lot, atom)
+    market.impact_atoms = whole(notional, atom)
+    market.index_price = float(Fraction(inputs["index_price"]))
+    bound = inputs["max_abs_premium"]
+    state.venue[0].premium_cap = math.inf if bound is None else float(Fraction(bound))
+    for side, price, size in levels:
+        book.add_order(state, 0, 0, side, whole(size, lot), whole(price, tick), 0, 0, 0)
+    funding.sample_premium(state)
+    return {"premium": float(market.premium)}
+
+
+def sample_median(inputs: Inputs) -> Answer:
+    votes = np.array([float(Fraction(vote)) for vote in inputs["votes"]], np.float64)
+    return {"sample": rates.sample_median(votes, int(inputs["min_votes"]))}
+
+
+def weighted_average_premium(inputs: Inputs) -> Answer:
+    samples = np.array([float(Fraction(text)) for text in inputs["premium_samples"]], np.float64)
+    state = allocate(1, 1, 2)
+    state.venue[0].average_rule = AverageRule.WEIGHTED
+    for k, sample in enumerate(samples, start=1):
+        state.market[0].premium_sum += k * sample
+        state.market[0].premium_weight += k
+    average = funding.average_premium(state, 0)
+    assert average == rates.weighted_average(samples)
+    return {"average_premium": average}
+
+
+def _market_with_rule(inputs: Inputs) -> State:
+    """A market whose funding rule is the case's, before any sample."""
+    state = allocate(1, 1, 2)
+    venue = state.venue[0]
+    band, cap = inputs["dead_band"], inputs["cap"]
+    venue.dead_band = -1.0 if band is None else float(Fraction(band))
+    venue.interest_rate = float(Fraction(inputs["interest_per_period"]))
+    state.market[0].funding_cap = math.inf if cap is None else float(Fraction(cap))
+    return state
+
+
+def _share(inputs: Inputs) -> float:
+    interval, period = numbers(inputs, "interval_hours", "period_hours")
+    return float(interval / period)
+
+
+def rate_from_samples(inputs: Inputs) -> Answer:
+    state = _market_with_rule(inputs)
+    state.venue[0].min_samples = int(inputs["min_samples"])
+    market = state.market[0]
+    for value, repeat in inputs["premium_samples"]:
+        market.premium_sum += float(Fraction(value)) * int(repeat)
+        market.premium_weight += int(repeat)
+        market.num_samples += int(repeat)
+    rate = funding.current_rate(state, 0)
+    index = float(Fraction(inputs["index_price"]))
+    return {
+        "rate_per_period": rate,
+        "funding_per_unit": rates.funding_per_unit(rate, index, _share(inputs)),
+    }
+
+
+def rate_dead_band(inputs: Inputs) -> Answer:
+    state = _market_with_rule(inputs)
+    market = state.market[0]
+    market.premium_sum = float(Fraction(inputs["average_premium"]))
+    market.premium_weight = 1.0
+    market.num_samples = 1
+    rate = funding.current_rate(state, 0)
+    return {"rate_per_interval": rates.funding_per_unit(rate, 1.0, _share(inputs))}
+
+
+def rate_cap(inputs: Inputs) -> Answer:
+    factor, imf, share = numbers(inputs, "clamp_factor", "imf", "maintenance_fraction_of_initial")
+    mmf = maintenance_fraction(parts(imf), parts(share)) / ONE
+    return {"cap": rates.rate_cap(float(factor), float(imf), mmf)}
+
+
+def rate_cap_mmr(inputs: Inputs) -> Answer:
+    factor, mmr = numbers(inputs, "factor", "mmr")
+    return {"cap": rates.rate_cap_maintenance(float(factor), float(mmr))}
+
+
+def interest_component(inputs: Inputs) -> Answer:
+    named = numbers(inputs, "quote_rate_per_day", "base_rate_per_day", "intervals_per_day")
+    return {"interest_per_period": rates.interest_component(*(float(number) for number in named))}
+
+
+def rate_twap_spread(inputs: Inputs) -> Answer:
+    named = numbers(inputs, "mark_twap", "oracle_twap", "max_divergence", "periods_per_day")
+    return {"funding_per_unit": rates.twap_spread(*(float(number) for number in named))}
+
+
+def funding_per_unit(inputs: Inputs) -> Answer:
+    rate, index = numbers(inputs, "rate_per_period", "index_price")
+    return {"funding_per_unit": rates.funding_per_unit(float(rate), float(index), _share(inputs))}
+
+
+def _paid(size: Fraction, settlements: list[tuple[Fraction, Fraction]], share: float) -> Fraction:
+    """Cash a position receives over settlements at (price, rate), by the engine's ledger."""
+    lot, tick = common([size]), common(price for price, _ in settlements)
+    largest = max(abs(size * price) for price, _ in settlements)
+    # Fifteen digits: as fine as double precision carries through to the atom.
+    atom = min(unit([tick * lot]), unit([Fraction(1)]))
+    while 0 < largest / atom < 10**14:
+        atom /= 10
+    while largest / atom > 2**53:
+        atom *= 10
+    state = allocate(1, 1, 2)
+    venue = state.venue[0]
+    market = state.market[0]
+    venue.funding_interval = 1
+    venue.funding_share = share
+    venue.dead_band = -1.0
+    venue.settlement_price = SettlementPrice.MARK
+    market.funding_cap = math.inf
+    market.tick_atoms = whole(tick * lot, atom)
+    state.position[0, 0].size = whole(size, lot)
+    for price, rate in settlements:
+        market.mark_ticks = whole(price, tick)
+        venue.interest_rate = float(rate)
+        funding.settle_funding(state)
+    return int(state.pool[0].cash) * atom
+
+
+def payment(inputs: Inputs) -> Answer:
+    size, price, rate = numbers(inputs, "size", "price", "rate_per_period")
+    return {"cash_flow": _paid(size, [(price, rate)], _share(inputs))}
+
+
+def accumulate(inputs: Inputs) -> Answer:
+    settlements = [
+        (Fraction(interval["price"]), Fraction(interval["rate"]))
+        for interval in inputs["intervals"]
+    ]
+    return {"cash_flow": _paid(Fraction(inputs["size"]), settlements, 1.0)}
+
+
+def settlement(inputs: Inputs) -> Answer:
+    """A change of the funding index is a payment of that many quote units per contract."""
+    size, before, now = numbers(inputs, "size", "funding_index_before", "funding_index_now")
+    rate = Fraction(1 if now >= before else -1)
+    return {"cash_flow": _paid(size, [(abs(now - before), rate)], 1.0)}
+
+
+ADAPTERS = {
+    "premium_from_book": premium_from_book,
+    "sample_median": sample_median,
+    "weighted_average_premium": weighted_average_premium,
+    "rate_from_samples": rate_from_samples,
+    "rate_dead_band": rate_dead_band,
+    "rate_cap": rate_cap,
+    "rate_cap_mmr": rate_cap_mmr,
+    "interest_component": interest_component,
+    "rate_twap_spread": rate_twap_spread,
+    "funding_per_unit": funding_per_unit,
+    "payment": payment,
+    "accumulate": accumulate,
+    "settlement": settlement,
+}
