@@ -416,7 +416,7 @@ class State(NamedTuple):
     shortfall: Any  #: (MAX_ROWS_PER_STEP,) SHORTFALL
 
 
-class Record(np.record):
+class Record(np.record):  # type: ignore[misc]
     """A record whose fields come before NumPy's own attributes (`size`, `round`, ...)."""
 
     def __getattribute__(self, name: str) -> Any:

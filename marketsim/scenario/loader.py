@@ -125,7 +125,7 @@ def parse_scenario(data: dict[str, Any], source: str = "scenario") -> Scenario:
 
 def list_scenarios() -> list[tuple[str, str]]:
     """List the library: name and one line for each scenario."""
-    folder = files("marketsim.scenario.library")
+    folder = files("marketsim.scenario").joinpath("library")
     found = []
     for name in _library_names():
         data = tomllib.loads(folder.joinpath(f"{name}.toml").read_text(encoding="utf-8"))
@@ -143,7 +143,7 @@ def _read(name_or_path: str | Path) -> tuple[str, Path, str]:
     """Return the text of a scenario, the folder of its relative paths, and what to call it."""
     given = str(name_or_path)
     if given in _library_names():
-        resource = files("marketsim.scenario.library").joinpath(f"{given}.toml")
+        resource = files("marketsim.scenario").joinpath("library").joinpath(f"{given}.toml")
         return resource.read_text(encoding="utf-8"), Path.cwd(), given
     path = Path(name_or_path).expanduser()
     try:
@@ -161,7 +161,7 @@ def _read(name_or_path: str | Path) -> tuple[str, Path, str]:
 
 @cache
 def _library_names() -> tuple[str, ...]:
-    folder = files("marketsim.scenario.library")
+    folder = files("marketsim.scenario").joinpath("library")
     names = (entry.name for entry in folder.iterdir())
     return tuple(sorted(name.removesuffix(".toml") for name in names if name.endswith(".toml")))
 
@@ -249,7 +249,9 @@ def _without(data: dict[str, Any], locations: Sequence[Location]) -> dict[str, A
                 node = node[key]
         except (KeyError, IndexError, TypeError):
             continue
-        if location and isinstance(node, dict):
+        if isinstance(node, list):
+            repaired = _without(repaired, [location[:-1]])  # the numbers of the rest would change
+        elif location and isinstance(node, dict):
             node.pop(location[-1], None)
             if location[-1] in STAND_INS and location[0] in ("markets", "populations"):
                 node[location[-1]] = STAND_INS[str(location[-1])]

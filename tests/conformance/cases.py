@@ -86,7 +86,8 @@ def _compare(
             _compare(f"{where}[{k}]", row, answer, allowed, relative, found)
     elif isinstance(got, Fraction | int | float) and not isinstance(expected, bool):
         number = Fraction(expected)
-        if not abs(Fraction(got) - number) <= allowed + relative * abs(number):
+        room = allowed + relative * abs(number)
+        if not math.isfinite(got) or abs(Fraction(got) - number) > room:
             found.append(f"{where}: got {float(got)!r}, expected {expected}")
     elif got is None or got != expected:
         found.append(f"{where}: got {got}, expected {expected}")

@@ -36,6 +36,27 @@ def test_vectors_are_found_and_few_are_unsupported():
     assert len({case["id"] for case in CASES}) == len(CASES)
 
 
+@pytest.mark.parametrize(
+    ("expected", "got"),
+    [
+        ({"equity": "1"}, {"equity": 1.02}),
+        ({"rate": "0.5"}, {"rate": 0.502}),
+        ({"accepted": False}, {"accepted": True}),
+        ({"stage": "market"}, {"stage": "none"}),
+        ({"equity": "1"}, {}),
+        ({"after": {"a": {"collateral": "1"}}}, {"after": {"a": {"collateral": 2}}}),
+        ({"after": {"a": {"collateral": "1"}}}, {"after": {"a": {}}}),
+        ({"positions": []}, {"positions": [{"market": "X", "size": 1}]}),
+        ({"ranking": ["a", "b"]}, {"ranking": ["b", "a"]}),
+        ({"equity": "1"}, {"equity": float("nan")}),
+    ],
+)
+def test_an_answer_outside_the_tolerance_is_found(expected: Case, got: Case):
+    tolerance = {"abs": "0.01", "rel": "0", "fields": {"rate": "0.001"}}
+    assert differences({"expected": expected, "tolerance": tolerance}, got) != []
+    assert differences({"expected": expected, "tolerance": tolerance}, expected) == []
+
+
 @pytest.mark.parametrize("case", CASES, ids=[case["id"] for case in CASES])
 def test_vector(case: Case):
     if case["kind"] in UNSUPPORTED:

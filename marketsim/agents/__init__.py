@@ -1,0 +1,1 @@
+"""The traders: one strategy per file, what they share in `base` and `habits`."""

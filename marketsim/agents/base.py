@@ -1,0 +1,198 @@
+"""What every strategy sees and how it acts: the contract of `decide`.
+
+A strategy is one file: a frozen `Parameters` class of floats and one kernel::
+
+    decide(state, traders, g, count, t, seed)
+
+which reads the venue (`state`), what is public (`traders.public`), its own parameters (row ``g`` of
+its array in `traders`) and the `count` traders of population ``g`` who wake in step ``t``
+(``traders.awake[:count]``), and submits intents. It changes nothing but the intents and its
+traders' rows of `traders.memory`. Draws are keyed by (seed, stream, trader key, step), so nobody's
+luck depends on who else is in the market.
+"""
+
+from enum import IntEnum
+from typing import Any, NamedTuple
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict
+
+from marketsim.engine import orders
+from marketsim.engine._jit import by_reference, kernel
+from marketsim.engine.pools import assess_pool
+from marketsim.engine.state import Flag, IntentKind, State, records
+
+#: Numbers a strategy may keep per trader and market.
+MEMORY = 4
+
+
+class Kind(IntEnum):
+    """The built-in strategies."""
+
+    MAKER = 0
+    BASIS = 1
+    NOISE = 2
+    HOLDER = 3
+
+
+class Parameters(BaseModel):
+    """Base of a strategy's parameters: numbers with defaults, checked when a scenario is read."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @classmethod
+    def dtype(cls) -> np.dtype[Any]:
+        """Return the record type in which kernels read the parameters."""
+        return np.dtype([(name, "f8") for name in cls.model_fields])
+
+
+TRADER = np.dtype(
+    [
+        ("key", "i8"),  #: of the trader's random draws
+        ("population", "i8"),
+        ("next_wake", "i8"),  #: step at which it looks again
+        ("attention", "f8"),  #: mean steps between two looks; inf: never again
+        ("leverage", "f8"),
+        ("funding_sensitivity", "f8"),
+        ("buffer", "f8"),
+        ("stop_loss", "f8"),
+        ("tranches", "f8"),
+        ("stable_share", "f8"),
+        ("spot_hedge", "f8"),
+        ("slippage", "f8"),
+    ]
+)
+
+POPULATION = np.dtype(
+    [
+        ("kind", "i8"),  #: Kind
+        ("start", "i8"),  #: first account
+        ("stop", "i8"),
+    ]
+)
+
+PUBLIC = np.dtype(
+    [
+        ("mid", "f8"),  #: USD, the mark where a side is empty
+        ("basis", "f8"),  #: slow average of mid / index - 1
+        ("variance", "f8"),  #: of the index's log return in one step, moving average
+        ("last_index", "f8"),  #: USD, one step ago
+    ]
+)
+
+
+@by_reference
+class Traders(NamedTuple):
+    """The traders as arrays: N traders, G populations, M markets."""
+
+    trader: Any  #: (N,) TRADER
+    population: Any  #: (G,) POPULATION
+    weight: Any  #: (G, M) share of each market
+    public: Any  #: (M,) PUBLIC: what everyone sees
+    memory: Any  #: (N, M, MEMORY) float64
+    awake: Any  #: (N,) int64 scratch: who wakes
+    maker: Any  #: (G,) parameters, each used where the population is of that kind
+    basis: Any
+    noise: Any
+    holder: Any
+
+
+@kernel
+def submit(
+    state: State, i: int, m: int, kind: int, size: int, price: int, flags: int, expiry: int
+) -> None:
+    """Append an intent; the loop made room for as many as every trader can need."""
+    totals = state.totals[0]
+    intent = state.intent[totals.num_intents]
+    intent.account = i
+    intent.market = m
+    intent.kind = kind
+    intent.size = size
+    intent.price = price
+    intent.flags = flags
+    intent.expiry = expiry
+    totals.num_intents += 1
+
+
+@kernel
+def withdraw(state: State, i: int, m: int) -> None:
+    """Ask for all of an account's orders in a market to be withdrawn."""
+    submit(state, i, m, IntentKind.CANCEL.value, 0, 0, 0, 0)
+
+
+@kernel
+def limit_order(
+    state: State, i: int, m: int, size: float, price: float, flags: int, expiry: int
+) -> None:
+    """Ask for a limit order of `size` coins (buy > 0) at `price` USD, in whole lots and ticks."""
+    lots = orders.round_size(state, m, size)
+    if lots != 0:
+        ticks = orders.round_price(state, m, price, lots)
+        submit(state, i, m, IntentKind.ORDER.value, lots, ticks, flags, expiry)
+
+
+@kernel
+def market_order(
+    state: State, traders: Any, i: int, m: int, size: float, slippage: float, flags: int
+) -> None:
+    """Ask for `size` coins now, no further than `slippage` from mid; the rest is dropped."""
+    side = 1.0 if size > 0.0 else -1.0
+    price = traders.public[m].mid * (1.0 + side * slippage)
+    limit_order(state, i, m, size, price, flags | Flag.IMMEDIATE.value, 0)
+
+
+@kernel
+def pool_equity(state: State, i: int, m: int) -> float:
+    """Equity of the pool behind account `i` in market `m`, USD, at the current mark."""
+    p = np.int64(state.position[i, m].pool)
+    assess_pool(state, p)
+    return state.pool[p].equity * 1e-6
+
+
+@kernel
+def account_equity_usd(state: State, i: int) -> float:
+    """Equity of an account over its main pool and side pools, USD, holdings with haircut."""
+    assess_pool(state, i)
+    equity = state.pool[i].equity
+    last = i
+    for m in range(len(state.market)):
+        p = np.int64(state.position[i, m].pool)
+        if p != i and p != last:
+            assess_pool(state, p)
+            equity += state.pool[p].equity
+            last = p
+    return equity * 1e-6
+
+
+@kernel
+def position_coins(state: State, i: int, m: int) -> float:
+    """Position in coins, long > 0."""
+    return state.position[i, m].size * state.market[m].lot_size
+
+
+@kernel
+def observe(state: State, traders: Any, basis_weight: float, variance_weight: float) -> None:
+    """Update what is public: mid, average basis and volatility; overwrites `traders.public`."""
+    for m in range(len(state.market)):
+        market = state.market[m]
+        view = traders.public[m]
+        view.mid = 0.5 * market.mid2 * market.tick_size
+        view.basis += basis_weight * (view.mid / market.index_price - 1.0 - view.basis)
+        change = market.index_price / view.last_index - 1.0
+        view.variance += variance_weight * (change * change - view.variance)
+        view.last_index = market.index_price
+
+
+def allocate_traders(
+    num_traders: int, num_markets: int, parameters: dict[str, np.dtype[Any]], num_populations: int
+) -> Traders:
+    """Allocate the traders' arrays, zeroed."""
+    return Traders(
+        trader=records(TRADER, num_traders),
+        population=records(POPULATION, num_populations),
+        weight=np.zeros((num_populations, num_markets)),
+        public=records(PUBLIC, num_markets),
+        memory=np.zeros((num_traders, num_markets, MEMORY)),
+        awake=np.zeros(max(num_traders, 1), np.int64),
+        **{name: records(dtype, num_populations) for name, dtype in parameters.items()},
+    )

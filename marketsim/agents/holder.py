@@ -1,0 +1,111 @@
+"""The holder: enters with leverage and stays."""
+
+import math
+from typing import Any
+
+from pydantic import Field
+
+from marketsim.agents.base import (
+    Parameters,
+    account_equity_usd,
+    market_order,
+    position_coins,
+)
+from marketsim.agents.habits import close_position, draw, has_lost, keep_buffer, pick_market
+from marketsim.engine._jit import kernel
+from marketsim.engine.state import State
+
+
+class Holder(Parameters):
+    """Takes one levered position and keeps it for days.
+
+    Believes in its coin. *Set and forget* or *monitored* is only its attention: who looks again
+    stops out at the stop-loss, keeps the buffer by topping up or cutting the position, and after a
+    while closes, rests and enters anew. Someone who is liquidated rests too.
+    """
+
+    long_share: float = Field(0.6, ge=0, le=1)
+    """Probability that an entry is a long."""
+    holding_hours: float = Field(72.0, gt=0)
+    """Mean life of a position whose holder looks at it."""
+    rest_hours: float = Field(12.0, gt=0)
+    """Mean rest before the next entry."""
+
+
+#: What a holder remembers per market: target in coins, size entered so far in tranches, when it
+#: may act next (step), whether it holds.
+TARGET = 0
+ENTERED = 1
+UNTIL = 2
+
+
+@kernel
+def decide(state: State, traders: Any, g: int, count: int, t: int, seed: int) -> None:
+    """Enter, mind the position, leave."""
+    p = traders.holder[g]
+    hours = state.venue[0].step_hours
+    for n in range(count):
+        i = traders.awake[n]
+        m = _holding(traders, i)
+        if m < 0:
+            m = pick_market(traders, g, draw(traders, i, t, 0, seed))
+            if t >= traders.memory[i, 0, UNTIL]:
+                _enter(state, traders, g, i, m, t, seed)
+            continue
+        memory = traders.memory[i, m]
+        held = position_coins(state, i, m)
+        left = draw(traders, i, t, 2, seed) < _leaving(traders, i, hours, p.holding_hours)
+        if memory[ENTERED] > 0.0 and held == 0.0:
+            _rest(traders, i, m, t, p.rest_hours / hours, seed)
+        elif held != 0.0 and (left or has_lost(state, traders, i, m)):
+            close_position(state, traders, i, m, 1.0)
+        elif held != 0.0 and keep_buffer(state, traders, i, m):
+            memory[ENTERED] = traders.trader[i].tranches
+        elif memory[ENTERED] < traders.trader[i].tranches:
+            _add_tranche(state, traders, i, m)
+
+
+@kernel
+def _holding(traders: Any, i: int) -> int:
+    """Return the market a holder is in (or entering), -1 if none."""
+    for m in range(traders.memory.shape[1]):
+        if traders.memory[i, m, TARGET] != 0.0:
+            return m
+    return -1
+
+
+@kernel
+def _leaving(traders: Any, i: int, step_hours: float, holding_hours: float) -> float:
+    """Probability of leaving at one look, so that positions last `holding_hours` on average."""
+    attention = traders.trader[i].attention
+    if math.isinf(attention):
+        return 0.0
+    return min(attention * step_hours / holding_hours, 1.0)
+
+
+@kernel
+def _enter(state: State, traders: Any, g: int, i: int, m: int, t: int, seed: int) -> None:
+    """Decide on a position and send its first tranche."""
+    side = 1.0 if draw(traders, i, t, 1, seed) < traders.holder[g].long_share else -1.0
+    equity = account_equity_usd(state, i)
+    # A little is left for fees and slippage: with all of it the order would be refused.
+    notional = 0.95 * max(equity, 0.0) * traders.trader[i].leverage
+    traders.memory[i, m, TARGET] = side * notional / traders.public[m].mid
+    traders.memory[i, m, ENTERED] = 0.0
+    _add_tranche(state, traders, i, m)
+
+
+@kernel
+def _add_tranche(state: State, traders: Any, i: int, m: int) -> None:
+    trader = traders.trader[i]
+    memory = traders.memory[i, m]
+    market_order(state, traders, i, m, memory[TARGET] / trader.tranches, trader.slippage, 0)
+    memory[ENTERED] += 1.0
+
+
+@kernel
+def _rest(traders: Any, i: int, m: int, t: int, mean_steps: float, seed: int) -> None:
+    """Forget the position and wait."""
+    traders.memory[i, m, TARGET] = 0.0
+    traders.memory[i, m, ENTERED] = 0.0
+    traders.memory[i, 0, UNTIL] = t - mean_steps * math.log(draw(traders, i, t, 3, seed))

@@ -1,0 +1,68 @@
+"""The noise trader: random small trades, the heartbeat of the market."""
+
+from typing import Any
+
+from pydantic import Field
+
+from marketsim.agents.base import (
+    Parameters,
+    account_equity_usd,
+    limit_order,
+    market_order,
+    position_coins,
+    withdraw,
+)
+from marketsim.agents.habits import close_position, draw, pick_market
+from marketsim.engine._jit import kernel
+from marketsim.engine.state import State
+
+
+class Noise(Parameters):
+    """Trades for reasons of its own, in a random market, direction and size.
+
+    Believes nothing. It sometimes waits with a limit order near mid, otherwise takes what the book
+    offers; now and then it closes what it has.
+
+    References
+    ----------
+    F. Black, "Noise", Journal of Finance 41 (1986).
+    """
+
+    size: float = Field(0.2, gt=0, le=1)
+    """Largest trade as a share of equity x leverage; sizes are uniform below it."""
+    close_share: float = Field(0.4, ge=0, le=1)
+    """Probability of closing an open position instead of trading at random."""
+    passive_share: float = Field(0.3, ge=0, le=1)
+    """Probability of a limit order instead of a market order."""
+    passive_reach: float = Field(0.002, ge=0, lt=1)
+    """Farthest limit price from mid, as a fraction of it."""
+    patience_minutes: float = Field(120.0, gt=0)
+    """Life of a limit order."""
+
+
+@kernel
+def decide(state: State, traders: Any, g: int, count: int, t: int, seed: int) -> None:
+    """Let each noise trader who wakes make one random trade."""
+    p = traders.noise[g]
+    expiry = max(int(p.patience_minutes / (60.0 * state.venue[0].step_hours)), 1)
+    for n in range(count):
+        i = traders.awake[n]
+        trader = traders.trader[i]
+        m = pick_market(traders, g, draw(traders, i, t, 0, seed))
+        if state.position[i, m].first_order >= 0:
+            withdraw(state, i, m)
+        held = position_coins(state, i, m)
+        if held != 0.0 and draw(traders, i, t, 1, seed) < p.close_share:
+            close_position(state, traders, i, m, 1.0)
+            continue
+        equity = max(account_equity_usd(state, i), 0.0)
+        mid = traders.public[m].mid
+        side = 1.0 if draw(traders, i, t, 2, seed) < 0.5 else -1.0
+        size = side * p.size * draw(traders, i, t, 3, seed) * equity * trader.leverage / mid
+        if abs(held + size) * mid > equity * trader.leverage:
+            continue
+        if draw(traders, i, t, 4, seed) < p.passive_share:
+            price = mid * (1.0 - side * p.passive_reach * draw(traders, i, t, 5, seed))
+            limit_order(state, i, m, size, price, 0, expiry)
+        else:
+            market_order(state, traders, i, m, size, trader.slippage, 0)

@@ -1,0 +1,144 @@
+"""Which strategies there are, and the traders' arrays made from a scenario."""
+
+from typing import Any
+
+import numpy as np
+from pydantic import ValidationError
+
+from marketsim.agents.base import Kind, Parameters, Traders, allocate_traders
+from marketsim.agents.basis import Basis
+from marketsim.agents.holder import Holder
+from marketsim.agents.maker import Maker
+from marketsim.agents.noise import Noise
+from marketsim.engine.state import UNLIMITED, State
+from marketsim.scenario.errors import ScenarioError, explain, one_of
+from marketsim.scenario.roster import Roster
+from marketsim.scenario.schema import Scenario
+from marketsim.streams import Stream, exponential
+
+STRATEGIES: dict[str, type[Parameters]] = {
+    "maker": Maker,
+    "basis": Basis,
+    "noise": Noise,
+    "holder": Holder,
+}
+
+#: Who must be there from the first step, or the others find no market.
+EARLY = ("maker", "basis")
+
+#: Annual volatility the makers expect before they have seen any.
+FIRST_VOLATILITY = 0.6
+
+
+def check_strategies(scenario: Scenario) -> list[Parameters]:
+    """Check every population's strategy and its parameters.
+
+    Returns
+    -------
+    list of Parameters
+        One per population.
+
+    Raises
+    ------
+    ScenarioError
+        Naming every wrong field, its value and the nearest valid name.
+    """
+    problems: list[str] = []
+    found: list[Parameters] = []
+    for name, population in scenario.populations.items():
+        path = f"populations.{name}"
+        strategy = STRATEGIES.get(population.strategy)
+        if strategy is None:
+            text = one_of(population.strategy, STRATEGIES)
+            problems.append(f'{path}.strategy = "{population.strategy}": {text}')
+            continue
+        try:
+            found.append(strategy.model_validate(population.parameters))
+        except ValidationError as error:
+            data = dict(population.parameters)
+            for _, lines in explain(error, data, strategy.model_json_schema()):
+                problems += [f"{path}.parameters.{line}" for line in lines]
+    if problems:
+        raise ScenarioError(problems, scenario.name)
+    return found
+
+
+def intents_per_trader(parameters: Parameters, num_markets: int) -> int:
+    """Return how many intents a trader of this strategy can submit in one step."""
+    if isinstance(parameters, Maker):
+        return num_markets * (2 * int(parameters.levels) + 2)
+    return num_markets * 3 if isinstance(parameters, Basis) else 2
+
+
+def build_traders(scenario: Scenario, state: State, roster: Roster, seed: int) -> Traders:
+    """Make the traders' arrays: keys, habits in steps, parameters, first waking.
+
+    Parameters
+    ----------
+    scenario : Scenario
+    state : State
+        Opened: the index prices seed what is public.
+    roster : Roster
+    seed : int
+
+    Returns
+    -------
+    Traders
+
+    Raises
+    ------
+    ScenarioError
+        If a strategy or one of its parameters is wrong.
+    """
+    chosen = check_strategies(scenario)
+    dtypes = {name: strategy.dtype() for name, strategy in STRATEGIES.items()}
+    traders = allocate_traders(roster.num_traders, len(state.market), dtypes, len(chosen))
+    traders.trader["key"] = roster.keys
+    traders.trader["population"] = roster.population
+    traders.trader["attention"] = roster.attention / scenario.step_minutes
+    for habit in (
+        "leverage",
+        "funding_sensitivity",
+        "buffer",
+        "stop_loss",
+        "tranches",
+        "stable_share",
+        "spot_hedge",
+        "slippage",
+    ):
+        traders.trader[habit] = getattr(roster, habit)
+    traders.weight[:] = roster.market_weight
+    for g, (strategy, values) in enumerate(zip(roster.strategies, chosen, strict=True)):
+        rows = roster.rows[g]
+        row = traders.population[g]
+        row.kind = Kind[strategy.upper()]
+        row.start, row.stop = rows.start, rows.stop
+        for name, value in values.model_dump().items():
+            getattr(traders, strategy)[name][g] = value
+        if strategy not in EARLY:
+            traders.trader["next_wake"][rows] = _first_wakes(traders, rows, seed, scenario)
+    variance = FIRST_VOLATILITY**2 * scenario.step_minutes / (365 * 1440)
+    for m in range(len(state.market)):
+        view = traders.public[m]
+        view.mid = view.last_index = state.market[m].index_price
+        view.variance = variance
+    return traders
+
+
+def _first_wakes(traders: Traders, rows: slice, seed: int, scenario: Scenario) -> Any:
+    """Spread the first look over one attention span, over the first day for who looks once."""
+    day = 1440 / scenario.step_minutes
+    mean = np.minimum(traders.trader["attention"][rows], day)
+    draws = np.array(
+        [exponential(seed, int(Stream.WAKE), int(k), 0, 1) for k in traders.trader["key"][rows]]
+    )
+    return np.minimum(np.ceil(mean * draws), UNLIMITED).astype(np.int64)
+
+
+def most_intents(scenario: Scenario) -> int:
+    """Return the most intents one step can bring."""
+    populations = scenario.populations.values()
+    return sum(
+        population.count * intents_per_trader(values, len(scenario.markets))
+        for population, values in zip(populations, check_strategies(scenario), strict=True)
+    )

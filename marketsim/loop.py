@@ -1,0 +1,184 @@
+"""Many steps in one call: spot, index, decide, clear, record, over and over.
+
+The kernel comes back early only when an array is too short for the step ahead; `advance` lengthens
+it and goes on where it stopped, so results do not depend on the lengths.
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from marketsim.agents import basis, habits, holder, maker, noise
+from marketsim.agents.base import Kind, Traders, observe
+from marketsim.engine import funding, step
+from marketsim.engine._jit import by_reference, kernel
+from marketsim.engine.state import MAX_ROWS_PER_STEP, NONE, TREE_LEVELS, State, grow, records
+from marketsim.engine.world import World
+from marketsim.record.series import FUNDING, SERIES, STEP, record_funding, record_step
+from marketsim.streams import Stream, draw_news, uniform
+
+#: What `run_steps` came back with.
+DONE = 0
+TOO_SHORT = 1
+OUT_OF_RANGE = 2
+
+CLOCK = np.dtype(
+    [
+        ("seed", "i8"),
+        ("step", "i8"),  #: the next step
+        ("is_open", "i8"),  #: 1: the step's intents are there, it has to be cleared
+        ("series_every", "i8"),  #: steps per row of the series
+        ("num_funding", "i8"),  #: rows of the funding tape used
+        ("basis_weight", "f8"),  #: of the newest mid / index - 1 in what makers believe
+        ("variance_weight", "f8"),
+        ("lost_market", "i8"),  #: the market whose price left the range
+    ]
+)
+
+
+@by_reference
+class Tape(NamedTuple):
+    """What the loop writes as it goes."""
+
+    clock: Any  #: (1,) CLOCK
+    series: Any  #: (rows, M) SERIES
+    steps: Any  #: (rows,) STEP
+    funding: Any  #: (rows,) FUNDING
+
+
+def new_tape(num_steps: int, num_markets: int, interval: int, every: int, seed: int) -> Tape:
+    """Allocate the tape of a run."""
+    rows = -(-num_steps // every)
+    tape = Tape(
+        clock=records(CLOCK, 1),
+        series=records(SERIES, rows, num_markets),
+        steps=records(STEP, rows),
+        funding=records(FUNDING, (num_steps // interval + 1) * num_markets),
+    )
+    clock = tape.clock[0]
+    clock.seed = seed
+    clock.series_every = every
+    return tape
+
+
+@kernel
+def decide(state: State, traders: Traders, t: int, seed: int) -> None:
+    """Stage 3: the traders who wake form intents, population by population."""
+    for g in range(len(traders.population)):
+        count = habits.wake(traders, g, t, seed)
+        kind = traders.population[g].kind
+        if kind == Kind.MAKER:
+            maker.decide(state, traders, g, count, t, seed)
+        elif kind == Kind.BASIS:
+            basis.decide(state, traders, g, count, t, seed)
+        elif kind == Kind.NOISE:
+            noise.decide(state, traders, g, count, t, seed)
+        else:
+            holder.decide(state, traders, g, count, t, seed)
+
+
+@kernel
+def order_of_action(state: State, traders: Traders, t: int, seed: int) -> Any:
+    """Put the traders' intents in random order, each trader's own in the order submitted.
+
+    Whether one trader acts before another depends on the two alone.
+    """
+    num_intents = state.totals[0].num_intents
+    luck = np.empty(num_intents, np.float64)
+    last = NONE
+    for n in range(num_intents):
+        i = np.int64(state.intent[n].account)
+        if i == last:
+            luck[n] = luck[n - 1]
+        else:
+            luck[n] = uniform(seed, Stream.ORDER.value, traders.trader[i].key, t, 0)
+            last = i
+    return np.argsort(luck, kind="mergesort")
+
+
+@kernel
+def has_room(state: State) -> bool:
+    """Tell whether the arrays are long enough to clear the step's intents."""
+    totals = state.totals[0]
+    orders = totals.num_orders + totals.num_intents
+    return (
+        orders < len(state.order)
+        and totals.num_nodes + (TREE_LEVELS - 1) * totals.num_intents < len(state.node)
+        and totals.num_liquidations + MAX_ROWS_PER_STEP <= len(state.liquidation)
+        and totals.num_deleverages + MAX_ROWS_PER_STEP <= len(state.deleverage)
+        and (
+            totals.record_fills == 0
+            or totals.num_fills + orders + MAX_ROWS_PER_STEP < len(state.fill)
+        )
+    )
+
+
+@kernel
+def run_steps(state: State, world: World, traders: Traders, tape: Tape, stop: int) -> int:
+    """Run to step `stop`; return DONE, TOO_SHORT or OUT_OF_RANGE."""
+    clock = tape.clock[0]
+    while clock.step < stop:
+        t = clock.step
+        if clock.is_open == 0:
+            draw_news(clock.seed, t, world)
+            lost = step.open_step(state, world, t)
+            if lost != NONE:
+                clock.lost_market = lost
+                return OUT_OF_RANGE
+            observe(state, traders, clock.basis_weight, clock.variance_weight)
+            decide(state, traders, t, clock.seed)
+            clock.is_open = 1
+        if not has_room(state):
+            return TOO_SHORT
+        step.clear_step(state, order_of_action(state, traders, t, clock.seed))
+        if funding.is_due(state):
+            clock.num_funding = record_funding(state, tape.funding, clock.num_funding)
+        step.settle_step(state)
+        record_step(state, world, tape.series, tape.steps, t // clock.series_every)
+        clock.is_open = 0
+        clock.step = t + 1
+    return DONE
+
+
+def make_room(state: State) -> State:
+    """Return the state with arrays long enough for the step ahead, and some to spare."""
+    totals = state.totals[0]
+    orders = int(totals.num_orders + totals.num_intents) + 1
+    nodes = int(totals.num_nodes + (TREE_LEVELS - 1) * totals.num_intents) + 1
+    fills = int(totals.num_fills) + orders + MAX_ROWS_PER_STEP if totals.record_fills else 0
+    return grow(
+        state,
+        num_orders=_spare(orders, len(state.order)),
+        num_nodes=_spare(nodes, len(state.node)),
+        num_fills=_spare(fills, len(state.fill)),
+        num_liquidations=_spare(
+            int(totals.num_liquidations) + MAX_ROWS_PER_STEP, len(state.liquidation)
+        ),
+        num_deleverages=_spare(
+            int(totals.num_deleverages) + MAX_ROWS_PER_STEP, len(state.deleverage)
+        ),
+    )
+
+
+def _spare(needed: int, length: int) -> int:
+    """Return the length to grow to: half as much again as needed, or as it is."""
+    return needed + needed // 2 if needed > length else length
+
+
+def advance(
+    state: State, world: World, traders: Traders, tape: Tape, stop: int
+) -> tuple[State, int]:
+    """Run to step `stop`, lengthening arrays on the way.
+
+    Returns
+    -------
+    state : State
+        The same venue, perhaps in longer arrays.
+    outcome : int
+        DONE or OUT_OF_RANGE.
+    """
+    outcome = run_steps(state, world, traders, tape, stop)
+    while outcome == TOO_SHORT:
+        state = make_room(state)
+        outcome = run_steps(state, world, traders, tape, stop)
+    return state, outcome

@@ -1,0 +1,258 @@
+"""A run: a scenario and a seed brought to life, advanced and summed up. Knows no Mesa."""
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from marketsim.agents.registry import build_traders, most_intents
+from marketsim.engine.index import update_index
+from marketsim.engine.state import ATOMS, NONE, State
+from marketsim.engine.world import World
+from marketsim.loop import DONE, advance, new_tape
+from marketsim.record.result import RunResult, Snapshot, take_snapshot
+from marketsim.scenario.build import build_state, write_rules
+from marketsim.scenario.history import HistoryPath, load_history
+from marketsim.scenario.loader import resolved_toml
+from marketsim.scenario.schema import Scenario
+from marketsim.scenario.world import build_world, rule_changes
+
+#: Hours over which makers average the basis they quote around, and everyone the volatility.
+BASIS_HOURS = 4.0
+VOLATILITY_HOURS = 2.0
+
+#: Steps between two looks at the clock: progress is shown and Ctrl-C is heard.
+CHUNK_SECONDS = 0.2
+
+
+class PriceOutOfRangeError(ArithmeticError):
+    """An index price left the range of prices a book can hold."""
+
+
+class Simulation:
+    """A scenario with its seed, from the first step on.
+
+    Parameters
+    ----------
+    scenario : Scenario
+    seed : int
+        Of all random draws.
+
+    Attributes
+    ----------
+    state : State
+        The venue; its arrays may be replaced by longer ones from one step to the next.
+    step_count : int
+        Steps done.
+
+    Raises
+    ------
+    ScenarioError
+        If a strategy, a parameter or a first price is wrong.
+    HistoryError
+        If the price file cannot be replayed.
+    """
+
+    def __init__(self, scenario: Scenario, seed: int) -> None:
+        self._started = time.perf_counter()
+        self.scenario = scenario
+        self.seed = seed
+        self.market_names = tuple(scenario.markets)
+        self.num_steps = scenario.num_steps
+        history = self._load_history()
+        self.notes: tuple[str, ...] = (*scenario.notices(), *(history.notes if history else ()))
+        self._start_time = np.datetime64(history.start.replace(tzinfo=None)) if history else None
+        self._prices = self._first_prices(history)
+        capacity = most_intents(scenario)
+        self.state: State
+        self.state, self.roster = build_state(
+            scenario, seed=seed, prices=self._prices, num_intents=capacity + 1
+        )
+        self.state.totals[0].record_fills = int(scenario.record.fills)
+        self.world: World = build_world(
+            scenario.spot,
+            scenario.shocks,
+            scenario.markets,
+            step_minutes=scenario.step_minutes,
+            history=history,
+        )
+        self._check_range(update_index(self.world, self.state, NONE))
+        self.state.market["mark_ticks"] = self.state.market["index_ticks"]
+        self.traders = build_traders(scenario, self.state, self.roster, seed)
+        self._changes = rule_changes(scenario.shocks, scenario.step_minutes)
+        self._snapshots: list[tuple[int, Snapshot]] = []
+        self._start = take_snapshot(self.state)
+        self.tape = self._new_tape()
+        self._run_seconds = 0.0
+        self._build_seconds = time.perf_counter() - self._started
+
+    @property
+    def step_count(self) -> int:
+        """Steps done so far."""
+        return int(self.tape.clock[0].step)
+
+    def run(self, num_steps: int, progress: Callable[[int, int], None] | None = None) -> None:
+        """Advance by a number of steps.
+
+        Parameters
+        ----------
+        num_steps : int
+            The scenario's length is the limit of what is recorded; no step beyond it is taken.
+        progress : callable, optional
+            Called with (steps done, steps asked) a few times a second.
+
+        Raises
+        ------
+        ValueError
+            If the run would go beyond the scenario's length.
+        PriceOutOfRangeError
+            If an index price leaves the range of the order book.
+        """
+        first = self.step_count
+        stop = first + num_steps
+        if num_steps < 0 or stop > self.num_steps:
+            raise ValueError(
+                f"run({num_steps}): {self.num_steps - first} of the scenario's {self.num_steps} "
+                "steps are left; raise the scenario's days"
+            )
+        began = time.perf_counter()
+        chunk = 1 if progress is None else 64
+        while self.step_count < stop:
+            self._apply_rules()
+            self._keep_snapshot()
+            goal = min(stop, self._next_event())
+            if progress is not None:
+                goal = min(goal, self.step_count + chunk)
+            here = time.perf_counter()
+            before = self.step_count
+            self.state, outcome = advance(self.state, self.world, self.traders, self.tape, goal)
+            if outcome != DONE:
+                self._check_range(int(self.tape.clock[0].lost_market))
+            if progress is not None:
+                progress(self.step_count - first, num_steps)
+                spent = max(time.perf_counter() - here, 1e-9)
+                pace = (self.step_count - before) / spent
+                chunk = max(int(min(pace * CHUNK_SECONDS, 4.0 * chunk)), 1)
+        self._run_seconds += time.perf_counter() - began
+
+    def result(self) -> RunResult:
+        """Collect what the steps done so far have left."""
+        state, tape = self.state, self.tape
+        totals = state.totals[0]
+        rows = -(-self.step_count // int(tape.clock[0].series_every))
+        return RunResult(
+            scenario=self.scenario.name,
+            scenario_text=resolved_toml(self.scenario),
+            seed=self.seed,
+            num_steps=self.step_count,
+            step_minutes=self.scenario.step_minutes,
+            market_names=self.market_names,
+            population_names=self.roster.names,
+            tick_size=np.array(state.market["tick_size"]),
+            lot_size=np.array(state.market["lot_size"]),
+            tick_atoms=np.array(state.market["tick_atoms"]),
+            series=tape.series[:rows],
+            steps=tape.steps[:rows],
+            funding=tape.funding[: int(tape.clock[0].num_funding)],
+            liquidation=state.liquidation[: int(totals.num_liquidations)],
+            deleverage=state.deleverage[: int(totals.num_deleverages)],
+            fill=state.fill[: int(totals.num_fills)],
+            population=np.append(self.roster.population, NONE).astype(np.int64),
+            deposit=np.array(state.account["deposit"]),
+            start=self._start,
+            end=take_snapshot(state),
+            outcome=np.array(totals.outcome),
+            conservation_error=int(totals.conservation_error),
+            snapshots=tuple(self._snapshots),
+            start_time=self._start_time,
+            notes=self.notes,
+            timings={
+                "build": self._build_seconds,
+                "run": self._run_seconds,
+                "wall": time.perf_counter() - self._started,
+            },
+        )
+
+    def _load_history(self) -> HistoryPath | None:
+        if self.scenario.spot.kind != "history":
+            return None
+        return load_history(
+            self.scenario.spot.history,
+            self.market_names,
+            self.scenario.step_minutes,
+            self.num_steps,
+            self.seed,
+        )
+
+    def _first_prices(self, history: HistoryPath | None) -> Mapping[str, float]:
+        if history is not None:
+            return dict(zip(self.market_names, map(float, history.price[0]), strict=True))
+        return {name: float(market.price or 0) for name, market in self.scenario.markets.items()}
+
+    def _new_tape(self) -> Any:
+        scenario = self.scenario
+        tape = new_tape(
+            self.num_steps,
+            len(self.market_names),
+            self._shortest_interval(),
+            scenario.steps_of(scenario.record.series_minutes),
+            self.seed,
+        )
+        clock = tape.clock[0]
+        hours = scenario.step_minutes / 60.0
+        clock.basis_weight = min(hours / BASIS_HOURS, 1.0)
+        clock.variance_weight = min(hours / VOLATILITY_HOURS, 1.0)
+        return tape
+
+    def _shortest_interval(self) -> int:
+        """Return the shortest funding interval the run will see, in steps."""
+        scenario = self.scenario
+        shortest = scenario.funding_interval_steps
+        for change in self._changes:
+            scenario = scenario.with_rule(change.field, change.value)
+            shortest = min(shortest, scenario.funding_interval_steps)
+        return shortest
+
+    def _apply_rules(self) -> None:
+        """Apply the changes of venue rules that are due."""
+        while self._changes and self._changes[0].step <= self.step_count:
+            change = self._changes.pop(0)
+            self._rules = getattr(self, "_rules", self.scenario).with_rule(
+                change.field, change.value
+            )
+            write_rules(self.state, self._rules, self._prices)
+
+    def _keep_snapshot(self) -> None:
+        minutes = self.scenario.record.snapshot_minutes
+        if isinstance(minutes, str) or self.step_count == 0:
+            return
+        due = self.step_count % self.scenario.steps_of(minutes) == 0
+        if due and (not self._snapshots or self._snapshots[-1][0] != self.step_count):
+            self._snapshots.append((self.step_count, take_snapshot(self.state)))
+
+    def _next_event(self) -> int:
+        """Return the next step before which Python has something to do."""
+        event = self.num_steps
+        if self._changes:
+            event = min(event, self._changes[0].step)
+        minutes = self.scenario.record.snapshot_minutes
+        if not isinstance(minutes, str):
+            every = self.scenario.steps_of(minutes)
+            event = min(event, (self.step_count // every + 1) * every)
+        return event
+
+    def _check_range(self, market: int) -> None:
+        if market != NONE:
+            name = self.market_names[market]
+            price = float(self.world.asset[market].price)
+            tick = float(self.state.market[market].tick_size)
+            raise PriceOutOfRangeError(
+                f"step {self.step_count}: the price of {name}, {price:g} USD, left the range of its "
+                f"book (1 to 2**30 - 1 ticks of {tick:g}); choose another markets.{name}.tick_size"
+            )
+
+
+def usd(atoms: int) -> float:
+    """Convert atoms to USD."""
+    return int(atoms) / ATOMS
