@@ -12,7 +12,16 @@ from marketsim.agents import basis, habits, holder, maker, noise
 from marketsim.agents.base import Kind, Traders, observe
 from marketsim.engine import funding, step
 from marketsim.engine._jit import by_reference, kernel
-from marketsim.engine.state import MAX_ROWS_PER_STEP, NONE, TREE_LEVELS, State, grow, records
+from marketsim.engine.state import (
+    MAX_ROWS_PER_STEP,
+    NONE,
+    TREE_LEVELS,
+    Flag,
+    IntentKind,
+    State,
+    grow,
+    records,
+)
 from marketsim.engine.world import World
 from marketsim.record.series import FUNDING, SERIES, STEP, record_funding, record_step
 from marketsim.streams import Stream, draw_news, uniform
@@ -79,20 +88,25 @@ def decide(state: State, traders: Traders, t: int, seed: int) -> None:
 
 @kernel
 def order_of_action(state: State, traders: Traders, t: int, seed: int) -> Any:
-    """Put the traders' intents in random order, each trader's own in the order submitted.
+    """Put the step's intents in random order: cancels and post-only orders, then the rest.
 
-    Whether one trader acts before another depends on the two alone.
+    Whether one trader acts before another depends on the two alone, and a trader's own intents keep
+    their order. Cancels and post-only orders go first, as on Hyperliquid ("HyperBFT", order of
+    actions in a block): with steps of a minute, makers would otherwise be run over by quotes that
+    no venue would leave standing so long.
     """
     num_intents = state.totals[0].num_intents
     luck = np.empty(num_intents, np.float64)
     last = NONE
+    own = 0.0
     for n in range(num_intents):
-        i = np.int64(state.intent[n].account)
-        if i == last:
-            luck[n] = luck[n - 1]
-        else:
-            luck[n] = uniform(seed, Stream.ORDER.value, traders.trader[i].key, t, 0)
+        intent = state.intent[n]
+        i = np.int64(intent.account)
+        if i != last:
+            own = uniform(seed, Stream.ORDER.value, traders.trader[i].key, t, 0)
             last = i
+        is_first = intent.kind == IntentKind.CANCEL or intent.flags & Flag.POST_ONLY != 0
+        luck[n] = own - 1.0 if is_first else own
     return np.argsort(luck, kind="mergesort")
 
 

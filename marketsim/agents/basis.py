@@ -9,11 +9,10 @@ from marketsim.agents.base import (
     account_equity_usd,
     limit_order,
     position_coins,
-    withdraw,
 )
 from marketsim.agents.habits import draw
 from marketsim.engine._jit import kernel
-from marketsim.engine.state import State
+from marketsim.engine.state import ONE, State
 
 
 class Basis(Parameters):
@@ -22,8 +21,8 @@ class Basis(Parameters):
     Believes in the fair premium of a perpetual with proportional funding: kappa is the share of
     the premium paid per 8 h, iota the interest, and the cost of carry the difference between the
     quote and the coin interest rate. Stands ready at fair value plus and minus its cost band, moves
-    both quotes against its inventory, and takes whatever is beyond them. Its capital sets the
-    elasticity of the premium.
+    both quotes against its inventory, and takes whatever is beyond them; what is not taken is
+    withdrawn after a step. Its capital sets the elasticity of the premium.
 
     References
     ----------
@@ -31,9 +30,9 @@ class Basis(Parameters):
     (2024): f / x = (kappa - iota) / (1 + kappa - exp((r_a - r_b) dt)).
     """
 
-    band: float = Field(0.0008, ge=0, lt=1)
-    """Cost band: least distance of a quote from fair value, as a fraction of price; traders are
-    spread over 0.5 to 1.5 times it."""
+    band: float = Field(0.0005, ge=0, lt=1)
+    """Cost band: distance of a quote from fair value beyond the taker fee, as a fraction of price;
+    traders are spread over 0.5 to 1.5 times it."""
     lean: float = Field(0.003, ge=0, lt=1)
     """How far both quotes move against a full inventory, as a fraction of price."""
     portion: float = Field(0.25, gt=0, le=1)
@@ -88,7 +87,7 @@ def decide(state: State, traders: Any, g: int, count: int, t: int, seed: int) ->
     for n in range(count):
         i = traders.awake[n]
         equity = max(account_equity_usd(state, i), 0.0)
-        band = p.band * (0.5 + draw(traders, i, 0, 0, seed))
+        cost = p.band * (0.5 + draw(traders, i, 0, 0, seed))
         for m in range(len(state.market)):
             weight = traders.weight[g, m]
             if weight <= 0.0:
@@ -96,12 +95,11 @@ def decide(state: State, traders: Any, g: int, count: int, t: int, seed: int) ->
             index_price = state.market[m].index_price
             capacity = equity * weight * traders.trader[i].leverage / index_price
             held = position_coins(state, i, m)
-            withdraw(state, i, m)
             if capacity <= 0.0:
                 continue
+            band = cost + state.market[m].taker_fee / ONE
             centre = 1.0 + fair - p.lean * min(max(held / capacity, -1.0), 1.0)
             for side in (1.0, -1.0):
                 room = min(capacity * p.portion, max(capacity - side * held, 0.0))
-                limit_order(
-                    state, i, m, side * room, index_price * (centre - side * band), 0, 0
-                )
+                price = index_price * (centre - side * band)
+                limit_order(state, i, m, side * room, price, 0, 1)
