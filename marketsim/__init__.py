@@ -1,0 +1,50 @@
+"""marketsim: an agent-based simulator of perpetual-futures markets.
+
+Public names load on first use, so that importing the package costs nothing.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from marketsim.model import PerpMarket, TraderView
+    from marketsim.record.run import Run, RunFolderError, load_run
+    from marketsim.scenario.errors import ScenarioError
+    from marketsim.scenario.loader import list_scenarios, load_scenario
+    from marketsim.simulation import Simulation
+
+__version__ = "0.1.0"
+
+_PLACES = {
+    "PerpMarket": "marketsim.model",
+    "TraderView": "marketsim.model",
+    "Simulation": "marketsim.simulation",
+    "Run": "marketsim.record.run",
+    "RunFolderError": "marketsim.record.run",
+    "load_run": "marketsim.record.run",
+    "ScenarioError": "marketsim.scenario.errors",
+    "list_scenarios": "marketsim.scenario.loader",
+    "load_scenario": "marketsim.scenario.loader",
+}
+
+__all__ = [
+    "PerpMarket",
+    "Run",
+    "RunFolderError",
+    "ScenarioError",
+    "Simulation",
+    "TraderView",
+    "list_scenarios",
+    "load_run",
+    "load_scenario",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PLACES:
+        raise AttributeError(f"module 'marketsim' has no attribute {name!r}")
+    return getattr(import_module(_PLACES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, "__version__"])

@@ -8,7 +8,7 @@ import numpy as np
 
 from marketsim.agents.registry import build_traders, most_intents
 from marketsim.engine.index import update_index
-from marketsim.engine.state import ATOMS, NONE, State
+from marketsim.engine.state import NONE, State
 from marketsim.engine.world import World
 from marketsim.loop import DONE, advance, new_tape
 from marketsim.record.result import RunResult, Snapshot, take_snapshot
@@ -251,8 +251,3 @@ class Simulation:
                 f"step {self.step_count}: the price of {name}, {price:g} USD, left the range of its "
                 f"book (1 to 2**30 - 1 ticks of {tick:g}); choose another markets.{name}.tick_size"
             )
-
-
-def usd(atoms: int) -> float:
-    """Convert atoms to USD."""
-    return int(atoms) / ATOMS

@@ -114,14 +114,14 @@ def _load(name: str, overrides: list[tuple[str, str]], steps: int | None) -> "Sc
 
 def _simulate(scenario: "Scenario", seed: int, quiet: bool) -> "RunResult":
     from marketsim.engine._jit import is_compiled
-    from marketsim.model import PerpMarket
+    from marketsim.simulation import Simulation
 
     if not quiet and not is_compiled():
         typer.echo("first run on this machine: compiling, this takes up to a minute ...", err=True)
-    model = PerpMarket(scenario, rng=seed)
+    simulation = Simulation(scenario, seed)
     with _progress(scenario.name, quiet) as advance:
-        model.run(scenario.num_steps, progress=advance)
-    return model.result()
+        simulation.run(scenario.num_steps, progress=advance)
+    return simulation.result()
 
 
 @contextlib.contextmanager

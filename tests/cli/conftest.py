@@ -60,8 +60,8 @@ class StubMarket:
 
     conservation_error = 0
 
-    def __init__(self, scenario: Any, rng: int) -> None:
-        self.scenario, self.seed = scenario, rng
+    def __init__(self, scenario: Any, seed: int) -> None:
+        self.scenario, self.seed = scenario, seed
 
     def run(self, n: int, progress: Callable[[int, int], None] | None = None) -> None:
         self.num_steps = n
@@ -101,12 +101,12 @@ class StubMarket:
 
 @pytest.fixture
 def stub(monkeypatch: pytest.MonkeyPatch) -> type[StubMarket]:
-    """Put a stub in the model's place, for what does not depend on the market."""
+    """Put a stub in the simulation's place, for what does not depend on the market."""
 
     class Stub(StubMarket):
         pass
 
-    module = ModuleType("marketsim.model")
-    module.PerpMarket = Stub  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "marketsim.model", module)
+    module = ModuleType("marketsim.simulation")
+    module.Simulation = Stub  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "marketsim.simulation", module)
     return Stub

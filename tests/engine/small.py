@@ -77,9 +77,7 @@ def open_venue(
     """
     num_accounts = len(cash)
     pools = list(side_pools)
-    state = allocate(
-        num_accounts, num_markets, num_accounts + 1 + len(pools), num_tiers=len(tiers)
-    )
+    state = allocate(num_accounts, num_markets, num_accounts + 1 + len(pools), num_tiers=len(tiers))
     rules = state.venue[0]
     for name, value in {**VENUE, **venue}.items():
         setattr(rules, name, value)

@@ -87,10 +87,10 @@ def order_size(venue: Venue, i: int, m: int) -> int:
     account = venue.accounts[i]
     used = account.liquidated_atoms if account.liquidated_step == venue.step else 0
     limit = max(venue.rules.max_account_notional_atoms - used, 0)
+    lots, portion, least = wanted_lots(venue, i, m)
     if limit == 0:
         venue.seen["account limit"] += 1
         return 0
-    lots, portion, least = wanted_lots(venue, i, m)
     notional = lots * venue.value(m, 1)
     least = min(least, notional)
     most = min(max(least, part(notional, portion)), limit)

@@ -1,0 +1,46 @@
+"""One step of the reference venue, in the order of its stages."""
+
+from collections.abc import Iterable
+
+from tests.reference import deleveraging, exchange, funding, margin, outside, waterfall
+from tests.reference.outside import Outside
+from tests.reference.venue import Intent, Venue
+
+
+def open_step(venue: Venue, world: Outside, t: int) -> int:
+    """Spot and index move, orders expire; return the market that left the price range, or -1."""
+    venue.step = t
+    venue.first_liquidation = len(venue.liquidations)
+    venue.first_deleverage = len(venue.deleverages)
+    for market in venue.markets:
+        market.volume = market.num_fills = 0
+        market.liquidated_atoms = market.num_liquidations = 0
+    lost = max(outside.move_spot(venue, world, t), outside.update_index(venue, world, t))
+    exchange.expire(venue)
+    funding.snapshot_mids(venue)
+    return lost
+
+
+def clear_step(venue: Venue, intents: Iterable[Intent]) -> None:
+    """Orders, matching, marks, margin, liquidation, deleveraging, and a premium sample."""
+    for intent in intents:
+        exchange.clear_intent(venue, intent)
+    funding.update_basis(venue)
+    waterfall.unwind_fund(venue)
+    for turn in range(venue.rules.max_rounds):
+        funding.update_marks(venue)
+        margin.update_open_interest_ratios(venue)
+        margin.draw(venue)
+        before = len(venue.liquidations)
+        for p in margin.short_pools(venue):
+            waterfall.liquidate(venue, p, turn)
+        deleveraging.deleverage(venue)
+        venue.seen["second round"] += turn > 0 and len(venue.liquidations) > before
+        if len(venue.liquidations) == before:
+            break
+    funding.sample_premiums(venue)
+
+
+def settle_step(venue: Venue) -> None:
+    """Funding, if an interval ends."""
+    funding.settle_funding(venue)

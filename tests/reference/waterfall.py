@@ -1,0 +1,214 @@
+"""From the book to the insurance fund: how a pool below maintenance is closed."""
+
+from marketsim.engine.state import MAX_ROWS_PER_STEP, ONE, Cause, Stage
+from tests.reference import closing, ledger, margin
+from tests.reference.arithmetic import part
+from tests.reference.exchange import lots_left, meet, next_maker, take, withdraw_all
+from tests.reference.venue import Liquidation, Order, Venue
+
+
+def liquidate(venue: Venue, p: int, turn: int) -> None:
+    """Cancel a pool's orders and try each leg once, until the pool is safe."""
+    i = venue.pools[p].owner
+    for m in venue.legs(p):
+        withdraw_all(venue, i, m)
+    tried: set[int] = set()
+    while len(venue.liquidations) - venue.first_liquidation < MAX_ROWS_PER_STEP:
+        if not margin.is_short(venue, p):
+            break
+        m = closing.next_leg(venue, p, tried)
+        if m is None:
+            break
+        tried.add(m)
+        attempt(venue, p, m, turn)
+    ledger.sweep(venue, p)
+
+
+def attempt(venue: Venue, p: int, m: int, turn: int) -> None:
+    """Try one leg: the fund at once if the pool is far gone, else the book, else the fund."""
+    i = venue.pools[p].owner
+    row = new_row(venue, p, m, turn)
+    if row.stage == Stage.BACKSTOP and venue.rules.fund_takeover and take_over(venue, row):
+        keep(venue, row)
+        venue.seen["backstop takeover"] += 1
+        return
+    row.order_size = closing.order_size(venue, i, m)
+    send_to_book(venue, row)
+    if row.book_size > 0:
+        keep(venue, row)
+        venue.seen["book liquidation"] += 1
+    elif margin.equity(venue, p) < 0:
+        keep(venue, row)
+        if venue.rules.fund_takeover and take_over(venue, row):
+            venue.seen["bankruptcy takeover"] += 1
+        else:
+            venue.shortfalls.append(len(venue.liquidations) - 1)
+    else:
+        venue.seen["idle attempt"] += 1
+
+
+def new_row(venue: Venue, p: int, m: int, turn: int) -> Liquidation:
+    """What is known of a leg when it is seized."""
+    i = venue.pools[p].owner
+    market = venue.markets[m]
+    size = venue.positions[i][m].size
+    equity, maintenance = margin.equity(venue, p), margin.maintenance(venue, p)
+    backstop = equity * ONE < maintenance * venue.rules.backstop_ratio
+    far_gone = venue.rules.backstop_ratio > 0 and backstop
+    return Liquidation(
+        step=venue.step,
+        round=turn,
+        account=i,
+        pool=p,
+        market=m,
+        stage=int(Stage.BACKSTOP if far_gone else Stage.MARKET),
+        equity=equity,
+        maintenance=maintenance,
+        index_ticks=market.index_ticks,
+        mark_ticks=market.mark_ticks,
+        limit_ticks=closing.limit_price(venue, i, m),
+        bankruptcy_price=closing.bankruptcy_price(venue, i, m),
+        size_before=size,
+        size_after=size,
+    )
+
+
+def keep(venue: Venue, row: Liquidation) -> None:
+    """Write an attempt down; one that closed nothing and leaves nothing open is forgotten."""
+    venue.liquidations.append(row)
+    venue.markets[row.market].num_liquidations += 1
+
+
+def fund_room(venue: Venue) -> int:
+    """What the insurance fund has beyond the maintenance margin of what it holds."""
+    return margin.spare(venue, venue.fund)
+
+
+def fund_gain(venue: Venue, row: Liquidation, order: Order, change: int) -> int:
+    """What a fill gives the fund: its excess over bankruptcy, up to the fee; or what it lacks."""
+    cash = -change * order.price * venue.markets[row.market].tick_atoms
+    excess = cash - closing.bankruptcy_cash(venue, row.account, row.market, change)
+    return min(excess, max(part(abs(cash), venue.rules.liquidation_fee), 0))
+
+
+def is_covered(venue: Venue, row: Liquidation, gain: int) -> bool:
+    """Whether the fund can bear a fill, and still may for this account in this step."""
+    account = venue.accounts[row.account]
+    used = account.fund_loss_atoms if account.liquidated_step == venue.step else 0
+    left = max(venue.rules.max_account_loss_atoms - used, 0)
+    return gain >= 0 or (fund_room(venue) + gain >= 0 and -gain <= left)
+
+
+def send_to_book(venue: Venue, row: Liquidation) -> None:
+    """Trade a leg's order, settling each fill with the fund; one it cannot cover ends it."""
+    i, m = row.account, row.market
+    side = -1 if row.size_before > 0 else 1
+    left = row.order_size
+    while left > 0:
+        order = next_maker(venue, i, m, side, row.limit_ticks)
+        if order is None:
+            break
+        change = side * min(left, lots_left(venue, m, order))
+        gain = fund_gain(venue, row, order, change)
+        if not is_covered(venue, row, gain):
+            venue.seen["uncovered fill"] += 1
+            break
+        if meet(venue, i, m, order, abs(change), 0):
+            settle_fill(venue, row, change, order.price, gain)
+            left -= abs(change)
+
+
+def settle_fill(venue: Venue, row: Liquidation, change: int, price: int, gain: int) -> None:
+    """Move the fee, or the fund's payment, and count the fill toward the account's limits."""
+    if gain >= 0:
+        ledger.pay(venue, row.pool, venue.fund, Cause.LIQUIDATION_FEE, gain)
+        row.fee += gain
+    else:
+        ledger.pay(venue, venue.fund, row.pool, Cause.TAKEOVER, -gain)
+        row.fund_paid += -gain
+        venue.seen["fund paid for a fill"] += 1
+    account = venue.accounts[row.account]
+    if account.liquidated_step != venue.step:
+        account.liquidated_step = venue.step
+        account.liquidated_atoms = account.fund_loss_atoms = 0
+    account.liquidated_atoms += abs(venue.value(row.market, change))
+    account.fund_loss_atoms += max(-gain, 0)
+    row.book_size += abs(change)
+    row.book_cash += -change * price * venue.markets[row.market].tick_atoms
+    note_closed(venue, row, change)
+
+
+def note_closed(venue: Venue, row: Liquidation, change: int) -> None:
+    """Count lots as liquidated."""
+    row.size_after += change
+    venue.markets[row.market].liquidated_atoms += abs(venue.value(row.market, change))
+
+
+def take_over(venue: Venue, row: Liquidation) -> bool:
+    """Let the fund take the whole leg at its bankruptcy price, if it can pay and carry it."""
+    i, m, fund = row.account, row.market, venue.fund
+    size = venue.positions[i][m].size
+    held = venue.positions[fund][m].size
+    cash = closing.bankruptcy_cash(venue, i, m, -size)
+    cost = cash - venue.value(m, size)
+    more = margin.maintenance_of(venue, m, held + size) - margin.maintenance_of(venue, m, held)
+    if fund_room(venue) < cost + max(more, 0):
+        return False
+    if abs(held + size) > venue.markets[m].max_position_lots:
+        return False
+    ledger.hand_over(venue, i, fund, m, cash, Cause.TAKEOVER)
+    row.takeover_size = abs(size)
+    row.takeover_cost = cost
+    note_closed(venue, row, -size)
+    return True
+
+
+def seize_holdings(venue: Venue, i: int, needed: int) -> None:
+    """Sell what counts as collateral, stablecoins first, until the main pool has what it needs."""
+    rules, account = venue.rules, venue.accounts[i]
+    if rules.stable_haircut < ONE and account.stable > 0 and venue.stable_price > 0:
+        atoms = min(needed * ONE // venue.stable_price + 1, account.stable)
+        needed += ledger.buy_stable(venue, i, -atoms)
+        venue.seen["stablecoins seized"] += 1
+    if rules.spot_haircut == ONE:
+        return
+    for m, market in enumerate(venue.markets):
+        coins = venue.positions[i][m].spot
+        if needed > 0 and coins > 0:
+            price = max(market.index_ticks - part(market.index_ticks, rules.spot_haircut), 1)
+            lots = min(needed // (price * market.tick_atoms) + 1, coins)
+            ledger.buy_coins(venue, i, m, -lots, price)
+            needed -= lots * price * market.tick_atoms
+            venue.seen["coins seized"] += 1
+
+
+def settle_deficit(venue: Venue, p: int) -> int:
+    """Clear the negative cash of a flat pool; return what neither account nor fund could pay."""
+    pool = venue.pools[p]
+    i = pool.owner
+    if pool.cash >= 0 or not venue.is_flat(p):
+        return 0
+    if p == i:
+        seize_holdings(venue, i, -pool.cash)
+    else:
+        drawn = min(-pool.cash, pool.draw_limit - pool.drawn, margin.spare(venue, i))
+        ledger.move_cash(venue, i, p, max(drawn, 0))
+    if pool.cash < 0:
+        paid = min(-pool.cash, max(fund_room(venue), 0))
+        ledger.pay(venue, venue.fund, p, Cause.TAKEOVER, paid)
+        venue.seen["fund paid a deficit"] += paid > 0
+    return max(-pool.cash, 0)
+
+
+def unwind_fund(venue: Venue) -> None:
+    """Let the fund trade a share of what it took over back into the book."""
+    rules = venue.rules
+    bound = rules.market_bound / ONE
+    for m, market in enumerate(venue.markets):
+        held = venue.positions[venue.fund][m].size
+        if held != 0 and rules.fund_unwind > 0:
+            side = -1 if held > 0 else 1
+            lots = min(max(part(abs(held), rules.fund_unwind), 1), abs(held))
+            limit = int(max(market.mark_ticks * (1.0 + side * bound), 1.0))
+            left = take(venue, venue.fund, m, side, lots, limit)
+            venue.seen["fund unwinding"] += left < lots
