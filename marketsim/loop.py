@@ -21,6 +21,7 @@ from marketsim.engine.state import (
     State,
     grow,
     records,
+    wide,
 )
 from marketsim.engine.world import World
 from marketsim.record.series import FUNDING, SERIES, STEP, record_funding, record_step
@@ -101,7 +102,7 @@ def order_of_action(state: State, traders: Traders, t: int, seed: int) -> Any:
     own = 0.0
     for n in range(num_intents):
         intent = state.intent[n]
-        i = np.int64(intent.account)
+        i = wide(intent.account)
         if i != last:
             own = uniform(seed, Stream.ORDER.value, traders.trader[i].key, t, 0)
             last = i

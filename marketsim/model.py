@@ -8,7 +8,7 @@ import mesa
 import numpy as np
 from mesa.agent import AgentSet
 
-from marketsim.engine.pools import assess_pool
+from marketsim.engine.pools import assess_pool, bankruptcy_price, liquidation_price
 from marketsim.engine.state import ATOMS
 from marketsim.record.result import RunResult
 from marketsim.scenario.loader import load_scenario
@@ -84,6 +84,17 @@ class TraderView(mesa.Agent):
         size = self.size(market)
         return cost / ATOMS / size if size else float("nan")
 
+    def liquidation_price(self, market: str) -> float:
+        """Return the mark price in USD that liquidates a position, other marks as they are.
+
+        nan without a position, or where no price does.
+        """
+        return self._in_usd(liquidation_price, market)
+
+    def bankruptcy_price(self, market: str) -> float:
+        """Return the price in USD at which a position's share of equity is used up, or nan."""
+        return self._in_usd(bankruptcy_price, market)
+
     def step(self) -> None:
         """Do nothing: built-in traders act in the kernels, inside the model's step."""
 
@@ -94,6 +105,10 @@ class TraderView(mesa.Agent):
     @property
     def _pools(self) -> list[int]:
         return [int(p) for p in np.flatnonzero(self._state.pool["owner"] == self.account)]
+
+    def _in_usd(self, price: Callable[[Any, int, int], float], market: str) -> float:
+        m = self.model.market_index(market)
+        return price(self._state, self.account, m) * float(self._state.market["tick_size"][m])
 
     def _margin(self, p: int) -> tuple[float, float]:
         assess_pool(self._state, p)

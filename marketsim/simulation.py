@@ -175,7 +175,7 @@ class Simulation:
         )
 
     def _load_history(self) -> HistoryPath | None:
-        if self.scenario.spot.kind != "history":
+        if self.scenario.spot.history is None or self.scenario.spot.kind != "history":
             return None
         return load_history(
             self.scenario.spot.history,
@@ -248,6 +248,6 @@ class Simulation:
             price = float(self.world.asset[market].price)
             tick = float(self.state.market[market].tick_size)
             raise PriceOutOfRangeError(
-                f"step {self.step_count}: the price of {name}, {price:g} USD, left the range of its "
-                f"book (1 to 2**30 - 1 ticks of {tick:g}); choose another markets.{name}.tick_size"
+                f"step {self.step_count}: the price of {name}, {price:g} USD, left the range of "
+                f"its book, 1 to 2**30 - 1 ticks of {tick:g}: change markets.{name}.tick_size"
             )

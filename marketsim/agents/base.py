@@ -20,7 +20,7 @@ from pydantic import BaseModel, ConfigDict
 from marketsim.engine import orders
 from marketsim.engine._jit import by_reference, kernel
 from marketsim.engine.pools import assess_pool
-from marketsim.engine.state import Flag, IntentKind, State, records
+from marketsim.engine.state import Flag, IntentKind, State, records, wide
 
 #: Numbers a strategy may keep per trader and market.
 MEMORY = 4
@@ -144,7 +144,7 @@ def market_order(
 @kernel
 def pool_equity(state: State, i: int, m: int) -> float:
     """Equity of the pool behind account `i` in market `m`, USD, at the current mark."""
-    p = np.int64(state.position[i, m].pool)
+    p = wide(state.position[i, m].pool)
     assess_pool(state, p)
     return state.pool[p].equity * 1e-6
 
@@ -156,8 +156,8 @@ def account_equity_usd(state: State, i: int) -> float:
     equity = state.pool[i].equity
     last = i
     for m in range(len(state.market)):
-        p = np.int64(state.position[i, m].pool)
-        if p != i and p != last:
+        p = wide(state.position[i, m].pool)
+        if p not in (i, last):
             assess_pool(state, p)
             equity += state.pool[p].equity
             last = p

@@ -3,12 +3,10 @@
 import math
 from typing import Any
 
-import numpy as np
-
 from marketsim.agents.base import market_order, position_coins, submit
 from marketsim.engine._jit import kernel
 from marketsim.engine.pools import assess_pool, free_margin
-from marketsim.engine.state import UNLIMITED, Flag, IntentKind, State
+from marketsim.engine.state import UNLIMITED, Flag, IntentKind, State, wide
 from marketsim.streams import Stream, exponential, uniform
 
 
@@ -75,7 +73,7 @@ def keep_buffer(state: State, traders: Any, i: int, m: int) -> bool:
     position is cut to the size its equity supports.
     """
     buffer = traders.trader[i].buffer
-    p = np.int64(state.position[i, m].pool)
+    p = wide(state.position[i, m].pool)
     assess_pool(state, p)
     equity = float(state.pool[p].equity)
     wanted = (1.0 + buffer) * float(state.pool[p].maintenance)

@@ -1,0 +1,1 @@
+"""The venue: one file per stage of a step, in the order of `step`."""

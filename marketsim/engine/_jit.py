@@ -160,7 +160,7 @@ else:
     def lowest_bit(typingctx: Any, mask: Any) -> Any:  # noqa: ARG001
         """Return the index of the lowest set bit of a positive integer."""
 
-        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:  # noqa: ARG001
             return builder.cttz(args[0], context.get_constant(types.boolean, False))
 
         return types.int64(types.int64), codegen
@@ -169,7 +169,7 @@ else:
     def highest_bit(typingctx: Any, mask: Any) -> Any:  # noqa: ARG001
         """Return the index of the highest set bit of a positive integer."""
 
-        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:  # noqa: ARG001
             zeros = builder.ctlz(args[0], context.get_constant(types.boolean, False))
             return builder.sub(context.get_constant(types.int64, 63), zeros)
 

@@ -1,4 +1,4 @@
-"""Stage 9: what neither book nor insurance fund took is closed against the other side of the market.
+"""Stage 9: what neither book nor insurance fund took is closed against the market's other side.
 
 Auto-deleveraging (ADL) never crosses markets. A first pass down the venue's ranking closes at the
 bankruptcy price and skips whoever it would leave below margin; what is still open is closed at the
@@ -21,7 +21,7 @@ from marketsim.engine.pools import (
     initial_requirement,
     maintenance_requirement,
 )
-from marketsim.engine.state import MAX_ROWS_PER_STEP, Cause, RankRule, State
+from marketsim.engine.state import MAX_ROWS_PER_STEP, Cause, RankRule, State, wide
 
 
 @kernel
@@ -47,8 +47,9 @@ def score(state: State, i: int, m: int) -> float:
     if rule == RankRule.BITMEX:
         share = maintenance_requirement(state, m, size) / max(pool.maintenance, 1)
         return score_bitmex(value, value - equity * share, entry)
-    ratio = value / entry if size > 0 else entry / value
-    return score_hyperliquid(ratio, 1.0, abs(value), equity)
+    if size > 0:
+        return score_hyperliquid(value, entry, abs(value), equity)
+    return score_hyperliquid(entry, value, abs(value), equity)
 
 
 @kernel
@@ -86,7 +87,7 @@ def queue(state: State, i: int, m: int) -> Any:
 @kernel
 def _is_accepted(state: State, i: int, m: int, change: int, cash: int) -> bool:
     """Tell whether closing `change` lots for `cash` atoms leaves a pool no worse."""
-    p = np.int64(state.position[i, m].pool)
+    p = wide(state.position[i, m].pool)
     market = state.market[m]
     pool = state.pool[p]
     size = state.position[i, m].size
@@ -117,9 +118,9 @@ def close_pair(state: State, i: int, j: int, m: int, lots: int, at_mark: bool) -
     market = state.market[m]
     change = -lots if size > 0 else lots
     marked = change * market.mark_ticks * market.tick_atoms
-    p = np.int64(state.position[i, m].pool)
+    p = wide(state.position[i, m].pool)
     assess_pool(state, p)
-    assess_pool(state, np.int64(state.position[j, m].pool))
+    assess_pool(state, wide(state.position[j, m].pool))
     cash = -marked
     if not at_mark:
         pool = state.pool[p]
@@ -132,7 +133,7 @@ def close_pair(state: State, i: int, j: int, m: int, lots: int, at_mark: bool) -
             return 0
     ledger.book_transfer(state, i, m, change, cash, Cause.ADL)
     ledger.book_transfer(state, j, m, -change, -cash, Cause.ADL)
-    ledger.sweep(state, np.int64(state.position[j, m].pool))
+    ledger.sweep(state, wide(state.position[j, m].pool))
     return lots
 
 
@@ -141,8 +142,8 @@ def deleverage(state: State, number: int, ranked: Any, at_mark: bool) -> None:
     """Close what is left of a liquidated leg down a ranked queue, and write who took it."""
     totals = state.totals[0]
     row = state.liquidation[number]
-    i = np.int64(row.account)
-    m = np.int64(row.market)
+    i = wide(row.account)
+    m = wide(row.market)
     market = state.market[m]
     for n in range(len(ranked)):
         left = abs(state.position[i, m].size)
@@ -189,7 +190,7 @@ def share_loss(state: State, p: int, m: int, loss: int) -> int:
             size = abs(state.position[i, m].size)
             if size != 0:
                 share = mul_div_up(loss, size, total)
-                ledger.post(state, np.int64(state.position[i, m].pool), Cause.SOCIALISED, -share)
+                ledger.post(state, wide(state.position[i, m].pool), Cause.SOCIALISED, -share)
                 collected += share
     ledger.post(state, p, Cause.SOCIALISED, loss)
     ledger.post(state, fund, Cause.SOCIALISED, collected - loss)

@@ -1,18 +1,16 @@
 """Stages 4 and 5 for one intent: admit it, check its margin, match it, rest what is left."""
 
-import numpy as np
-
 from marketsim.engine import book, ledger, margin, matching, orders
 from marketsim.engine._jit import kernel
 from marketsim.engine.formulas.integers import mul_div, take_fraction, take_fraction_up
 from marketsim.engine.pools import free_margin
-from marketsim.engine.state import NONE, ONE, Flag, IntentKind, Outcome, State
+from marketsim.engine.state import NONE, ONE, Flag, IntentKind, Outcome, State, wide
 
 
 @kernel
 def place_order(
     state: State, i: int, m: int, size: int, price: int, flags: int, expiry: int
-) -> int:
+) -> Outcome:
     """Bring one order to the book; return its `Outcome`.
 
     The margin check takes the worst the order can do: filled whole, at its limit or at the mark,
@@ -32,7 +30,7 @@ def place_order(
         return Outcome.BOOK_FULL
     before = abs(state.position[i, m].size)
     left = take(state, i, m, side, abs(size), price)
-    p = np.int64(state.position[i, m].pool)
+    p = wide(state.position[i, m].pool)
     if p != i:
         if abs(state.position[i, m].size) > before:
             margin.fund_pool(state, p)
@@ -65,9 +63,9 @@ def meet(state: State, k: int, i: int, lots: int, taker_fee: int) -> bool:
         book.remove_order(state, k)
         return False
     order = state.order[k]
-    maker = np.int64(order.account)
-    m = np.int64(order.market)
-    p = np.int64(state.position[maker, m].pool)
+    maker = wide(order.account)
+    m = wide(order.market)
+    p = wide(state.position[maker, m].pool)
     before = abs(state.position[maker, m].size)
     matching.fill(state, k, i, lots, state.market[m].mid2, taker_fee)
     if p != maker and abs(state.position[maker, m].size) > before:
@@ -79,16 +77,16 @@ def meet(state: State, k: int, i: int, lots: int, taker_fee: int) -> bool:
 def maker_can_pay(state: State, k: int, lots: int) -> bool:
     """Tell whether the owner of a resting order has the margin to trade `lots` of it."""
     order = state.order[k]
-    m = np.int64(order.market)
+    m = wide(order.market)
     market = state.market[m]
     fee = take_fraction(lots * order.price * market.tick_atoms, market.maker_fee)
     return margin.trade_is_accepted(
-        state, np.int64(order.account), m, np.int64(order.side) * lots, order.price, fee
+        state, wide(order.account), m, wide(order.side) * lots, order.price, fee
     )
 
 
 @kernel
-def exchange_coins(state: State, i: int, m: int, lots: int) -> int:
+def exchange_coins(state: State, i: int, m: int, lots: int) -> Outcome:
     """Buy or sell coins outside at the index price with the main pool's free cash."""
     price = state.market[m].index_ticks
     cost = lots * price * state.market[m].tick_atoms
@@ -104,7 +102,7 @@ def exchange_coins(state: State, i: int, m: int, lots: int) -> int:
 
 
 @kernel
-def exchange_stable(state: State, i: int, atoms: int) -> int:
+def exchange_stable(state: State, i: int, atoms: int) -> Outcome:
     """Buy or sell stablecoins outside at their price with the main pool's free cash."""
     price = state.totals[0].stable_price
     if atoms == 0:
@@ -130,9 +128,9 @@ def _wallet(state: State, i: int) -> int:
 
 
 @kernel
-def transfer_margin(state: State, i: int, m: int, amount: int) -> int:
+def transfer_margin(state: State, i: int, m: int, amount: int) -> Outcome:
     """Move cash from the main pool to a market's side pool (negative: back), if free."""
-    p = np.int64(state.position[i, m].pool)
+    p = wide(state.position[i, m].pool)
     if p == i or amount == 0:
         return Outcome.ZERO_SIZE
     source = i if amount > 0 else p
@@ -146,12 +144,12 @@ def transfer_margin(state: State, i: int, m: int, amount: int) -> int:
 def clear_intent(state: State, n: int) -> None:
     """Carry out intent `n` and count its `Outcome`."""
     intent = state.intent[n]
-    i = np.int64(intent.account)
-    m = np.int64(intent.market)
+    i = wide(intent.account)
+    m = wide(intent.market)
     outcome = Outcome.ACCEPTED
     if intent.kind == IntentKind.ORDER:
         outcome = place_order(
-            state, i, m, intent.size, intent.price, np.int64(intent.flags), np.int64(intent.expiry)
+            state, i, m, intent.size, intent.price, wide(intent.flags), wide(intent.expiry)
         )
     elif intent.kind == IntentKind.CANCEL:
         book.withdraw_orders(state, i, m, intent.price)

@@ -1,12 +1,10 @@
 """Stage 10: the premium is sampled every step; at interval ends the rate is set and paid."""
 
-import numpy as np
-
 from marketsim.engine import ledger
 from marketsim.engine._jit import kernel
 from marketsim.engine.book import impact_price
 from marketsim.engine.formulas.rates import cap_rate, dead_band_rate, funding_payment, premium
-from marketsim.engine.state import AverageRule, Cause, SettlementPrice, State
+from marketsim.engine.state import AverageRule, Cause, SettlementPrice, State, wide
 
 
 @kernel
@@ -69,7 +67,7 @@ def settle_funding(state: State) -> None:
             if position.size != 0:
                 notional = position.size * price * market.tick_atoms
                 amount = funding_payment(notional, market.funding_rate, venue.funding_share)
-                ledger.post(state, np.int64(position.pool), Cause.FUNDING, amount)
+                ledger.post(state, wide(position.pool), Cause.FUNDING, amount)
                 paid += amount
         ledger.post(state, fund, Cause.ROUNDING, -paid)
         market.premium_sum = 0.0

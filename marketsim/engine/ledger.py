@@ -12,7 +12,7 @@ import numpy as np
 
 from marketsim.engine._jit import kernel
 from marketsim.engine.formulas.integers import mul_div
-from marketsim.engine.state import ONE, Cause, State
+from marketsim.engine.state import ONE, Cause, State, wide
 
 
 @kernel
@@ -70,7 +70,7 @@ def book_fill(state: State, i: int, m: int, change: int, price: int, mid2: int) 
     cost = change * price * unit
     slippage = change * (2 * price - mid2) * unit
     slippage = slippage // 2 if slippage >= 0 else -(-slippage // 2)
-    p = np.int64(state.position[i, m].pool)
+    p = wide(state.position[i, m].pool)
     post(state, p, Cause.SLIPPAGE, -slippage)
     post(state, p, Cause.PRICE, slippage - cost)
     change_position(state, i, m, change, cost)
@@ -83,7 +83,7 @@ def book_transfer(state: State, i: int, m: int, change: int, cash: int, cause: i
     What differs from the mark is booked under `cause` (TAKEOVER or ADL), the rest is PRICE.
     """
     marked = change * state.market[m].mark_ticks * state.market[m].tick_atoms
-    p = np.int64(state.position[i, m].pool)
+    p = wide(state.position[i, m].pool)
     post(state, p, Cause.PRICE, -marked)
     post(state, p, cause, cash + marked)
     change_position(state, i, m, change, -cash)

@@ -3,8 +3,6 @@
 import math
 from typing import Any
 
-import numpy as np
-
 from marketsim.engine import ledger
 from marketsim.engine._jit import kernel
 from marketsim.engine.book import withdraw_orders
@@ -30,6 +28,7 @@ from marketsim.engine.state import (
     LimitRule,
     SizeRule,
     State,
+    wide,
 )
 
 
@@ -214,7 +213,7 @@ def open_row(state: State, p: int, m: int, stage: int, turn: int) -> int:
 
 @kernel
 def fund_delta(state: State, i: int, m: int, change: int, price: int) -> int:
-    """What a fill would pay the insurance fund (negative: what the fund would pay)."""
+    """Compute what a fill pays the insurance fund (negative: what the fund pays)."""
     cash = -change * price * state.market[m].tick_atoms
     return liquidation_delta(
         cash, closing_cash(state, i, m, change), state.venue[0].liquidation_fee
@@ -234,9 +233,9 @@ def fill_is_covered(state: State, i: int, delta: int, available: int) -> bool:
 def settle_fill(state: State, number: int, change: int, price: int, delta: int) -> None:
     """Move the fee (or the fund's payment) of a fill that was just booked and note it."""
     row = state.liquidation[number]
-    i = np.int64(row.account)
-    m = np.int64(row.market)
-    p = np.int64(row.pool)
+    i = wide(row.account)
+    m = wide(row.market)
+    p = wide(row.pool)
     fund = len(state.account) - 1
     market = state.market[m]
     if delta >= 0:
@@ -276,8 +275,8 @@ def take_over(state: State, number: int, available: int) -> bool:
     `available` is the fund's equity beyond the maintenance margin of what it holds.
     """
     row = state.liquidation[number]
-    i = np.int64(row.account)
-    m = np.int64(row.market)
+    i = wide(row.account)
+    m = wide(row.market)
     fund = len(state.account) - 1
     market = state.market[m]
     size = state.position[i, m].size

@@ -15,7 +15,7 @@ from marketsim.engine.pools import (
     initial_requirement,
     maintenance_requirement,
 )
-from marketsim.engine.state import State
+from marketsim.engine.state import State, wide
 
 
 @kernel
@@ -27,7 +27,7 @@ def trade_is_accepted(state: State, i: int, m: int, change: int, price: int, fee
     """
     market = state.market[m]
     size = state.position[i, m].size
-    p = np.int64(state.position[i, m].pool)
+    p = wide(state.position[i, m].pool)
     assess_pool(state, p)
     pool = state.pool[p]
     equity = pool.equity + change * (market.mark_ticks - price) * market.tick_atoms - fee

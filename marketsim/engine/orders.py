@@ -1,4 +1,4 @@
-"""Stage 4: intents become admissible orders: whole ticks and lots, reduce-only, post-only, limits."""
+"""Stage 4: intents become admissible orders: whole ticks and lots, reduce-only, post-only."""
 
 import math
 
@@ -47,7 +47,7 @@ def admissible_size(state: State, i: int, m: int, size: int, flags: int) -> int:
 
 
 @kernel
-def check_order(state: State, i: int, m: int, size: int, price: int, flags: int) -> int:
+def check_order(state: State, i: int, m: int, size: int, price: int, flags: int) -> Outcome:
     """Return the `Outcome` of an order's own terms; margin is the next check."""
     market = state.market[m]
     if size == 0:

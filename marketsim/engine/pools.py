@@ -4,14 +4,18 @@ Cross margin is an account's main pool (the pool with the account's number); iso
 modes are side pools that hold one position, or one group of markets.
 """
 
+import math
+
 from marketsim.engine._jit import kernel
+from marketsim.engine.formulas.closing import bankruptcy_cash
+from marketsim.engine.formulas.closing import liquidation_price as closed_form
 from marketsim.engine.formulas.integers import mul_div, take_fraction_up
 from marketsim.engine.formulas.requirements import (
     bracket_requirement,
     open_interest_ratio,
     scaled_initial_fraction,
 )
-from marketsim.engine.state import ONE, State
+from marketsim.engine.state import ONE, State, wide
 
 
 @kernel
@@ -37,7 +41,7 @@ def maintenance_requirement(state: State, m: int, size: int) -> int:
 
 @kernel
 def initial_requirement(state: State, i: int, m: int, size: int) -> int:
-    """Initial margin of `size` lots at the mark, atoms.
+    """Compute the initial margin of `size` lots at the mark, atoms.
 
     The tier's fraction, scaled by open interest, or the account's own 1 / leverage if larger.
     """
@@ -100,7 +104,7 @@ def assess_pool(state: State, p: int) -> None:
 
 @kernel
 def initial_margin(state: State, p: int) -> int:
-    """Initial margin of all positions of a pool, atoms."""
+    """Add up the initial margin of a pool's positions, atoms."""
     i = state.pool[p].owner
     initial = 0
     for m in range(len(state.market)):
@@ -114,3 +118,52 @@ def free_margin(state: State, p: int) -> int:
     """Equity of a pool beyond its initial margin, at least 0; refreshes the pool's assessment."""
     assess_pool(state, p)
     return max(state.pool[p].equity - initial_margin(state, p), 0)
+
+
+@kernel
+def liquidation_price(state: State, i: int, m: int) -> float:
+    """Mark price in ticks at which a position's pool falls to maintenance, other marks as they are.
+
+    Solves each tier's closed form and takes the one whose price lies in its own tier; nan without
+    a position, or where no price liquidates it.
+    """
+    market = state.market[m]
+    position = state.position[i, m]
+    p = wide(position.pool)
+    assess_pool(state, p)
+    pool = state.pool[p]
+    value = position.size * market.tick_atoms
+    others = pool.maintenance - maintenance_requirement(state, m, position.size)
+    cash = float(pool.equity - value * market.mark_ticks - others)
+    for n in range(market.num_tiers):
+        tier = state.tier[m, n]
+        fraction = tier.maintenance_fraction / ONE
+        price = closed_form(cash, float(value), fraction, float(tier.maintenance_amount))
+        notional = abs(value) * price
+        above = n + 1 == market.num_tiers or notional < state.tier[m, n + 1].floor_atoms
+        if notional >= tier.floor_atoms and above:
+            return price
+    return math.nan
+
+
+@kernel
+def bankruptcy_price(state: State, i: int, m: int) -> float:
+    """Price in ticks at which closing a position uses up its share of the pool's equity.
+
+    The share goes by maintenance margin; nan without a position.
+    """
+    market = state.market[m]
+    size = state.position[i, m].size
+    if size == 0:
+        return math.nan
+    p = wide(state.position[i, m].pool)
+    assess_pool(state, p)
+    pool = state.pool[p]
+    cash = bankruptcy_cash(
+        -size,
+        -size * market.mark_ticks * market.tick_atoms,
+        pool.equity,
+        maintenance_requirement(state, m, size),
+        pool.maintenance,
+    )
+    return cash / (size * market.tick_atoms)

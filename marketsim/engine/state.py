@@ -24,6 +24,8 @@ TREE_LEVELS = 6
 MAX_PRICE_TICKS = 2**30 - 1
 #: No sum of notionals of one market may reach this; the scenario check enforces it.
 MAX_ATOMS = 2**60
+#: Widens a narrow field of a record, so that a kernel is compiled for one kind of integer only.
+wide: Any = np.int64
 #: A limit that never binds.
 UNLIMITED = 2**62
 #: Liquidation rows (and deleveraging rows) one step may write; what is left goes on next step.

@@ -6,7 +6,7 @@ from marketsim.engine import adl, clearing, ledger, liquidation, matching
 from marketsim.engine._jit import kernel
 from marketsim.engine.formulas.requirements import is_liquidatable, waterfall_stage
 from marketsim.engine.pools import assess_pool
-from marketsim.engine.state import NONE, ONE, Stage, State
+from marketsim.engine.state import NONE, ONE, Stage, State, wide
 
 
 @kernel
@@ -30,7 +30,7 @@ def liquidate_pool(state: State, p: int, turn: int) -> None:
 @kernel
 def liquidate_leg(state: State, p: int, m: int, turn: int) -> None:
     """Make one attempt at a leg and leave its row."""
-    i = np.int64(state.pool[p].owner)
+    i = wide(state.pool[p].owner)
     pool = state.pool[p]
     stage = waterfall_stage(pool.equity, pool.maintenance, state.venue[0].backstop_ratio)
     number = liquidation.open_row(state, p, m, stage, turn)
@@ -59,9 +59,9 @@ def fill_leg(state: State, number: int) -> None:
     A fill whose loss the fund (or the account's limit) cannot cover ends the attempt.
     """
     row = state.liquidation[number]
-    i = np.int64(row.account)
-    m = np.int64(row.market)
-    p = np.int64(row.pool)
+    i = wide(row.account)
+    m = wide(row.market)
+    p = wide(row.pool)
     side = -1 if row.size_before > 0 else 1
     left = row.order_size
     while left > 0:
@@ -74,7 +74,7 @@ def fill_leg(state: State, number: int) -> None:
         delta = liquidation.fund_delta(state, i, m, side * lots, price)
         if not liquidation.fill_is_covered(state, i, delta, liquidation.fund_available(state)):
             break
-        if clearing.meet(state, k, i, lots, np.int64(0)):
+        if clearing.meet(state, k, i, lots, wide(0)):
             liquidation.settle_fill(state, number, side * lots, price, delta)
             left -= lots
 
@@ -91,18 +91,18 @@ def deleverage(state: State) -> None:
             for n in range(totals.num_shortfalls):
                 entry = state.shortfall[n]
                 if entry.market == m and entry.size * side > 0:
-                    number = np.int64(entry.liquidation)
+                    number = wide(entry.liquidation)
                     if len(ranked) == 0:
-                        ranked = adl.queue(state, np.int64(state.liquidation[number].account), m)
+                        ranked = adl.queue(state, wide(state.liquidation[number].account), m)
                     for at_mark in (False, True):
                         adl.deleverage(state, number, ranked, at_mark)
     for n in range(totals.num_shortfalls):
         entry = state.shortfall[n]
-        p = np.int64(entry.pool)
+        p = wide(entry.pool)
         loss = liquidation.settle_deficit(state, p, liquidation.fund_available(state))
         if loss > 0:
             row = state.liquidation[entry.liquidation]
-            row.socialised += adl.share_loss(state, p, np.int64(entry.market), loss)
+            row.socialised += adl.share_loss(state, p, wide(entry.market), loss)
         ledger.sweep(state, p)
     totals.num_shortfalls = 0
 
