@@ -26,18 +26,15 @@ def trade_is_accepted(state: State, i: int, m: int, change: int, price: int, fee
     initial margin from what the main pool has free.
     """
     market = state.market[m]
-    size = state.position[i, m].size
     p = wide(state.position[i, m].pool)
-    assess_pool(state, p)
-    pool = state.pool[p]
-    equity = pool.equity + change * (market.mark_ticks - price) * market.tick_atoms - fee
-    initial = (
-        initial_margin(state, p)
-        - initial_requirement(state, i, m, size)
-        + initial_requirement(state, i, m, size + change)
-    )
+    gain = change * (market.mark_ticks - price) * market.tick_atoms - fee
+    equity, initial = _after_trade(state, p, m, change)
+    equity += gain
     if equity >= initial:
         return True
+    assess_pool(state, p)
+    pool = state.pool[p]
+    size = state.position[i, m].size
     maintenance = (
         pool.maintenance
         - maintenance_requirement(state, m, size)
@@ -46,6 +43,24 @@ def trade_is_accepted(state: State, i: int, m: int, change: int, price: int, fee
     if change_is_accepted(pool.equity, pool.maintenance, equity, initial, maintenance):
         return True
     return p != i and initial - equity <= free_margin(state, i)
+
+
+@kernel
+def _after_trade(state: State, p: int, m: int, change: int) -> tuple[int, int]:
+    """Equity of a pool at the mark, and its initial margin with `change` more lots in `m`."""
+    i = state.pool[p].owner
+    equity = state.pool[p].cash
+    initial = 0
+    if p == i:
+        equity += haircut_holdings(state, i)
+    for n in range(len(state.market)):
+        position = state.position[i, n]
+        if position.pool == p:
+            size = position.size
+            if size != 0:
+                equity += size * state.market[n].mark_ticks * state.market[n].tick_atoms
+            initial += initial_requirement(state, i, n, size + change if n == m else size)
+    return equity, initial
 
 
 @kernel

@@ -23,8 +23,9 @@ def bracket(state: State, m: int, notional: int) -> int:
     """Return the tier of a notional: the last whose floor it reaches."""
     found = 0
     for tier in range(1, state.market[m].num_tiers):
-        if notional >= state.tier[m, tier].floor_atoms:
-            found = tier
+        if notional < state.tier[m, tier].floor_atoms:
+            break
+        found = tier
     return found
 
 

@@ -207,9 +207,7 @@ def test_cancelling_withdraws_the_orders_of_the_pools_markets_only():
 # Who pays
 
 
-@pytest.mark.parametrize(
-    ("price", "delta"), [(9_900, 10), (10_000, 15), (9_800, 0), (9_700, -10)]
-)
+@pytest.mark.parametrize(("price", "delta"), [(9_900, 10), (10_000, 15), (9_800, 0), (9_700, -10)])
 def test_fill_pays_the_fund_down_to_bankruptcy_at_most_the_fee(price, delta):
     state = seized(100, 200, liquidation_fee=round(0.015 * ONE))
     assert liquidation.fund_delta(state, 0, 0, -10, price) == usd(delta)

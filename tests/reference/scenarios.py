@@ -68,7 +68,8 @@ class Scenario:
 def random_venue(luck: Random) -> Venue:
     """Draw a rule book, markets and accounts; account 0 is rich, the last is the fund."""
     num_accounts = luck.randint(2, 6)
-    markets = [random_market(luck) for _ in range(luck.randint(1, 3))]
+    scale = luck.choice((1, 7, 100, 12_345, 10**7, 10**10))
+    markets = [random_market(luck, scale) for _ in range(luck.randint(1, 3))]
     unit = max(market.tick_atoms * market.index_ticks for market in markets)
     accounts = [
         Account(priority=luck.randrange(num_accounts), stable=luck.choice((0, 0, 3 * unit)))
@@ -120,9 +121,9 @@ def add_side_pools(
         position.pool = group
 
 
-def random_market(luck: Random) -> Market:
-    """A market of some 500 ticks; the atoms of a tick differ by up to eight powers of ten."""
-    tick_atoms = luck.choice((1, 7, 100, 12_345, 10_000_000))
+def random_market(luck: Random, scale: int) -> Market:
+    """A market of some 500 ticks of about as many atoms as its scale says."""
+    tick_atoms = scale * luck.randint(1, 3)
     tick_size = luck.choice((0.01, 0.1, 0.5, 1.0))
     ticks = luck.randint(300, 800)
     unit = ticks * tick_atoms
