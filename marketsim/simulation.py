@@ -22,8 +22,9 @@ from marketsim.scenario.world import build_world, rule_changes
 BASIS_HOURS = 4.0
 VOLATILITY_HOURS = 2.0
 
-#: Steps between two looks at the clock: progress is shown and Ctrl-C is heard.
+#: A kernel call lasts about so long: between two, progress is shown and Ctrl-C is heard.
 CHUNK_SECONDS = 0.2
+FIRST_CHUNK = 64
 
 
 class PriceOutOfRangeError(ArithmeticError):
@@ -117,23 +118,21 @@ class Simulation:
                 "steps are left; raise the scenario's days"
             )
         began = time.perf_counter()
-        chunk = 1 if progress is None else 64
+        chunk = FIRST_CHUNK
         while self.step_count < stop:
             self._apply_rules()
             self._keep_snapshot()
-            goal = min(stop, self._next_event())
-            if progress is not None:
-                goal = min(goal, self.step_count + chunk)
+            goal = min(stop, self._next_event(), self.step_count + chunk)
             here = time.perf_counter()
             before = self.step_count
             self.state, outcome = advance(self.state, self.world, self.traders, self.tape, goal)
             if outcome != DONE:
                 self._check_range(int(self.tape.clock[0].lost_market))
+            spent = max(time.perf_counter() - here, 1e-9)
+            pace = (self.step_count - before) / spent
+            chunk = max(int(min(pace * CHUNK_SECONDS, 4.0 * chunk)), 1)
             if progress is not None:
                 progress(self.step_count - first, num_steps)
-                spent = max(time.perf_counter() - here, 1e-9)
-                pace = (self.step_count - before) / spent
-                chunk = max(int(min(pace * CHUNK_SECONDS, 4.0 * chunk)), 1)
         self._run_seconds += time.perf_counter() - began
 
     def result(self) -> RunResult:

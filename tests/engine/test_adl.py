@@ -8,7 +8,7 @@ from tests.engine.small import cash, hold, open_venue, set_price, sizes, usd
 
 
 def holder(entry, size, equity, mark, **venue):
-    """Account 1 with this position and equity in USD at the mark; account 0 takes the other side."""
+    """Account 1 with this position and equity in USD at the mark, against account 0."""
     state = open_venue((10_000, 10_000), **venue)
     hold(state, 0, -size)
     hold(state, 1, size, entry)

@@ -182,7 +182,7 @@ def world_differences(world: World, outside: Outside) -> list[Difference]:
     return [(name, got, want) for name, got, want in pairs if got != want]
 
 
-def outcomes_of(state: State, intents: list[Intent]) -> list[Difference]:
+def outcome_differences(state: State, intents: list[Intent]) -> list[Difference]:
     """List the intents of which the engine made something else."""
     kinds = [IntentKind(intent.kind).name for intent in intents]
     pairs = [

@@ -55,10 +55,9 @@ def score(venue: Venue, i: int, m: int) -> float:
         own = margin.maintenance_of(venue, m, position.size)
         share = ratio(own, max(margin.maintenance(venue, position.pool), 1))
         return score_bitmex(value, value - (value - equity * share), entry)
-    if entry == 0.0:
-        return 0.0
-    gain = value / entry if position.size > 0 else entry / value
-    return gain * (abs(value) / equity) if equity != 0.0 else math.inf
+    if position.size > 0:
+        return score_hyperliquid(value, entry, abs(value), equity)
+    return score_hyperliquid(entry, value, abs(value), equity)
 
 
 def score_binance(profit: float, notional: float, equity: float) -> float:
@@ -76,6 +75,13 @@ def score_bitmex(value: float, buffer: float, entry: float) -> float:
     if gain > 0.0:
         return gain * abs(value) / buffer if buffer != 0.0 else math.inf
     return gain * buffer / abs(value)
+
+
+def score_hyperliquid(end: float, start: float, notional: float, equity: float) -> float:
+    """Price gain times the account's leverage."""
+    if start == 0.0:
+        return 0.0
+    return end / start * (notional / equity) if equity != 0.0 else math.inf
 
 
 def close_down(venue: Venue, number: int, ranked: list[int], at_mark: bool) -> None:

@@ -76,7 +76,7 @@ def random_venue(luck: Random) -> Venue:
         for _ in range(num_accounts + 1)
     ]
     pools = [Pool(owner=i, cash=luck.randint(10, 80) * unit // 10) for i in range(num_accounts + 1)]
-    pools[0].cash *= 100
+    pools[0].cash *= luck.choice((3, 100, 100))
     pools[-1].cash = luck.choice((0, 0, 3 * unit, 100 * unit, 10_000 * unit))
     accounts[-1].stable = 0
     positions = [
