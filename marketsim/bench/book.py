@@ -15,6 +15,7 @@ first steps, which fill the book and touch the memory for the first time, are no
 import importlib.util
 import sys
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,7 +23,7 @@ import numpy as np
 from marketsim.bench.measure import REPETITIONS, Timing, median, show, summary, timed
 from marketsim.engine import book, clearing, ledger, mark
 from marketsim.engine._jit import kernel
-from marketsim.engine.state import ATOMS, ONE, Outcome, State, allocate
+from marketsim.engine.state import ATOMS, ONE, Outcome, State, allocate, wide
 
 NUM_ACCOUNTS = (1_000, 10_000, 100_000)
 #: Orders of one repetition, shared out over the steps.
@@ -141,16 +142,14 @@ def _new_market(num_accounts: int) -> State:
 
 
 @kernel
-def play_step(
-    state: State, sequence: Any, chance: int, is_buy: Any, size: Any, price: Any
-) -> int:
+def play_step(state: State, sequence: Any, chance: int, is_buy: Any, size: Any, price: Any) -> int:
     """Let every agent in random order replace its order by the next one drawn.
 
     Overwrites `sequence`; `chance` is the state of a generator good enough to shuffle, and
     returned as it is afterwards.
     """
-    m = np.int64(0)
-    none = np.int64(0)
+    m = wide(0)
+    none = wide(0)
     num_accounts = len(sequence)
     state.totals[0].num_fills = 0
     mark.snapshot_mid(state)
@@ -161,9 +160,9 @@ def play_step(
     for n in range(num_accounts):
         i = sequence[n]
         book.withdraw_orders(state, i, m, none)
-        lots = np.int64(size[n])
+        lots = wide(size[n])
         outcome = clearing.place_order(
-            state, i, m, lots if is_buy[n] else -lots, np.int64(price[n]), none, none
+            state, i, m, lots if is_buy[n] else -lots, wide(price[n]), none, none
         )
         state.totals[0].outcome[outcome] += 1
     return chance
@@ -199,7 +198,7 @@ def _compare(
         for s, new_system in enumerate(systems):
             system = new_system(num_accounts)
             system.run(warm_up)
-            timings[s].append(timed(lambda system=system: system.run(orders)))
+            timings[s].append(timed(partial(system.run, orders)))
             system.check()
             names[s] = system.name
     lines = [

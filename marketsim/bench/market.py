@@ -6,13 +6,14 @@ the result; building the traders is `build_s`. An order is whatever a trader sen
 withdrawals, transfers.
 """
 
+import gc
 import json
 import subprocess
 import sys
 import time
 from functools import partial
 
-from marketsim.bench.measure import REPETITIONS, Timing, median, show, summary, timed
+from marketsim.bench.measure import Timing, median, show, summary, timed
 from marketsim.model import PerpMarket
 from marketsim.scenario.loader import load_scenario
 from marketsim.scenario.schema import Scenario
@@ -21,6 +22,7 @@ SCENARIO = "quickstart"
 NUM_ACCOUNTS = 1_000
 STEPS = 10_080
 SEED = 1
+REPETITIONS = 5
 _MINUTES_PER_DAY = 1440
 #: Steps of the untimed run: enough to reach every stage.
 _WARM_UP = 10
@@ -63,6 +65,7 @@ def measure(num_accounts: int, steps: int, repetitions: int) -> None:
         timings.append(timed(partial(_run, model, steps)))
         orders = int(model.result().outcome.sum())
         del model
+        gc.collect()  # a Mesa model holds itself: two would count as the memory of one
     traders = sum(each.count for each in scenario.populations.values())
     line = summary("market", "marketsim", traders, steps, orders, timings)
     show(line | {"num_markets": len(scenario.markets), "build_s": round(median(builds), 4)})

@@ -154,6 +154,9 @@ if numba.config.DISABLE_JIT:
         """Return the index of the highest set bit of a positive integer."""
         return int(mask).bit_length() - 1
 
+    def prefetch(array: Any, row: int) -> None:
+        """Ask the processor for a row of an array; without compilation there is nothing to ask."""
+
 else:
 
     @intrinsic
@@ -174,6 +177,24 @@ else:
             return builder.sub(context.get_constant(types.int64, 63), zeros)
 
         return types.int64(types.int64), codegen
+
+    @intrinsic
+    def prefetch(typingctx: Any, array: Any, row: Any) -> Any:  # noqa: ARG001
+        """Ask the processor for the first line of a row of an array; no result depends on it."""
+
+        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            view = context.make_array(signature.args[0])(context, builder, value=args[0])
+            stride = cgutils.unpack_tuple(builder, view.strides)[0]
+            start = builder.ptrtoint(view.data, stride.type)
+            byte = builder.add(start, builder.mul(args[1], stride))
+            pointer = builder.inttoptr(byte, ir.IntType(8).as_pointer())
+            number = ir.IntType(32)
+            kind = ir.FunctionType(ir.VoidType(), [pointer.type, number, number, number])
+            function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+            builder.call(function, [pointer, number(1), number(3), number(1)])
+            return context.get_dummy_value()
+
+        return types.void(array, types.int64), codegen
 
 
 class ByReference(types.Type):

@@ -6,6 +6,7 @@ fee rates are int64 in units of 1e-9 (`ONE`); premia and funding rates are float
 account, so it may hold positions like anyone else.
 """
 
+import math
 from enum import IntEnum
 from typing import Any, NamedTuple
 
@@ -28,6 +29,8 @@ MAX_ATOMS = 2**60
 wide: Any = np.int64
 #: A limit that never binds.
 UNLIMITED = 2**62
+#: Bytes of a cache line: records met in random order fill whole ones.
+CACHE_LINE = 64
 #: Liquidation rows (and deleveraging rows) one step may write; what is left goes on next step.
 MAX_ROWS_PER_STEP = 65_536
 #: Slots of the expiry wheel; an order that lives longer passes its slot more than once.
@@ -264,6 +267,7 @@ ACCOUNT = np.dtype(
         ("liquidated_step", "i8"),  #: step the two counters below belong to
         ("liquidated_atoms", "i8"),  #: notional liquidated in that step
         ("fund_loss_atoms", "i8"),  #: paid by the fund in that step
+        ("_padding", "i8", (2,)),
     ]
 )
 
@@ -276,6 +280,7 @@ POSITION = np.dtype(
         ("pool", "i4"),
         ("first_order", "i4"),  #: newest resting order of this account and market
         ("chunk_step", "i8"),  #: step of the last partial liquidation
+        ("_padding", "i8", (2,)),
     ]
 )
 
@@ -287,6 +292,7 @@ POOL = np.dtype(
         ("drawn", "i8"),
         ("equity", "i8"),  #: atoms, with haircut collateral, at the last margin pass
         ("maintenance", "i8"),  #: atoms, at the last margin pass
+        ("_padding", "i8", (2,)),
     ]
 )
 
@@ -436,8 +442,14 @@ class Record(np.record):  # type: ignore[misc]
 
 
 def records(dtype: np.dtype[Any], *shape: int) -> Any:
-    """Allocate zeroed records whose fields read as attributes, compiled or not."""
-    return np.zeros(shape, np.dtype((Record, dtype)))
+    """Allocate zeroed records whose fields read as attributes, compiled or not.
+
+    The first one begins on a cache line, so that a record of 64 bytes never straddles two.
+    """
+    length = math.prod(shape) * dtype.itemsize
+    memory = np.zeros(length + CACHE_LINE, np.uint8)
+    start = -memory.ctypes.data % CACHE_LINE
+    return memory[start : start + length].view(np.dtype((Record, dtype))).reshape(shape)
 
 
 def allocate(

@@ -1,14 +1,14 @@
 """Random small markets: a plan states all that happens in one, `play` lets it happen."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
 from hypothesis import strategies as st
 
 from marketsim.engine import step
-from marketsim.engine.state import ONE, Flag, IntentKind, State, grow
+from marketsim.engine.state import ONE, UNLIMITED, Flag, IntentKind, State, grow
 from marketsim.engine.world import World, allocate_world
 from tests.engine.small import PRICE, give_holdings, hold, open_venue, usd, write_intent
 
@@ -19,6 +19,10 @@ TIERS = {
     "flat": ((0, 0.1, 0.05, 0),),
     "tiered": ((0, 0.1, 0.05, 0), (1000, 0.2, 0.1, 50), (5000, 0.5, 0.25, 800)),
 }
+
+
+#: Intents whose size is an amount of money.
+MONEY = (IntentKind.STABLE, IntentKind.TRANSFER)
 
 
 class Order(NamedTuple):
@@ -44,7 +48,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Plan:
-    """A small market; the last trader is rich and takes what the others' first positions lack."""
+    """A small market; the last trader is rich."""
 
     cash: tuple[float, ...]
     steps: tuple[Step, ...]
@@ -56,14 +60,10 @@ class Plan:
     venue: dict[str, float] = field(default_factory=dict)
     market: dict[str, float] = field(default_factory=dict)
     tick_atoms: tuple[int, ...] = TICK_ATOMS
-    held: tuple[tuple[int, int, int], ...] = ()  #: account, market, lots
+    scale: int = 1  #: all money is this many times as much
+    held: tuple[tuple[int, int, int, int], ...] = ()  #: account, counterparty, market, lots
     stable: tuple[float, ...] = ()  #: USD of the deposit in stablecoins, per account
     margin: tuple[tuple[int, int, float], ...] = ()  #: account, market, USD put in its side pool
-
-    @property
-    def rich(self) -> int:
-        """Number of the rich trader."""
-        return len(self.cash) - 1
 
 
 def open_plan(plan: Plan) -> State:
@@ -80,16 +80,31 @@ def open_plan(plan: Plan) -> State:
     state.market["tick_atoms"] = plan.tick_atoms[: plan.num_markets]
     if plan.priority:
         state.account["priority"][: len(plan.cash)] = plan.priority
+    enlarge(state, plan.scale)
     state.totals[0].record_fills = 1
-    for i, m, size in plan.held:
+    for i, j, m, size in plan.held:
         hold(state, i, size, PRICE, m)
-        hold(state, plan.rich, -size, PRICE, m)
+        hold(state, j, -size, PRICE, m)
     for i, amount in enumerate(plan.stable):
-        give_holdings(state, i, stable=amount)
+        give_holdings(state, i, stable=amount * plan.scale)
     for i, m, amount in plan.margin:
-        state.pool[i].cash -= usd(amount)
-        state.pool[state.position[i, m].pool].cash += usd(amount)
+        state.pool[i].cash -= usd(amount) * plan.scale
+        state.pool[state.position[i, m].pool].cash += usd(amount) * plan.scale
     return grow(state, num_nodes=4096, num_fills=4096)
+
+
+def enlarge(state: State, scale: int) -> None:
+    """Multiply all amounts of money by `scale`, those without limit apart."""
+    for table, names in (
+        (state.market, ("tick_atoms", "impact_atoms", "oi_lower_atoms", "oi_upper_atoms")),
+        (state.tier, ("floor_atoms", "maintenance_amount")),
+        (state.account, ("deposit",)),
+        (state.pool, ("cash", "draw_limit")),
+        (state.totals, ("deposits",)),
+        (state.venue, [name for name in state.venue.dtype.names if name.endswith("_atoms")]),
+    ):
+        for name in names:
+            table[name] = np.where(table[name] == UNLIMITED, UNLIMITED, table[name] * scale)
 
 
 def play(plan: Plan, state: State | None = None) -> Iterator[State]:
@@ -97,13 +112,13 @@ def play(plan: Plan, state: State | None = None) -> Iterator[State]:
     state = open_plan(plan) if state is None else state
     world = allocate_world(plan.num_markets, 1)
     for t, now in enumerate(plan.steps):
-        begin(state, world, now, t)
+        begin(state, world, now, t, plan.scale)
         step.clear_step(state, np.arange(len(now.intents)))
         step.settle_step(state)
         yield state
 
 
-def begin(state: State, world: World, now: Step, t: int) -> None:
+def begin(state: State, world: World, now: Step, t: int, scale: int = 1) -> None:
     """Open a step at its prices and write its intents."""
     world.asset["base"] = np.array(now.price) * 0.01
     state.totals[0].stable_price = now.stable * ONE // 100
@@ -114,7 +129,7 @@ def begin(state: State, world: World, now: Step, t: int) -> None:
             state,
             n,
             order.account,
-            order.size,
+            order.size * scale if order.kind in MONEY else order.size,
             price,
             order.market,
             kind=IntentKind(order.kind),
@@ -134,10 +149,11 @@ def liquidated(state: State) -> Any:
     return state.liquidation[: state.totals[0].num_liquidations]
 
 
-def first_liquidation(plan: Plan, account: int) -> int:
-    """Step in which an account is first liquidated; the number of steps if it never is."""
+def first_shortage(plan: Plan, account: int) -> int:
+    """Step in which an account is first below maintenance; the number of steps if it never is."""
     for t, state in enumerate(play(plan)):
-        if account in liquidated(state)["account"]:
+        short = state.pool[state.pool["equity"] < state.pool["maintenance"]]
+        if account in short["owner"] or account in liquidated(state)["account"]:
             return t
     return len(plan.steps)
 
@@ -160,7 +176,7 @@ def orders(draw: Any, num_accounts: int, num_markets: int, *, plain: bool = Fals
     kind = IntentKind.ORDER
     if not plain and draw(st.integers(0, 3)) == 0:
         kind = draw(st.sampled_from(list(IntentKind)))
-    if kind in (IntentKind.STABLE, IntentKind.TRANSFER):
+    if kind in MONEY:
         return Order(account, market, usd(draw(st.integers(-500, 500))), kind=kind)
     size = draw(lots(8)) if kind == IntentKind.SPOT else draw(lots())
     return Order(
@@ -188,31 +204,50 @@ def paths(draw: Any, num_steps: int, num_markets: int, *, move: int = 12) -> lis
 
 
 @st.composite
-def plans(draw: Any, *, venue: Any = None, side_pools: bool = True, max_steps: int = 6) -> Plan:
+def ladders(draw: Any, rich: int, num_markets: int) -> tuple[Order, ...]:
+    """Draw the quotes the rich trader renews in every step, or none."""
+    quotes = draw(st.sampled_from([(), (30, 300), (100,), (900,)]))
+    return tuple(
+        Order(rich, m, side * 60, -side * offset, expiry=1)
+        for m in range(num_markets)
+        for offset in quotes
+        for side in (1, -1)
+    )
+
+
+@st.composite
+def plans(draw: Any, *, num_markets: int = 0, side_pools: bool = True, max_steps: int = 6) -> Plan:
     """Draw a market of a few crowded traders and a rich one."""
-    num_markets = draw(st.integers(1, 3))
+    num_markets = num_markets or draw(st.integers(1, 3))
     num_accounts = draw(st.integers(2, 5))
     num_steps = draw(st.integers(1, max_steps))
-    path = draw(paths(num_steps, num_markets))
+    path = draw(paths(num_steps, num_markets, move=draw(st.sampled_from([3, 12, 12, 50]))))
+    traders = range(num_accounts - 1)
+    ladder = draw(ladders(traders.stop, num_markets))
     steps = []
     for price in path:
         intents = draw(st.lists(orders(num_accounts, num_markets), max_size=8))
-        steps.append(Step(price, tuple(intents), draw(st.sampled_from([100, 100, 98, 60]))))
-    traders = range(num_accounts - 1)
+        steps.append(Step(price, (*ladder, *intents), draw(st.sampled_from([100, 100, 98, 60]))))
+    pools = draw(pools_of(traders, num_markets)) if side_pools else ()
     held = tuple(
-        (i, m, draw(lots(90))) for i in traders for m in range(num_markets) if draw(st.booleans())
+        (i, draw(st.integers(i + 1, num_accounts - 1)), m, draw(lots(90)))
+        for i in traders
+        for m in range(num_markets)
+        if draw(st.booleans())
     )
     return Plan(
         cash=(*(1000.0 * draw(st.integers(1, 3)) for _ in traders), 1e6),
         steps=tuple(steps),
         num_markets=num_markets,
-        fund=float(draw(st.sampled_from([0, 50, 500, 10_000]))),
-        side_pools=draw(pools_of(traders, num_markets)) if side_pools else (),
+        fund=float(draw(st.sampled_from([0, 300, 10_000, 1e6]))),
+        side_pools=pools,
         tiers=draw(st.sampled_from(list(TIERS))),
-        venue=draw(venues() if venue is None else venue),
+        venue=draw(venues()),
         market=draw(market_rules()),
         held=held,
         stable=tuple(100.0 * draw(st.integers(0, 6)) for _ in traders),
+        scale=draw(st.sampled_from([1, 1, 10**4])),
+        margin=tuple((i, m[0], 100.0 * draw(st.integers(0, 6))) for i, _, m in pools),
     )
 
 
@@ -270,8 +305,8 @@ def venues(draw: Any) -> dict[str, float]:
         "min_notional_atoms": one_of(0, usd(500)),
         "chunk_threshold_atoms": usd(1000),
         "chunk_cooldown": one_of(0, 1),
-        "max_account_notional_atoms": one_of(2**62, 2**62, usd(2000)),
-        "max_account_loss_atoms": one_of(2**62, 2**62, usd(100)),
+        "max_account_notional_atoms": one_of(UNLIMITED, UNLIMITED, usd(2000)),
+        "max_account_loss_atoms": one_of(UNLIMITED, UNLIMITED, usd(100)),
         "bankruptcy_adjustment": one_of(ONE, 2 * ONE),
         "liquidation_fee": one_of(0, ONE // 100),
         "backstop_ratio": one_of(0, 0, 666_666_667),
@@ -280,8 +315,3 @@ def venues(draw: Any) -> dict[str, float]:
         "max_rounds": one_of(1, 5, 20),
         "rank_rule": one_of(0, 1, 2, 3),
     }
-
-
-def without(plan: Plan, **changes: Any) -> Plan:
-    """Copy a plan with some fields changed."""
-    return replace(plan, **changes)

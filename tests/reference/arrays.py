@@ -35,7 +35,7 @@ def write(record: Any, source: Any) -> None:
 
 
 def state_of(venue: Venue) -> State:
-    """Allocate the engine's arrays with a venue's rules and opening balances."""
+    """Allocate the engine's arrays with a venue's rules, opening balances and resting orders."""
     state = allocate(
         len(venue.accounts) - 1,
         len(venue.markets),
@@ -49,6 +49,7 @@ def state_of(venue: Venue) -> State:
     write(state.venue[0], venue.rules)
     for m, market in enumerate(venue.markets):
         write(state.market[m], market)
+        state.market[m]["open_interest"] = ledger.open_interest(venue, m)
         state.market[m]["num_tiers"] = len(market.tiers)
         for number, tier in enumerate(market.tiers):
             write(state.tier[m, number], tier)
@@ -58,6 +59,10 @@ def state_of(venue: Venue) -> State:
             write(state.position[i, m], position)
     for p, pool in enumerate(venue.pools):
         write(state.pool[p], pool)
+    for m, market in enumerate(venue.markets):
+        for each in market.orders():
+            terms = (each.side, each.size, each.price, each.mid2, each.expiry, each.flags)
+            book.add_order(state, each.account, m, *terms)
     state.totals[0].deposits = ledger.missing(venue)
     state.totals[0].stable_price = venue.stable_price
     state.totals[0].record_fills = 1
@@ -105,7 +110,7 @@ def resting(state: State, m: int) -> dict[int, list[tuple[int, ...]]]:
     orders = [k for k in np.flatnonzero(state.order["size"] > 0) if state.order[k].market == m]
     queues: dict[int, list[tuple[int, ...]]] = {}
     for price in sorted({int(state.order[k].price) for k in orders}):
-        level = state.level[book.find_level(state, np.int64(m), np.int64(price))]
+        level = state.level[book.find_level(state, m, price)]
         queue, k = [], int(level.head)
         while k != NONE:
             queue.append(tuple(int(state.order[k][name]) for name in ORDER_FIELDS))
@@ -146,7 +151,11 @@ def _pairs(state: State, venue: Venue) -> Iterator[Difference]:
         yield f"{label}.premium_sum", state.market[m].premium_sum, total
         yield f"{label}.premium_weight", state.market[m].premium_weight, weights
         yield f"{label}.num_samples", state.market[m].num_samples, len(market.samples)
-        yield f"{label}.open_interest", state.market[m].open_interest, ledger.open_interest(venue, m)
+        yield (
+            f"{label}.open_interest",
+            state.market[m].open_interest,
+            ledger.open_interest(venue, m),
+        )
         yield f"{label}.num_orders", state.market[m].num_orders, len(market.orders())
         yield f"{label} book", resting(state, m), expected_book(market)
     for p, pool in enumerate(venue.pools):

@@ -31,13 +31,19 @@ class Scenario:
     seed: int
     num_steps: int = 40
     luck: Random = field(init=False)
+    is_round: bool = field(init=False)
     venue: Venue = field(init=False)
     world: Outside = field(init=False)
 
     def __post_init__(self) -> None:
         self.luck = Random(self.seed)
-        self.venue = random_venue(self.luck)
+        self.is_round = self.luck.random() < 0.3
+        self.venue = random_venue(self.luck, self.is_round)
         self.world = random_world(self.luck, self.venue, self.num_steps)
+        if self.is_round:
+            self.world.factor.kind = SpotKind.HISTORY
+            self.world.shocks.clear()
+            self.world.history = round_history(self.luck, len(self.venue.markets), self.num_steps)
 
     def draw_news(self) -> None:
         """Draw the luck of a step."""
@@ -60,27 +66,39 @@ class Scenario:
         intents = quotes(self.luck, self.venue)
         for _ in range(self.luck.randint(2, 12)):
             intents.append(random_intent(self.luck, self.venue, self.luck.choice(traders)))
+        if self.is_round:
+            for intent in intents:
+                make_round(intent, self.venue)
         sequence = list(range(len(intents)))
         self.luck.shuffle(sequence)
         return intents, sequence
 
 
-def random_venue(luck: Random) -> Venue:
-    """Draw a rule book, markets and accounts; account 0 is rich, the last is the fund."""
+def random_venue(luck: Random, is_round: bool) -> Venue:
+    """Draw a rule book, markets and accounts; account 0 is rich, the last is the fund.
+
+    In a round venue prices, sizes and fractions are such that much comes out equal.
+    """
     num_accounts = luck.randint(2, 6)
     scale = luck.choice((1, 7, 100, 12_345, 10**7, 10**10))
     markets = [random_market(luck, scale) for _ in range(luck.randint(1, 3))]
+    if is_round:
+        markets = [round_market(luck, scale) for _ in markets]
     unit = max(market.tick_atoms * market.index_ticks for market in markets)
     accounts = [
-        Account(priority=luck.randrange(num_accounts), stable=luck.choice((0, 0, 3 * unit)))
+        Account(priority=luck.randrange(10), stable=luck.choice((0, 0, 3 * unit)))
         for _ in range(num_accounts + 1)
     ]
-    pools = [Pool(owner=i, cash=luck.randint(10, 80) * unit // 10) for i in range(num_accounts + 1)]
-    pools[0].cash *= luck.choice((3, 100, 100))
-    pools[-1].cash = luck.choice((0, 0, 3 * unit, 100 * unit, 10_000 * unit))
+    least = 40 if is_round else 10
+    pools = [
+        Pool(owner=i, cash=luck.randrange(least, 90, least) * unit // 10)
+        for i in range(num_accounts + 1)
+    ]
+    pools[0].cash *= luck.choice((1, 3, 100))
+    pools[-1].cash = luck.choice((0, 0, 0, 3 * unit, 100 * unit, 10_000 * unit))
     accounts[-1].stable = 0
     positions = [
-        [random_position(luck, i, i == num_accounts) for _ in markets]
+        [random_position(luck, i, is_round or i == num_accounts) for _ in markets]
         for i in range(num_accounts + 1)
     ]
     for i in range(num_accounts):
@@ -95,9 +113,9 @@ def random_venue(luck: Random) -> Venue:
     )
 
 
-def random_position(luck: Random, i: int, is_fund: bool) -> Position:
+def random_position(luck: Random, i: int, is_bare: bool) -> Position:
     """A flat position in the main pool, perhaps with coins and a leverage of its own."""
-    if is_fund:
+    if is_bare:
         return Position(pool=i)
     coins = luck.choice((0, 0, luck.randint(1, 30)))
     return Position(pool=i, spot=coins, own_fraction=luck.choice((0, 0, luck.randrange(ONE))))
@@ -107,7 +125,7 @@ def add_side_pools(
     luck: Random, i: int, positions: list[Position], pools: list[Pool], unit: int
 ) -> None:
     """Make an account cross (no side pools), isolated (one each) or partial (one for a group)."""
-    mode = luck.choice(("cross", "isolated", "partial", "mixed"))
+    mode = luck.choice(("cross", "isolated", "partial", "mixed", "mixed"))
     if mode == "cross":
         return
     group: int | None = None
@@ -142,6 +160,20 @@ def random_market(luck: Random, scale: int) -> Market:
         max_position_lots=luck.choice((80, 10**6)),
         index_ticks=ticks,
         mark_ticks=ticks,
+    )
+
+
+def round_market(luck: Random, scale: int) -> Market:
+    """A market of 1,000 ticks, without fees, whose tier begins at a round size."""
+    unit = 1_000 * scale
+    tiers = [Tier(0, ONE // 10, ONE // 20), Tier(20 * unit, ONE // 5, ONE // 10, unit)]
+    return Market(
+        tick_atoms=scale,
+        tick_size=0.5,
+        lot_size=scale * 2e-6,
+        tiers=tiers[: luck.randint(1, 2)],
+        index_ticks=1_000,
+        mark_ticks=1_000,
     )
 
 
@@ -263,9 +295,19 @@ def random_history(luck: Random, prices: list[float], num_steps: int) -> list[li
     """Prices that mostly tremble and sometimes leap."""
     rows = [prices]
     for _ in range(num_steps):
-        leap = luck.choice((0.0, 0.0, 0.0, 0.0, 0.12, -0.12, 0.3, -0.3))
+        leap = luck.choice((0.0, 0.0, 0.0, 0.06, -0.06, 0.15, -0.15, 0.6, -0.6))
         moves = [leap * luck.random() + luck.gauss(0.0, 0.01) for _ in prices]
         rows.append([p * math.exp(move) for p, move in zip(rows[-1], moves, strict=True)])
+    return rows
+
+
+def round_history(luck: Random, num_markets: int, num_steps: int) -> list[list[float]]:
+    """Prices at which round sizes have round values."""
+    rows = [[500.0] * num_markets]
+    for _ in range(num_steps):
+        moves = luck.random() < 0.3
+        prices = [luck.choice((250.0, 400.0, 500.0, 500.0, 625.0, 1000.0)) for _ in rows[-1]]
+        rows.append(prices if moves else rows[-1])
     return rows
 
 
@@ -302,6 +344,14 @@ def quotes(luck: Random, venue: Venue) -> list[Intent]:
                 size = side * luck.randint(1, 25)
                 intents.append(Intent(0, m, size=size, price=price, expiry=luck.choice((0, 1, 3))))
     return intents
+
+
+def make_round(intent: Intent, venue: Venue) -> None:
+    """Ask for tens of lots at the index."""
+    if intent.kind == IntentKind.ORDER:
+        sign = 1 if intent.size > 0 else -1
+        intent.size = sign * min(max(abs(intent.size) // 10 * 10, 10), 40)
+        intent.price = venue.markets[intent.market].index_ticks
 
 
 def random_intent(luck: Random, venue: Venue, i: int) -> Intent:

@@ -24,9 +24,8 @@ from marketsim.engine.state import (
     RankRule,
     SettlementPrice,
     SizeRule,
-    State,
 )
-from tests.reference import outside
+from tests.reference import exchange, outside
 from tests.reference import step as plain
 from tests.reference.arrays import (
     differences,
@@ -50,7 +49,7 @@ from tests.reference.venue import (
     Venue,
 )
 
-NUM_SEEDS = 80
+NUM_SEEDS = 100
 ROOT = Path(__file__).resolve().parents[2]
 
 #: What must have happened in the scenarios, or their agreement would show little.
@@ -74,11 +73,11 @@ class Engine:
         self.outside = scenario.world
         self.state = state_of(scenario.venue)
         self.world = world_of(scenario.world)
-        index.update_index(self.world, self.state, np.int64(NONE))
+        index.update_index(self.world, self.state, NONE)
 
     def open(self, t: int, lost: int) -> None:
         write_news(self.world, self.outside)
-        assert step.open_step(self.state, self.world, np.int64(t)) == lost
+        assert step.open_step(self.state, self.world, t) == lost
         assert world_differences(self.world, self.outside) == []
         assert differences(self.state, self.venue) == []
 
@@ -121,12 +120,12 @@ def play(scenario: Scenario, engine: Engine | None = None) -> None:
 
 
 @pytest.mark.parametrize("seed", range(NUM_SEEDS))
-def test_engine_equals_reference(seed):
+def test_engine_equals_reference(seed: int) -> None:
     scenario = Scenario(seed)
     play(scenario, Engine(scenario))
 
 
-def test_scenarios_hold_every_rule_and_everything_that_can_happen():
+def test_scenarios_hold_every_rule_and_everything_that_can_happen() -> None:
     seen: Counter[str] = Counter()
     outcomes: Counter[Outcome] = Counter()
     rules = []
@@ -167,7 +166,75 @@ def plain_venue(*cash: int, num_markets: int = 1, capacity: int = 100, **rules: 
     )
 
 
-def test_orders_expire_on_time_however_long_they_live():
+def hold(venue: Venue, i: int, m: int, size: int) -> None:
+    """Give an account a position bought at 100,000 ticks."""
+    cost = size * 100_000
+    venue.positions[i][m].size += size
+    venue.positions[i][m].entry_cost += cost
+    venue.pools[venue.positions[i][m].pool].cash -= cost
+
+
+def clear_both(venue: Venue) -> None:
+    """Clear a step without intents on engine and reference; they agree."""
+    state = state_of(venue)
+    plain.clear_step(venue, [])
+    step.clear_step(state, np.empty(0, np.int64))
+    assert differences(state, venue) == []
+
+
+def test_equal_pools_are_liquidated_by_priority() -> None:
+    venue = plain_venue(700_000, 700_000, 700_000, 10**9, 0)
+    for i, priority in enumerate((7, 3, 5)):
+        venue.accounts[i].priority = priority
+        hold(venue, i, 0, 100)
+    hold(venue, 3, 0, -300)
+    exchange.rest(venue.markets[0], Order(3, 1, 97_000, 150, 0, 0, 0))
+    venue.markets[0].index_ticks = 96_900
+    clear_both(venue)
+    assert [row.account for row in venue.liquidations] == [1, 2]
+
+
+@pytest.mark.parametrize("rule", RankRule)
+def test_equal_counterparties_are_deleveraged_by_priority(rule: RankRule) -> None:
+    venue = plain_venue(10**6, 10**8, 10**8, 10**8, 0, fund_takeover=0, rank_rule=rule)
+    hold(venue, 0, 0, 150)
+    for i, priority in ((1, 7), (2, 9), (3, 9)):
+        venue.accounts[i].priority = priority
+        hold(venue, i, 0, -50)
+    venue.markets[0].index_ticks = 90_000
+    clear_both(venue)
+    assert [row.account for row in venue.deleverages] == [2, 3, 1]
+
+
+def test_bankrupt_longs_are_closed_before_bankrupt_shorts() -> None:
+    venue = plain_venue(10**5, 2 * 10**5, 10**9, 0, num_markets=2, fund_takeover=0)
+    for i, side in ((0, 1), (1, -1)):
+        hold(venue, i, 0, 10 * side)
+        hold(venue, i, 1, 100)
+    hold(venue, 2, 1, -200)
+    venue.markets[1].index_ticks = 80_000
+    clear_both(venue)
+    rows = [venue.liquidations[done.liquidation] for done in venue.deleverages]
+    closed = [(row.market, row.account) for row in rows]
+    assert closed == [(0, 0), (1, 0), (1, 1)]
+
+
+@pytest.mark.parametrize(("extra", "draws"), [(0, True), (-1, False)])
+def test_a_draw_leaves_the_main_pool_its_maintenance(extra: int, draws: bool) -> None:
+    venue = plain_venue(500_000 + extra, 10**9, 0, num_markets=2)
+    venue.pools.append(Pool(owner=0, cash=200_000, draw_limit=10**9))
+    venue.positions[0][1].pool = 3
+    for m in (0, 1):
+        hold(venue, 0, m, 40)
+        hold(venue, 1, m, -40)
+    # 40 lots at 95,000 ticks: 200,000 atoms lost, 190,000 of maintenance margin
+    venue.markets[1].index_ticks = 95_000
+    venue.pools[0].cash -= 110_000
+    clear_both(venue)
+    assert (venue.seen["draw"] == 1) == draws
+
+
+def test_orders_expire_on_time_however_long_they_live() -> None:
     lives = [1, 2, 1023, 1024, 1025, 1026, 2047, 2048, 2049, 2100]
     venue = plain_venue(10**12, 0)
     state = state_of(venue)
@@ -182,26 +249,19 @@ def test_orders_expire_on_time_however_long_they_live():
     left = []
     for t in range(6, 2_110):
         plain.open_step(venue, world, t)
-        step.open_step(state, outer, np.int64(t))
+        step.open_step(state, outer, t)
         assert differences(state, venue) == []
         left.append(len(venue.markets[0].orders()))
     assert left == [sum(5 + life > t for life in lives) for t in range(6, 2_110)]
 
 
-def test_no_more_of_a_large_stablecoin_holding_is_seized_than_is_missing():
-    venue = plain_venue(0, 10**15, 0, stable_haircut=ONE // 10, fund_takeover=0)
-    # 1,000,000 lots from 100,000 ticks cost 1e11 atoms; the stablecoins count for 9e10
+def test_no_more_of_a_large_stablecoin_holding_is_seized_than_is_missing() -> None:
+    venue = plain_venue(-9 * 10**10 - 10**9, 10**15, 0, stable_haircut=ONE // 10, fund_takeover=0)
     venue.accounts[0].stable = 10**11
-    venue.pools[0].cash = -(10**11) - 9 * 10**10 - 10**9
-    for i, side in ((0, 1), (1, -1)):
-        venue.positions[i][0].size = side * 10**6
-        venue.positions[i][0].entry_cost = side * 10**11
-    state = state_of(venue)
-    state.market[0].open_interest = 10**6
-    plain.clear_step(venue, [])
-    step.clear_step(state, np.empty(0, np.int64))
+    hold(venue, 0, 0, 10**6)
+    hold(venue, 1, 0, -(10**6))
+    clear_both(venue)
     assert (venue.pools[0].cash, venue.accounts[0].stable) == (1, 10**10 - 1)
-    assert differences(state, venue) == []
 
 
 DIGEST = """
@@ -224,7 +284,7 @@ def digest(seeds: tuple[int, ...], num_steps: int) -> str:
     return total.hexdigest()
 
 
-def test_engine_gives_the_same_bytes_compiled_and_not():
+def test_engine_gives_the_same_bytes_compiled_and_not() -> None:
     found = []
     for disabled in ("0", "1"):
         path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])

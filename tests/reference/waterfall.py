@@ -16,11 +16,11 @@ def liquidate(venue: Venue, p: int, turn: int) -> None:
     while len(venue.liquidations) - venue.first_liquidation < MAX_ROWS_PER_STEP:
         if not margin.is_short(venue, p):
             break
-        m = closing.next_leg(venue, p, tried)
-        if m is None:
+        leg = closing.next_leg(venue, p, tried)
+        if leg is None:
             break
-        tried.add(m)
-        attempt(venue, p, m, turn)
+        tried.add(leg)
+        attempt(venue, p, leg, turn)
     ledger.sweep(venue, p)
 
 

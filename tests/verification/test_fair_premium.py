@@ -79,9 +79,12 @@ def quantlib_premium(quote_rate: float, coin_rate: float) -> float:
         count,
     )
     spot = ql.QuoteHandle(ql.SimpleQuote(1.0))
-    perpetual.setPricingEngine(
-        ql.DiscountingPerpetualFuturesEngine(*curves, spot, [0.0], [1.0], [INTEREST])
+    flat = ql.DiscountingPerpetualFuturesEngine.PiecewiseConstant
+    # The weight of a period halves with each: a month of them is all there is in 16 digits.
+    engine = ql.DiscountingPerpetualFuturesEngine(
+        *curves, spot, [0.0], [1.0], [INTEREST], flat, 0.1
     )
+    perpetual.setPricingEngine(engine)
     return float(perpetual.NPV()) - 1.0
 
 

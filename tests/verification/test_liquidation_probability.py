@@ -76,7 +76,9 @@ def open_longs(state, account, market, pool, leverage, maintenance) -> None:
     state.pool["cash"][pool] = round(cost / leverage) - cost
 
 
-def liquidated_share(state: State, volatility: float, days: float, hours: float, seed: int) -> float:
+def liquidated_share(
+    state: State, volatility: float, days: float, hours: float, seed: int
+) -> float:
     """Move every market and count the pools the engine would seize; a seized one is emptied."""
     rng = np.random.default_rng(seed)
     step = hours / YEAR_HOURS

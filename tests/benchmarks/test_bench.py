@@ -1,0 +1,122 @@
+"""The benchmark runs and says what it promises; how fast it is, no test asserts."""
+
+import importlib.util
+import json
+
+import numpy as np
+import pytest
+
+import marketsim.bench
+from marketsim.bench import book, market
+from marketsim.bench.measure import Timing, summary
+
+KEYS = {
+    "workload",
+    "system",
+    "num_accounts",
+    "steps",
+    "orders_per_cpu_s",
+    "wall_s",
+    "peak_rss_mb",
+}
+
+
+def lines(captured):
+    """Parse standard output: nothing but JSON objects."""
+    found = [json.loads(line) for line in captured.out.splitlines()]
+    for line in found:
+        assert line.keys() >= KEYS
+        assert line["orders_per_cpu_s"] > 0
+        assert line["wall_s"] >= 0
+        assert line["repetitions"] >= 5
+    return found
+
+
+def test_book_lines_compare_with_bourse(capsys):
+    pytest.importorskip("bourse")
+    marketsim.bench.main("book", 20, 4)
+    found = lines(capsys.readouterr())
+    assert [line["system"] for line in found] == ["marketsim", "bourse", "marketsim / bourse"]
+    assert {line["num_accounts"] for line in found} == {20}
+    assert {line["steps"] for line in found} == {4}
+    assert found[2]["ratio"] > 0
+
+
+def test_book_without_bourse_says_so_and_times_ours_alone(capsys, monkeypatch):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    marketsim.bench.main("book", 20, 4)
+    captured = capsys.readouterr()
+    assert [line["system"] for line in lines(captured)] == ["marketsim"]
+    assert "bourse is not installed" in captured.err
+
+
+def test_book_sizes_are_compared_with_the_smallest(capsys, monkeypatch):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(book, "NUM_ACCOUNTS", (10, 30))
+    monkeypatch.setattr(book, "ORDERS", 300)
+    book.bench(None, None)
+    found = lines(capsys.readouterr())
+    assert [(line["num_accounts"], line["steps"]) for line in found] == [
+        (10, 30),
+        (30, 10),
+        (30, 10),
+    ]
+    assert found[2]["system"] == "marketsim / marketsim at 10 accounts"
+    assert found[2]["ratio"] > 0
+
+
+def test_market_line_is_printed_by_a_process_of_its_own(capfd):
+    marketsim.bench.main("market", 40, 3)
+    (line,) = lines(capfd.readouterr())
+    assert (line["workload"], line["system"]) == ("market", "marketsim")
+    assert (line["num_accounts"], line["num_markets"], line["steps"]) == (40, 3, 3)
+
+
+def test_book_workload_is_the_stated_one():
+    orders = book.draw_orders(500, 40, seed=3)
+    distance = np.where(orders.is_buy, 1, -1) * (book.BASE_PRICE - orders.price.astype(np.int64))
+    assert set(distance.ravel()) == set(range(-10, 41))
+    assert set(orders.size.ravel()) == {1, 2, 3, 4, 5}
+    assert orders.is_buy.mean() == pytest.approx(0.5, abs=0.02)
+
+
+def test_everyone_has_at_most_one_order_and_acts_once_a_step():
+    ours = book.Ours(200)
+    ours.run(book.draw_orders(200, 5, seed=3))
+    ours.check()
+    resting = ours.state.order[ours.state.order["size"] > 0]
+    assert len(set(resting["account"])) == len(resting) > 100
+    assert sorted(ours.sequence) == list(range(200))
+    assert ours.state.market[0].volume > 0
+
+
+def test_order_of_action_changes_from_step_to_step():
+    ours = book.Ours(200)
+    orders = book.draw_orders(200, 2, seed=3)
+    ours.run(book.Orders(*(column[:1] for column in orders)))
+    first = ours.sequence.copy()
+    ours.run(book.Orders(*(column[1:] for column in orders)))
+    assert (first != ours.sequence).mean() > 0.9
+    assert (first != np.arange(200)).mean() > 0.9
+
+
+def test_refused_orders_stop_the_benchmark():
+    ours = book.Ours(10)
+    ours.state.pool["cash"] = 0
+    ours.run(book.draw_orders(10, 1, seed=3))
+    with pytest.raises(RuntimeError, match="0 of 10 orders accepted"):
+        ours.check()
+
+
+@pytest.mark.parametrize("total", [3, 10, 632, 1000, 1_000_000])
+def test_scaled_populations_add_up(total):
+    counts = {"makers": 12, "basis": 20, "holders": 300}
+    scaled = market.scaled_counts(counts, total)
+    assert sum(scaled.values()) == total
+    assert min(scaled.values()) >= 1
+
+
+def test_figures_are_medians():
+    timings = [Timing(cpu, 10 * cpu) for cpu in (1.0, 9.0, 2.0, 4.0, 3.0)]
+    line = summary("book", "marketsim", 10, 6, 60, timings)
+    assert (line["orders_per_cpu_s"], line["wall_s"]) == (20, 30.0)
