@@ -1,5 +1,6 @@
 """The face: a perpetual-futures market as a Mesa model, its traders as Mesa agents."""
 
+import itertools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,13 @@ from marketsim.scenario.schema import Scenario
 from marketsim.simulation import Simulation
 
 
+class _Numbers:
+    """Numbers of a model's agents, kept with the model."""
+
+    def __getitem__(self, model: "PerpMarket") -> Any:
+        return model.numbers
+
+
 class TraderView(mesa.Agent):
     """One trader, read from the market's arrays; holds nothing itself.
 
@@ -27,6 +35,9 @@ class TraderView(mesa.Agent):
         Name of its population in the scenario.
     strategy : str
     """
+
+    #: Mesa before 3.4 counts agents in a table of the class, which keeps every model alive.
+    _ids = _Numbers()
 
     def __init__(self, model: "PerpMarket", account: int) -> None:
         super().__init__(model)
@@ -165,6 +176,7 @@ class PerpMarket(mesa.Model):
         super().__init__(rng=int(seed))
         self.scenario = loaded
         self.simulation = Simulation(loaded, int(seed))
+        self.numbers = itertools.count(1)
         self._views: list[TraderView] | None = None
 
     @property

@@ -13,7 +13,7 @@ from marketsim.agents.base import (
 )
 from marketsim.agents.habits import close_position, draw, has_lost, keep_buffer, pick_market
 from marketsim.engine._jit import kernel
-from marketsim.engine.state import State
+from marketsim.engine.state import ONE, State
 
 
 class Holder(Parameters):
@@ -88,8 +88,10 @@ def _enter(state: State, traders: Any, g: int, i: int, m: int, t: int, seed: int
     """Decide on a position and send its first tranche."""
     side = 1.0 if draw(traders, i, t, 1, seed) < traders.holder[g].long_share else -1.0
     equity = account_equity_usd(state, i)
-    # A little is left for fees and slippage: with all of it the order would be refused.
-    notional = 0.95 * max(equity, 0.0) * traders.trader[i].leverage
+    leverage = traders.trader[i].leverage
+    # Margin is asked for the worst price and the fee: with all of the equity it would be refused.
+    worst = traders.trader[i].slippage + state.market[m].taker_fee / ONE
+    notional = 0.99 * max(equity, 0.0) * leverage / (1.0 + leverage * worst)
     traders.memory[i, m, TARGET] = side * notional / traders.public[m].mid
     traders.memory[i, m, ENTERED] = 0.0
     _add_tranche(state, traders, i, m)

@@ -3,24 +3,22 @@
 from dataclasses import replace
 
 import numpy as np
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from marketsim.engine import clearing, ledger, margin, step
+from marketsim.engine import ledger, margin, step
 from marketsim.engine.state import NONE, UNLIMITED
-from tests.engine.small import usd
+from marketsim.engine.world import allocate_world
+from tests.engine.small import PRICE, send, usd
 from tests.properties.plans import (
     Plan,
     Step,
-    allocate_world,
     begin,
     first_shortage,
     ladders,
-    last,
     liquidated,
     lots,
     open_plan,
-    orders,
     paths,
     plans,
     play,
@@ -113,25 +111,32 @@ def test_cross_pool_of_one_market_is_an_isolated_pool_with_the_same_collateral(p
         assert one.flow.tolist() == other.flow.tolist()
 
 
-@tried(200)
-@given(plans(), st.data())
-def test_no_accepted_trade_leaves_a_pool_to_be_liquidated(plan, data):
+@tried(300)
+@given(
+    st.integers(-90, 90).filter(bool),
+    st.floats(0.05, 0.12),
+    st.sampled_from([None, 0.0, 20.0]),
+    st.lists(st.tuples(lots(), st.integers(-800, 800), st.booleans()), min_size=1, max_size=6),
+    st.sampled_from([0, 500_000, 10_000_000]),
+)
+def test_no_accepted_trade_leaves_a_pool_to_be_liquidated(size, share, limit, trades, fee):
     """At a mark that stays, nobody is below maintenance by an order the venue let through."""
-    plan = replace(plan, venue=plan.venue | {"mark_rule": 0})
-    state = last(plan)
-    num_accounts = len(plan.cash)
-    for name in ("taker_fee", "maker_fee"):
-        state.market[name] = data.draw(st.sampled_from([0, 500_000]))
-    margin.assess_pools(state)
-    safe = state.pool["equity"] >= state.pool["maintenance"]
-    drawn = orders(num_accounts, plan.num_markets, plain=True)
-    intents = tuple(data.draw(st.lists(drawn, max_size=12)))
-    now = replace(plan.steps[-1], intents=intents)
-    begin(state, allocate_world(plan.num_markets, 1), now, len(plan.steps), plan.scale)
-    for n in range(len(intents)):
-        clearing.clear_intent(state, n)
-        margin.assess_pools(state)
-        assert (state.pool["equity"] >= state.pool["maintenance"])[safe].all()
+    plan = Plan(
+        cash=(2000.0, 1e6),
+        steps=(),
+        side_pools=() if limit is None else ((0, limit, (0,)),),
+        held=((0, 1, 0, size),),
+        market={"taker_fee": fee, "maker_fee": fee},
+    )
+    state = open_plan(plan)
+    state.pool[state.position[0, 0].pool].cash += usd(share * abs(size) * 100)
+    assume(margin.assess_pools(state) == 0)
+    for change, offset, is_maker in trades:
+        price = PRICE + offset
+        for i in (0, 1) if is_maker else (1, 0):
+            send(state, i, change if i == 0 else -change, price)
+        assert margin.assess_pools(state) == 0
+        assert not ledger.is_flat(state, len(state.pool) - 1) or state.pool[-1].cash >= 0
 
 
 @tried(150)

@@ -18,6 +18,7 @@ from marketsim.engine.state import (
     NONE,
     ONE,
     AverageRule,
+    Cause,
     LimitRule,
     MarkRule,
     Outcome,
@@ -174,11 +175,12 @@ def hold(venue: Venue, i: int, m: int, size: int) -> None:
     venue.pools[venue.positions[i][m].pool].cash -= cost
 
 
-def clear_both(venue: Venue) -> None:
-    """Clear a step without intents on engine and reference; they agree."""
+def clear_both(venue: Venue, *intents: Intent) -> None:
+    """Clear a step on engine and reference; they agree."""
     state = state_of(venue)
-    plain.clear_step(venue, [])
-    step.clear_step(state, np.empty(0, np.int64))
+    sequence = write_intents(state, list(intents), list(range(len(intents))))
+    plain.clear_step(venue, intents)
+    step.clear_step(state, sequence)
     assert differences(state, venue) == []
 
 
@@ -232,6 +234,38 @@ def test_a_draw_leaves_the_main_pool_its_maintenance(extra: int, draws: bool) ->
     venue.pools[0].cash -= 110_000
     clear_both(venue)
     assert (venue.seen["draw"] == 1) == draws
+
+
+def test_a_deficit_is_drawn_up_to_the_limit_and_the_rest_shared_by_size() -> None:
+    venue = plain_venue(10**5, -3_700_000, 10**9, 0, fund_takeover=0, max_rounds=1)
+    venue.pools.append(Pool(owner=0, cash=200_000, draw_limit=200_000, drawn=150_000))
+    venue.positions[0][0].pool = 4
+    for i, size in enumerate((40, -80, 40)):
+        hold(venue, i, 0, size)
+    # account 0 lacks 1,800,000 atoms; account 1 has 300,000 and is passed over until the mark
+    venue.markets[0].index_ticks = 50_000
+    clear_both(venue)
+    assert venue.seen["deleverage at mark"] == 1
+    assert venue.socialised_atoms == 1_750_000
+    shares = [venue.flow[i, Cause.SOCIALISED] for i in range(4)]
+    assert shares == [1_750_000, -875_000, -875_000, 0]
+
+
+@pytest.mark.parametrize(("extra", "outcome"), [(0, Outcome.ACCEPTED), (-1, Outcome.MARGIN)])
+def test_the_margin_check_rounds_the_fee_up(extra: int, outcome: Outcome) -> None:
+    venue = plain_venue(10**5 + 101 + extra, 0)
+    venue.markets[0].taker_fee = 100_001
+    intent = Intent(0, 0, size=10, price=100_000)
+    clear_both(venue, intent)
+    assert intent.outcome == outcome
+
+
+def test_depth_of_exactly_the_impact_notional_is_deep_enough() -> None:
+    venue = plain_venue(10**9, 0)
+    venue.markets[0].impact_atoms = 50 * 101_000
+    exchange.rest(venue.markets[0], Order(0, 1, 101_000, 50, 0, 0, 0))
+    clear_both(venue)
+    assert venue.markets[0].premium == pytest.approx(0.01)
 
 
 def test_orders_expire_on_time_however_long_they_live() -> None:
