@@ -8,6 +8,7 @@ a folder named after a digest of *all* kernel sources: an edit anywhere starts a
 import functools
 import hashlib
 import os
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -81,7 +82,8 @@ def _open_cache() -> Path | None:
         os.utime(folder)
         if not os.access(folder, os.W_OK):
             return None
-        by_age = sorted(root.iterdir(), key=lambda path: path.stat().st_mtime, reverse=True)
+        ours = [path for path in root.iterdir() if re.fullmatch("[0-9a-f]{16}", path.name)]
+        by_age = sorted(ours, key=lambda path: path.stat().st_mtime, reverse=True)
         for old in by_age[KEPT_DIGESTS:]:
             shutil.rmtree(old, ignore_errors=True)
     except (OSError, RuntimeError):

@@ -171,6 +171,7 @@ def deleverage(state: State, number: int, ranked: Any, at_mark: bool) -> None:
         row.adl_cost += entry.cost
         row.size_after -= side * lots
         market.liquidated_atoms += value
+        market.volume += lots
 
 
 @kernel

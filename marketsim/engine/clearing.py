@@ -28,11 +28,11 @@ def place_order(
         return Outcome.MARGIN
     if flags & Flag.IMMEDIATE == 0 and state.totals[0].free_order == NONE:
         return Outcome.BOOK_FULL
-    before = abs(state.position[i, m].size)
+    before = state.position[i, m].size
     left = take(state, i, m, side, abs(size), price)
     p = wide(state.position[i, m].pool)
     if p != i:
-        if abs(state.position[i, m].size) > before:
+        if margin.extends(before, state.position[i, m].size - before):
             margin.fund_pool(state, p)
         ledger.sweep(state, p)
     if left > 0 and flags & Flag.IMMEDIATE == 0:
@@ -66,9 +66,9 @@ def meet(state: State, k: int, i: int, lots: int, taker_fee: int) -> bool:
     maker = wide(order.account)
     m = wide(order.market)
     p = wide(state.position[maker, m].pool)
-    before = abs(state.position[maker, m].size)
+    before = state.position[maker, m].size
     matching.fill(state, k, i, lots, state.market[m].mid2, taker_fee)
-    if p != maker and abs(state.position[maker, m].size) > before:
+    if p != maker and margin.extends(before, state.position[maker, m].size - before):
         margin.fund_pool(state, p)
     return True
 
@@ -79,6 +79,10 @@ def maker_can_pay(state: State, k: int, lots: int) -> bool:
     order = state.order[k]
     m = wide(order.market)
     market = state.market[m]
+    held = state.position[order.account, m].size
+    after = held + wide(order.side) * lots
+    if abs(after) > market.max_position_lots and abs(after) > abs(held):
+        return False
     fee = take_fraction(lots * order.price * market.tick_atoms, market.maker_fee)
     return margin.trade_is_accepted(
         state, wide(order.account), m, wide(order.side) * lots, order.price, fee

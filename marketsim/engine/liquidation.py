@@ -17,7 +17,7 @@ from marketsim.engine.formulas.closing import (
     precedes,
     remaining_limit,
 )
-from marketsim.engine.formulas.integers import take_fraction
+from marketsim.engine.formulas.integers import mul_div, take_fraction
 from marketsim.engine.pools import assess_pool, bracket, maintenance_requirement
 from marketsim.engine.state import (
     MAX_PRICE_TICKS,
@@ -290,6 +290,7 @@ def take_over(state: State, number: int, available: int) -> bool:
     ledger.book_transfer(state, fund, m, size, -cash, Cause.TAKEOVER)
     row.takeover_size += abs(size)
     row.takeover_cost += cost
+    market.volume += abs(size)
     note_closed(state, number, -size)
     return True
 
@@ -314,7 +315,7 @@ def seize_holdings(state: State, i: int, needed: int) -> None:
     totals = state.totals[0]
     if venue.stable_haircut < ONE and state.account[i].stable > 0 and totals.stable_price > 0:
         price = totals.stable_price
-        atoms = min(needed * ONE // price + 1, state.account[i].stable)
+        atoms = min(mul_div(needed, ONE, price) + 1, state.account[i].stable)
         before = state.pool[i].cash
         ledger.trade_stable(state, i, -atoms, price)
         needed -= state.pool[i].cash - before
@@ -333,6 +334,22 @@ def seize_holdings(state: State, i: int, needed: int) -> None:
 
 
 @kernel
+def draw_loss(state: State, p: int) -> None:
+    """Let a side pool with negative equity draw the loss from its main pool, within its limit."""
+    i = wide(state.pool[p].owner)
+    assess_pool(state, p)
+    pool = state.pool[p]
+    if p == i or pool.equity >= 0:
+        return
+    assess_pool(state, i)
+    spare = state.pool[i].equity - state.pool[i].maintenance
+    drawn = max(min(-pool.equity, pool.draw_limit - pool.drawn, spare), 0)
+    ledger.move_cash(state, i, p, drawn)
+    pool.drawn += drawn
+    pool.equity += drawn
+
+
+@kernel
 def settle_deficit(state: State, p: int, available: int) -> int:
     """Clear the negative cash of a flat pool; return what nobody could pay.
 
@@ -346,10 +363,7 @@ def settle_deficit(state: State, p: int, available: int) -> int:
     if p == i:
         seize_holdings(state, i, -pool.cash)
     else:
-        assess_pool(state, i)
-        spare = state.pool[i].equity - state.pool[i].maintenance
-        drawn = max(min(-pool.cash, pool.draw_limit - pool.drawn, spare), 0)
-        ledger.move_cash(state, i, p, drawn)
+        draw_loss(state, p)
     if pool.cash < 0:
         paid = min(-pool.cash, max(available, 0))
         if paid > 0:

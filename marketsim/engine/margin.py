@@ -42,7 +42,13 @@ def trade_is_accepted(state: State, i: int, m: int, change: int, price: int, fee
     )
     if change_is_accepted(pool.equity, pool.maintenance, equity, initial, maintenance):
         return True
-    return p != i and initial - equity <= free_margin(state, i)
+    return p != i and extends(size, change) and initial - equity <= free_margin(state, i)
+
+
+@kernel
+def extends(size: int, change: int) -> bool:
+    """Tell whether a change makes a position larger or turns it to the other side."""
+    return abs(size + change) > abs(size) or size * (size + change) < 0
 
 
 @kernel

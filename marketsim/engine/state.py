@@ -175,7 +175,7 @@ MARKET = np.dtype(
         # open interest and the step's counters
         ("open_interest", "i8"),  #: lots, one-sided
         ("oi_ratio", "i8"),  #: 1e-9: how far open interest is between its two caps
-        ("volume", "i8"),  #: lots traded in the book this step
+        ("volume", "i8"),  #: lots traded this step, in the book and by takeover or deleveraging
         ("num_fills", "i8"),  #: this step
         ("liquidated_atoms", "i8"),  #: notional liquidated this step, at mark
         ("num_liquidations", "i8"),  #: this step

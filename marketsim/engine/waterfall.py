@@ -13,6 +13,7 @@ from marketsim.engine.state import NONE, ONE, Stage, State, wide
 def liquidate_pool(state: State, p: int, turn: int) -> None:
     """Close the legs of a pool, one attempt each, until it is safe again."""
     liquidation.cancel_orders(state, p)
+    liquidation.draw_loss(state, p)
     tried = np.zeros(len(state.market), np.bool_)
     while liquidation.has_room(state):
         assess_pool(state, p)

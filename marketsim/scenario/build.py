@@ -11,6 +11,7 @@ from marketsim.engine.state import (
     ATOMS,
     UNLIMITED,
     AverageRule,
+    Cause,
     LimitRule,
     MarkRule,
     RankRule,
@@ -242,6 +243,9 @@ def _open_accounts(state: State, scenario: Scenario, roster: Roster, deposit: An
     state.account["deposit"][n] = fund
     state.pool["cash"][n] = fund
     state.totals[0].deposits = int(deposit.sum()) + fund
+    # Stablecoins were bought outside, one for one, before the run.
+    state.totals[0].outside_cash = int(stable.sum())
+    state.flow[:n, Cause.SPOT] = -stable
 
     own = np.rint(1e9 / roster.leverage).astype(np.int64)
     for m in range(len(state.market)):
