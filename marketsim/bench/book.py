@@ -158,6 +158,10 @@ def play_step(state: State, sequence: Any, chance: int, is_buy: Any, size: Any, 
         pick = chance * (n + 1) >> 31
         sequence[n], sequence[pick] = sequence[pick], sequence[n]
     for n in range(num_accounts):
+        if n + book.FAR < num_accounts:
+            book.fetch_account(state, sequence[n + book.FAR], m)
+            book.fetch_order(state, sequence[n + book.MIDDLE], m)
+            book.fetch_neighbours(state, sequence[n + book.NEAR], m)
         i = sequence[n]
         book.withdraw_orders(state, i, m, none)
         lots = wide(size[n])

@@ -7,38 +7,44 @@ crossed. Orders are also linked per account and market (to withdraw them) and in
 steps.
 """
 
-import numpy as np
-
-from marketsim.engine._jit import highest_bit, kernel, lowest_bit
-from marketsim.engine.state import NONE, WHEEL_SLOTS, State
+from marketsim.engine._jit import highest_bit, kernel, lowest_bit, prefetch
+from marketsim.engine.state import NONE, WHEEL_SLOTS, State, wide
 
 TOP_SHIFT = 25
+#: Changes no index, but tells the compiler that it need not look for a negative one.
+NOT_NEGATIVE = wide(2**31 - 1)
+#: Turns before its own at which `fetch_account`, `fetch_order` and `fetch_neighbours` are called
+#: for an account.
+FAR, MIDDLE, NEAR = 12, 8, 4
 
 
 @kernel
 def find_level(state: State, m: int, price: int) -> int:
     """Return the level at `price`, or NONE."""
-    n = m
-    for generation in range(6):
+    n = wide(m)
+    shift = TOP_SHIFT
+    while shift >= 0:
         node = state.node[n]
-        bit = (price >> (TOP_SHIFT - 5 * generation)) & 31
+        bit = (price >> shift) & 31
         if (node.mask >> bit) & 1 == 0:
             return NONE
-        n = node.child[bit]
-    return np.int64(n)
+        n = node.child[bit] & NOT_NEGATIVE
+        shift -= 5
+    return n
 
 
 @kernel
 def open_level(state: State, m: int, price: int) -> int:
     """Return the level at `price`, made if there is none."""
     totals = state.totals[0]
-    n = m
-    for generation in range(6):
+    n = wide(m)
+    shift = TOP_SHIFT
+    while shift >= 0:
         node = state.node[n]
-        bit = (price >> (TOP_SHIFT - 5 * generation)) & 31
+        bit = (price >> shift) & 31
         if (node.mask >> bit) & 1 == 0:
             node.mask |= 1 << bit
-            if generation < 5:
+            if shift > 0:
                 below = totals.free_node
                 totals.free_node = state.node[below].child[0]
                 totals.num_nodes += 1
@@ -51,7 +57,8 @@ def open_level(state: State, m: int, price: int) -> int:
                 state.level[below].head = NONE
                 state.level[below].tail = NONE
             node.child[bit] = below
-        n = node.child[bit]
+        n = node.child[bit] & NOT_NEGATIVE
+        shift -= 5
     return n
 
 
@@ -189,7 +196,7 @@ def add_order(
 def remove_order(state: State, k: int) -> None:
     """Take an order off the book and free its slot."""
     order = state.order[k]
-    m = np.int64(order.market)
+    m = wide(order.market)
     level = state.level[order.level]
     level.volume -= order.size
     if order.prev == NONE:
@@ -203,7 +210,7 @@ def remove_order(state: State, k: int) -> None:
     if level.head == NONE:
         market = state.market[m]
         price = order.price
-        side = np.int64(order.side)
+        side = wide(order.side)
         close_level(state, m, price)
         if side > 0 and price == market.best_bid:
             market.best_bid = next_price(state, m, price, -side)
@@ -252,9 +259,9 @@ def reduce_order(state: State, k: int, size: int) -> None:
 def withdraw_orders(state: State, i: int, m: int, price: int) -> int:
     """Withdraw an account's orders in a market (only those at `price` unless 0); count them."""
     count = 0
-    k = np.int64(state.position[i, m].first_order)
+    k = wide(state.position[i, m].first_order)
     while k != NONE:
-        following = np.int64(state.order[k].own_next)
+        following = wide(state.order[k].own_next)
         if price == 0 or state.order[k].price == price:
             remove_order(state, k)
             count += 1
@@ -265,9 +272,9 @@ def withdraw_orders(state: State, i: int, m: int, price: int) -> int:
 @kernel
 def expire_orders(state: State, step: int) -> None:
     """Withdraw the orders whose time is up."""
-    k = np.int64(state.wheel[step % WHEEL_SLOTS])
+    k = wide(state.wheel[step % WHEEL_SLOTS])
     while k != NONE:
-        following = np.int64(state.order[k].wheel_next)
+        following = wide(state.order[k].wheel_next)
         if state.order[k].expiry <= step:
             remove_order(state, k)
         k = following
@@ -295,3 +302,32 @@ def impact_price(state: State, m: int, side: int, atoms: int) -> float:
         lots += volume
         price = next_price(state, m, price, -side)
     return 0.0
+
+
+@kernel
+def fetch_account(state: State, i: int, m: int) -> None:
+    """Have an account's records brought near, soon to trade in a market.
+
+    Accounts act in random order: in a large market most of the time would go into waiting for
+    their records, one after the other. Each of the three calls finds its way through what the one
+    before it fetched, so some time has to lie between them.
+    """
+    prefetch(state.position[i], wide(0))
+    prefetch(state.position[i], m)
+    prefetch(state.pool, i)
+    prefetch(state.flow, i)
+
+
+@kernel
+def fetch_order(state: State, i: int, m: int) -> None:
+    """Have an account's newest order in a market brought near."""
+    prefetch(state.order, wide(state.position[i, m].first_order))
+
+
+@kernel
+def fetch_neighbours(state: State, i: int, m: int) -> None:
+    """Have brought near what withdrawing that order changes."""
+    k = wide(state.position[i, m].first_order)
+    if k != NONE:
+        prefetch(state.order, wide(state.order[k].prev))
+        prefetch(state.order, wide(state.order[k].next))

@@ -1,12 +1,10 @@
 """Stage 5: orders meet the book, best price first, oldest order first at each price."""
 
-import numpy as np
-
-from marketsim.engine._jit import kernel
-from marketsim.engine.book import find_level, reduce_order, remove_order
+from marketsim.engine._jit import kernel, prefetch
+from marketsim.engine.book import fetch_account, find_level, reduce_order, remove_order
 from marketsim.engine.formulas.integers import take_fraction
 from marketsim.engine.ledger import book_fill, charge_fee, sweep
-from marketsim.engine.state import NONE, Flag, State
+from marketsim.engine.state import NONE, Flag, State, wide
 
 
 @kernel
@@ -21,7 +19,7 @@ def next_maker(state: State, i: int, m: int, side: int, limit: int) -> int:
         price = market.best_ask if side > 0 else market.best_bid
         if price == 0 or (price - limit) * side > 0:
             return NONE
-        k = np.int64(state.level[find_level(state, m, price)].head)
+        k = wide(state.level[find_level(state, m, price)].head)
         if state.order[k].account != i and maker_size(state, k) > 0:
             return k
         remove_order(state, k)
@@ -48,17 +46,21 @@ def fill(state: State, k: int, i: int, size: int, mid2: int, taker_fee: int) -> 
         1e-9 of notional; a liquidated account pays none.
     """
     order = state.order[k]
-    m = np.int64(order.market)
-    maker = np.int64(order.account)
-    side = np.int64(order.side)
+    m = wide(order.market)
+    maker = wide(order.account)
+    side = wide(order.side)
     price = order.price
     market = state.market[m]
     notional = size * price * market.tick_atoms
-    maker_pool = np.int64(state.position[maker, m].pool)
+    maker_pool = wide(state.position[maker, m].pool)
+    following = wide(order.next)
+    if following != NONE:  # who is likely to trade next
+        fetch_account(state, wide(state.order[following].account), m)
+        prefetch(state.order, wide(state.order[following].next))
     book_fill(state, maker, m, side * size, price, order.mid2)
     book_fill(state, i, m, -side * size, price, mid2)
     charge_fee(state, maker_pool, take_fraction(notional, market.maker_fee))
-    charge_fee(state, np.int64(state.position[i, m].pool), take_fraction(notional, taker_fee))
+    charge_fee(state, wide(state.position[i, m].pool), take_fraction(notional, taker_fee))
     reduce_order(state, k, size)
     sweep(state, maker_pool)
     market.last_ticks = price

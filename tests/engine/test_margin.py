@@ -133,6 +133,33 @@ def test_flip_in_a_side_pool_is_topped_up_from_the_main_pool(is_maker):
     assert state.pool[3].equity == usd(47.5)
 
 
+@pytest.mark.parametrize("is_maker", [False, True])
+def test_reduction_that_uses_up_the_side_pool_is_refused(is_maker):
+    state = open_venue((1000, 10_000), side_pools=[(0, 0, [0])])
+    send(state, 1, -20, PRICE)
+    send(state, 0, 20, PRICE)
+    set_price(state, 9_500)
+    # 100 USD left against 95: closing 15 lots 6 USD below the mark would leave 10 against 23.75
+    orders = [(1, 15), (0, -15)]
+    for i, size in reversed(orders) if is_maker else orders:
+        send(state, i, size, 8_900)
+    assert sizes(state)[0] == 20
+    assert margin.assess_pools(state) == 0
+    assert state.pool[0].cash == usd(800)
+
+
+def test_flip_that_is_partly_filled_leaves_no_pool_short():
+    state = open_venue((1000, 10_000), side_pools=[(0, 0, [0])])
+    send(state, 1, -20, PRICE)
+    send(state, 0, 20, PRICE)
+    set_price(state, 9_500)
+    # the order of 25 lots may count on the main pool; its first 12 cost 84 of the 100 USD left
+    send(state, 1, 12, 8_800)
+    assert send(state, 0, -25, 8_800) == Outcome.ACCEPTED
+    assert sizes(state)[0] == 8
+    assert margin.assess_pools(state) == 0
+
+
 # Draws
 
 

@@ -408,6 +408,23 @@ def test_bankrupt_side_pool_leaves_the_main_pool_alone():
     assert cash(state) == [4000, 51_000, 0, 0]
 
 
+@pytest.mark.parametrize(("draw_limit", "drawn"), [(500, 100), (100, 100), (60, 60), (0, 0)])
+def test_bankrupt_side_pool_draws_its_loss_before_others_bear_it(draw_limit, drawn):
+    state = open_venue((5000, 50_000), side_pools=[(0, draw_limit, [0])])
+    hold(state, 0, 100)
+    hold(state, 1, -100)
+    ledger.move_cash(state, 0, 3, usd(1000))
+    set_price(state, 8_900)
+    rows = clear(state)
+    assert state.pool[0].cash == usd(4000 - drawn)
+    if drawn == 100:
+        assert len(rows) == 0
+        assert state.pool[3].equity == 0
+    else:
+        assert rows["adl_cost"].tolist() == [usd(100 - drawn)]
+        assert sizes(state) == [0, 0, 0]
+
+
 # No retrying
 
 

@@ -247,7 +247,7 @@ def plans(draw: Any, *, num_markets: int = 0, side_pools: bool = True, max_steps
         held=held,
         stable=tuple(100.0 * draw(st.integers(0, 6)) for _ in traders),
         scale=draw(st.sampled_from([1, 1, 10**4])),
-        margin=tuple((i, m[0], 100.0 * draw(st.integers(0, 6))) for i, _, m in pools),
+        margin=tuple((i, m[0], 100.0 * draw(st.integers(0, 3))) for i, _, m in pools),
     )
 
 

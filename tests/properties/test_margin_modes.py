@@ -116,7 +116,11 @@ def test_cross_pool_of_one_market_is_an_isolated_pool_with_the_same_collateral(p
     st.integers(-90, 90).filter(bool),
     st.floats(0.05, 0.12),
     st.sampled_from([None, 0.0, 20.0]),
-    st.lists(st.tuples(lots(), st.integers(-800, 800), st.booleans()), min_size=1, max_size=6),
+    st.lists(
+        st.tuples(lots(), st.floats(0.0, 1.5), st.integers(-800, 800), st.booleans()),
+        min_size=1,
+        max_size=6,
+    ),
     st.sampled_from([0, 500_000, 10_000_000]),
 )
 def test_no_accepted_trade_leaves_a_pool_to_be_liquidated(size, share, limit, trades, fee):
@@ -131,10 +135,9 @@ def test_no_accepted_trade_leaves_a_pool_to_be_liquidated(size, share, limit, tr
     state = open_plan(plan)
     state.pool[state.position[0, 0].pool].cash += usd(share * abs(size) * 100)
     assume(margin.assess_pools(state) == 0)
-    for change, offset, is_maker in trades:
-        price = PRICE + offset
+    for change, share, offset, is_maker in trades:
         for i in (0, 1) if is_maker else (1, 0):
-            send(state, i, change if i == 0 else -change, price)
+            send(state, i, change if i == 0 else -int(change * share), PRICE + offset)
         assert margin.assess_pools(state) == 0
         assert not ledger.is_flat(state, len(state.pool) - 1) or state.pool[-1].cash >= 0
 

@@ -120,6 +120,7 @@ def note_deleverage(venue: Venue, number: int, j: int, change: int, cash: int) -
     venue.adl_atoms += abs(venue.value(row.market, change))
     row.adl_size += abs(change)
     row.adl_cost += cost
+    venue.markets[row.market].volume += abs(change)
     note_closed(venue, row, change)
 
 

@@ -62,33 +62,33 @@ def next_maker(venue: Venue, i: int, m: int, side: int, limit: int) -> Order | N
 
 
 def meet(venue: Venue, i: int, m: int, order: Order, lots: int, taker_fee: int) -> bool:
-    """Trade with a resting order, or withdraw it if its owner lacks the margin."""
+    """Trade with a resting order, or withdraw it if its owner may not trade that much."""
     market = venue.markets[m]
-    maker = order.account
+    maker, change = order.account, order.side * lots
+    held, maker_pool = venue.positions[maker][m].size, venue.positions[maker][m].pool
     notional = lots * order.price * market.tick_atoms
     maker_cost = part(notional, market.maker_fee)
-    if not margin.may_trade(venue, maker, m, order.side * lots, order.price, maker_cost):
+    too_large = abs(held + change) > max(market.max_position_lots, abs(held))
+    if too_large or not margin.may_trade(venue, maker, m, change, order.price, maker_cost):
         withdraw(market, order)
-        venue.seen["maker without margin"] += 1
+        venue.seen["maker at the position limit" if too_large else "maker without margin"] += 1
         return False
 
-    maker_pool = venue.positions[maker][m].pool
-    before = abs(venue.positions[maker][m].size)
-    ledger.book_trade(venue, maker, m, order.side * lots, order.price, order.mid2)
-    ledger.book_trade(venue, i, m, -order.side * lots, order.price, market.mid2)
+    ledger.book_trade(venue, maker, m, change, order.price, order.mid2)
+    ledger.book_trade(venue, i, m, -change, order.price, market.mid2)
     ledger.charge_fee(venue, maker_pool, maker_cost)
     ledger.charge_fee(venue, venue.positions[i][m].pool, part(notional, taker_fee))
     order.size -= lots
     if order.size == 0:
         withdraw(market, order)
     ledger.sweep(venue, maker_pool)
-    if abs(venue.positions[maker][m].size) > before:
+    if margin.extends(held, change):
         margin.top_up(venue, maker_pool)
 
     market.last_ticks = order.price
     market.volume += lots
     market.num_fills += 1
-    venue.fills.append(Fill(venue.step, m, i, maker, -order.side * lots, order.price))
+    venue.fills.append(Fill(venue.step, m, i, maker, -change, order.price))
     return True
 
 
@@ -142,9 +142,9 @@ def place_order(venue: Venue, intent: Intent) -> Outcome:
         return refused
 
     side = 1 if size > 0 else -1
-    before = abs(position.size)
+    before = position.size
     left = take(venue, i, m, side, abs(size), intent.price)
-    if abs(position.size) > before:
+    if margin.extends(before, position.size - before):
         margin.top_up(venue, position.pool)
     ledger.sweep(venue, position.pool)
     if left > 0 and not flags & Flag.IMMEDIATE:

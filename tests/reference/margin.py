@@ -128,12 +128,20 @@ def may_change(venue: Venue, i: int, m: int, change: int, cash: int) -> bool:
 
 
 def may_trade(venue: Venue, i: int, m: int, change: int, price: int, fee: int) -> bool:
-    """Whether a trade is accepted; the main pool may lend a side pool what it has free."""
+    """Whether a trade is accepted; the main pool may give a side pool what it has free."""
     cash = -change * price * venue.markets[m].tick_atoms - fee
     if may_change(venue, i, m, change, cash):
         return True
+    position = venue.positions[i][m]
+    if position.pool == i or not extends(position.size, change):
+        return False
     e1, i1, _ = after_change(venue, i, m, change, cash)
-    return venue.positions[i][m].pool != i and i1 - e1 <= free(venue, i)
+    return i1 - e1 <= free(venue, i)
+
+
+def extends(size: int, change: int) -> bool:
+    """Whether a change makes a position larger or turns it round."""
+    return abs(size + change) > abs(size) or size * (size + change) < 0
 
 
 def top_up(venue: Venue, p: int) -> None:
@@ -154,6 +162,17 @@ def draw(venue: Venue) -> None:
                 ledger.move_cash(venue, pool.owner, p, short)
                 pool.drawn += short
                 venue.seen["draw"] += 1
+
+
+def draw_loss(venue: Venue, p: int) -> None:
+    """Let a side pool of negative equity draw the loss from its main pool, as far as it may."""
+    pool = venue.pools[p]
+    if p != pool.owner:
+        allowed = pool.draw_limit - pool.drawn
+        drawn = max(min(-equity(venue, p), allowed, spare(venue, pool.owner)), 0)
+        ledger.move_cash(venue, pool.owner, p, drawn)
+        pool.drawn += drawn
+        venue.seen["loss drawn"] += drawn > 0
 
 
 def short_pools(venue: Venue) -> list[int]:

@@ -157,7 +157,7 @@ def random_market(luck: Random, scale: int) -> Market:
         taker_fee=luck.choice((0, PERCENT // 15, PERCENT // 4)),
         impact_atoms=luck.choice((0, 3 * unit + 1, 20 * unit)),
         funding_cap=luck.choice((0.0004, 0.02, 1.0)),
-        max_position_lots=luck.choice((80, 10**6)),
+        max_position_lots=luck.choice((35, 10**6, 10**6)),
         index_ticks=ticks,
         mark_ticks=ticks,
     )

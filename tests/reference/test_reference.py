@@ -59,7 +59,8 @@ PHENOMENA = (
     *("cancel", "cancel at price", "coins bought", "coins seized", "coins sold"),
     *("counterparty passed over", "deleverage at bankruptcy", "deleverage at mark", "draw"),
     *("expiry", "fund paid a deficit", "fund paid for a fill", "fund unwinding"),
-    *("funding payment", "idle attempt", "maker without margin", "margin added"),
+    *("funding payment", "idle attempt", "loss drawn", "maker at the position limit"),
+    *("maker without margin", "margin added"),
     *("margin removed", "reduce-only order dropped", "second round", "self-trade prevented"),
     *("socialised loss", "stablecoins bought", "stablecoins seized", "stablecoins sold"),
     "uncovered fill",
@@ -258,6 +259,16 @@ def test_the_margin_check_rounds_the_fee_up(extra: int, outcome: Outcome) -> Non
     intent = Intent(0, 0, size=10, price=100_000)
     clear_both(venue, intent)
     assert intent.outcome == outcome
+
+
+def test_resting_orders_together_keep_the_position_limit() -> None:
+    venue = plain_venue(10**9, 10**9, 0)
+    venue.markets[0].max_position_lots = 80
+    for price in (99_000, 98_000, 97_000):
+        exchange.rest(venue.markets[0], Order(0, 1, price, 40, 0, 0, 0))
+    clear_both(venue, Intent(1, 0, size=-80, price=97_000), Intent(1, 0, size=-1, price=97_000))
+    assert [row[0].size for row in venue.positions] == [80, -80, 0]
+    assert venue.outcomes[Outcome.POSITION_LIMIT] == 1
 
 
 def test_depth_of_exactly_the_impact_notional_is_deep_enough() -> None:

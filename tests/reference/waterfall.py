@@ -8,10 +8,11 @@ from tests.reference.venue import Liquidation, Order, Venue
 
 
 def liquidate(venue: Venue, p: int, turn: int) -> None:
-    """Cancel a pool's orders and try each leg once, until the pool is safe."""
+    """Cancel a pool's orders, draw its loss and try each leg once, until the pool is safe."""
     i = venue.pools[p].owner
     for m in venue.legs(p):
         withdraw_all(venue, i, m)
+    margin.draw_loss(venue, p)
     tried: set[int] = set()
     while len(venue.liquidations) - venue.first_liquidation < MAX_ROWS_PER_STEP:
         if not margin.is_short(venue, p):
@@ -159,6 +160,7 @@ def take_over(venue: Venue, row: Liquidation) -> bool:
     ledger.hand_over(venue, i, fund, m, cash, Cause.TAKEOVER)
     row.takeover_size = abs(size)
     row.takeover_cost = cost
+    venue.markets[m].volume += abs(size)
     note_closed(venue, row, -size)
     return True
 
@@ -191,8 +193,7 @@ def settle_deficit(venue: Venue, p: int) -> int:
     if p == i:
         seize_holdings(venue, i, -pool.cash)
     else:
-        drawn = min(-pool.cash, pool.draw_limit - pool.drawn, margin.spare(venue, i))
-        ledger.move_cash(venue, i, p, max(drawn, 0))
+        margin.draw_loss(venue, p)
     if pool.cash < 0:
         paid = min(-pool.cash, max(fund_room(venue), 0))
         ledger.pay(venue, venue.fund, p, Cause.TAKEOVER, paid)
