@@ -12,6 +12,7 @@ from marketsim.agents import basis, habits, holder, maker, noise
 from marketsim.agents.base import Kind, Traders, observe
 from marketsim.engine import funding, step
 from marketsim.engine._jit import by_reference, kernel
+from marketsim.engine.allocation import grow, records
 from marketsim.engine.state import (
     MAX_ROWS_PER_STEP,
     NONE,
@@ -19,8 +20,6 @@ from marketsim.engine.state import (
     Flag,
     IntentKind,
     State,
-    grow,
-    records,
     wide,
 )
 from marketsim.engine.world import World

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from marketsim.engine.state import grow
+from marketsim.engine.allocation import grow
 from marketsim.record.digest import digest_result
 from marketsim.record.result import RunResult
 from marketsim.record.summary import summarise

@@ -19,8 +19,9 @@ from pydantic import BaseModel, ConfigDict
 
 from marketsim.engine import orders
 from marketsim.engine._jit import by_reference, kernel
+from marketsim.engine.allocation import records
 from marketsim.engine.pools import assess_pool
-from marketsim.engine.state import Flag, IntentKind, State, records, wide
+from marketsim.engine.state import Flag, IntentKind, State, wide
 
 #: Numbers a strategy may keep per trader and market.
 MEMORY = 4

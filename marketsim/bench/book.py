@@ -23,7 +23,8 @@ import numpy as np
 from marketsim.bench.measure import REPETITIONS, Timing, median, show, summary, timed
 from marketsim.engine import book, clearing, ledger, mark
 from marketsim.engine._jit import kernel
-from marketsim.engine.state import ATOMS, ONE, Outcome, State, allocate, wide
+from marketsim.engine.allocation import allocate
+from marketsim.engine.state import ATOMS, ONE, Outcome, State, wide
 
 NUM_ACCOUNTS = (1_000, 10_000, 100_000)
 #: Orders of one repetition, shared out over the steps.

@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from marketsim.engine.state import NONE, UNLIMITED, records
+from marketsim.engine.allocation import records
+from marketsim.engine.state import NONE, UNLIMITED
 
 
 class SpotKind(IntEnum):

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from marketsim.engine.allocation import allocate
 from marketsim.engine.formulas.requirements import maintenance_amount
 from marketsim.engine.state import (
     ATOMS,
@@ -18,7 +19,6 @@ from marketsim.engine.state import (
     SettlementPrice,
     SizeRule,
     State,
-    allocate,
 )
 from marketsim.scenario.errors import ScenarioError
 from marketsim.scenario.markets import Market, to_fraction

@@ -10,15 +10,8 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 from marketsim.cli import app
-from marketsim.engine.state import (
-    DELEVERAGE,
-    FILL,
-    LIQUIDATION,
-    Cause,
-    Outcome,
-    allocate,
-    records,
-)
+from marketsim.engine.allocation import allocate, records
+from marketsim.engine.state import DELEVERAGE, FILL, LIQUIDATION, Cause, Outcome
 from marketsim.record.result import RunResult, take_snapshot
 from marketsim.record.series import FUNDING, SERIES, STEP
 from marketsim.scenario.loader import resolved_toml

@@ -6,8 +6,9 @@ from fractions import Fraction
 from typing import Any
 
 from marketsim.engine import book, pools
+from marketsim.engine.allocation import allocate
 from marketsim.engine.formulas.requirements import open_interest_ratio
-from marketsim.engine.state import State, allocate
+from marketsim.engine.state import State
 from tests.conformance.cases import common, parts, unit, whole
 
 #: Exchanges round at a millionth of their quote coin; rounding finer stays within tolerance.

@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 
 from marketsim.engine import book, funding
+from marketsim.engine.allocation import allocate
 from marketsim.engine.formulas import rates
 from marketsim.engine.formulas.requirements import maintenance_fraction
-from marketsim.engine.state import ONE, AverageRule, SettlementPrice, State, allocate
+from marketsim.engine.state import ONE, AverageRule, SettlementPrice, State
 from tests.conformance.cases import common, numbers, parts, unit, whole
 
 Inputs = dict[str, Any]

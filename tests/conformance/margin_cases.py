@@ -4,8 +4,9 @@ from fractions import Fraction
 from typing import Any
 
 from marketsim.engine import ledger, margin, pools
+from marketsim.engine.allocation import allocate
 from marketsim.engine.formulas import requirements as rules
-from marketsim.engine.state import ONE, allocate
+from marketsim.engine.state import ONE
 from tests.conformance.cases import numbers, parts, unit, whole
 from tests.conformance.exchange import open_exchange
 

@@ -10,16 +10,8 @@ from typing import Any
 import numpy as np
 
 from marketsim.engine import clearing
-from marketsim.engine.state import (
-    ATOMS,
-    ONE,
-    UNLIMITED,
-    IntentKind,
-    LimitRule,
-    Outcome,
-    State,
-    allocate,
-)
+from marketsim.engine.allocation import allocate
+from marketsim.engine.state import ATOMS, ONE, UNLIMITED, IntentKind, LimitRule, Outcome, State
 
 PRICE = 10_000  # ticks
 LOT = 100 * ATOMS  # one lot at PRICE

@@ -7,7 +7,8 @@ import random
 import pytest
 
 from marketsim.engine import book
-from marketsim.engine.state import MAX_PRICE_TICKS, NONE, TREE_LEVELS, WHEEL_SLOTS, allocate
+from marketsim.engine.allocation import allocate
+from marketsim.engine.state import MAX_PRICE_TICKS, NONE, TREE_LEVELS, WHEEL_SLOTS
 
 NUM_ACCOUNTS = 4
 

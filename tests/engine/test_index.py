@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from pydantic import TypeAdapter
 
+from marketsim.engine.allocation import allocate
 from marketsim.engine.index import update_index
 from marketsim.engine.spot import move_spot
-from marketsim.engine.state import NONE, allocate
+from marketsim.engine.state import NONE
 from marketsim.scenario.spot import Shock, Source, Spot
 from marketsim.scenario.world import build_world
 from marketsim.streams import draw_news

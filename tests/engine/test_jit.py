@@ -11,7 +11,7 @@ import numba
 import pytest
 
 from marketsim.engine import _jit, ledger, mark
-from marketsim.engine.state import grow
+from marketsim.engine.allocation import grow
 from tests.engine.small import open_venue
 
 compiled_only = pytest.mark.skipif(bool(numba.config.DISABLE_JIT), reason="needs compiled kernels")

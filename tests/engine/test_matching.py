@@ -5,7 +5,8 @@ import random
 import pytest
 
 from marketsim.engine import ledger, matching
-from marketsim.engine.state import NONE, ONE, Cause, Flag, Outcome, grow
+from marketsim.engine.allocation import grow
+from marketsim.engine.state import NONE, ONE, Cause, Flag, Outcome
 from tests.engine.small import PRICE, hold, open_venue, send, sizes, usd
 
 

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
+from marketsim.engine.allocation import allocate
 from marketsim.engine.index import update_index
 from marketsim.engine.spot import move_spot, shock_share
-from marketsim.engine.state import MAX_PRICE_TICKS, NONE, ONE, allocate
+from marketsim.engine.state import MAX_PRICE_TICKS, NONE, ONE
 from marketsim.scenario.history import HistoryPath
 from marketsim.scenario.spot import Factor, Jumps, MarketSpot, Own, Shock, Spot, unknown_names
 from marketsim.scenario.world import build_world, rule_changes
@@ -391,7 +392,7 @@ def test_spot_and_index_are_equal_with_and_without_the_compiler():
 from types import SimpleNamespace
 from marketsim.engine.index import update_index
 from marketsim.engine.spot import move_spot
-from marketsim.engine.state import allocate
+from marketsim.engine.allocation import allocate
 from marketsim.scenario.spot import CrashShock, Factor, Jumps, Own, Spot
 from marketsim.scenario.world import build_world
 from marketsim.streams import draw_news

@@ -8,7 +8,8 @@ import numpy as np
 from hypothesis import strategies as st
 
 from marketsim.engine import step
-from marketsim.engine.state import ONE, UNLIMITED, Flag, IntentKind, State, grow
+from marketsim.engine.allocation import grow
+from marketsim.engine.state import ONE, UNLIMITED, Flag, IntentKind, State
 from marketsim.engine.world import World, allocate_world
 from tests.engine.small import PRICE, give_holdings, hold, open_venue, usd, write_intent
 

@@ -3,18 +3,8 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from marketsim.engine.state import (
-    DELEVERAGE,
-    FILL,
-    LIQUIDATION,
-    ONE,
-    Cause,
-    Outcome,
-    Stage,
-    State,
-    allocate,
-    records,
-)
+from marketsim.engine.allocation import allocate, records
+from marketsim.engine.state import DELEVERAGE, FILL, LIQUIDATION, ONE, Cause, Outcome, Stage, State
 from marketsim.engine.world import allocate_world
 from marketsim.record.result import RunResult, take_snapshot
 from marketsim.record.series import FUNDING, SERIES, STEP, record_funding, record_step

@@ -1,5 +1,6 @@
+from marketsim.engine.allocation import allocate, records
 from marketsim.engine.funding import settle_funding
-from marketsim.engine.state import SettlementPrice, allocate, records
+from marketsim.engine.state import SettlementPrice
 from marketsim.engine.world import allocate_world
 from marketsim.record.series import FUNDING, SERIES, STEP, record_funding, record_step
 

@@ -4,7 +4,8 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from marketsim.engine.state import FILL, Cause, records
+from marketsim.engine.allocation import records
+from marketsim.engine.state import FILL, Cause
 from marketsim.record.result import RunResult, profit_by_cause
 from marketsim.record.tables import build_tables
 

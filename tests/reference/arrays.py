@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from marketsim.engine import book
-from marketsim.engine.state import NONE, Cause, IntentKind, Outcome, State, allocate
+from marketsim.engine.allocation import allocate
+from marketsim.engine.state import NONE, Cause, IntentKind, Outcome, State
 from marketsim.engine.world import World, allocate_world
 from tests.reference import funding, ledger
 from tests.reference.outside import Outside

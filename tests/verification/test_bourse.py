@@ -19,6 +19,7 @@ import pytest
 
 from marketsim.engine import book, clearing, ledger
 from marketsim.engine._jit import kernel
+from marketsim.engine.allocation import allocate
 from marketsim.engine.state import (
     ATOMS,
     MAX_PRICE_TICKS,
@@ -28,7 +29,6 @@ from marketsim.engine.state import (
     Flag,
     Outcome,
     State,
-    allocate,
 )
 
 bourse = pytest.importorskip("bourse")

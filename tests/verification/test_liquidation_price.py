@@ -4,10 +4,11 @@ import math
 
 import pytest
 
+from marketsim.engine.allocation import allocate
 from marketsim.engine.formulas.closing import bankruptcy_price, liquidation_price
 from marketsim.engine.formulas.requirements import is_liquidatable
 from marketsim.engine.pools import assess_pool
-from marketsim.engine.state import ONE, State, allocate
+from marketsim.engine.state import ONE, State
 
 #: Maintenance fraction .10, entry price 1: size, collateral, side, bankruptcy price.
 WORKED = [

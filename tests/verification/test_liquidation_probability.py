@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 from marketsim.engine import margin
+from marketsim.engine.allocation import allocate
 from marketsim.engine.formulas.closing import liquidation_price
-from marketsim.engine.state import ONE, State, allocate
+from marketsim.engine.state import ONE, State
 
 pytestmark = pytest.mark.slow
 

@@ -1,0 +1,172 @@
+"""Room for the arrays of a venue: allocation before a run, growth between two steps."""
+
+import math
+from typing import Any
+
+import numpy as np
+
+from marketsim.engine.state import (
+    ACCOUNT,
+    CACHE_LINE,
+    DELEVERAGE,
+    FILL,
+    INTENT,
+    LEVEL,
+    LIQUIDATION,
+    MARKET,
+    MAX_ROWS_PER_STEP,
+    NODE,
+    NONE,
+    ONE,
+    ORDER,
+    POOL,
+    POSITION,
+    SHORTFALL,
+    TIER,
+    TOTALS,
+    UNLIMITED,
+    VENUE,
+    WHEEL_SLOTS,
+    Cause,
+    State,
+)
+
+
+class Record(np.record):  # type: ignore[misc]
+    """A record whose fields come before NumPy's own attributes (`size`, `round`, ...)."""
+
+    def __getattribute__(self, name: str) -> Any:
+        fields = np.void.__getattribute__(self, "dtype").fields
+        if fields is not None and name in fields:
+            return np.void.__getitem__(self, name)
+        return np.record.__getattribute__(self, name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        fields = np.void.__getattribute__(self, "dtype").fields
+        if fields is not None and name in fields:
+            np.void.__setitem__(self, name, value)
+        else:
+            np.record.__setattr__(self, name, value)
+
+
+def records(dtype: np.dtype[Any], *shape: int) -> Any:
+    """Allocate zeroed records whose fields read as attributes, compiled or not.
+
+    The first one begins on a cache line, so that a record of 64 bytes never straddles two.
+    """
+    length = math.prod(shape) * dtype.itemsize
+    memory = np.zeros(length + CACHE_LINE, np.uint8)
+    start = -memory.ctypes.data % CACHE_LINE
+    return memory[start : start + length].view(np.dtype((Record, dtype))).reshape(shape)
+
+
+def allocate(
+    num_accounts: int,
+    num_markets: int,
+    num_pools: int,
+    *,
+    num_tiers: int = 1,
+    num_orders: int = 1024,
+    num_nodes: int = 1024,
+    num_intents: int = 1024,
+    num_fills: int = 1,
+) -> State:
+    """Allocate an empty venue: every position in its account's main pool, no limits, no orders.
+
+    Parameters
+    ----------
+    num_accounts : int
+        Traders; the insurance fund is added as account `num_accounts`.
+    num_markets, num_pools : int
+        Pools include the ``num_accounts + 1`` main ones.
+    num_tiers, num_orders, num_nodes, num_intents, num_fills : int
+        Capacities; `grow` raises the last four between steps.
+
+    Returns
+    -------
+    State
+    """
+    state = State(
+        venue=records(VENUE, 1),
+        totals=records(TOTALS, 1),
+        market=records(MARKET, num_markets),
+        tier=records(TIER, num_markets, num_tiers),
+        account=records(ACCOUNT, num_accounts + 1),
+        position=records(POSITION, num_accounts + 1, num_markets),
+        pool=records(POOL, num_pools),
+        flow=np.zeros((num_accounts + 1, len(Cause)), np.int64),
+        order=records(ORDER, 0),
+        level=records(LEVEL, 0),
+        node=records(NODE, 0),
+        wheel=np.full(WHEEL_SLOTS, NONE, np.int32),
+        intent=records(INTENT, num_intents),
+        fill=records(FILL, num_fills),
+        liquidation=records(LIQUIDATION, MAX_ROWS_PER_STEP),
+        deleverage=records(DELEVERAGE, MAX_ROWS_PER_STEP),
+        shortfall=records(SHORTFALL, MAX_ROWS_PER_STEP),
+    )
+    state.position["pool"] = np.arange(num_accounts + 1)[:, None]
+    state.position["first_order"] = NONE
+    state.position["chunk_step"] = -UNLIMITED
+    state.account["liquidated_step"] = NONE
+    state.pool["owner"][: num_accounts + 1] = np.arange(num_accounts + 1)
+    totals = state.totals[0]
+    totals.stable_price = ONE
+    totals.free_order = totals.free_level = totals.free_node = NONE
+    state.market["num_tiers"] = 1
+    state.market["depth_factor"] = 1.0
+    state.market["max_position_lots"] = UNLIMITED
+    return grow(state, num_orders=num_orders, num_nodes=max(num_nodes, num_markets + 1))
+
+
+def grow(
+    state: State,
+    *,
+    num_orders: int = 0,
+    num_nodes: int = 0,
+    num_intents: int = 0,
+    num_fills: int = 0,
+    num_liquidations: int = 0,
+    num_deleverages: int = 0,
+) -> State:
+    """Return the state with arrays at least this long; the contents are kept.
+
+    Orders and levels grow together (a level holds at least one order). New slots are chained in
+    front of the free lists lowest number first, so growth does not depend on when it happens.
+    """
+    totals = state.totals[0]
+    first_time = len(state.node) == 0
+    order = _longer(state.order, num_orders)
+    level = _longer(state.level, num_orders)
+    node = _longer(state.node, num_nodes)
+    if len(order) > len(state.order):
+        totals.free_order = _chain(order["next"], len(state.order), totals.free_order)
+        totals.free_level = _chain(level["head"], len(state.level), totals.free_level)
+    if len(node) > len(state.node):
+        start = len(state.market) if first_time else len(state.node)
+        totals.free_node = _chain(node["child"][:, 0], start, totals.free_node)
+        totals.num_nodes = max(totals.num_nodes, len(state.market))
+    return state._replace(
+        order=order,
+        level=level,
+        node=node,
+        intent=_longer(state.intent, num_intents),
+        fill=_longer(state.fill, num_fills),
+        liquidation=_longer(state.liquidation, num_liquidations),
+        deleverage=_longer(state.deleverage, num_deleverages),
+    )
+
+
+def _longer(array: Any, length: int) -> Any:
+    if length <= len(array):
+        return array
+    longer = records(array.dtype, length)
+    longer[: len(array)] = array
+    return longer
+
+
+def _chain(link: Any, start: int, free: int) -> int:
+    """Chain slots ``start ..`` of a link column in front of a free list; return its new head."""
+    link[start:-1] = np.arange(start + 1, len(link))
+    link[-1] = free
+    return start
