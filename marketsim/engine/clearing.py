@@ -32,7 +32,8 @@ def place_order(
     left = take(state, i, m, side, abs(size), price)
     p = wide(state.position[i, m].pool)
     if p != i:
-        if margin.extends(before, state.position[i, m].size - before):
+        # What was accepted on the main pool's account is topped up, also if only partly filled.
+        if left < abs(size) and margin.extends(before, size):
             margin.fund_pool(state, p)
         ledger.sweep(state, p)
     if left > 0 and flags & Flag.IMMEDIATE == 0:

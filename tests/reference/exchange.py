@@ -144,7 +144,7 @@ def place_order(venue: Venue, intent: Intent) -> Outcome:
     side = 1 if size > 0 else -1
     before = position.size
     left = take(venue, i, m, side, abs(size), intent.price)
-    if margin.extends(before, position.size - before):
+    if left < abs(size) and margin.extends(before, size):
         margin.top_up(venue, position.pool)
     ledger.sweep(venue, position.pool)
     if left > 0 and not flags & Flag.IMMEDIATE:
