@@ -106,10 +106,12 @@ class Kernel:
     only ever called by kernels.
     """
 
-    def __init__(self, function: Callable[..., Any]) -> None:
+    def __init__(self, function: Callable[..., Any], *, inline: bool = False) -> None:
         functools.update_wrapper(self, function)
         self.py_func = function
-        self.lean = numba.njit(no_cpython_wrapper=True, no_cfunc_wrapper=True)(function)
+        self.lean = numba.njit(no_cpython_wrapper=True, no_cfunc_wrapper=True, forceinline=inline)(
+            function
+        )
         self.entry = _cached(function)
 
     def __call__(self, *args: Any) -> Any:
@@ -144,6 +146,17 @@ def kernel(function: Function) -> Function:
     if numba.config.DISABLE_JIT:
         return function
     return cast(Function, Kernel(function))
+
+
+def inlined(function: Function) -> Function:
+    """Compile a kernel into each kernel that calls it (decorator).
+
+    For what every order passes through: a call costs as much as a short function's work, and LLVM
+    alone takes in hardly any. Not for long functions with many callers: each gets a copy.
+    """
+    if numba.config.DISABLE_JIT:
+        return function
+    return cast(Function, Kernel(function, inline=True))
 
 
 if numba.config.DISABLE_JIT:

@@ -175,6 +175,14 @@ def deleverage(state: State, number: int, ranked: Any, at_mark: bool) -> None:
 
 
 @kernel
+def leave_to_fund(state: State, p: int, loss: int) -> None:
+    """Let the fund bear a loss even below zero: the venue's own."""
+    fund = len(state.account) - 1
+    ledger.pay(state, fund, p, Cause.SOCIALISED, loss)
+    state.totals[0].socialised_atoms += loss
+
+
+@kernel
 def share_loss(state: State, p: int, m: int, loss: int) -> int:
     """Share the loss left in pool `p` among all holders of market `m`, by size; return it.
 

@@ -7,7 +7,7 @@ crossed. Orders are also linked per account and market (to withdraw them) and in
 steps.
 """
 
-from marketsim.engine._jit import highest_bit, kernel, lowest_bit, prefetch
+from marketsim.engine._jit import highest_bit, inlined, kernel, lowest_bit, prefetch
 from marketsim.engine.state import NONE, WHEEL_SLOTS, State, wide
 
 TOP_SHIFT = 25
@@ -18,7 +18,7 @@ NOT_NEGATIVE = wide(2**31 - 1)
 FAR, MIDDLE, NEAR = 12, 8, 4
 
 
-@kernel
+@inlined
 def find_level(state: State, m: int, price: int) -> int:
     """Return the level at `price`, or NONE."""
     n = wide(m)
@@ -33,7 +33,7 @@ def find_level(state: State, m: int, price: int) -> int:
     return n
 
 
-@kernel
+@inlined
 def open_level(state: State, m: int, price: int) -> int:
     """Return the level at `price`, made if there is none."""
     totals = state.totals[0]
@@ -62,7 +62,7 @@ def open_level(state: State, m: int, price: int) -> int:
     return n
 
 
-@kernel
+@inlined
 def close_level(state: State, m: int, price: int) -> None:
     """Remove the empty level at `price` and the nodes that only led to it."""
     totals = state.totals[0]
@@ -93,7 +93,7 @@ def close_level(state: State, m: int, price: int) -> None:
     totals.num_levels -= 1
 
 
-@kernel
+@inlined
 def next_price(state: State, m: int, price: int, side: int) -> int:
     """Return the next occupied price above (`side` +1) or below (-1) `price`, 0 if none."""
     n = m
@@ -219,7 +219,7 @@ def remove_order(state: State, k: int) -> None:
     _unlink(state, k)
 
 
-@kernel
+@inlined
 def _unlink(state: State, k: int) -> None:
     """Take an order out of its account's list and the expiry wheel; free the slot."""
     order = state.order[k]
@@ -244,7 +244,7 @@ def _unlink(state: State, k: int) -> None:
     totals.num_orders -= 1
 
 
-@kernel
+@inlined
 def reduce_order(state: State, k: int, size: int) -> None:
     """Take `size` filled lots off an order; it leaves the book when none are left."""
     order = state.order[k]
@@ -304,7 +304,7 @@ def impact_price(state: State, m: int, side: int, atoms: int) -> float:
     return 0.0
 
 
-@kernel
+@inlined
 def fetch_account(state: State, i: int, m: int) -> None:
     """Have an account's records brought near, soon to trade in a market.
 
@@ -318,13 +318,13 @@ def fetch_account(state: State, i: int, m: int) -> None:
     prefetch(state.flow, i)
 
 
-@kernel
+@inlined
 def fetch_order(state: State, i: int, m: int) -> None:
     """Have an account's newest order in a market brought near."""
     prefetch(state.order, wide(state.position[i, m].first_order))
 
 
-@kernel
+@inlined
 def fetch_neighbours(state: State, i: int, m: int) -> None:
     """Have brought near what withdrawing that order changes."""
     k = wide(state.position[i, m].first_order)

@@ -1,13 +1,15 @@
 """Stages 4 and 5 for one intent: admit it, check its margin, match it, rest what is left."""
 
+from typing import Any
+
 from marketsim.engine import book, ledger, margin, matching, orders
-from marketsim.engine._jit import kernel
+from marketsim.engine._jit import inlined, kernel
 from marketsim.engine.formulas.integers import mul_div, take_fraction, take_fraction_up
 from marketsim.engine.pools import free_margin
-from marketsim.engine.state import NONE, ONE, Flag, IntentKind, Outcome, State, wide
+from marketsim.engine.state import MAX_ATOMS, NONE, ONE, Flag, IntentKind, Outcome, State, wide
 
 
-@kernel
+@inlined
 def place_order(
     state: State, i: int, m: int, size: int, price: int, flags: int, expiry: int
 ) -> Outcome:
@@ -42,7 +44,7 @@ def place_order(
     return Outcome.ACCEPTED
 
 
-@kernel
+@inlined
 def take(state: State, i: int, m: int, side: int, size: int, limit: int) -> int:
     """Fill up to `size` lots from the book within `limit`; return the lots left."""
     market = state.market[m]
@@ -57,7 +59,7 @@ def take(state: State, i: int, m: int, side: int, size: int, limit: int) -> int:
     return left
 
 
-@kernel
+@inlined
 def meet(state: State, k: int, i: int, lots: int, taker_fee: int) -> bool:
     """Fill `lots` of resting order `k`, or withdraw it if its owner lacks the margin."""
     if not maker_can_pay(state, k, lots):
@@ -74,7 +76,7 @@ def meet(state: State, k: int, i: int, lots: int, taker_fee: int) -> bool:
     return True
 
 
-@kernel
+@inlined
 def maker_can_pay(state: State, k: int, lots: int) -> bool:
     """Tell whether the owner of a resting order has the margin to trade `lots` of it."""
     order = state.order[k]
@@ -93,12 +95,14 @@ def maker_can_pay(state: State, k: int, lots: int) -> bool:
 @kernel
 def exchange_coins(state: State, i: int, m: int, lots: int) -> Outcome:
     """Buy or sell coins outside at the index price with the main pool's free cash."""
-    price = state.market[m].index_ticks
-    cost = lots * price * state.market[m].tick_atoms
     if lots == 0:
         return Outcome.ZERO_SIZE
+    if abs(lots) > state.market[m].max_position_lots:
+        return Outcome.POSITION_LIMIT
     if state.position[i, m].spot + lots < 0:
         return Outcome.NO_FUNDS
+    price = state.market[m].index_ticks
+    cost = lots * price * state.market[m].tick_atoms
     lost = take_fraction_up(cost, state.venue[0].spot_haircut) if cost > 0 else 0
     if cost > 0 and (_wallet(state, i) < cost or free_margin(state, i) < lost):
         return Outcome.NO_FUNDS
@@ -112,6 +116,8 @@ def exchange_stable(state: State, i: int, atoms: int) -> Outcome:
     price = state.totals[0].stable_price
     if atoms == 0:
         return Outcome.ZERO_SIZE
+    if abs(atoms) > MAX_ATOMS:
+        return Outcome.POSITION_LIMIT
     if state.account[i].stable + atoms < 0:
         return Outcome.NO_FUNDS
     cost = mul_div(atoms, price, ONE)
@@ -143,6 +149,18 @@ def transfer_margin(state: State, i: int, m: int, amount: int) -> Outcome:
         return Outcome.NO_FUNDS
     ledger.move_cash(state, i, p, amount)
     return Outcome.ACCEPTED
+
+
+@inlined
+def fetch_ahead(state: State, sequence: Any, n: int) -> None:
+    """Have brought near what the intents after the `n`-th of `sequence` are going to need."""
+    if n + book.FAR < len(sequence):
+        intent = state.intent[sequence[n + book.FAR]]
+        book.fetch_account(state, wide(intent.account), wide(intent.market))
+        intent = state.intent[sequence[n + book.MIDDLE]]
+        book.fetch_order(state, wide(intent.account), wide(intent.market))
+        intent = state.intent[sequence[n + book.NEAR]]
+        book.fetch_neighbours(state, wide(intent.account), wide(intent.market))
 
 
 @kernel

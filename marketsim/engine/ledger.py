@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from marketsim.engine._jit import kernel
+from marketsim.engine._jit import inlined, kernel
 from marketsim.engine.formulas.integers import mul_div
 from marketsim.engine.state import ONE, Cause, State, wide
 
 
-@kernel
+@inlined
 def post(state: State, p: int, cause: int, amount: int) -> None:
     """Credit `amount` atoms to pool `p`; the other side of the entry is the caller's."""
     state.pool[p].cash += amount
@@ -36,14 +36,14 @@ def move_cash(state: State, p_from: int, p_to: int, amount: int) -> None:
     state.pool[p_to].cash += amount
 
 
-@kernel
+@inlined
 def charge_fee(state: State, p: int, amount: int) -> None:
     """Charge a trading fee to pool `p` (negative: pay a rebate)."""
     post(state, p, Cause.FEE, -amount)
     state.totals[0].fees += amount
 
 
-@kernel
+@inlined
 def change_position(state: State, i: int, m: int, change: int, cost: int) -> None:
     """Add `change` lots that cost `cost` atoms to a position and to open interest.
 
@@ -121,7 +121,7 @@ def is_flat(state: State, p: int) -> bool:
 def sweep(state: State, p: int) -> None:
     """Return the cash of a flat side pool to its account's main pool."""
     pool = state.pool[p]
-    if p != pool.owner and pool.cash > 0 and is_flat(state, p):
+    if p != pool.owner and pool.cash >= 0 and is_flat(state, p):
         move_cash(state, p, pool.owner, pool.cash)
         pool.drawn = 0
 

@@ -86,8 +86,6 @@ def order_size(state: State, i: int, m: int) -> int:
     elif venue.size_rule == SizeRule.CHUNK:
         cooling = state.totals[0].step - position.chunk_step <= venue.chunk_cooldown
         portion = chunk_portion(notional, venue.chunk_threshold_atoms, venue.portion, cooling)
-        if portion < ONE:
-            position.chunk_step = state.totals[0].step
     limit = remaining_limit(venue.max_account_notional_atoms, used_notional(state, i))
     if limit == 0:
         return 0

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from marketsim.engine import ledger
-from marketsim.engine._jit import kernel
+from marketsim.engine._jit import inlined, kernel
 from marketsim.engine.formulas.requirements import change_is_accepted, is_liquidatable
 from marketsim.engine.pools import (
     assess_pool,
@@ -28,10 +28,14 @@ def trade_is_accepted(state: State, i: int, m: int, change: int, price: int, fee
     market = state.market[m]
     p = wide(state.position[i, m].pool)
     gain = change * (market.mark_ticks - price) * market.tick_atoms - fee
-    equity, initial = _after_trade(state, p, m, change)
+    equity, initial = _after_trade(state, i, p, m, change)
     equity += gain
     if equity >= initial:
         return True
+    if p == i:
+        equity += haircut_holdings(state, i)
+        if equity >= initial:
+            return True
     assess_pool(state, p)
     pool = state.pool[p]
     size = state.position[i, m].size
@@ -51,14 +55,15 @@ def extends(size: int, change: int) -> bool:
     return abs(size + change) > abs(size) or size * (size + change) < 0
 
 
-@kernel
-def _after_trade(state: State, p: int, m: int, change: int) -> tuple[int, int]:
-    """Equity of a pool at the mark, and its initial margin with `change` more lots in `m`."""
-    i = state.pool[p].owner
+@inlined
+def _after_trade(state: State, i: int, p: int, m: int, change: int) -> tuple[int, int]:
+    """Sum up a pool of account `i` for a trade of `change` lots in `m`.
+
+    Equity at the mark, without holdings (seldom needed, and a record of their own to read), and
+    initial margin after the trade.
+    """
     equity = state.pool[p].cash
     initial = 0
-    if p == i:
-        equity += haircut_holdings(state, i)
     for n in range(len(state.market)):
         position = state.position[i, n]
         if position.pool == p:
@@ -82,6 +87,12 @@ def fund_pool(state: State, p: int) -> None:
 
 
 @kernel
+def is_short(equity: int, maintenance: int) -> bool:
+    """Tell whether a pool is liquidatable, or holds nothing and owes more than it has."""
+    return is_liquidatable(equity, maintenance) or (maintenance == 0 and equity < 0)
+
+
+@kernel
 def assess_pools(state: State) -> int:
     """Set equity and maintenance margin of every pool; return how many are below maintenance.
 
@@ -93,10 +104,10 @@ def assess_pools(state: State) -> int:
     count = 0
     for p in range(len(state.pool)):
         pool = state.pool[p]
-        if is_liquidatable(pool.equity, pool.maintenance):
+        if is_short(pool.equity, pool.maintenance):
             if pool.draw_limit > 0:
                 _draw(state, p)
-            if is_liquidatable(pool.equity, pool.maintenance) and p != last:
+            if is_short(pool.equity, pool.maintenance) and p != last:
                 count += 1
     return count
 
@@ -149,12 +160,13 @@ def riskiest_first(state: State, count: int) -> Any:
     n = 0
     for p in range(len(state.pool)):
         pool = state.pool[p]
-        if p != last and is_liquidatable(pool.equity, pool.maintenance):
+        if p != last and is_short(pool.equity, pool.maintenance):
             found[n] = p
             priority[n] = state.account[pool.owner].priority
             n += 1
     found = found[np.argsort(priority, kind="mergesort")]
     ratio = np.empty(count, np.float64)
     for n in range(count):
-        ratio[n] = state.pool[found[n]].equity / state.pool[found[n]].maintenance
+        pool = state.pool[found[n]]
+        ratio[n] = pool.equity / max(pool.maintenance, 1)
     return found[np.argsort(ratio, kind="mergesort")]

@@ -1,13 +1,13 @@
 """Stage 5: orders meet the book, best price first, oldest order first at each price."""
 
-from marketsim.engine._jit import kernel, prefetch
+from marketsim.engine._jit import inlined, kernel, prefetch
 from marketsim.engine.book import fetch_account, find_level, reduce_order, remove_order
 from marketsim.engine.formulas.integers import take_fraction
 from marketsim.engine.ledger import book_fill, charge_fee, sweep
 from marketsim.engine.state import NONE, Flag, State, wide
 
 
-@kernel
+@inlined
 def next_maker(state: State, i: int, m: int, side: int, limit: int) -> int:
     """Return the resting order an incoming one of account `i` meets next, or NONE.
 
@@ -25,7 +25,7 @@ def next_maker(state: State, i: int, m: int, side: int, limit: int) -> int:
         remove_order(state, k)
 
 
-@kernel
+@inlined
 def maker_size(state: State, k: int) -> int:
     """Lots a resting order may still fill: all of it, or what a reduce-only order may close."""
     order = state.order[k]

@@ -6,7 +6,7 @@ modes are side pools that hold one position, or one group of markets.
 
 import math
 
-from marketsim.engine._jit import kernel
+from marketsim.engine._jit import inlined, kernel
 from marketsim.engine.formulas.closing import bankruptcy_cash
 from marketsim.engine.formulas.closing import liquidation_price as closed_form
 from marketsim.engine.formulas.integers import mul_div, take_fraction_up
@@ -18,7 +18,7 @@ from marketsim.engine.formulas.requirements import (
 from marketsim.engine.state import ONE, State, wide
 
 
-@kernel
+@inlined
 def bracket(state: State, m: int, notional: int) -> int:
     """Return the tier of a notional: the last whose floor it reaches."""
     found = 0
@@ -40,7 +40,7 @@ def maintenance_requirement(state: State, m: int, size: int) -> int:
     return bracket_requirement(notional, tier.maintenance_fraction, tier.maintenance_amount)
 
 
-@kernel
+@inlined
 def initial_requirement(state: State, i: int, m: int, size: int) -> int:
     """Compute the initial margin of `size` lots at the mark, atoms.
 

@@ -217,7 +217,7 @@ VENUE = np.dtype(
         ("chunk_threshold_atoms", "i8"),  #: CHUNK closes smaller legs whole
         ("chunk_cooldown", "i8"),  #: steps after a chunk in which the leg is closed whole
         ("max_account_notional_atoms", "i8"),  #: liquidated per account and step
-        ("max_account_loss_atoms", "i8"),  #: paid by the fund per account and step
+        ("max_account_loss_atoms", "i8"),  #: paid by the fund for book fills per account and step
         ("market_bound", "i8"),  #: 1e-9: MARKET stops this far from the mark
         ("bankruptcy_adjustment", "i8"),  #: 1e-9, for FILLABLE
         ("spread_ratio", "i8"),  #: 1e-9 of the maintenance fraction, for FILLABLE
@@ -265,7 +265,7 @@ ACCOUNT = np.dtype(
         ("stable", "i8"),  #: stablecoin atoms
         ("liquidated_step", "i8"),  #: step the two counters below belong to
         ("liquidated_atoms", "i8"),  #: notional liquidated in that step
-        ("fund_loss_atoms", "i8"),  #: paid by the fund in that step
+        ("fund_loss_atoms", "i8"),  #: paid by the fund for book fills in that step
         ("_padding", "i8", (2,)),
     ]
 )
@@ -278,7 +278,7 @@ POSITION = np.dtype(
         ("own_fraction", "i8"),  #: 1e-9: 1 / leverage chosen for this market; 0: the market's
         ("pool", "i4"),
         ("first_order", "i4"),  #: newest resting order of this account and market
-        ("chunk_step", "i8"),  #: step of the last partial liquidation
+        ("chunk_step", "i8"),  #: step of the last partial liquidation that filled
         ("_padding", "i8", (2,)),
     ]
 )

@@ -37,8 +37,9 @@ def open_step(state: State, world: World, t: int) -> int:
 @kernel
 def clear_step(state: State, sequence: Any) -> None:
     """Stages 4 to 10: the intents in the order of `sequence`, then the venue's own business."""
-    for n in sequence:
-        clearing.clear_intent(state, n)
+    for n in range(len(sequence)):
+        clearing.fetch_ahead(state, sequence, n)
+        clearing.clear_intent(state, sequence[n])
     mark.update_basis(state)
     waterfall.unwind_fund(state)
     for turn in range(state.venue[0].max_rounds):

@@ -1,5 +1,7 @@
 """Stages 8 and 9 for one pool: book, insurance fund, auto-deleveraging, socialised loss."""
 
+import math
+
 import numpy as np
 
 from marketsim.engine import adl, clearing, ledger, liquidation, matching
@@ -25,7 +27,18 @@ def liquidate_pool(state: State, p: int, turn: int) -> None:
             break
         tried[m] = True
         liquidate_leg(state, p, m, turn)
+    clear_debt(state, p)
     ledger.sweep(state, p)
+
+
+@kernel
+def clear_debt(state: State, p: int) -> None:
+    """Settle what a pool without positions owes beyond its collateral; the fund bears the rest."""
+    assess_pool(state, p)
+    if state.pool[p].equity < 0:
+        loss = liquidation.settle_deficit(state, p, liquidation.fund_available(state))
+        if loss > 0:
+            adl.leave_to_fund(state, p, loss)
 
 
 @kernel
@@ -43,6 +56,8 @@ def liquidate_leg(state: State, p: int, m: int, turn: int) -> None:
     row.order_size = liquidation.order_size(state, i, m)
     fill_leg(state, number)
     if row.book_size > 0:
+        if row.order_size < abs(row.size_before):
+            state.position[i, m].chunk_step = state.totals[0].step
         return
     assess_pool(state, p)
     if pool.equity < 0:
@@ -97,6 +112,8 @@ def deleverage(state: State) -> None:
                         ranked = adl.queue(state, wide(state.liquidation[number].account), m)
                     for at_mark in (False, True):
                         adl.deleverage(state, number, ranked, at_mark)
+                    row = state.liquidation[number]
+                    row.size_after = state.position[row.account, m].size
     for n in range(totals.num_shortfalls):
         entry = state.shortfall[n]
         p = wide(entry.pool)
@@ -117,5 +134,6 @@ def unwind_fund(state: State) -> None:
         change = liquidation.unwind_fund(state, m)
         if change != 0:
             side = 1 if change > 0 else -1
-            limit = int(max(state.market[m].mark_ticks * (1.0 + side * bound), 1.0))
+            worst = state.market[m].mark_ticks * (1.0 + side * bound)
+            limit = int(max(math.floor(worst) if side > 0 else math.ceil(worst), 1.0))
             clearing.take(state, fund, m, side, abs(change), limit)

@@ -264,6 +264,13 @@ def test_profit_not_yet_realised_buys_no_coins():
     assert send(state, 0, 1, kind=IntentKind.SPOT) == Outcome.NO_FUNDS
 
 
+def test_coins_beyond_the_position_limit_are_refused():
+    state = open_venue((1_000_000,), market={"max_position_lots": 100})
+    assert send(state, 0, 101, kind=IntentKind.SPOT) == Outcome.POSITION_LIMIT
+    assert send(state, 0, 2**56, kind=IntentKind.SPOT) == Outcome.POSITION_LIMIT
+    assert send(state, 0, 100, kind=IntentKind.SPOT) == Outcome.ACCEPTED
+
+
 def test_stablecoins_trade_at_their_price():
     state = open_venue((100,))
     state.totals[0].stable_price = 980_000_000

@@ -41,7 +41,9 @@ def imports(path):
 
 
 def holds_kernels(path):
-    return ("marketsim.engine._jit", "kernel") in imports(path)
+    return not {"kernel", "inlined"}.isdisjoint(
+        name for module, name in imports(path) if module == "marketsim.engine._jit"
+    )
 
 
 def source_of(module, name):

@@ -84,6 +84,8 @@ def test_chunk_goes_first_and_within_the_cooldown_the_whole_leg():
     for step in range(10, 16):
         state.totals[0].step = step
         closed.append(order_size(state))
+        if closed[-1] == 20:  # the chunk fills, so the cooldown begins
+            state.position[0, 0].chunk_step = step
     assert closed == [20, 100, 100, 20, 100, 100]
 
 

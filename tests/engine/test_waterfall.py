@@ -398,6 +398,39 @@ def test_bankrupt_account_pays_with_its_stablecoins():
     assert row.socialised == 0
 
 
+def test_debt_of_a_pool_without_positions_is_called_in():
+    state = open_venue((400, 1000), fund=10, spot_haircut=0)
+    ledger.trade_spot(state, 0, 0, 10, 10_000)  # 600 USD of it on credit
+    clear(state)
+    assert cash(state) == [-600, 1000, 10]
+    set_price(state, 1_000)
+    clear(state)
+    # the coins bring 100 USD; the fund had 10 and bears the rest: nobody holds the market
+    assert cash(state) == [0, 1000, -490]
+    assert state.position[0, 0].spot == 0
+    assert state.totals[0].socialised_atoms == usd(490)
+    assert ledger.conservation_error(state) == 0
+
+
+def test_chunk_nobody_buys_starts_no_cooldown():
+    state = open_venue(
+        (1000, 50_000, 50_000),
+        size_rule=SizeRule.CHUNK,
+        portion=ONE // 5,
+        chunk_threshold_atoms=usd(1000),
+        chunk_cooldown=5,
+    )
+    hold(state, 0, 100)
+    hold(state, 1, -100)
+    set_price(state, 9_300)
+    clear(state)
+    assert sizes(state)[0] == 100
+    send(state, 2, 100, 9_300)
+    rows = clear(state)
+    assert rows["order_size"][0] == 20
+    assert state.position[0, 0].chunk_step == state.totals[0].step
+
+
 def test_bankrupt_side_pool_leaves_the_main_pool_alone():
     state = open_venue((5000, 50_000), side_pools=[(0, 0, [0])])
     hold(state, 0, 100)

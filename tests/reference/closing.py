@@ -77,7 +77,6 @@ def wanted_lots(venue: Venue, i: int, m: int) -> tuple[int, int, int]:
     elif rules.size_rule == SizeRule.CHUNK:
         cooling = venue.step - position.chunk_step <= rules.chunk_cooldown
         if lots * lot_value > rules.chunk_threshold_atoms and not cooling and rules.portion < ONE:
-            position.chunk_step = venue.step
             return lots, rules.portion, 0
     return lots, ONE, 0
 

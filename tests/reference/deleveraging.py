@@ -24,6 +24,8 @@ def deleverage(venue: Venue) -> None:
                 for number in numbers:
                     close_down(venue, number, ranked, at_mark=False)
                     close_down(venue, number, ranked, at_mark=True)
+                    row = venue.liquidations[number]
+                    row.size_after = venue.positions[row.account][m].size
     for number in venue.shortfalls:
         row = venue.liquidations[number]
         loss = settle_deficit(venue, row.pool)

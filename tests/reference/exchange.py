@@ -1,6 +1,6 @@
 """The book of the reference venue, a queue per price, and what becomes of each intent."""
 
-from marketsim.engine.state import MAX_PRICE_TICKS, ONE, Flag, IntentKind, Outcome
+from marketsim.engine.state import MAX_ATOMS, MAX_PRICE_TICKS, ONE, Flag, IntentKind, Outcome
 from tests.reference import ledger, margin
 from tests.reference.arithmetic import part, requirement, toward_zero
 from tests.reference.venue import Fill, Intent, Market, Order, Venue
@@ -167,6 +167,8 @@ def buy_coins(venue: Venue, intent: Intent) -> Outcome:
     cost = lots * market.index_ticks * market.tick_atoms
     if lots == 0:
         return Outcome.ZERO_SIZE
+    if abs(lots) > market.max_position_lots:
+        return Outcome.POSITION_LIMIT
     if venue.positions[i][m].spot + lots < 0:
         return Outcome.NO_FUNDS
     if cost > 0 and not affordable(venue, i, cost, venue.rules.spot_haircut):
@@ -182,6 +184,8 @@ def buy_stable(venue: Venue, intent: Intent) -> Outcome:
     cost = toward_zero(atoms * venue.stable_price, ONE)
     if atoms == 0:
         return Outcome.ZERO_SIZE
+    if abs(atoms) > MAX_ATOMS:
+        return Outcome.POSITION_LIMIT
     if venue.accounts[i].stable + atoms < 0:
         return Outcome.NO_FUNDS
     if cost > 0 and not affordable(venue, i, cost, venue.rules.stable_haircut):

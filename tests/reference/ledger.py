@@ -95,7 +95,7 @@ def buy_stable(venue: Venue, i: int, atoms: int) -> int:
 def sweep(venue: Venue, p: int) -> None:
     """Return what is left in a flat side pool to the main pool."""
     pool = venue.pools[p]
-    if p != pool.owner and venue.is_flat(p) and pool.cash > 0:
+    if p != pool.owner and venue.is_flat(p) and pool.cash >= 0:
         move_cash(venue, p, pool.owner, pool.cash)
         pool.drawn = 0
 

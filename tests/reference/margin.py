@@ -96,8 +96,8 @@ def spare(venue: Venue, p: int) -> int:
 
 
 def is_short(venue: Venue, p: int) -> bool:
-    """Whether a pool may be liquidated."""
-    return maintenance(venue, p) > 0 and spare(venue, p) < 0
+    """Whether a pool may be liquidated, or is flat and owes more than it has."""
+    return spare(venue, p) < 0
 
 
 def after_change(venue: Venue, i: int, m: int, change: int, cash: int) -> tuple[int, int, int]:
@@ -180,7 +180,7 @@ def short_pools(venue: Venue) -> list[int]:
     short = [p for p in range(len(venue.pools)) if p != venue.fund and is_short(venue, p)]
 
     def place(p: int) -> tuple[float, int, int]:
-        risk = ratio(equity(venue, p), maintenance(venue, p))
+        risk = ratio(equity(venue, p), max(maintenance(venue, p), 1))
         return risk, venue.accounts[venue.pools[p].owner].priority, p
 
     return sorted(short, key=place)

@@ -1,5 +1,7 @@
 """From the book to the insurance fund: how a pool below maintenance is closed."""
 
+import math
+
 from marketsim.engine.state import MAX_ROWS_PER_STEP, ONE, Cause, Stage
 from tests.reference import closing, ledger, margin
 from tests.reference.arithmetic import part
@@ -22,6 +24,11 @@ def liquidate(venue: Venue, p: int, turn: int) -> None:
             break
         tried.add(leg)
         attempt(venue, p, leg, turn)
+    if margin.equity(venue, p) < 0:
+        loss = settle_deficit(venue, p)
+        ledger.pay(venue, venue.fund, p, Cause.SOCIALISED, loss)
+        venue.socialised_atoms += loss
+        venue.seen["debt of a flat pool"] += venue.is_flat(p)
     ledger.sweep(venue, p)
 
 
@@ -36,6 +43,8 @@ def attempt(venue: Venue, p: int, m: int, turn: int) -> None:
     row.order_size = closing.order_size(venue, i, m)
     send_to_book(venue, row)
     if row.book_size > 0:
+        if row.order_size < abs(row.size_before):
+            venue.positions[i][m].chunk_step = venue.step
         keep(venue, row)
         venue.seen["book liquidation"] += 1
     elif margin.equity(venue, p) < 0:
@@ -210,6 +219,7 @@ def unwind_fund(venue: Venue) -> None:
         if held != 0 and rules.fund_unwind > 0:
             side = -1 if held > 0 else 1
             lots = min(max(part(abs(held), rules.fund_unwind), 1), abs(held))
-            limit = int(max(market.mark_ticks * (1.0 + side * bound), 1.0))
+            worst = market.mark_ticks * (1.0 + side * bound)
+            limit = max(math.floor(worst) if side > 0 else math.ceil(worst), 1)
             left = take(venue, venue.fund, m, side, lots, limit)
             venue.seen["fund unwinding"] += left < lots

@@ -75,7 +75,7 @@ def scaled_initial_fraction(initial_fraction: int, ratio: int) -> int:
     >>> scaled_initial_fraction(200_000_000, 500_000_000)
     600000000
     """
-    if initial_fraction >= ONE:
+    if ratio == 0 or initial_fraction >= ONE:
         return int(initial_fraction)
     return int(initial_fraction) + take_fraction_up(ONE - initial_fraction, ratio)
 
