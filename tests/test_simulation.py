@@ -191,6 +191,9 @@ def test_recording_fills_or_coarser_rows_changes_nothing_else():
     assert len(plain.fill) == 0
     volume = np.zeros(plain.series.shape, np.int64)
     np.add.at(volume, (filled.fill["step"], filled.fill["market"]), np.abs(filled.fill["size"]))
+    rows = plain.liquidation
+    outside = rows["takeover_size"] + rows["adl_size"]
+    np.add.at(volume, (rows["step"], rows["market"]), outside)
     assert np.array_equal(volume, plain.series["volume"])
     coarse = run(eventful(record={"series_minutes": 15}))
     assert len(coarse.series) == len(plain.series) / 15
