@@ -231,6 +231,13 @@ def _market_bars(history: History, market: str, bar: Bar, table: Any, time: Any)
         rows = rows[np.argsort(time[rows], kind="stable")]
         distance = np.diff(time[rows])
     marks = time[rows]
+    if (distance == 0).any():
+        b = int(np.argmax(distance == 0)) + 1
+        where = f"{history.path}, row {rows[b] + 1} ({show_time(marks[b])})"
+        raise HistoryError(
+            f"{where}, column '{history.time}': {market}: the same time as row {rows[b - 1] + 1}; "
+            "delete one of them"
+        )
     length = _bar_length(history, market, distance)
     opening = marks if history.time_marks == "open" else marks - length
     closing = opening + length
@@ -238,8 +245,6 @@ def _market_bars(history: History, market: str, bar: Bar, table: Any, time: Any)
     if (distance < length).any():
         b = int(np.argmax(distance < length)) + 1
         other = f"row {bars.row[b - 1]}"
-        if distance[b - 1] == 0:
-            raise bars.error(b, history.time, f"the same time as {other}", "delete one of them")
         problem = f"{distance[b - 1] / MINUTE:g} min after {other}, less than a bar"
         raise bars.error(b, history.time, problem, f"a bar has {length / MINUTE:g} min here")
     return bars

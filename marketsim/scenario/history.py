@@ -125,6 +125,8 @@ def _place(
     if available < 1:
         raise HistoryError(f"{history.path}: {span} has no step; check spot.history.start and end")
     if num_steps is not None and num_steps > available:
+        for bars in everything:
+            bars.prices()  # a wrong row is the better thing to report, all of them are needed
         raise HistoryError(
             f"{history.path}: too short for {num_steps} steps: {span} has {available} "
             f"({available * step / HOUR / 24:.4g} days); ask for fewer or change start and end"

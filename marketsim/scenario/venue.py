@@ -100,7 +100,7 @@ class Liquidation(Rules):
     max_account_notional: float | Literal["none"]
     """USD liquidated per account and step."""
     max_account_loss: float | Literal["none"]
-    """USD the insurance fund pays per account and step."""
+    """USD the insurance fund pays for fills in the book, per account and step."""
     limit_rule: Literal["market", "bankruptcy", "fillable"]
     """Worst price of the order: a bound around the mark, the bankruptcy price, or dYdX's fillable
     price."""

@@ -234,6 +234,14 @@ BAD = {
         "row 3 (2025-10-10 09:10 UTC), column 'time': BTC: a gap of 9 h before this row; "
         "spot.history.max_gap allows 6 h",
     ),
+    "duplicate time in a file of two rows": (
+        LONG[:61].replace("00:00:00,BTC", "00:05:00,BTC") + "2025-10-10 00:05:00,BTC,102,103,95\n",
+        {}, "row 2 (2025-10-10 00:05 UTC), column 'time': BTC: the same time as row 1",
+    ),
+    "bad price in a file too short anyway": (
+        LONG.replace("102,103,95", "nan,103,95"), {"steps": 1000},
+        "row 2 (2025-10-10 00:05 UTC), column 'close': BTC: nan is not a price above 0",
+    ),
     "too short": (LONG, {"steps": 11}, "too short for 11 steps: 2025-10-10 00:05 UTC to"),
     "start before the file": (
         LONG, {"start": "2025-10-09"}, "lies outside: the first price of BTC is at 2025-10-10 00:05"
