@@ -54,6 +54,7 @@ def clear_step(state: State, sequence: Any) -> None:
         waterfall.deleverage(state)
         if state.totals[0].num_liquidations == before:
             break
+    mark.update_marks(state)
     funding.sample_premium(state)
 
 

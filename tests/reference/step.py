@@ -38,6 +38,7 @@ def clear_step(venue: Venue, intents: Iterable[Intent]) -> None:
         venue.seen["second round"] += turn > 0 and len(venue.liquidations) > before
         if len(venue.liquidations) == before:
             break
+    funding.update_marks(venue)
     funding.sample_premiums(venue)
 
 
