@@ -32,8 +32,8 @@ class Holder(Parameters):
     """Mean rest before the next entry."""
 
 
-#: What a holder remembers per market: target in coins, size entered so far in tranches, when it
-#: may act next (step), whether it holds.
+#: What a holder remembers per market: its target in coins (0: none), how many tranches it has
+#: sent, and the step from which it may enter anew (kept with the first market).
 TARGET = 0
 ENTERED = 1
 UNTIL = 2
