@@ -82,6 +82,7 @@ class Simulation:
         self.state.market["mark_ticks"] = self.state.market["index_ticks"]
         self.traders = build_traders(scenario, self.state, self.roster, seed)
         self._changes = rule_changes(scenario.shocks, scenario.step_minutes)
+        self._rules = scenario  # as the changes so far have left it
         self._snapshots: list[tuple[int, Snapshot]] = []
         self._start = take_snapshot(self.state)
         self.tape = self._new_tape()
@@ -217,9 +218,7 @@ class Simulation:
         """Apply the changes of venue rules that are due."""
         while self._changes and self._changes[0].step <= self.step_count:
             change = self._changes.pop(0)
-            self._rules = getattr(self, "_rules", self.scenario).with_rule(
-                change.field, change.value
-            )
+            self._rules = self._rules.with_rule(change.field, change.value)
             write_rules(self.state, self._rules, self._prices)
 
     def _keep_snapshot(self) -> None:

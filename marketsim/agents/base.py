@@ -143,14 +143,6 @@ def market_order(
 
 
 @kernel
-def pool_equity(state: State, i: int, m: int) -> float:
-    """Equity of the pool behind account `i` in market `m`, USD, at the current mark."""
-    p = wide(state.position[i, m].pool)
-    assess_pool(state, p)
-    return state.pool[p].equity * 1e-6
-
-
-@kernel
 def account_equity_usd(state: State, i: int) -> float:
     """Equity of an account over its main pool and side pools, USD, holdings with haircut."""
     assess_pool(state, i)

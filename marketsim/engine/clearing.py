@@ -103,8 +103,7 @@ def exchange_coins(state: State, i: int, m: int, lots: int) -> Outcome:
         return Outcome.NO_FUNDS
     price = state.market[m].index_ticks
     cost = lots * price * state.market[m].tick_atoms
-    lost = take_fraction_up(cost, state.venue[0].spot_haircut) if cost > 0 else 0
-    if cost > 0 and (_wallet(state, i) < cost or free_margin(state, i) < lost):
+    if cost > 0 and not _affords(state, i, cost, state.venue[0].spot_haircut):
         return Outcome.NO_FUNDS
     ledger.trade_spot(state, i, m, lots, price)
     return Outcome.ACCEPTED
@@ -121,21 +120,23 @@ def exchange_stable(state: State, i: int, atoms: int) -> Outcome:
     if state.account[i].stable + atoms < 0:
         return Outcome.NO_FUNDS
     cost = mul_div(atoms, price, ONE)
-    lost = take_fraction_up(cost, state.venue[0].stable_haircut) if cost > 0 else 0
-    if cost > 0 and (_wallet(state, i) < cost or free_margin(state, i) < lost):
+    if cost > 0 and not _affords(state, i, cost, state.venue[0].stable_haircut):
         return Outcome.NO_FUNDS
     ledger.trade_stable(state, i, atoms, price)
     return Outcome.ACCEPTED
 
 
 @kernel
-def _wallet(state: State, i: int) -> int:
-    """Cash of the main pool without what its open positions cost, atoms."""
+def _affords(state: State, i: int, cost: int, haircut: int) -> bool:
+    """Tell whether the main pool's wallet pays `cost` and its margin bears the haircut.
+
+    The wallet is cash without what open positions cost: profit not realised buys nothing.
+    """
     wallet = state.pool[i].cash
     for m in range(len(state.market)):
         if state.position[i, m].pool == i:
             wallet += state.position[i, m].entry_cost
-    return wallet
+    return wallet >= cost and free_margin(state, i) >= take_fraction_up(cost, haircut)
 
 
 @kernel

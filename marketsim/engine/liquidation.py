@@ -89,7 +89,7 @@ def order_size(state: State, i: int, m: int) -> int:
     limit = remaining_limit(venue.max_account_notional_atoms, used_notional(state, i))
     if limit == 0:
         return 0
-    return abs(block_size(wanted, wanted * lot_value, least, portion, limit, 1))
+    return block_size(wanted, wanted * lot_value, least, portion, limit, 1)
 
 
 @kernel
