@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from marketsim.agents import basis, habits, holder, maker, noise
+from marketsim.agents import basis, carry, habits, herd, holder, maker, noise, pair
 from marketsim.agents.base import Kind, Traders, observe
 from marketsim.engine import funding, step
 from marketsim.engine._jit import by_reference, kernel
@@ -30,6 +30,7 @@ from marketsim.streams import Stream, draw_news, uniform
 DONE = 0
 TOO_SHORT = 1
 OUT_OF_RANGE = 2
+ASK = 3
 
 CLOCK = np.dtype(
     [
@@ -38,8 +39,12 @@ CLOCK = np.dtype(
         ("is_open", "i8"),  #: 1: the step's intents are there, it has to be cleared
         ("series_every", "i8"),  #: steps per row of the series
         ("num_funding", "i8"),  #: rows of the funding tape used
-        ("basis_weight", "f8"),  #: of the newest mid / index - 1 in what makers believe
+        ("num_callers", "i8"),  #: traders whose decision Python makes in this step
+        # of the newest value in the averages of `marketsim.agents.base.PUBLIC`
+        ("basis_weight", "f8"),
         ("variance_weight", "f8"),
+        ("trend_weight", "f8"),
+        ("funding_weight", "f8"),
         ("lost_market", "i8"),  #: the market whose price left the range
     ]
 )
@@ -71,10 +76,15 @@ def new_tape(num_steps: int, num_markets: int, interval: int, every: int, seed: 
 
 
 @kernel
-def decide(state: State, traders: Traders, t: int, seed: int) -> None:
-    """Stage 3: the traders who wake form intents, population by population."""
+def decide(state: State, traders: Traders, t: int, seed: int) -> int:
+    """Stage 3: the traders who wake form intents, population by population.
+
+    Returns how many decide in Python; overwrites `traders.caller` with them.
+    """
+    callers = 0
     for g in range(len(traders.population)):
         count = habits.wake(traders, g, t, seed)
+        count = habits.mind_positions(state, traders, g, count)
         kind = traders.population[g].kind
         if kind == Kind.MAKER:
             maker.decide(state, traders, g, count, t, seed)
@@ -82,8 +92,19 @@ def decide(state: State, traders: Traders, t: int, seed: int) -> None:
             basis.decide(state, traders, g, count, t, seed)
         elif kind == Kind.NOISE:
             noise.decide(state, traders, g, count, t, seed)
-        else:
+        elif kind == Kind.HOLDER:
             holder.decide(state, traders, g, count, t, seed)
+        elif kind == Kind.HERD:
+            herd.decide(state, traders, g, count, t, seed)
+        elif kind == Kind.CARRY:
+            carry.decide(state, traders, g, count, t, seed)
+        elif kind == Kind.PAIR:
+            pair.decide(state, traders, g, count, t, seed)
+        else:
+            for n in range(count):
+                traders.caller[callers] = traders.awake[n]
+                callers += 1
+    return callers
 
 
 @kernel
@@ -129,7 +150,10 @@ def has_room(state: State) -> bool:
 
 @kernel
 def run_steps(state: State, world: World, traders: Traders, tape: Tape, stop: int) -> int:
-    """Run to step `stop`; return DONE, TOO_SHORT or OUT_OF_RANGE."""
+    """Run to step `stop`; return DONE, TOO_SHORT, OUT_OF_RANGE or ASK.
+
+    ASK means that traders of `traders.caller` decide in Python now; call again when they have.
+    """
     clock = tape.clock[0]
     while clock.step < stop:
         t = clock.step
@@ -139,9 +163,11 @@ def run_steps(state: State, world: World, traders: Traders, tape: Tape, stop: in
             if lost != NONE:
                 clock.lost_market = lost
                 return OUT_OF_RANGE
-            observe(state, traders, clock.basis_weight, clock.variance_weight)
-            decide(state, traders, t, clock.seed)
+            observe(state, traders, clock)
+            clock.num_callers = decide(state, traders, t, clock.seed)
             clock.is_open = 1
+            if clock.num_callers > 0:
+                return ASK
         if not has_room(state):
             return TOO_SHORT
         step.clear_step(state, order_of_action(state, traders, t, clock.seed))
@@ -189,7 +215,7 @@ def advance(
     state : State
         The same venue, perhaps in longer arrays.
     outcome : int
-        DONE or OUT_OF_RANGE.
+        DONE, OUT_OF_RANGE or ASK.
     """
     outcome = run_steps(state, world, traders, tape, stop)
     while outcome == TOO_SHORT:

@@ -18,9 +18,9 @@ from marketsim.scenario.loader import resolved_toml
 from marketsim.scenario.schema import Scenario
 from marketsim.scenario.world import build_world, rule_changes
 
-#: Hours over which makers average the basis they quote around, and everyone the volatility.
-BASIS_HOURS = 4.0
-VOLATILITY_HOURS = 2.0
+#: Hours over which traders average what is public: the basis, which makers quote around, the
+#: volatility, the trend the herd follows and the funding carry traders expect.
+AVERAGE_HOURS = {"basis": 4.0, "variance": 2.0, "trend": 72.0, "funding": 72.0}
 
 #: A kernel call lasts about so long: between two, progress is shown and Ctrl-C is heard.
 CHUNK_SECONDS = 0.2
@@ -201,8 +201,8 @@ class Simulation:
         )
         clock = tape.clock[0]
         hours = scenario.step_minutes / 60.0
-        clock.basis_weight = min(hours / BASIS_HOURS, 1.0)
-        clock.variance_weight = min(hours / VOLATILITY_HOURS, 1.0)
+        for name, span in AVERAGE_HOURS.items():
+            clock[f"{name}_weight"] = min(hours / span, 1.0)
         return tape
 
     def _shortest_interval(self) -> int:

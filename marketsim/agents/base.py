@@ -11,8 +11,9 @@ traders' rows of `traders.memory`. Draws are keyed by (seed, stream, trader key,
 luck depends on who else is in the market.
 """
 
+import math
 from enum import IntEnum
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict
@@ -20,20 +21,28 @@ from pydantic import BaseModel, ConfigDict
 from marketsim.engine import orders
 from marketsim.engine._jit import by_reference, kernel
 from marketsim.engine.allocation import records
-from marketsim.engine.pools import assess_pool
+from marketsim.engine.ledger import holdings_value
+from marketsim.engine.pools import assess_pool, haircut_holdings
 from marketsim.engine.state import Flag, IntentKind, State, wide
 
 #: Numbers a strategy may keep per trader and market.
 MEMORY = 4
+#: The last of them is the habits': side of a position they closed or cut, to which the strategy
+#: adds nothing until it starts anew; 0 if none.
+STOPPED = 3
 
 
 class Kind(IntEnum):
-    """The built-in strategies."""
+    """The built-in strategies, and a user's own."""
 
     MAKER = 0
     BASIS = 1
     NOISE = 2
     HOLDER = 3
+    HERD = 4
+    CARRY = 5
+    PAIR = 6
+    OWN = 7  #: decides in Python, see `marketsim.agents.own`
 
 
 class Parameters(BaseModel):
@@ -41,10 +50,18 @@ class Parameters(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    #: What kernels read of them; None: every field as it is.
+    RECORD: ClassVar[tuple[str, ...] | None] = None
+
     @classmethod
     def dtype(cls) -> np.dtype[Any]:
         """Return the record type in which kernels read the parameters."""
-        return np.dtype([(name, "f8") for name in cls.model_fields])
+        names = cls.model_fields if cls.RECORD is None else cls.RECORD
+        return np.dtype([(name, "f8") for name in names])
+
+    def record(self, num_traders: int) -> dict[str, float]:  # noqa: ARG002
+        """Return the values of that record for a population of `num_traders`."""
+        return self.model_dump()
 
 
 TRADER = np.dtype(
@@ -52,6 +69,8 @@ TRADER = np.dtype(
         ("key", "i8"),  #: of the trader's random draws
         ("population", "i8"),
         ("next_wake", "i8"),  #: step at which it looks again
+        ("last_wake", "i8"),  #: step at which it looked last
+        ("elapsed", "i8"),  #: steps between the last two looks
         ("attention", "f8"),  #: mean steps between two looks; inf: never again
         ("leverage", "f8"),
         ("funding_sensitivity", "f8"),
@@ -76,7 +95,10 @@ PUBLIC = np.dtype(
     [
         ("mid", "f8"),  #: USD, the mark where a side is empty
         ("basis", "f8"),  #: slow average of mid / index - 1
-        ("variance", "f8"),  #: of the index's log return in one step, moving average
+        ("variance", "f8"),  #: of the index's return in one step, moving average
+        ("trend", "f8"),  #: slow average of the index's return in one step
+        ("momentum", "f8"),  #: the trend in standard deviations of such an average
+        ("funding", "f8"),  #: slow average of the settled funding rate, per 8 h
         ("last_index", "f8"),  #: USD, one step ago
     ]
 )
@@ -92,10 +114,17 @@ class Traders(NamedTuple):
     public: Any  #: (M,) PUBLIC: what everyone sees
     memory: Any  #: (N, M, MEMORY) float64
     awake: Any  #: (N,) int64 scratch: who wakes
+    caller: Any  #: (N,) int64: whose decision Python makes in this step
+    crowd: Any  #: (G, M) float64: traders of a herd with the opinion long
+    link_span: Any  #: (N, 2) int64: trader i imitates ``link[start:stop]``; -1: its whole crowd
+    link: Any  #: (links,) int64 traders
     maker: Any  #: (G,) parameters, each used where the population is of that kind
     basis: Any
     noise: Any
     holder: Any
+    herd: Any
+    carry: Any
+    pair: Any
 
 
 @kernel
@@ -164,22 +193,43 @@ def position_coins(state: State, i: int, m: int) -> float:
 
 
 @kernel
-def observe(state: State, traders: Any, basis_weight: float, variance_weight: float) -> None:
-    """Update what is public: mid, average basis and volatility; overwrites `traders.public`."""
+def wealth_usd(state: State, i: int) -> float:
+    """Everything an account owns, USD: cash of all pools, positions at mark, holdings in full."""
+    return (
+        account_equity_usd(state, i)
+        + (holdings_value(state, i) - haircut_holdings(state, i)) * 1e-6
+    )
+
+
+@kernel
+def observe(state: State, traders: Any, weight: Any) -> None:
+    """Update what is public; overwrites `traders.public`.
+
+    `weight` is a record of the newest value's shares in the averages: `basis_weight`,
+    `variance_weight`, `trend_weight` and `funding_weight`.
+    """
     for m in range(len(state.market)):
         market = state.market[m]
         view = traders.public[m]
         view.mid = 0.5 * market.mid2 * market.tick_size
-        view.basis += basis_weight * (view.mid / market.index_price - 1.0 - view.basis)
+        view.basis += weight.basis_weight * (view.mid / market.index_price - 1.0 - view.basis)
         change = market.index_price / view.last_index - 1.0
-        view.variance += variance_weight * (change * change - view.variance)
+        view.variance += weight.variance_weight * (change * change - view.variance)
+        view.trend += weight.trend_weight * (change - view.trend)
+        usual = math.sqrt(0.5 * weight.trend_weight * max(view.variance, 1e-18))
+        view.momentum = view.trend / usual
+        view.funding += weight.funding_weight * (market.funding_rate - view.funding)
         view.last_index = market.index_price
 
 
 def allocate_traders(
-    num_traders: int, num_markets: int, parameters: dict[str, np.dtype[Any]], num_populations: int
+    num_traders: int,
+    num_markets: int,
+    parameters: dict[str, np.dtype[Any]],
+    num_populations: int,
+    links: tuple[Any, Any],
 ) -> Traders:
-    """Allocate the traders' arrays, zeroed."""
+    """Allocate the traders' arrays, zeroed; `links` are their `link_span` and `link`."""
     return Traders(
         trader=records(TRADER, num_traders),
         population=records(POPULATION, num_populations),
@@ -187,5 +237,9 @@ def allocate_traders(
         public=records(PUBLIC, num_markets),
         memory=np.zeros((num_traders, num_markets, MEMORY)),
         awake=np.zeros(max(num_traders, 1), np.int64),
+        caller=np.zeros(max(num_traders, 1), np.int64),
+        crowd=np.zeros((num_populations, num_markets)),
+        link_span=links[0],
+        link=links[1],
         **{name: records(dtype, num_populations) for name, dtype in parameters.items()},
     )

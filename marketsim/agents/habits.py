@@ -1,13 +1,16 @@
-"""Habits all strategies share: waking, choosing a market, stop-loss, buffer."""
+"""Habits all strategies share: waking, stop-loss, buffer, spot hedge, tranches, slippage."""
 
 import math
 from typing import Any
 
-from marketsim.agents.base import market_order, position_coins, submit
+from marketsim.agents.base import STOPPED, Kind, market_order, position_coins, submit
 from marketsim.engine._jit import kernel
 from marketsim.engine.pools import assess_pool, free_margin
-from marketsim.engine.state import UNLIMITED, Flag, IntentKind, State, wide
+from marketsim.engine.state import ONE, UNLIMITED, Flag, IntentKind, State, wide
 from marketsim.streams import Stream, exponential, uniform
+
+#: A spot hedge is left alone while it is off by less than this share.
+HEDGE_BAND = 0.02
 
 
 @kernel
@@ -15,7 +18,7 @@ def wake(traders: Any, g: int, t: int, seed: int) -> int:
     """List the traders of population `g` who look at the market in step `t`; return how many.
 
     Waiting times are exponential around the trader's attention, at least one step. Overwrites
-    `traders.awake` and the next waking of those listed.
+    `traders.awake` and the last and next waking of those listed.
     """
     population = traders.population[g]
     count = 0
@@ -24,6 +27,8 @@ def wake(traders: Any, g: int, t: int, seed: int) -> int:
         if trader.next_wake <= t:
             traders.awake[count] = i
             count += 1
+            trader.elapsed = t - trader.last_wake
+            trader.last_wake = t
             wait = trader.attention * exponential(seed, Stream.WAKE.value, trader.key, t, 0)
             trader.next_wake = UNLIMITED if wait >= 1e15 else t + max(int(math.ceil(wait)), 1)
     return count
@@ -73,11 +78,13 @@ def keep_buffer(state: State, traders: Any, i: int, m: int) -> bool:
     position is cut to the size its equity supports.
     """
     buffer = traders.trader[i].buffer
+    if buffer <= 0.0:
+        return False
     p = wide(state.position[i, m].pool)
     assess_pool(state, p)
     equity = float(state.pool[p].equity)
     wanted = (1.0 + buffer) * float(state.pool[p].maintenance)
-    if buffer <= 0.0 or equity >= wanted:
+    if equity >= wanted:
         return False
     short = int(math.ceil(wanted - equity))
     if p != i and free_margin(state, i) >= short:
@@ -85,3 +92,82 @@ def keep_buffer(state: State, traders: Any, i: int, m: int) -> bool:
     else:
         close_position(state, traders, i, m, min(1.0 - max(equity, 0.0) / wanted, 1.0))
     return True
+
+
+@kernel
+def mind_positions(state: State, traders: Any, g: int, count: int) -> int:
+    """Let the habits act for the traders who wake, before their strategy does.
+
+    The stop-loss closes a position, the buffer tops a pool up or cuts a position, spot is bought
+    against a short. For whom stop-loss or buffer acted, the strategy does not decide in this step.
+    Overwrites ``traders.awake[:count]`` with those it does decide for and returns how many; also
+    overwrites what `STOPPED` remembers.
+    """
+    hedges = traders.population[g].kind != Kind.CARRY  # which plans both legs itself
+    left = 0
+    for n in range(count):
+        i = traders.awake[n]
+        trader = traders.trader[i]
+        has_acted = False
+        for m in range(len(state.market)):
+            size = state.position[i, m].size
+            acts = False
+            if size != 0 and has_lost(state, traders, i, m):
+                close_position(state, traders, i, m, 1.0)
+                acts = True
+            elif size != 0:
+                acts = keep_buffer(state, traders, i, m)
+            if acts:
+                traders.memory[i, m, STOPPED] = 1.0 if size > 0 else -1.0
+                has_acted = True
+            if trader.spot_hedge > 0.0 and hedges:
+                hedge_with_spot(state, traders, i, m, position_coins(state, i, m))
+        if not has_acted:
+            traders.awake[left] = i
+            left += 1
+    return left
+
+
+@kernel
+def hedge_with_spot(state: State, traders: Any, i: int, m: int, position: float) -> None:
+    """Hold coins against a short position of so many coins; coins cannot be sold short.
+
+    Nothing is traded within a band of 2 %, so that funding does not cause a trade at every look.
+    """
+    lot = state.market[m].lot_size
+    held = state.position[i, m].spot * lot
+    wanted = traders.trader[i].spot_hedge * max(-position, 0.0)
+    if abs(wanted - held) > HEDGE_BAND * max(wanted, held):
+        lots = int(math.floor(wanted / lot + 1e-6)) - state.position[i, m].spot
+        if lots != 0:
+            submit(state, i, m, IntentKind.SPOT.value, lots, 0, 0, 0)
+
+
+@kernel
+def move_position(state: State, traders: Any, i: int, m: int, target: float) -> None:
+    """Trade toward a target in coins at the market, within the trader's slippage bound.
+
+    What points the other way is closed at once; what is added comes in `tranches`, one a look.
+    """
+    trader = traders.trader[i]
+    held = position_coins(state, i, m)
+    if held * target < 0.0:
+        change = target / trader.tranches - held
+    elif abs(target) > abs(held):
+        side = 1.0 if target > 0.0 else -1.0
+        change = side * min(abs(target - held), abs(target) / trader.tranches)
+    else:
+        change = target - held
+    flags = Flag.REDUCE_ONLY.value if abs(target) < abs(held) and held * target >= 0.0 else 0
+    market_order(state, traders, i, m, change, trader.slippage, flags)
+
+
+@kernel
+def affordable_notional(state: State, traders: Any, i: int, m: int, equity: float) -> float:
+    """Return the notional, USD, that an order may reach with `equity` at the trader's leverage.
+
+    Margin is asked for the worst price and the fee: with all of the equity it would be refused.
+    """
+    trader = traders.trader[i]
+    worst = trader.slippage + max(state.market[m].taker_fee, 0) / ONE
+    return 0.99 * max(equity, 0.0) * trader.leverage / (1.0 + trader.leverage * worst)

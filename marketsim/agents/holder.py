@@ -6,14 +6,15 @@ from typing import Any
 from pydantic import Field
 
 from marketsim.agents.base import (
+    STOPPED,
     Parameters,
     account_equity_usd,
     market_order,
     position_coins,
 )
-from marketsim.agents.habits import close_position, draw, has_lost, keep_buffer, pick_market
+from marketsim.agents.habits import affordable_notional, close_position, draw, pick_market
 from marketsim.engine._jit import kernel
-from marketsim.engine.state import ONE, State
+from marketsim.engine.state import State
 
 
 class Holder(Parameters):
@@ -57,11 +58,9 @@ def decide(state: State, traders: Any, g: int, count: int, t: int, seed: int) ->
         left = draw(traders, i, t, 2, seed) < _leaving(traders, i, hours, p.holding_hours)
         if memory[ENTERED] > 0.0 and held == 0.0:
             _rest(traders, i, m, t, p.rest_hours / hours, seed)
-        elif held != 0.0 and (left or has_lost(state, traders, i, m)):
+        elif held != 0.0 and left:
             close_position(state, traders, i, m, 1.0)
-        elif held != 0.0 and keep_buffer(state, traders, i, m):
-            memory[ENTERED] = traders.trader[i].tranches
-        elif memory[ENTERED] < traders.trader[i].tranches:
+        elif memory[ENTERED] < traders.trader[i].tranches and memory[STOPPED] == 0.0:
             _add_tranche(state, traders, i, m)
 
 
@@ -88,10 +87,7 @@ def _enter(state: State, traders: Any, g: int, i: int, m: int, t: int, seed: int
     """Decide on a position and send its first tranche."""
     side = 1.0 if draw(traders, i, t, 1, seed) < traders.holder[g].long_share else -1.0
     equity = account_equity_usd(state, i)
-    leverage = traders.trader[i].leverage
-    # Margin is asked for the worst price and the fee: with all of the equity it would be refused.
-    worst = traders.trader[i].slippage + state.market[m].taker_fee / ONE
-    notional = 0.99 * max(equity, 0.0) * leverage / (1.0 + leverage * worst)
+    notional = affordable_notional(state, traders, i, m, equity)
     traders.memory[i, m, TARGET] = side * notional / traders.public[m].mid
     traders.memory[i, m, ENTERED] = 0.0
     _add_tranche(state, traders, i, m)
@@ -110,4 +106,5 @@ def _rest(traders: Any, i: int, m: int, t: int, mean_steps: float, seed: int) ->
     """Forget the position and wait."""
     traders.memory[i, m, TARGET] = 0.0
     traders.memory[i, m, ENTERED] = 0.0
+    traders.memory[i, m, STOPPED] = 0.0
     traders.memory[i, 0, UNTIL] = t - mean_steps * math.log(draw(traders, i, t, 3, seed))

@@ -7,9 +7,13 @@ from pydantic import ValidationError
 
 from marketsim.agents.base import Kind, Parameters, Traders, allocate_traders
 from marketsim.agents.basis import Basis
+from marketsim.agents.carry import Carry
+from marketsim.agents.herd import Herd, seed_opinions
 from marketsim.agents.holder import Holder
 from marketsim.agents.maker import Maker
+from marketsim.agents.network import link_traders
 from marketsim.agents.noise import Noise
+from marketsim.agents.pair import Pair
 from marketsim.engine.state import UNLIMITED, State
 from marketsim.scenario.errors import ScenarioError, explain, one_of
 from marketsim.scenario.roster import Roster
@@ -21,6 +25,9 @@ STRATEGIES: dict[str, type[Parameters]] = {
     "basis": Basis,
     "noise": Noise,
     "holder": Holder,
+    "herd": Herd,
+    "carry": Carry,
+    "pair": Pair,
 }
 
 #: Who must be there from the first step, or the others find no market.
@@ -65,9 +72,10 @@ def check_strategies(scenario: Scenario) -> list[Parameters]:
 
 def intents_per_trader(parameters: Parameters, num_markets: int) -> int:
     """Return how many intents a trader of this strategy can submit in one step."""
+    habits = 2 * num_markets  # what `habits.mind_positions` may ask for
     if isinstance(parameters, Maker):
-        return num_markets * (2 * int(parameters.levels) + 2)
-    return num_markets * 3 if isinstance(parameters, Basis) else 2
+        return habits + num_markets * (2 * int(parameters.levels) + 2)
+    return habits + max(2 * num_markets, 4)
 
 
 def build_traders(scenario: Scenario, state: State, roster: Roster, seed: int) -> Traders:
@@ -92,7 +100,9 @@ def build_traders(scenario: Scenario, state: State, roster: Roster, seed: int) -
     """
     chosen = check_strategies(scenario)
     dtypes = {name: strategy.dtype() for name, strategy in STRATEGIES.items()}
-    traders = allocate_traders(roster.num_traders, len(state.market), dtypes, len(chosen))
+    groups = list(zip(roster.names, roster.rows, chosen, strict=True))
+    links = link_traders(groups, roster.num_traders, seed)
+    traders = allocate_traders(roster.num_traders, len(state.market), dtypes, len(chosen), links)
     traders.trader["key"] = roster.keys
     traders.trader["population"] = roster.population
     traders.trader["attention"] = roster.attention / scenario.step_minutes
@@ -113,8 +123,10 @@ def build_traders(scenario: Scenario, state: State, roster: Roster, seed: int) -
         row = traders.population[g]
         row.kind = Kind[strategy.upper()]
         row.start, row.stop = rows.start, rows.stop
-        for name, value in values.model_dump().items():
+        for name, value in values.record(rows.stop - rows.start).items():
             getattr(traders, strategy)[name][g] = value
+        if isinstance(values, Herd):
+            seed_opinions(traders, g, seed)
         if strategy not in EARLY:
             traders.trader["next_wake"][rows] = _first_wakes(traders, rows, seed, scenario)
     variance = FIRST_VOLATILITY**2 * scenario.step_minutes / (365 * 1440)

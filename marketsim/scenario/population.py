@@ -1,6 +1,7 @@
 """A population: traders of one strategy, their capital and their habits."""
 
 import math
+from collections import defaultdict
 from collections.abc import Iterator
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple, TypeAlias
 
@@ -78,6 +79,26 @@ Share: TypeAlias = Annotated[Distribution, _within(Range(0.0, 1.0))]
 SpotHedge: TypeAlias = Annotated[Distribution, _within(RANGES["spot_hedge"])]
 Amount: TypeAlias = Annotated[Distribution, _within(Range(0.0, 1e12))]
 
+#: Habits of a strategy's traders where they differ from the defaults of `Population`.
+HABIT_DEFAULTS: defaultdict[str, dict[str, Any]] = defaultdict(
+    dict,
+    maker={"leverage": 5.0, "attention": 0.2, "buffer": 0.0, "stop_loss": "never"},
+    basis={
+        "leverage": 5.0,
+        "attention": {"kind": "choice", "values": [1.0, 5.0, 15.0]},
+        "buffer": 0.5,
+        "stop_loss": "never",
+    },
+    carry={
+        "leverage": 3.0,
+        "attention": {"kind": "lognormal", "median": 60.0, "sigma": 1.0, "min": 1.0},
+        "buffer": 1.0,
+        "stop_loss": "never",
+        "spot_hedge": 1.0,
+    },
+    own={"buffer": 0.0, "stop_loss": "never"},
+)
+
 Mode: TypeAlias = Literal["cross", "isolated", "partial"]
 Weight: TypeAlias = Annotated[float, Field(ge=0)]
 
@@ -149,6 +170,15 @@ class Population(Part):
     """Fraction of mid a market order may move away from it at most."""
     parameters: dict[str, Any] = Field(default_factory=dict)
     """The strategy's own parameters; its class in `marketsim.agents` checks them."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _complete(cls, data: Any) -> Any:
+        """Give a population the habits of its trade where it states none."""
+        strategy = data.get("strategy") if isinstance(data, dict) else None
+        if not isinstance(strategy, str):
+            return data
+        return {**HABIT_DEFAULTS["own" if ":" in strategy else strategy], **data}
 
     @property
     def mode_weights(self) -> tuple[float, float, float]:

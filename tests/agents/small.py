@@ -25,6 +25,30 @@ POPULATIONS: dict[str, dict[str, Any]] = {
     "basis": {**HABITS, "strategy": "basis", "count": 5, "capital": 5e5},
     "noise": {**HABITS, "strategy": "noise", "count": 20, "capital": 2e4, "attention": 10.0},
     "holder": {**HABITS, "strategy": "holder", "count": 20, "capital": 1e4, "attention": 30.0},
+    "herd": {
+        **HABITS,
+        "strategy": "herd",
+        "count": 20,
+        "capital": 1e4,
+        "attention": 30.0,
+        "parameters": {"memory_hours": 2.0, "rebalance": 0.0},
+    },
+    "carry": {
+        **HABITS,
+        "strategy": "carry",
+        "count": 5,
+        "capital": 1e5,
+        "spot_hedge": 1.0,
+        "parameters": {"cost": 0.0, "full_rate": 1e-6, "rebalance": 0.0},
+    },
+    "pair": {
+        **HABITS,
+        "strategy": "pair",
+        "count": 5,
+        "capital": 2e4,
+        "attention": 5.0,
+        "parameters": {"window_hours": 1.0, "entry": 0.1, "leave": 0.0, "rebalance": 0.0},
+    },
 }
 
 
@@ -35,6 +59,7 @@ def scenario(**tables: Any) -> Scenario:
         "days": 0.25,
         "insurance_fund": 10_000.0,
         "markets": MARKETS,
+        "venue": {"funding": {"interval_hours": 1}},
         "spot": {"kind": "constant"},
         "populations": POPULATIONS,
     }

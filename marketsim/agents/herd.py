@@ -1,0 +1,294 @@
+"""The herd: traders who are of one mind, or of two, and change it with the others."""
+
+import math
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+from pydantic import Field, model_validator
+
+from marketsim.agents.base import STOPPED, Parameters, position_coins, wealth_usd
+from marketsim.agents.habits import affordable_notional, move_position
+from marketsim.engine._jit import kernel
+from marketsim.engine.state import State
+from marketsim.streams import Stream, uniform
+
+
+class Herd(Parameters):
+    """Is long or short, and changes sides by itself, with the crowd, the trend and funding.
+
+    Believes what the others believe. Long becomes short and back at the rates of Kirman and of
+    Alfarano, Lux and Wagner, in which everybody meets everybody (or their neighbours on a network),
+    tilted by a field U: the trend of the index, less the funding rate times the trader's funding
+    sensitivity. A trader looks at the market as its attention has it and changes its mind with the
+    probability rate x time since the last look, one after the other, so that the law of the crowd
+    is that of continuous time at any crowd size. Then it trades toward opinion x leverage x equity.
+
+    References
+    ----------
+    A. Kirman, "Ants, rationality, and recruitment", Quarterly Journal of Economics 108 (1993).
+    S. Alfarano, T. Lux and F. Wagner, "Time variation of higher moments in a financial market with
+    heterogeneous agents", Journal of Economic Dynamics and Control 32 (2008).
+    """
+
+    RECORD: ClassVar[tuple[str, ...]] = (
+        "up",
+        "down",
+        "herding",
+        "trend",
+        "repulsion",
+        "rebalance",
+        "alignment",
+    )
+
+    independence: float = Field(20.0, gt=0)
+    """e = a / h: below 1 the crowd is mostly of one mind, above 1 mostly of two. The rate h of
+    imitation counts heads, so a large crowd with e near 1 changes sides often."""
+    memory_hours: float = Field(48.0, gt=0)
+    """Relaxation time of the crowd's opinion, 1 / (2 a)."""
+    bias: float = Field(0.0, gt=-1, lt=1)
+    """How much more often they turn long by themselves: a (1 + bias) against a (1 - bias)."""
+    trend: float = Field(0.5, ge=0, le=20)
+    """Largest pull of the trend on U."""
+    funding_scale: float = Field(0.001, gt=0)
+    """Funding rate per 8 h that pushes a trader of sensitivity 1 by U = 1."""
+    anti_herding: float | None = Field(None, ge=0)
+    """phi / phi_c, instead of `funding_scale`: 1 is critical. phi_c = 2 (1 - e) / N, where the
+    centre of the crowd's law turns from a valley into a peak; needs `independence` below 1."""
+    crowd_rate: float = Field(0.001, gt=0)
+    """Funding rate per 8 h that a unanimous crowd causes; only for `anti_herding`."""
+    alignment: float = Field(0.5, ge=0, le=1)
+    """Share of traders with one opinion for all their markets."""
+    rebalance: float = Field(0.3, ge=0)
+    """A position is left alone while it is off by less than this share."""
+    network: Literal["complete", "small_world", "scale_free", "random", "file"] = "complete"
+    """Who imitates whom: everybody, or neighbours on a graph."""
+    degree: float = Field(8.0, gt=0)
+    """Mean number of neighbours."""
+    rewiring: float = Field(0.1, ge=0, le=1)
+    """Of small_world: share of links that lead anywhere."""
+    network_file: str | None = None
+    """Of file: GraphML, GEXF, GML, adjacency or edge list whose nodes are 0, 1, ... of the
+    population."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Herd":
+        if self.anti_herding is not None and self.independence >= 1.0:
+            raise ValueError("anti_herding needs independence below 1: there is no phi_c otherwise")
+        if (self.network == "file") != (self.network_file is not None):
+            raise ValueError('network = "file" needs network_file, the others have none')
+        return self
+
+    def record(self, num_traders: int) -> dict[str, float]:
+        """Return rates per hour and the pull per unit of funding rate."""
+        alone = 0.5 / self.memory_hours
+        repulsion = 1.0 / self.funding_scale
+        if self.anti_herding is not None:
+            critical = critical_field(num_traders, self.independence)
+            repulsion = self.anti_herding * critical / self.crowd_rate
+        return {
+            "up": alone * (1.0 + self.bias),
+            "down": alone * (1.0 - self.bias),
+            "herding": alone / self.independence,
+            "trend": self.trend,
+            "repulsion": repulsion,
+            "rebalance": self.rebalance,
+            "alignment": self.alignment,
+        }
+
+
+#: What a herd trader remembers per market: its opinion, +1 or -1 (0: not its market), and, with
+#: the first, whether it has one opinion for all.
+OPINION = 0
+ALIGNED = 1
+
+#: Numbers of the draws of the stream OPINION: one a market for the opinion, one for the alignment.
+_ALIGNED_DRAW = 1 << 20
+
+
+def critical_field(num_traders: int, independence: float) -> float:
+    r"""Strength of a restoring field at which a herd of two minds becomes one of none.
+
+    .. math:: \phi_c = 2 (1 - \varepsilon) / N
+
+    for U = -phi (2 X / N - 1), X optimists of N and e = a / h below 1: there the centre of the
+    stationary law turns from a local minimum into a local maximum.
+
+    Parameters
+    ----------
+    num_traders : int
+    independence : float
+        e.
+
+    Returns
+    -------
+    float
+
+    References
+    ----------
+    Curvature at the centre of the stationary law of Alfarano, Lux and Wagner (2008) with rates
+    multiplied by exp(U) and exp(-U).
+
+    Examples
+    --------
+    >>> critical_field(100, 0.5)
+    0.01
+    """
+    return 2.0 * (1.0 - independence) / num_traders
+
+
+@kernel
+def seed_opinions(traders: Any, g: int, seed: int) -> None:
+    """Draw everybody's first opinion and who has one for all; overwrites memory and `crowd`."""
+    p = traders.herd[g]
+    population = traders.population[g]
+    num_markets = traders.weight.shape[1]
+    stream = Stream.OPINION.value
+    long_share = p.up / (p.up + p.down)
+    for i in range(population.start, population.stop):
+        key = traders.trader[i].key
+        is_aligned = uniform(seed, stream, key, 0, _ALIGNED_DRAW) < p.alignment
+        traders.memory[i, 0, ALIGNED] = 1.0 if is_aligned else 0.0
+        for m in range(num_markets):
+            if traders.weight[g, m] > 0.0:
+                luck = uniform(seed, stream, key, 0, 0 if is_aligned else m)
+                traders.memory[i, m, OPINION] = 1.0 if luck < long_share else -1.0
+                traders.crowd[g, m] += 1.0 if luck < long_share else 0.0
+
+
+@kernel
+def company(traders: Any, g: int, i: int, m: int) -> tuple[float, float]:
+    """Count the optimists and pessimists trader `i` meets: all others, or its neighbours.
+
+    Neighbours are scaled up to the size of the rest of the crowd, so that a complete graph gives
+    the same as no network.
+    """
+    population = traders.population[g]
+    others = population.stop - population.start - 1.0
+    first = traders.link_span[i, 0]
+    last = traders.link_span[i, 1]
+    if first < 0:
+        own = 1.0 if traders.memory[i, m, OPINION] > 0.0 else 0.0
+        long = traders.crowd[g, m] - own
+        return long, others - long
+    if first == last:
+        return 0.0, 0.0
+    long = 0.0
+    for n in range(first, last):
+        if traders.memory[traders.link[n], m, OPINION] > 0.0:
+            long += 1.0
+    scale = others / (last - first)
+    return scale * long, scale * (last - first - long)
+
+
+@kernel
+def switch_probability(
+    p: Any, opinion: float, long: float, short: float, field: float, hours: float
+) -> float:
+    r"""Probability that a trader changes its mind in the time since it last looked.
+
+    .. math:: \pi_\pm = (a_\pm + h n_\pm) e^{\pm U}
+
+    Parameters
+    ----------
+    p : record
+        Rates `up`, `down`, `herding` per hour.
+    opinion : float
+        +1 or -1.
+    long, short : float
+        Others of either opinion.
+    field : float
+        U.
+    hours : float
+        Since the last look.
+
+    Returns
+    -------
+    float
+        Rate x time, at most 1: linear in time, so that irregular looks do not change the law.
+
+    References
+    ----------
+    Alfarano, Lux and Wagner (2008), equation 2, with the field of Lux and Marchesi (1999).
+    """
+    if opinion > 0.0:
+        rate = (p.down + p.herding * short) * math.exp(-field)
+    else:
+        rate = (p.up + p.herding * long) * math.exp(field)
+    return min(rate * hours, 1.0)
+
+
+@kernel
+def change_mind(traders: Any, g: int, i: int, m: int, opinion: float) -> None:
+    """Set an opinion and count it; who was stopped out may trade again."""
+    traders.memory[i, m, OPINION] = opinion
+    traders.memory[i, m, STOPPED] = 0.0
+    traders.crowd[g, m] += opinion
+
+
+@kernel
+def reconsider(traders: Any, g: int, i: int, field: Any, hours: float, t: int, seed: int) -> None:
+    """Let a trader change its opinions given U per market in `field`, drawn market by market.
+
+    An aligned trader has one opinion: it meets the mean crowd and feels the mean field of its
+    markets.
+    """
+    p = traders.herd[g]
+    key = traders.trader[i].key
+    stream = Stream.OPINION.value
+    num_markets = len(field)
+    if traders.memory[i, 0, ALIGNED] == 0.0:
+        for m in range(num_markets):
+            opinion = traders.memory[i, m, OPINION]
+            if opinion != 0.0:
+                long, short = company(traders, g, i, m)
+                chance = switch_probability(p, opinion, long, short, field[m], hours)
+                if uniform(seed, stream, key, t, m + 1) < chance:
+                    change_mind(traders, g, i, m, -opinion)
+        return
+    opinion = 0.0
+    long = short = pull = count = 0.0
+    for m in range(num_markets):
+        if traders.memory[i, m, OPINION] != 0.0:
+            opinion = traders.memory[i, m, OPINION]
+            here_long, here_short = company(traders, g, i, m)
+            long += here_long
+            short += here_short
+            pull += field[m]
+            count += 1.0
+    chance = switch_probability(p, opinion, long / count, short / count, pull / count, hours)
+    if uniform(seed, stream, key, t, 0) < chance:
+        for m in range(num_markets):
+            if traders.memory[i, m, OPINION] != 0.0:
+                change_mind(traders, g, i, m, -opinion)
+
+
+@kernel
+def feel(state: State, traders: Any, g: int, i: int, field: Any) -> None:
+    """Compute U of every market for a trader; overwrites `field`."""
+    p = traders.herd[g]
+    sensitivity = traders.trader[i].funding_sensitivity
+    for m in range(len(state.market)):
+        pull = p.trend * math.tanh(traders.public[m].momentum)
+        field[m] = pull - sensitivity * p.repulsion * state.market[m].funding_rate
+
+
+@kernel
+def decide(state: State, traders: Any, g: int, count: int, t: int, seed: int) -> None:
+    """Let the herd traders who wake change their minds, and trade toward what they think."""
+    p = traders.herd[g]
+    field = np.empty(len(state.market))
+    for n in range(count):
+        i = traders.awake[n]
+        feel(state, traders, g, i, field)
+        hours = traders.trader[i].elapsed * state.venue[0].step_hours
+        reconsider(traders, g, i, field, hours, t, seed)
+        wealth = wealth_usd(state, i)
+        for m in range(len(state.market)):
+            opinion = traders.memory[i, m, OPINION]
+            if opinion == 0.0 or traders.memory[i, m, STOPPED] == opinion:
+                continue
+            equity = wealth * traders.weight[g, m]
+            notional = affordable_notional(state, traders, i, m, equity)
+            target = opinion * notional / traders.public[m].mid
+            if abs(target - position_coins(state, i, m)) > p.rebalance * abs(target):
+                move_position(state, traders, i, m, target)

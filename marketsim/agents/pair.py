@@ -1,0 +1,151 @@
+"""The pair trader: long one perp, short another, until they come together again."""
+
+import math
+from typing import Any
+
+from pydantic import Field
+
+from marketsim.agents.base import STOPPED, Parameters, position_coins, wealth_usd
+from marketsim.agents.habits import affordable_notional, close_position, draw, move_position
+from marketsim.engine._jit import kernel
+from marketsim.engine.state import State
+
+
+class Pair(Parameters):
+    """Sells what has become dear beside another market and buys the other, dollar for dollar.
+
+    Believes that the ratio of two prices returns to its average of late. Watches one pair of its
+    markets; its two legs offset each other's risk in a cross pool and are each on their own in
+    isolated ones. Leaves when the ratio is back, and gives up when it has gone too far.
+
+    References
+    ----------
+    E. Gatev, W. Goetzmann and K. G. Rouwenhorst, "Pairs trading: performance of a relative-value
+    arbitrage rule", Review of Financial Studies 19 (2006).
+    """
+
+    window_hours: float = Field(72.0, gt=0)
+    """Time constant of the average of the log ratio and of its variance."""
+    entry: float = Field(2.0, gt=0)
+    """Standard deviations from the average at which it enters."""
+    leave: float = Field(0.5, ge=0)
+    """Standard deviations at which it takes its profit."""
+    give_up: float = Field(4.0, gt=0)
+    """Standard deviations at which it takes its loss."""
+    rebalance: float = Field(0.25, ge=0)
+    """A leg is left alone while it is off by less than this share."""
+
+
+#: What a pair trader remembers: the average of the log ratio, its variance and the steps it has
+#: watched with its first market; its side (+1: long the first market) with the second.
+MEAN = 0
+VARIANCE = 1
+WATCHED = 2
+SIDE = 0
+
+
+@kernel
+def choose_pair(traders: Any, g: int, i: int, seed: int) -> tuple[int, int]:
+    """Return the two markets a trader watches, the same at every look; -1 without two."""
+    num_markets = traders.weight.shape[1]
+    traded = 0
+    for m in range(num_markets):
+        traded += 1 if traders.weight[g, m] > 0.0 else 0
+    if traded < 2:
+        return -1, -1
+    one = min(int(draw(traders, i, 0, 0, seed) * traded), traded - 1)
+    other = min(int(draw(traders, i, 0, 1, seed) * (traded - 1)), traded - 2)
+    other += 1 if other >= one else 0
+    return _nth_market(traders, g, one), _nth_market(traders, g, other)
+
+
+@kernel
+def _nth_market(traders: Any, g: int, n: int) -> int:
+    """Return the n-th of the markets a population trades."""
+    count = -1
+    for m in range(traders.weight.shape[1]):
+        count += 1 if traders.weight[g, m] > 0.0 else 0
+        if count == n:
+            return m
+    return -1
+
+
+@kernel
+def watch(memory: Any, ratio: float, elapsed: float, window: float) -> float:
+    """Update average and variance of the log ratio; return how many deviations it is off.
+
+    0 until the pair has been watched for a window. Overwrites the trader's `memory` of its first
+    market.
+    """
+    if memory[WATCHED] == 0.0:
+        memory[MEAN] = ratio
+        memory[WATCHED] = 1.0
+        return 0.0
+    off = ratio - memory[MEAN]
+    deviation = math.sqrt(memory[VARIANCE])
+    weight = -math.expm1(-elapsed / window)
+    memory[MEAN] += weight * off
+    memory[VARIANCE] = (1.0 - weight) * (memory[VARIANCE] + weight * off * off)
+    memory[WATCHED] += elapsed
+    if memory[WATCHED] < window or deviation <= 0.0:
+        return 0.0
+    return off / deviation
+
+
+@kernel
+def next_side(side: float, score: float, entry: float, leave: float, give_up: float) -> float:
+    """Return the side to take: +1 is long the first market, 2 stands for waiting after a loss.
+
+    Examples
+    --------
+    >>> next_side(0.0, 2.5, 2.0, 0.5, 4.0), next_side(-1.0, 0.4, 2.0, 0.5, 4.0)
+    (-1.0, 0.0)
+    """
+    if abs(score) <= leave:
+        return 0.0
+    if side in (1.0, -1.0):
+        return 2.0 if -side * score >= give_up else side
+    if side == 0.0 and abs(score) >= entry:
+        return -1.0 if score > 0.0 else 1.0
+    return side
+
+
+@kernel
+def decide(state: State, traders: Any, g: int, count: int, t: int, seed: int) -> None:  # noqa: ARG001
+    """Let the pair traders who wake look at their ratio and enter, leave or give up."""
+    p = traders.pair[g]
+    window = p.window_hours / state.venue[0].step_hours
+    for n in range(count):
+        i = traders.awake[n]
+        one, other = choose_pair(traders, g, i, seed)
+        if one < 0:
+            continue
+        ratio = math.log(traders.public[one].mid / traders.public[other].mid)
+        elapsed = float(traders.trader[i].elapsed)
+        score = watch(traders.memory[i, one], ratio, elapsed, window)
+        before = traders.memory[i, other, SIDE]
+        side = next_side(before, score, p.entry, p.leave, p.give_up)
+        traders.memory[i, other, SIDE] = side
+        has_stopped = (
+            traders.memory[i, one, STOPPED] != 0.0 or traders.memory[i, other, STOPPED] != 0.0
+        )
+        if side in (1.0, -1.0) and not has_stopped:
+            _hold(state, traders, i, one, side, p.rebalance)
+            _hold(state, traders, i, other, -side, p.rebalance)
+        else:
+            if position_coins(state, i, one) != 0.0:
+                close_position(state, traders, i, one, 1.0)
+            if position_coins(state, i, other) != 0.0:
+                close_position(state, traders, i, other, 1.0)
+            if side == 0.0:
+                traders.memory[i, one, STOPPED] = 0.0
+                traders.memory[i, other, STOPPED] = 0.0
+
+
+@kernel
+def _hold(state: State, traders: Any, i: int, m: int, side: float, tolerance: float) -> None:
+    """Move one leg to its half of the account, if it is not nearly there."""
+    equity = 0.5 * wealth_usd(state, i)
+    target = side * affordable_notional(state, traders, i, m, equity) / traders.public[m].mid
+    if abs(target - position_coins(state, i, m)) > tolerance * abs(target):
+        move_position(state, traders, i, m, target)
