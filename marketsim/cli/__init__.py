@@ -11,6 +11,7 @@ from marketsim.cli.bench import bench
 from marketsim.cli.run import run
 from marketsim.cli.scenarios import scenarios
 from marketsim.cli.schema import schema
+from marketsim.cli.validate import validate
 
 __all__ = ["app", "main"]
 
@@ -52,6 +53,7 @@ def _options(
 app.command()(run)
 app.command()(scenarios)
 app.command()(schema)
+app.command()(validate)
 app.command()(bench)
 
 

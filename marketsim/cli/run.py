@@ -63,7 +63,7 @@ def run(
         if days is not None:
             if steps is not None:
                 refuse("--steps and --days exclude each other")
-            overrides.append(("days", _positive_days(days)))
+            overrides.append(("days", positive_days(days)))
         loaded = _load(scenario, overrides, steps)
 
         from marketsim.record.folder import check_target, free_path, write_run
@@ -74,7 +74,7 @@ def run(
         rows = int(minutes / loaded.record.series_minutes) * len(loaded.markets)
         check_target(out or free_path(DEFAULT_PARENT, stem), force, rows)
 
-        result = _simulate(loaded, seed, quiet)
+        result = simulate(loaded, seed, quiet)
 
         from marketsim.record.summary import summarise
 
@@ -94,7 +94,8 @@ def _parse_set(text: str) -> tuple[str, str]:
     return path.strip(), value.strip()
 
 
-def _positive_days(days: float) -> str:
+def positive_days(days: float) -> str:
+    """Return `days` as the text of an override; refuse what is no length of time."""
     if not (math.isfinite(days) and days > 0):
         refuse(f"--days {days}: must be above 0")
     return repr(days)
@@ -112,7 +113,8 @@ def _load(name: str, overrides: list[tuple[str, str]], steps: int | None) -> "Sc
         return load_scenario(name, [*overrides, ("days", repr(days))])
 
 
-def _simulate(scenario: "Scenario", seed: int, quiet: bool) -> "RunResult":
+def simulate(scenario: "Scenario", seed: int, quiet: bool) -> "RunResult":
+    """Run a scenario to its end, with a progress bar if someone watches."""
     from marketsim.engine._jit import is_compiled
     from marketsim.simulation import Simulation
 

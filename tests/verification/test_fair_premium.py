@@ -30,10 +30,19 @@ POPULATION = {
 }
 
 
-def basis_run(carry: float, *, spot: str, fee: float, **parameters: float) -> RunResult:
-    """A day with nobody but arbitrageurs, on a venue that pays premium plus interest."""
+def basis_run(
+    carry: float,
+    *,
+    spot: str,
+    fee: float,
+    days: float = 1,
+    crowd: dict[str, Any] | None = None,
+    **parameters: float,
+) -> RunResult:
+    """A day with nobody but arbitrageurs (and a crowd), on a venue that pays premium + interest."""
+    arbitrage = {**POPULATION, "parameters": {"carry": carry, **parameters}}
     data: dict[str, Any] = {
-        "days": 1,
+        "days": days,
         "markets": {
             "BTC": {
                 "price": 50_000.0,
@@ -46,7 +55,7 @@ def basis_run(carry: float, *, spot: str, fee: float, **parameters: float) -> Ru
         # Funding in proportion to the premium, as the formula has it: no dead band.
         "venue": {"preset": "default", "funding": {"dead_band": "none"}},
         "spot": {"kind": spot},
-        "populations": {"basis": {**POPULATION, "parameters": {"carry": carry, **parameters}}},
+        "populations": {"basis": arbitrage} | ({"crowd": crowd} if crowd else {}),
     }
     simulation = Simulation(parse_scenario(data), 1)
     simulation.run(simulation.num_steps)
@@ -133,3 +142,49 @@ def test_at_the_fair_premium_funding_costs_what_holding_the_coin_costs(carry, pu
     # The fair premium is what the carry exceeds the interest term by, to first order.
     assert result.funding["rate"] == pytest.approx(carry / PERIODS, abs=2e-6)
     assert np.ptp(result.funding["rate"]) < 1e-6
+
+
+@pytest.fixture(scope="module", params=[(0.0, -1.00), (0.05, -0.54), (0.20, 0.83)])
+def traded_market(request) -> tuple[float, float, RunResult]:
+    """Cost of carry, fair premium in basis points, and two days of arbitrage and a little noise."""
+    carry, published = request.param
+    crowd = {
+        "strategy": "noise",
+        "count": 60,
+        "capital": 1e4,
+        "leverage": 3.0,
+        "attention": 10.0,
+        "buffer": 0.0,
+        "stop_loss": "never",
+    }
+    # A quote taken whole moves its owner's quotes by less than the band is wide: with more, the
+    # arbitrageurs would hand each other their inventory to and fro.
+    habits = {"band": COST, "lean": COST}
+    result = basis_run(carry, spot="constant", fee=0.0, days=2, crowd=crowd, **habits)
+    return carry, published, result
+
+
+#: Cost band of the arbitrageurs among noise traders; they are spread over .5 to 1.5 times it.
+COST = 2e-5
+
+
+def test_traded_perps_settle_at_the_fair_premium_within_the_arbitrageurs_costs(traded_market):
+    _, published, result = traded_market
+    series = result.series[60:, 0]
+    assert (series["volume"] > 0).mean() > 0.5
+    assert series["open_interest"].min() > 0
+    assert np.ptp(result.series["index_price"]) == 0.0
+    gap = mid_premium(result)[60:] - 1e-4 * published
+    tick = result.tick_size[0] / 50_000.0
+    assert abs(gap.mean()) < 0.5 * COST
+    assert np.quantile(abs(gap), 0.95) < 1.5 * COST + tick
+    # And it is not nailed there: flow pushes it about within the band.
+    assert np.ptp(gap) > 5 * tick
+
+
+def test_traded_perps_pay_the_cost_of_carry_within_the_arbitrageurs_costs(traded_market):
+    carry, _, result = traded_market
+    assert len(result.funding) == 6
+    assert result.funding["rate"] == pytest.approx(carry / PERIODS, abs=1.5 * COST)
+    # Longs pay shorts as money costs, so a carry of nothing costs nothing.
+    assert result.funding["paid_atoms"].sum() > 0

@@ -1,0 +1,1 @@
+"""What a finished run looks like, measured as real markets are measured, and held against them."""
