@@ -33,9 +33,9 @@ class Basis(Parameters):
     band: float = Field(0.0005, ge=0, lt=1)
     """Cost band: distance of a quote from fair value beyond the taker fee, as a fraction of price;
     traders are spread over 0.5 to 1.5 times it."""
-    lean: float = Field(0.003, ge=0, lt=1)
+    lean: float = Field(0.015, ge=0, lt=1)
     """How far both quotes move against a full inventory, as a fraction of price."""
-    portion: float = Field(0.25, gt=0, le=1)
+    portion: float = Field(0.05, gt=0, le=1)
     """Share of its capacity one quote shows."""
     anchoring: float = Field(1.0, gt=0)
     """kappa: share of the premium that funding pays per 8 h."""

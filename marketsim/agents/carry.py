@@ -29,7 +29,7 @@ class Carry(Parameters):
     """Time over which the cost of getting in and out is spread."""
     cost: float = Field(0.0005, ge=0, lt=1)
     """What getting in and out costs beside the taker fees, as a fraction of the position."""
-    full_rate: float = Field(0.0002, gt=0)
+    full_rate: float = Field(0.00005, gt=0)
     """Expected funding rate per 8 h, beyond cost, at which the whole capital is used."""
     exit_rate: float = Field(0.0, gt=-1, lt=1)
     """Expected funding rate per 8 h below which the trade is closed."""

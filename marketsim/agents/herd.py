@@ -40,16 +40,16 @@ class Herd(Parameters):
         "alignment",
     )
 
-    independence: float = Field(20.0, gt=0)
+    independence: float = Field(60.0, gt=0)
     """e = a / h: below 1 the crowd is mostly of one mind, above 1 mostly of two. The rate h of
     imitation counts heads, so a large crowd with e near 1 changes sides often."""
-    memory_hours: float = Field(48.0, gt=0)
+    memory_hours: float = Field(168.0, gt=0)
     """Relaxation time of the crowd's opinion, 1 / (2 a)."""
     bias: float = Field(0.0, gt=-1, lt=1)
     """How much more often they turn long by themselves: a (1 + bias) against a (1 - bias)."""
     trend: float = Field(0.5, ge=0, le=20)
     """Largest pull of the trend on U."""
-    funding_scale: float = Field(0.001, gt=0)
+    funding_scale: float = Field(0.002, gt=0)
     """Funding rate per 8 h that pushes a trader of sensitivity 1 by U = 1."""
     anti_herding: float | None = Field(None, ge=0)
     """phi / phi_c, instead of `funding_scale`: 1 is critical. phi_c = 2 (1 - e) / N, where the

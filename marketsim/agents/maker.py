@@ -33,7 +33,7 @@ class Maker(Parameters):
     Finance 8 (2008), equations 3.17-3.18.
     """
 
-    risk_aversion: float = Field(1.2, gt=0)
+    risk_aversion: float = Field(4.0, gt=0)
     """Gamma, per clip and fraction of price."""
     arrival_decay: float = Field(20_000.0, gt=0)
     """k: how fast the arrival of orders falls with distance from mid, per fraction of price."""

@@ -21,8 +21,21 @@ MARKETS = {"ONE": {**MARKET, "price": 100.0}, "TWO": {**MARKET, "price": 50.0}}
 #: One population of each strategy, with nothing left to chance but what the strategy draws.
 HABITS = {"attention": 1.0, "leverage": 4.0, "buffer": 0.0, "stop_loss": "never", "slippage": 0.01}
 POPULATIONS: dict[str, dict[str, Any]] = {
-    "maker": {**HABITS, "strategy": "maker", "count": 4, "capital": 1e6, "attention": 0.2},
-    "basis": {**HABITS, "strategy": "basis", "count": 5, "capital": 5e5},
+    "maker": {
+        **HABITS,
+        "strategy": "maker",
+        "count": 4,
+        "capital": 1e6,
+        "attention": 0.2,
+        "parameters": {"risk_aversion": 1.2},
+    },
+    "basis": {
+        **HABITS,
+        "strategy": "basis",
+        "count": 5,
+        "capital": 5e5,
+        "parameters": {"lean": 0.003, "portion": 0.25},
+    },
     "noise": {**HABITS, "strategy": "noise", "count": 20, "capital": 2e4, "attention": 10.0},
     "holder": {**HABITS, "strategy": "holder", "count": 20, "capital": 1e4, "attention": 30.0},
     "herd": {
