@@ -23,7 +23,16 @@ from marketsim.engine.state import (
     wide,
 )
 from marketsim.engine.world import World
-from marketsim.record.series import FUNDING, SERIES, STEP, record_funding, record_step
+from marketsim.record.crowd import record_crowd
+from marketsim.record.series import (
+    FUNDING,
+    SERIES,
+    STEP,
+    record_deviation,
+    record_funding,
+    record_step,
+)
+from marketsim.record.wealth import EXPOSURE, WEALTH, record_wealth
 from marketsim.streams import Stream, draw_news, uniform
 
 #: What `run_steps` came back with.
@@ -38,6 +47,7 @@ CLOCK = np.dtype(
         ("step", "i8"),  #: the next step
         ("is_open", "i8"),  #: 1: the step's intents are there, it has to be cleared
         ("series_every", "i8"),  #: steps per row of the series
+        ("wealth_every", "i8"),  #: steps per row of the population series
         ("num_funding", "i8"),  #: rows of the funding tape used
         ("num_callers", "i8"),  #: traders whose decision Python makes in this step
         # of the newest value in the averages of `marketsim.agents.base.PUBLIC`
@@ -58,20 +68,43 @@ class Tape(NamedTuple):
     series: Any  #: (rows, M) SERIES
     steps: Any  #: (rows,) STEP
     funding: Any  #: (rows,) FUNDING
+    deviation: Any  #: (rows, M, venues) float64: spot venue price / index price - 1
+    wealth: Any  #: (rows, G + 1) WEALTH; row 0 is the start
+    exposure: Any  #: (rows, G + 1, M) EXPOSURE
+    group: Any  #: (N + 1,) int64 population of each account, G of the fund
+    herd_size: Any  #: (M,) float64 herd traders who trade each market
 
 
-def new_tape(num_steps: int, num_markets: int, interval: int, every: int, seed: int) -> Tape:
-    """Allocate the tape of a run."""
-    rows = -(-num_steps // every)
+def new_tape(
+    num_steps: int,
+    group: Any,
+    herd_size: Any,
+    *,
+    num_venues: int,
+    interval: int,
+    series_every: int,
+    wealth_every: int,
+    seed: int,
+) -> Tape:
+    """Allocate the tape of a run; `interval` is the shortest between two settlements, in steps."""
+    rows = -(-num_steps // series_every)
+    moments = -(-num_steps // wealth_every) + 1
+    num_markets, num_groups = len(herd_size), int(group[-1]) + 1
     tape = Tape(
         clock=records(CLOCK, 1),
         series=records(SERIES, rows, num_markets),
         steps=records(STEP, rows),
         funding=records(FUNDING, (num_steps // interval + 1) * num_markets),
+        deviation=np.zeros((rows, num_markets, num_venues)),
+        wealth=records(WEALTH, moments, num_groups),
+        exposure=records(EXPOSURE, moments, num_groups, num_markets),
+        group=group,
+        herd_size=herd_size,
     )
     clock = tape.clock[0]
     clock.seed = seed
-    clock.series_every = every
+    clock.series_every = series_every
+    clock.wealth_every = wealth_every
     return tape
 
 
@@ -149,6 +182,26 @@ def has_room(state: State) -> bool:
 
 
 @kernel
+def record(state: State, world: World, traders: Traders, tape: Tape, t: int) -> None:
+    """Write what step `t` leaves behind; what a row shows as it ended is written with its end."""
+    clock = tape.clock[0]
+    row = t // clock.series_every
+    record_step(state, world, tape.series, tape.steps, row)
+    if (t + 1) % clock.series_every == 0:
+        record_row(state, world, traders, tape, row)
+    if (t + 1) % clock.wealth_every == 0:
+        moment = (t + 1) // clock.wealth_every
+        record_wealth(state, tape.group, tape.wealth, tape.exposure, moment, t + 1)
+
+
+@kernel
+def record_row(state: State, world: World, traders: Traders, tape: Tape, row: int) -> None:
+    """Write what passes over all accounts and venues, once per row of the series."""
+    record_crowd(state, traders.crowd, tape.herd_size, tape.series, row)
+    record_deviation(state, world, tape.deviation, row)
+
+
+@kernel
 def run_steps(state: State, world: World, traders: Traders, tape: Tape, stop: int) -> int:
     """Run to step `stop`; return DONE, TOO_SHORT, OUT_OF_RANGE or ASK.
 
@@ -174,7 +227,7 @@ def run_steps(state: State, world: World, traders: Traders, tape: Tape, stop: in
         if funding.is_due(state):
             clock.num_funding = record_funding(state, tape.funding, clock.num_funding)
         step.settle_step(state)
-        record_step(state, world, tape.series, tape.steps, t // clock.series_every)
+        record(state, world, traders, tape, t)
         clock.is_open = 0
         clock.step = t + 1
     return DONE

@@ -6,12 +6,14 @@ from typing import Any
 
 import numpy as np
 
+from marketsim.agents.base import Kind
 from marketsim.agents.registry import build_traders, most_intents
 from marketsim.engine.index import update_index
 from marketsim.engine.state import NONE, State
 from marketsim.engine.world import World
-from marketsim.loop import DONE, advance, new_tape
+from marketsim.loop import DONE, advance, new_tape, record_row
 from marketsim.record.result import RunResult, Snapshot, take_snapshot
+from marketsim.record.wealth import record_wealth
 from marketsim.scenario.build import build_state, write_rules
 from marketsim.scenario.history import HistoryPath, load_history
 from marketsim.scenario.loader import resolved_toml
@@ -141,6 +143,8 @@ class Simulation:
         state, tape = self.state, self.tape
         totals = state.totals[0]
         rows = -(-self.step_count // int(tape.clock[0].series_every))
+        moments = -(-self.step_count // int(tape.clock[0].wealth_every)) + 1
+        self._complete_rows(rows - 1, moments - 1)
         return RunResult(
             scenario=self.scenario.name,
             scenario_text=resolved_toml(self.scenario),
@@ -148,16 +152,20 @@ class Simulation:
             num_steps=self.step_count,
             step_minutes=self.scenario.step_minutes,
             market_names=self.market_names,
+            venue_names=tuple(self.scenario.spot.sources),
             population_names=self.roster.names,
             tick_size=np.array(state.market["tick_size"]),
             lot_size=np.array(state.market["lot_size"]),
             tick_atoms=np.array(state.market["tick_atoms"]),
             series=tape.series[:rows],
+            deviation=tape.deviation[:rows],
             steps=tape.steps[:rows],
             funding=tape.funding[: int(tape.clock[0].num_funding)],
             liquidation=state.liquidation[: int(totals.num_liquidations)],
             deleverage=state.deleverage[: int(totals.num_deleverages)],
             fill=state.fill[: int(totals.num_fills)],
+            wealth=tape.wealth[:moments],
+            exposure=tape.exposure[:moments],
             population=np.append(self.roster.population, NONE).astype(np.int64),
             deposit=np.array(state.account["deposit"]),
             start=self._start,
@@ -190,15 +198,29 @@ class Simulation:
             return dict(zip(self.market_names, map(float, history.price[0]), strict=True))
         return {name: float(market.price or 0) for name, market in self.scenario.markets.items()}
 
+    def _complete_rows(self, row: int, moment: int) -> None:
+        """Write the last rows of the tape if the run stands between two of them."""
+        tape, done = self.tape, self.step_count
+        if done % int(tape.clock[0].series_every) != 0:
+            record_row(self.state, self.world, self.traders, tape, row)
+        if done % int(tape.clock[0].wealth_every) != 0:
+            record_wealth(self.state, tape.group, tape.wealth, tape.exposure, moment, done)
+
     def _new_tape(self) -> Any:
-        scenario = self.scenario
+        scenario, roster = self.scenario, self.roster
+        is_herd = self.traders.population["kind"] == Kind.HERD
+        heads = np.bincount(roster.population, minlength=len(roster.names)) * is_herd
         tape = new_tape(
             self.num_steps,
-            len(self.market_names),
-            self._shortest_interval(),
-            scenario.steps_of(scenario.record.series_minutes),
-            self.seed,
+            np.append(roster.population, len(roster.names)).astype(np.int64),
+            (heads[:, None] * (roster.market_weight > 0)).sum(axis=0).astype(np.float64),
+            num_venues=len(scenario.spot.sources),
+            interval=self._shortest_interval(),
+            series_every=scenario.steps_of(scenario.record.series_minutes),
+            wealth_every=scenario.steps_of(scenario.record.population_minutes),
+            seed=self.seed,
         )
+        record_wealth(self.state, tape.group, tape.wealth, tape.exposure, 0, 0)
         clock = tape.clock[0]
         hours = scenario.step_minutes / 60.0
         for name, span in AVERAGE_HOURS.items():

@@ -26,11 +26,14 @@ def digest_result(result: RunResult) -> str:
     digest = hashlib.blake2b(digest_size=16)
     arrays: dict[str, Any] = {
         "series": result.series,
+        "deviation": result.deviation,
         "steps": result.steps,
         "funding": result.funding,
         "liquidation": result.liquidation,
         "deleverage": result.deleverage,
         "fill": result.fill,
+        "wealth": result.wealth,
+        "exposure": result.exposure,
         "population": result.population,
         "deposit": result.deposit,
         "outcome": result.outcome,

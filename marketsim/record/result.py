@@ -94,16 +94,20 @@ class RunResult:
     num_steps: int
     step_minutes: float
     market_names: tuple[str, ...]
+    venue_names: tuple[str, ...]  #: of the spot venues
     population_names: tuple[str, ...]
     tick_size: Floats  #: (M,) USD
     lot_size: Floats  #: (M,) coins
     tick_atoms: Integers  #: (M,) atoms in one tick of one lot
     series: Any  #: (T, M) SERIES
+    deviation: Floats  #: (T, M, venues) spot venue price / index price - 1
     steps: Any  #: (T,) STEP
     funding: Any  #: (rows,) FUNDING
     liquidation: Any  #: (rows,) LIQUIDATION
     deleverage: Any  #: (rows,) DELEVERAGE
     fill: Any  #: (rows,) FILL; empty unless the scenario asks for fills
+    wealth: Any  #: (moments, G + 1) WEALTH of each population and the fund, from start to end
+    exposure: Any  #: (moments, G + 1, M) EXPOSURE
     population: Integers  #: (N + 1,) index into `population_names`; the fund's is NONE
     deposit: Integers  #: (N + 1,) atoms
     start: Snapshot

@@ -67,6 +67,11 @@ class Run:
         return self.table("funding")
 
     @cached_property
+    def funding_heatmap(self) -> "pd.DataFrame":
+        """One row per settlement time, the rate and average premium of each market as columns."""
+        return self.table("funding_heatmap")
+
+    @cached_property
     def liquidations(self) -> "pd.DataFrame":
         """One row per liquidation order: who, what was sold where, who took the rest."""
         return self.table("liquidations")
@@ -85,6 +90,11 @@ class Run:
     def populations(self) -> "pd.DataFrame":
         """One row per population: capital and profit by cause."""
         return self.table("populations")
+
+    @cached_property
+    def population_series(self) -> "pd.DataFrame":
+        """One row per population and hour (or as recorded): equity, fees, exposure by market."""
+        return self.table("population_series")
 
     @cached_property
     def accounts(self) -> "pd.DataFrame":

@@ -30,6 +30,12 @@ SERIES = np.dtype(
         ("num_liquidations", "i8"),
         ("num_orders", "i8"),  #: resting
         ("spot_spread", "f8"),  #: highest over lowest spot venue price, minus one
+        # what the traders are up to, see `marketsim.record.crowd`; nan where there is none
+        ("herd_index", "f8"),  #: mean opinion of the herds, -1 to 1
+        ("long_share", "f8"),  #: of the accounts with a position
+        ("leverage", "f8"),  #: gross notional over equity of the accounts with a position
+        ("long_distance", "f8"),  #: mean move of the mark to maintenance, at most 1
+        ("short_distance", "f8"),
     ]
 )
 
@@ -104,6 +110,16 @@ def record_step(state: State, world: World, series: Any, steps: Any, row: int) -
     step.conservation_error = totals.conservation_error
     step.num_orders = totals.num_orders
     step.num_intents += totals.num_intents
+
+
+@kernel
+def record_deviation(state: State, world: World, deviation: Any, row: int) -> None:
+    """Write how far every spot venue prints off the index; overwrites ``deviation[row]``."""
+    for m in range(deviation.shape[1]):
+        first = world.asset[m].first_source
+        index_price = state.market[m].index_price
+        for n in range(deviation.shape[2]):
+            deviation[row, m, n] = world.source[first + n].price / index_price - 1.0
 
 
 @kernel

@@ -10,7 +10,8 @@ from rich.text import Text
 
 from marketsim.engine.state import ATOMS, Outcome
 from marketsim.record.digest import digest_result
-from marketsim.record.result import RunResult
+from marketsim.record.result import FUND_NAME, RunResult
+from marketsim.record.risk import population_risk
 from marketsim.record.tables import populations
 
 #: Two rates this close are the same rate.
@@ -33,7 +34,8 @@ def summarise(result: RunResult) -> dict[str, Any]:
 
     Where a row of the series covers several steps, its last step stands for them in the means.
 
-    Of each population, `populations[NAME]`: accounts, capital, profit by cause, liquidations.
+    Of each population, `populations[NAME]`: accounts, capital, profit by cause, liquidations, and
+    return and risk as `marketsim.record.risk.population_risk` gives them.
 
     Parameters
     ----------
@@ -45,6 +47,8 @@ def summarise(result: RunResult) -> dict[str, Any]:
     """
     last = result.steps[-1] if len(result.steps) else None
     table = populations(result)
+    in_usd = [key for key in table if key != "population" and not key.endswith("_atoms")]
+    risk = population_risk(result)
     return {
         "scenario": result.scenario,
         "seed": result.seed,
@@ -61,7 +65,7 @@ def summarise(result: RunResult) -> dict[str, Any]:
             name: _summarise_market(result, m) for m, name in enumerate(result.market_names)
         },
         "populations": {
-            str(name): {key: table[key][row].item() for key in table if key != "population"}
+            str(name): {key: table[key][row].item() for key in in_usd} | risk[row]
             for row, name in enumerate(table["population"])
         },
         "intents": {kind.name.lower(): int(result.outcome[kind]) for kind in Outcome},
@@ -121,7 +125,8 @@ def render_summary(summary: dict[str, Any]) -> Group:
         f"digest {summary['digest']}"
     )
     notes = [Text(f"note: {note}", style="dim") for note in summary["notes"]]
-    return Group(head, _market_table(summary), _population_table(summary), books, *notes)
+    tables = _market_table(summary), _population_table(summary), _risk_table(summary)
+    return Group(head, *tables, books, *notes)
 
 
 def _market_table(summary: dict[str, Any]) -> Table:
@@ -166,18 +171,51 @@ def _population_table(summary: dict[str, Any]) -> Table:
     )
     table.add_column("", no_wrap=True, overflow="ellipsis", max_width=14)
     columns = {
-        "accounts": ("num_accounts",),
-        "price": ("price_usd", "slippage_usd", "spot_usd"),
-        "funding": ("funding_usd", "rounding_usd"),
+        "price": ("price_usd", "spot_usd", "rounding_usd"),
+        "funding": ("funding_usd",),
         "fees": ("fee_usd",),
-        "penalties": ("liquidation_fee_usd", "takeover_usd", "adl_usd", "socialised_usd"),
+        "slippage": ("slippage_usd",),
+        "penalties": ("liquidation_fee_usd", "takeover_usd", "socialised_usd"),
+        "ADL": ("adl_usd",),
         "total": ("profit_usd",),
     }
     for name in columns:
         table.add_column(name, justify="right", no_wrap=True)
     for name, population in summary["populations"].items():
         cells = [sum(population[key] for key in keys) for keys in columns.values()]
-        table.add_row(Text(name), *(_show(value) for value in cells))
+        table.add_row(Text(name), *(_short(value) for value in cells))
+    return table
+
+
+def _risk_table(summary: dict[str, Any]) -> Table:
+    table = Table(
+        box=None,
+        pad_edge=False,
+        collapse_padding=True,
+        title="return and risk",
+        title_justify="left",
+    )
+    table.add_column("", no_wrap=True, overflow="ellipsis", max_width=14)
+    for name in (
+        "\naccounts",
+        "return\n%",
+        "drawdown\n%",
+        "Sharpe\ngross",
+        "Sharpe\nnet",
+        "ruined\n%",
+        "liqui-\ndated %",
+    ):
+        table.add_column(name, justify="right", no_wrap=True)
+    for name, population in summary["populations"].items():
+        if name == FUND_NAME:
+            continue
+        table.add_row(
+            Text(name),
+            _show(population["num_accounts"]),
+            *(_show(_percent(population[key]), 1) for key in ("total_return", "max_drawdown")),
+            *(_show(population[key], 2) for key in ("sharpe_gross", "sharpe_net")),
+            *(_show(_percent(population[key]), 1) for key in ("ruined_share", "liquidated_share")),
+        )
     return table
 
 
@@ -211,4 +249,4 @@ def _short(value: float | None) -> str:
     for unit, name in ((1e9, "B"), (1e6, "M"), (1e3, "k")):
         if abs(value) >= unit:
             return f"{value / unit:,.2f}{name}"
-    return f"{value:,.0f}"
+    return _show(value)

@@ -15,8 +15,12 @@ from marketsim.record.result import FUND_NAME, RunResult
 #: Columns by name; every column of a table is equally long.
 Table = dict[str, Any]
 
-#: Columns of profit and loss, in the order of `Cause`.
-CAUSE_COLUMNS = tuple(f"{cause.name.lower()}_usd" for cause in Cause)
+#: Profit and loss by cause, in the order of `Cause`, and their columns.
+CAUSE_NAMES = tuple(cause.name.lower() for cause in Cause)
+CAUSE_COLUMNS = tuple(f"{name}_usd" for name in CAUSE_NAMES)
+
+#: Columns of the series that say what the traders are up to.
+CROWD_COLUMNS = ("herd_index", "long_share", "leverage", "long_distance", "short_distance")
 
 
 def build_tables(result: RunResult) -> dict[str, Table]:
@@ -35,10 +39,12 @@ def build_tables(result: RunResult) -> dict[str, Table]:
         "markets": markets,
         "steps": steps,
         "funding": funding,
+        "funding_heatmap": funding_heatmap,
         "liquidations": liquidations,
         "causes": causes,
         "deleveragings": deleveragings,
         "populations": populations,
+        "population_series": population_series,
         "accounts": accounts,
     }
     if result.snapshots:
@@ -49,7 +55,11 @@ def build_tables(result: RunResult) -> dict[str, Table]:
 
 
 def markets(result: RunResult) -> Table:
-    """Tabulate the series: one row per step (or several) and market, as it ended."""
+    """Tabulate the series: one row per step (or several) and market, as it ended.
+
+    `herd_index` to `short_distance` are those of `marketsim.record.crowd`; `deviation_<venue>` is
+    how far a spot venue prints off the index, as a fraction.
+    """
     series = result.series
     num_steps, num_markets = series.shape
     m = np.tile(np.arange(num_markets), num_steps)
@@ -76,6 +86,11 @@ def markets(result: RunResult) -> Table:
         "num_liquidations": flat["num_liquidations"],
         "num_orders": flat["num_orders"],
         "spot_spread": flat["spot_spread"],
+        **{
+            f"deviation_{name}": result.deviation[:, :, n].reshape(-1)
+            for n, name in enumerate(result.venue_names)
+        },
+        **{name: flat[name] for name in CROWD_COLUMNS},
     }
 
 
@@ -109,6 +124,23 @@ def funding(result: RunResult) -> Table:
         "settlement_price": row["settlement_ticks"] * result.tick_size[m],
         "paid_usd": row["paid_atoms"] / ATOMS,
     }
+
+
+def funding_heatmap(result: RunResult) -> Table:
+    """Tabulate funding as a grid: a row per settlement time, columns for every market.
+
+    `rate_<market>` is the settled rate per 8 h, `premium_<market>` the average premium behind it;
+    NaN where a market did not settle.
+    """
+    row = result.funding
+    times, place = np.unique(row["step"], return_inverse=True)
+    grid = np.full((2, len(times), len(result.market_names)), np.nan)
+    grid[0, place, row["market"]] = row["rate"]
+    grid[1, place, row["market"]] = row["average_premium"]
+    table = _clock(result, times)
+    for kind, values in zip(("rate", "premium"), grid, strict=True):
+        table |= {f"{kind}_{name}": values[:, m] for m, name in enumerate(result.market_names)}
+    return table
 
 
 def liquidations(result: RunResult) -> Table:
@@ -208,7 +240,11 @@ def deleveragings(result: RunResult) -> Table:
 
 
 def populations(result: RunResult) -> Table:
-    """Tabulate capital, profit by cause and liquidations of every population and the fund."""
+    """Tabulate capital, profit by cause and liquidations of every population and the fund.
+
+    Profit is there twice: in USD and, exactly, in atoms (1e-6 USD); the atoms by cause add up to
+    `profit_atoms`, which is the change of equity.
+    """
     names = [*result.population_names, FUND_NAME]
     group = np.where(result.population < 0, len(names) - 1, result.population)
 
@@ -233,9 +269,34 @@ def populations(result: RunResult) -> Table:
         "equity_end_usd": total(result.end.equity) / ATOMS,
         "profit_usd": total(profit.sum(axis=1)) / ATOMS,
         **{name: total(profit[:, c]) / ATOMS for c, name in enumerate(CAUSE_COLUMNS)},
+        "profit_atoms": total(profit.sum(axis=1)),
+        **{f"{name}_atoms": total(profit[:, c]) for c, name in enumerate(CAUSE_NAMES)},
         "accounts_liquidated": np.bincount(group[liquidated], minlength=len(names)),
         "liquidated_usd": total(notional) / ATOMS,
     }
+
+
+def population_series(result: RunResult) -> Table:
+    """Tabulate every population and the fund over time, start and end included.
+
+    `step` counts the steps done. `equity_usd` is everything owned, nothing haircut; `fees_usd` the
+    trading fees paid so far, rebates off; `net_usd_<market>` and `gross_usd_<market>` signed and
+    absolute size x mark.
+    """
+    names = [*result.population_names, FUND_NAME]
+    row = result.wealth.reshape(-1)
+    table: Table = {
+        **_clock(result, row["step"]),
+        "population": np.tile(np.array(names), len(result.wealth)),
+        "equity_usd": row["equity"] / ATOMS,
+        "fees_usd": row["fees"] / ATOMS,
+        "accounts_with_position": row["num_holders"],
+    }
+    for m, name in enumerate(result.market_names):
+        held = result.exposure[:, :, m].reshape(-1)
+        table[f"net_usd_{name}"] = held["net"] / ATOMS
+        table[f"gross_usd_{name}"] = held["gross"] / ATOMS
+    return table
 
 
 def accounts(result: RunResult) -> Table:

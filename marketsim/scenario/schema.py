@@ -47,7 +47,9 @@ class Record(Part):
     fills: bool = False
     """Whether every fill is written; off, the liquidations and the totals remain."""
     series_minutes: float = Field(1.0, gt=0, le=1e6)
-    """Minutes between two rows of the market and population series; a whole number of steps."""
+    """Minutes between two rows of the market series; a whole number of steps."""
+    population_minutes: float = Field(60.0, gt=0, le=1e6)
+    """Minutes between two rows of the population series; a whole number of steps."""
     snapshot_minutes: Interval = "never"
     """Minutes between two snapshots of all accounts, a whole number of steps; "never": only the
     start and the end."""
@@ -143,6 +145,7 @@ class Scenario(Part):
             ("days", self.days, 1440.0),
             ("venue.funding.interval_hours", self.venue.funding.interval_hours, 60.0),
             ("record.series_minutes", self.record.series_minutes, 1.0),
+            ("record.population_minutes", self.record.population_minutes, 1.0),
             ("record.snapshot_minutes", self.record.snapshot_minutes, 1.0),
         ]
         for path, span, unit in spans:

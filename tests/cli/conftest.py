@@ -14,6 +14,7 @@ from marketsim.engine.allocation import allocate, records
 from marketsim.engine.state import DELEVERAGE, FILL, LIQUIDATION, Cause, Outcome
 from marketsim.record.result import RunResult, take_snapshot
 from marketsim.record.series import FUNDING, SERIES, STEP
+from marketsim.record.wealth import EXPOSURE, WEALTH
 from marketsim.scenario.loader import resolved_toml
 
 TINY = """\
@@ -72,11 +73,15 @@ class StubMarket:
             num_steps=self.num_steps,
             step_minutes=self.scenario.step_minutes,
             market_names=("BTC",),
+            venue_names=("outside",),
             population_names=("crowd",),
             tick_size=np.array([0.5]),
             lot_size=np.array([0.001]),
             tick_atoms=np.array([500]),
             series=records(SERIES, self.num_steps, 1),
+            deviation=np.zeros((self.num_steps, 1, 1)),
+            wealth=records(WEALTH, 2, 2),
+            exposure=records(EXPOSURE, 2, 2, 1),
             steps=records(STEP, self.num_steps),
             funding=records(FUNDING, 0),
             liquidation=records(LIQUIDATION, 0),

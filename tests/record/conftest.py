@@ -8,6 +8,7 @@ from marketsim.engine.state import DELEVERAGE, FILL, LIQUIDATION, ONE, Cause, Ou
 from marketsim.engine.world import allocate_world
 from marketsim.record.result import RunResult, take_snapshot
 from marketsim.record.series import FUNDING, SERIES, STEP, record_funding, record_step
+from marketsim.record.wealth import EXPOSURE, WEALTH, record_wealth
 
 STEPS = 4
 
@@ -79,6 +80,9 @@ def make_result() -> Callable[..., RunResult]:
     def make(seed: int = 1, **changes: object) -> RunResult:
         state = small_state()
         start = take_snapshot(state)
+        group = np.array([0, 0, 1, 2])
+        wealth, exposure = records(WEALTH, 2, 3), records(EXPOSURE, 2, 3, 2)
+        record_wealth(state, group, wealth, exposure, 0, 0)
         series = records(SERIES, STEPS, 2)
         steps = records(STEP, STEPS)
         funding = records(FUNDING, 4)
@@ -96,6 +100,7 @@ def make_result() -> Callable[..., RunResult]:
         deleverage = records(DELEVERAGE, 1)
         row = deleverage[0]
         row.step, row.account, row.size, row.cash, row.cost = 2, 1, -2, 2 * 190_000 * 500, 5_000
+        record_wealth(state, group, wealth, exposure, 1, STEPS)
         fields: dict[str, object] = {
             "scenario": "small",
             "scenario_text": 'name = "small"\n',
@@ -103,11 +108,15 @@ def make_result() -> Callable[..., RunResult]:
             "num_steps": STEPS,
             "step_minutes": 30.0,
             "market_names": ("BTC", "DOGE"),
+            "venue_names": ("outside",),
             "population_names": ("crowd", "makers"),
             "tick_size": np.array(state.market["tick_size"]),
             "lot_size": np.array(state.market["lot_size"]),
             "tick_atoms": np.array(state.market["tick_atoms"]),
             "series": series,
+            "deviation": np.zeros((STEPS, 2, 1)),
+            "wealth": wealth,
+            "exposure": exposure,
             "steps": steps,
             "funding": funding[:count],
             "liquidation": liquidation_rows(),

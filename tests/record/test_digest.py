@@ -18,7 +18,7 @@ def test_another_number_anywhere_changes_the_digest(
     make_result: Callable[..., RunResult],
 ) -> None:
     seen = {digest_result(make_result())}
-    for name in ("series", "steps", "funding", "liquidation", "deleverage"):
+    for name in ("series", "steps", "funding", "liquidation", "deleverage", "wealth", "exposure"):
         result = make_result()
         rows = getattr(result, name)
         rows[rows.dtype.names[-1]].flat[-1] += 1
@@ -27,7 +27,10 @@ def test_another_number_anywhere_changes_the_digest(
     cash = result.end.cash.copy()
     cash[0] += 1
     seen.add(digest_result(dataclasses.replace(result, end=result.end._replace(cash=cash))))
-    assert len(seen) == 7
+    result = make_result()
+    result.deviation[0, 0, 0] = 1e-9
+    seen.add(digest_result(result))
+    assert len(seen) == 10
 
 
 def test_moving_a_row_between_tables_changes_the_digest(

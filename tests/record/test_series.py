@@ -3,6 +3,7 @@ from marketsim.engine.funding import settle_funding
 from marketsim.engine.state import SettlementPrice
 from marketsim.engine.world import allocate_world
 from marketsim.record.series import FUNDING, SERIES, STEP, record_funding, record_step
+from marketsim.record.tables import CROWD_COLUMNS
 
 
 def test_the_fund_is_worth_its_cash_and_its_positions_at_mark() -> None:
@@ -31,7 +32,7 @@ def test_a_row_repeats_the_state_and_what_the_caller_adds() -> None:
     assert not series[0].tobytes().strip(b"\0")
     assert not series[2].tobytes().strip(b"\0")
     assert tuple(series[1]["spot_spread"]) == (0.3, 0.4)
-    for name in set(SERIES.names or ()) - {"spot_spread", "predicted_rate"}:
+    for name in set(SERIES.names or ()) - {"spot_spread", "predicted_rate", *CROWD_COLUMNS}:
         assert tuple(series[1][name]) == (3, 4), name
 
 

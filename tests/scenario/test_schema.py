@@ -386,6 +386,7 @@ def test_spans_of_time_are_whole_numbers_of_steps() -> None:
         "days",
         "venue.funding.interval_hours",
         "record.series_minutes",
+        "record.population_minutes",
         "record.snapshot_minutes",
     ]
 

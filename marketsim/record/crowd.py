@@ -1,0 +1,115 @@
+"""Who stands where: the crowd's opinion, sides, leverage and distance to liquidation by market."""
+
+import math
+from typing import Any
+
+import numpy as np
+
+from marketsim.engine._jit import kernel
+from marketsim.engine.pools import bracket
+from marketsim.engine.state import ONE, UNLIMITED, State
+
+#: Columns of the sums of a market: of its longs, of its shorts from `_SHORT` on, of both.
+_COUNT, _NOTIONAL, _ROOM, _SHORT, _GROSS, _EQUITY, _COLUMNS = 0, 1, 2, 3, 6, 7, 8
+
+
+@kernel
+def record_crowd(state: State, crowd: Any, herd_size: Any, series: Any, row: int) -> None:
+    r"""Write what the traders of each market are up to; overwrites its columns of ``series[row]``.
+
+    All accounts but the insurance fund count, makers included. Per market:
+
+    - `herd_index`: 2 X / N - 1, X of the N herd traders who trade the market being long at heart.
+    - `long_share`: accounts that are long, of those with a position.
+    - `leverage`: gross notional in all markets of the accounts with a position in this one, over
+      their equity as margin counts it, so that large accounts weigh more and one without equity
+      does no harm.
+    - `long_distance`, `short_distance`: relative move of this mark alone that takes a position's
+      pool to maintenance, at most 1, at least 0, weighted by notional:
+
+    .. math:: d = \min\left(\frac{E - M}{n (1 \mp f)}, 1\right)
+
+    of a pool with equity E and maintenance margin M, a long (-) or short (+) of notional n and its
+    tier's maintenance fraction f, as if the tier did not change on the way. E and M are those of
+    the step's last margin pass. What does not exist is nan.
+
+    Parameters
+    ----------
+    state : State
+    crowd : ndarray, (G, M)
+        Optimists of each population.
+    herd_size : ndarray, (M,)
+        Herd traders who trade each market.
+    series : recarray, (T, M) SERIES
+    row : int
+    """
+    total = _sum_up(state)
+    for m in range(len(state.market)):
+        long = 0.0
+        for g in range(len(crowd)):
+            long += crowd[g, m]
+        out = series[row, m]
+        out.herd_index = 2.0 * _ratio(long, herd_size[m]) - 1.0
+        sums = total[m]
+        out.long_share = _ratio(sums[_COUNT], sums[_COUNT] + sums[_SHORT + _COUNT])
+        out.leverage = _ratio(sums[_GROSS], sums[_EQUITY])
+        out.long_distance = _ratio(sums[_ROOM], sums[_NOTIONAL])
+        out.short_distance = _ratio(sums[_SHORT + _ROOM], sums[_SHORT + _NOTIONAL])
+
+
+@kernel
+def _sum_up(state: State) -> Any:
+    """Sum over all accounts but the fund, in one pass over the positions; (M, columns) atoms."""
+    num_markets = len(state.market)
+    equity = np.zeros(len(state.account), np.int64)
+    for p in range(len(state.pool)):
+        equity[state.pool[p].owner] += state.pool[p].equity
+    unit = np.empty(num_markets, np.int64)
+    second_tier = np.empty(num_markets, np.int64)
+    for m in range(num_markets):
+        market = state.market[m]
+        unit[m] = market.mark_ticks * market.tick_atoms
+        second_tier[m] = state.tier[m, 1].floor_atoms if market.num_tiers > 1 else UNLIMITED
+    # One over 1 - f and over 1 + f in the first tier: a division per position would show.
+    stretch = np.empty((num_markets, 2))
+    for m in range(num_markets):
+        fraction = state.tier[m, 0].maintenance_fraction / ONE
+        stretch[m, 0] = 1.0 / (1.0 - fraction)
+        stretch[m, 1] = 1.0 / (1.0 + fraction)
+    total = np.zeros((num_markets, _COLUMNS))
+    held = np.empty(num_markets, np.int64)
+    for i in range(len(state.account) - 1):
+        count = 0
+        gross = 0
+        for m in range(num_markets):
+            position = state.position[i, m]
+            size = position.size
+            if size == 0:
+                continue
+            held[count] = m
+            count += 1
+            notional = abs(size) * unit[m]
+            gross += notional
+            # No branch by side: half of the guesses would be wrong.
+            side = 1 if size < 0 else 0
+            pool = state.pool[position.pool]
+            room = (pool.equity - pool.maintenance) * stretch[m, side]
+            if notional >= second_tier[m]:
+                tier = state.tier[m, bracket(state, m, notional)]
+                room = (pool.equity - pool.maintenance) / (
+                    1.0 - (1 - 2 * side) * (tier.maintenance_fraction / ONE)
+                )
+            first = side * _SHORT
+            total[m, first + _COUNT] += 1.0
+            total[m, first + _NOTIONAL] += notional
+            total[m, first + _ROOM] += min(max(room, 0.0), float(notional))
+        for n in range(count):
+            total[held[n], _GROSS] += gross
+            total[held[n], _EQUITY] += equity[i]
+    return total
+
+
+@kernel
+def _ratio(part: float, whole: float) -> float:
+    """Return part / whole, nan where there is no whole."""
+    return part / whole if whole > 0.0 else math.nan
