@@ -1,5 +1,6 @@
 """The arbitrageur: pulls the perp back to its fair premium beyond a cost band."""
 
+import math
 from typing import Any
 
 from pydantic import Field
@@ -30,11 +31,16 @@ class Basis(Parameters):
     (2024): f / x = (kappa - iota) / (1 + kappa - exp((r_a - r_b) dt)).
     """
 
-    band: float = Field(0.0005, ge=0, lt=1)
+    band: float = Field(0.0003, ge=0, lt=1)
     """Cost band: distance of a quote from fair value beyond the taker fee, as a fraction of price;
     traders are spread over 0.5 to 1.5 times it."""
-    lean: float = Field(0.015, ge=0, lt=1)
-    """How far both quotes move against a full inventory, as a fraction of price."""
+    risk: float = Field(1.0, ge=0, le=1000)
+    """How much wider the band is for the risk of a step, in standard deviations of the index's
+    return."""
+    lean: float = Field(0.012, ge=0, lt=1)
+    """How far both quotes move against a full inventory, as a fraction of price. A fill moves them
+    by up to `portion` times this: where that is more than the band is wide, arbitrageurs hand their
+    inventory to and fro."""
     portion: float = Field(0.05, gt=0, le=1)
     """Share of its capacity one quote shows."""
     anchoring: float = Field(1.0, gt=0)
@@ -97,7 +103,8 @@ def decide(state: State, traders: Any, g: int, count: int, t: int, seed: int) ->
             held = position_coins(state, i, m)
             if capacity <= 0.0:
                 continue
-            band = cost + state.market[m].taker_fee / ONE
+            risk = p.risk * math.sqrt(traders.public[m].variance)
+            band = cost + risk + state.market[m].taker_fee / ONE
             centre = 1.0 + fair - p.lean * min(max(held / capacity, -1.0), 1.0)
             for side in (1.0, -1.0):
                 room = min(capacity * p.portion, max(capacity - side * held, 0.0))

@@ -70,13 +70,9 @@ def load_scenario(name_or_path: str | Path, overrides: Iterable[tuple[str, str]]
     ScenarioWarning
         If part of the scenario has no effect.
     """
-    text, folder, source = _read(name_or_path)
-    try:
-        data = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ScenarioError([f"not a TOML file: {error}"], source) from None
+    source = str(name_or_path)
+    data = _read_tables(source, Path.cwd(), ())
     data.setdefault("name", re.sub(r"[^A-Za-z0-9_-]", "-", Path(source).stem)[:32])
-    _resolve_paths(data, folder)
     _override(data, list(overrides), source)
     scenario = parse_scenario(data, source)
     for notice in scenario.notices():
@@ -135,19 +131,59 @@ def list_scenarios() -> list[tuple[str, str]]:
 
 @cache
 def json_schema() -> dict[str, Any]:
-    """Return the JSON schema of a scenario."""
-    return Scenario.model_json_schema()
+    """Return the JSON schema of a scenario file."""
+    schema = Scenario.model_json_schema()
+    text = "Name or file of a scenario from which all that is not stated here is taken."
+    schema["properties"]["base"] = {"type": "string", "title": "Base", "description": text}
+    return schema
 
 
-def _read(name_or_path: str | Path) -> tuple[str, Path, str]:
-    """Return the text of a scenario, the folder of its relative paths, and what to call it."""
-    given = str(name_or_path)
+def _read_tables(given: str, folder: Path, above: tuple[str, ...]) -> dict[str, Any]:
+    """Read a scenario's tables, those of its base beneath; `above` are the files that led here."""
+    text, folder = _read(given, folder)
+    try:
+        data = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ScenarioError([f"not a TOML file: {error}"], given) from None
+    _resolve_paths(data, folder)
+    base = data.pop("base", None)
+    if base is None:
+        return data
+    if not isinstance(base, str):
+        raise ScenarioError([f"base = {base!r}: must be the name or file of a scenario"], given)
+    if base in (*above, given):
+        raise ScenarioError([f'base = "{base}": leads back to itself'], given)
+    beneath = _read_tables(base, folder, (*above, given))
+    beneath.pop("description", None)
+    return _derive(beneath, data | {"name": data.get("name", Path(given).stem)})
+
+
+def _derive(base: dict[str, Any], own: dict[str, Any], *path: str) -> dict[str, Any]:
+    """Put a scenario's tables on top of its base's.
+
+    Tables are merged field by field; a habit is one value, whether a number or a table, and so is
+    the list of shocks.
+    """
+    found = dict(base)
+    is_population = len(path) == 2 and path[0] == "populations"
+    for key, value in own.items():
+        below = found.get(key)
+        is_habit = is_population and key != "parameters"
+        if isinstance(value, dict) and isinstance(below, dict) and not is_habit:
+            found[key] = _derive(below, value, *path, key)
+        else:
+            found[key] = value
+    return found
+
+
+def _read(given: str, folder: Path) -> tuple[str, Path]:
+    """Return the text of a scenario and the folder of its relative paths."""
     if given in _library_names():
         resource = files("marketsim.scenario").joinpath("library").joinpath(f"{given}.toml")
-        return resource.read_text(encoding="utf-8"), Path.cwd(), given
-    path = Path(name_or_path).expanduser()
+        return resource.read_text(encoding="utf-8"), Path.cwd()
+    path = folder / Path(given).expanduser()
     try:
-        return path.read_text(encoding="utf-8"), path.resolve().parent, given
+        return path.read_text(encoding="utf-8"), path.resolve().parent
     except UnicodeDecodeError as error:
         raise ScenarioError([f"not a TOML file: {error}"], given) from None
     except FileNotFoundError:

@@ -34,7 +34,7 @@ POPULATIONS: dict[str, dict[str, Any]] = {
         "strategy": "basis",
         "count": 5,
         "capital": 5e5,
-        "parameters": {"lean": 0.003, "portion": 0.25},
+        "parameters": {"lean": 0.003, "portion": 0.25, "band": 0.0005, "risk": 0.0},
     },
     "noise": {**HABITS, "strategy": "noise", "count": 20, "capital": 2e4, "attention": 10.0},
     "holder": {**HABITS, "strategy": "holder", "count": 20, "capital": 1e4, "attention": 30.0},
