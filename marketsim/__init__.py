@@ -7,17 +7,22 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from marketsim.model import PerpMarket, TraderView
+    from marketsim.agents.own import OwnTraderError, Strategy
+    from marketsim.model import PerpMarket
     from marketsim.record.run import Run, RunFolderError, load_run
     from marketsim.scenario.errors import ScenarioError
     from marketsim.scenario.loader import list_scenarios, load_scenario
     from marketsim.simulation import Simulation
+    from marketsim.trader import Trader, TraderView
 
 __version__ = "0.1.0"
 
 _PLACES = {
     "PerpMarket": "marketsim.model",
-    "TraderView": "marketsim.model",
+    "Trader": "marketsim.trader",
+    "TraderView": "marketsim.trader",
+    "Strategy": "marketsim.agents.own",
+    "OwnTraderError": "marketsim.agents.own",
     "Simulation": "marketsim.simulation",
     "Run": "marketsim.record.run",
     "RunFolderError": "marketsim.record.run",
@@ -28,11 +33,14 @@ _PLACES = {
 }
 
 __all__ = [
+    "OwnTraderError",
     "PerpMarket",
     "Run",
     "RunFolderError",
     "ScenarioError",
     "Simulation",
+    "Strategy",
+    "Trader",
     "TraderView",
     "list_scenarios",
     "load_run",

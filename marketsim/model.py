@@ -1,7 +1,7 @@
 """The face: a perpetual-futures market as a Mesa model, its traders as Mesa agents."""
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,122 +9,13 @@ import mesa
 import numpy as np
 from mesa.agent import AgentSet
 
-from marketsim.engine.pools import assess_pool, bankruptcy_price, liquidation_price
+from marketsim.agents.own import OwnClass, PlainParameters
 from marketsim.engine.state import ATOMS
 from marketsim.record.result import RunResult
 from marketsim.scenario.loader import load_scenario
 from marketsim.scenario.schema import Scenario
 from marketsim.simulation import Simulation
-
-
-class _Numbers:
-    """Numbers of a model's agents, kept with the model."""
-
-    def __getitem__(self, model: "PerpMarket") -> Any:
-        return model.numbers
-
-
-class TraderView(mesa.Agent):
-    """One trader, read from the market's arrays; holds nothing itself.
-
-    Attributes
-    ----------
-    account : int
-        Row of the trader in the venue's arrays.
-    population : str
-        Name of its population in the scenario.
-    strategy : str
-    """
-
-    #: Mesa before 3.4 counts agents in a table of the class, which keeps every model alive.
-    _ids = _Numbers()
-
-    def __init__(self, model: "PerpMarket", account: int) -> None:
-        super().__init__(model)
-        roster = model.simulation.roster
-        place = int(roster.population[account])
-        self.account = account
-        self.population = roster.names[place]
-        self.strategy = roster.strategies[place]
-
-    @property
-    def capital(self) -> float:
-        """USD deposited at the start."""
-        return float(self._state.account["deposit"][self.account]) / ATOMS
-
-    @property
-    def cash(self) -> float:
-        """Wallet balance over all pools, USD: deposits and what has been realised."""
-        owned = self._state.pool["owner"] == self.account
-        cash = int(self._state.pool["cash"][owned].sum())
-        return (cash + int(self._state.position["entry_cost"][self.account].sum())) / ATOMS
-
-    @property
-    def equity(self) -> float:
-        """USD over all pools: cash, unrealised profit, and holdings after their haircut."""
-        return sum(self._margin(p)[0] for p in self._pools)
-
-    @property
-    def maintenance_margin(self) -> float:
-        """USD over all pools."""
-        return sum(self._margin(p)[1] for p in self._pools)
-
-    @property
-    def notional(self) -> float:
-        """USD of all positions at their marks."""
-        market = self._state.market
-        value = self._state.position["size"][self.account] * market["mark_ticks"]
-        return float(np.abs(value * market["tick_atoms"]).sum()) / ATOMS
-
-    @property
-    def leverage(self) -> float:
-        """Notional / equity; inf when equity is not above zero."""
-        equity = self.equity
-        return self.notional / equity if equity > 0 else float("inf")
-
-    def size(self, market: str) -> float:
-        """Return the position in a market in coins, long > 0."""
-        m = self.model.market_index(market)
-        lots = int(self._state.position["size"][self.account, m])
-        return lots * float(self._state.market["lot_size"][m])
-
-    def entry_price(self, market: str) -> float:
-        """Return the average entry price of a position in USD, nan without one."""
-        m = self.model.market_index(market)
-        cost = int(self._state.position["entry_cost"][self.account, m])
-        size = self.size(market)
-        return cost / ATOMS / size if size else float("nan")
-
-    def liquidation_price(self, market: str) -> float:
-        """Return the mark price in USD that liquidates a position, other marks as they are.
-
-        nan without a position, or where no price does.
-        """
-        return self._in_usd(liquidation_price, market)
-
-    def bankruptcy_price(self, market: str) -> float:
-        """Return the price in USD at which a position's share of equity is used up, or nan."""
-        return self._in_usd(bankruptcy_price, market)
-
-    def step(self) -> None:
-        """Do nothing: built-in traders act in the kernels, inside the model's step."""
-
-    @property
-    def _state(self) -> Any:
-        return self.model.simulation.state
-
-    @property
-    def _pools(self) -> list[int]:
-        return [int(p) for p in np.flatnonzero(self._state.pool["owner"] == self.account)]
-
-    def _in_usd(self, price: Callable[[Any, int, int], float], market: str) -> float:
-        m = self.model.market_index(market)
-        return price(self._state, self.account, m) * float(self._state.market["tick_size"][m])
-
-    def _margin(self, p: int) -> tuple[float, float]:
-        assess_pool(self._state, p)
-        pool = self._state.pool[p]
-        return int(pool.equity) / ATOMS, int(pool.maintenance) / ATOMS
+from marketsim.trader import Trader, TraderView
 
 
 class PerpMarket(mesa.Model):
@@ -138,6 +29,9 @@ class PerpMarket(mesa.Model):
         Seed of all random draws; the scenario's own by default.
     overrides : list of (str, str), optional
         Fields to change, as ``--set`` does: ``[("venue.preset", "dydx")]``.
+    strategies : mapping, optional
+        Own classes, from `marketsim.Strategy` or `marketsim.Trader`, by the name a population's
+        ``strategy`` calls them.
 
     Attributes
     ----------
@@ -162,6 +56,7 @@ class PerpMarket(mesa.Model):
         scenario: Scenario | str | Path = "quickstart",
         rng: int | None = None,
         overrides: list[tuple[str, str]] | None = None,
+        strategies: Mapping[str, OwnClass] | None = None,
     ) -> None:
         loaded = scenario
         if not isinstance(loaded, Scenario):
@@ -175,9 +70,13 @@ class PerpMarket(mesa.Model):
             raise TypeError(f"rng = {rng!r}: must be a whole number, the seed of the run")
         super().__init__(rng=int(seed))
         self.scenario = loaded
-        self.simulation = Simulation(loaded, int(seed))
+        self.simulation = Simulation(loaded, int(seed), strategies)
         self.numbers = itertools.count(1)
         self._views: list[TraderView] | None = None
+        self._places = {name: m for m, name in enumerate(self.simulation.market_names)}
+        callers = self.simulation.callers
+        self._own = {i: self._make_trader(i) for i in callers.plain_accounts()}
+        callers.find_trader = self._own.__getitem__
 
     @property
     def markets(self) -> tuple[str, ...]:
@@ -191,11 +90,11 @@ class PerpMarket(mesa.Model):
 
     @property
     def agents(self) -> AgentSet:
-        """All traders as Mesa agents, made when first asked for."""
+        """All traders as Mesa agents; built-in ones are made when first asked for."""
         if self._views is None:
             self._views = []  # before the views: each of them registers with the model
             num_traders = self.simulation.roster.num_traders
-            self._views = [TraderView(self, i) for i in range(num_traders)]
+            self._views = [self._view(i) for i in range(num_traders)]
         return super().agents
 
     @property
@@ -227,6 +126,25 @@ class PerpMarket(mesa.Model):
         """Return what the steps done so far have left."""
         return self.simulation.result()
 
+    def _make_trader(self, account: int) -> Trader:
+        """Make the object of a user's own trader, numbered like all agents by its account."""
+        simulation = self.simulation
+        parameters = simulation.callers.parameters_of(int(simulation.roster.population[account]))
+        assert isinstance(parameters, PlainParameters)
+        self.numbers = itertools.count(account + 1)
+        own: Any = parameters.TRADER
+        trader: Trader = own(self, account)
+        return trader
+
+    def _view(self, account: int) -> TraderView:
+        """Return an account's agent, registered after those before it."""
+        if account in self._own:
+            self.deregister_agent(self._own[account])
+            self.register_agent(self._own[account])
+            return self._own[account]
+        self.numbers = itertools.count(account + 1)
+        return TraderView(self, account)
+
     def market_index(self, name: str) -> int:
         """Return the number of a market.
 
@@ -235,31 +153,39 @@ class PerpMarket(mesa.Model):
         KeyError
             If there is none of that name.
         """
-        if name not in self.markets:
-            raise KeyError(f"no market {name!r}; there are {', '.join(self.markets)}")
-        return self.markets.index(name)
+        try:
+            return self._places[name]
+        except KeyError:
+            raise KeyError(f"no market {name!r}; there are {', '.join(self.markets)}") from None
+
+    def mid_price(self, name: str) -> float:
+        """Return the mid of a market's book as traders saw it last, USD; its mark without one."""
+        return self._read(self.simulation.traders.public, "mid", name)
 
     def index_price(self, name: str) -> float:
         """Return a market's index price, USD."""
-        return float(self.simulation.state.market["index_price"][self.market_index(name)])
+        return self._read(self.simulation.state.market, "index_price", name)
 
     def mark_price(self, name: str) -> float:
         """Return a market's mark price, USD."""
-        market = self.simulation.state.market[self.market_index(name)]
-        return int(market.mark_ticks) * float(market.tick_size)
+        market = self.simulation.state.market
+        return self._read(market, "mark_ticks", name) * self._read(market, "tick_size", name)
 
     def premium(self, name: str) -> float:
         """Return the last premium sample of a market, a fraction of the index."""
-        return float(self.simulation.state.market["premium"][self.market_index(name)])
+        return self._read(self.simulation.state.market, "premium", name)
 
     def funding_rate(self, name: str) -> float:
         """Return the last settled funding rate of a market, per 8 h."""
-        return float(self.simulation.state.market["funding_rate"][self.market_index(name)])
+        return self._read(self.simulation.state.market, "funding_rate", name)
 
     def open_interest(self, name: str) -> float:
         """Return a market's open interest, USD at the mark."""
         market = self.simulation.state.market[self.market_index(name)]
         return int(market.open_interest * market.mark_ticks * market.tick_atoms) / ATOMS
+
+    def _read(self, array: Any, field: str, name: str) -> float:
+        return float(array[field].item(self.market_index(name)))
 
 
 __all__ = ["PerpMarket", "TraderView"]

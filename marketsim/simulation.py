@@ -7,11 +7,14 @@ from typing import Any
 import numpy as np
 
 from marketsim.agents.base import Kind
-from marketsim.agents.registry import build_traders, most_intents
+from marketsim.agents.callers import Callers
+from marketsim.agents.desk import Desk
+from marketsim.agents.own import OwnClass
+from marketsim.agents.registry import build_traders, check_strategies, most_intents
 from marketsim.engine.index import update_index
 from marketsim.engine.state import NONE, State
 from marketsim.engine.world import World
-from marketsim.loop import DONE, advance, new_tape, record_row
+from marketsim.loop import ASK, OUT_OF_RANGE, advance, new_tape, record_row
 from marketsim.record.result import RunResult, Snapshot, take_snapshot
 from marketsim.record.wealth import record_wealth
 from marketsim.scenario.build import build_state, write_rules
@@ -41,9 +44,14 @@ class Simulation:
     scenario : Scenario
     seed : int
         Of all random draws.
+    strategies : mapping, optional
+        Users' own classes by the name a population's ``strategy`` calls them. Those made from
+        `marketsim.Trader` need `marketsim.PerpMarket`, which makes their objects.
 
     Attributes
     ----------
+    callers : Callers
+        The users' own traders.
     state : State
         The venue; its arrays may be replaced by longer ones from one step to the next.
     step_count : int
@@ -57,7 +65,9 @@ class Simulation:
         If the price file cannot be replayed.
     """
 
-    def __init__(self, scenario: Scenario, seed: int) -> None:
+    def __init__(
+        self, scenario: Scenario, seed: int, strategies: Mapping[str, OwnClass] | None = None
+    ) -> None:
         self._started = time.perf_counter()
         self.scenario = scenario
         self.seed = seed
@@ -67,7 +77,8 @@ class Simulation:
         self.notes: tuple[str, ...] = (*scenario.notices(), *(history.notes if history else ()))
         self._start_time = np.datetime64(history.start.replace(tzinfo=None)) if history else None
         self._prices = self._first_prices(history)
-        capacity = most_intents(scenario)
+        chosen = check_strategies(scenario, strategies)
+        capacity = most_intents(scenario, chosen)
         self.state: State
         self.state, self.roster = build_state(
             scenario, seed=seed, prices=self._prices, num_intents=capacity + 1
@@ -82,7 +93,9 @@ class Simulation:
         )
         self._check_range(update_index(self.world, self.state, NONE))
         self.state.market["mark_ticks"] = self.state.market["index_ticks"]
-        self.traders = build_traders(scenario, self.state, self.roster, seed)
+        self.traders = build_traders(scenario, self.state, self.roster, seed, chosen)
+        desk = Desk(self.state, self.market_names, scenario.step_minutes)
+        self.callers = Callers(self.roster.names, chosen, self.traders, desk, seed)
         self._changes = rule_changes(scenario.shocks, scenario.step_minutes)
         self._rules = scenario  # as the changes so far have left it
         self._snapshots: list[tuple[int, Snapshot]] = []
@@ -112,6 +125,8 @@ class Simulation:
             If the run would go beyond the scenario's length.
         PriceOutOfRangeError
             If an index price leaves the range of the order book.
+        OwnTraderError
+            If a user's own trader fails; the step it failed in is not done.
         """
         first = self.step_count
         stop = first + num_steps
@@ -128,8 +143,7 @@ class Simulation:
             goal = min(stop, self._next_event(), self.step_count + chunk)
             here = time.perf_counter()
             before = self.step_count
-            self.state, outcome = advance(self.state, self.world, self.traders, self.tape, goal)
-            if outcome != DONE:
+            if self._advance(goal) == OUT_OF_RANGE:
                 self._check_range(int(self.tape.clock[0].lost_market))
             spent = max(time.perf_counter() - here, 1e-9)
             pace = (self.step_count - before) / spent
@@ -137,6 +151,16 @@ class Simulation:
             if progress is not None:
                 progress(self.step_count - first, num_steps)
         self._run_seconds += time.perf_counter() - began
+
+    def _advance(self, goal: int) -> int:
+        """Run to step `goal` and ask the users' own traders on the way; return the outcome."""
+        clock = self.tape.clock[0]
+        outcome = ASK if clock.is_open and clock.num_callers else None
+        while outcome is None or outcome == ASK:
+            if outcome == ASK:
+                self.state = self.callers.ask(self.state, int(clock.num_callers), int(clock.step))
+            self.state, outcome = advance(self.state, self.world, self.traders, self.tape, goal)
+        return outcome
 
     def result(self) -> RunResult:
         """Collect what the steps done so far have left."""

@@ -34,10 +34,10 @@ class Basis(Parameters):
     band: float = Field(0.0003, ge=0, lt=1)
     """Cost band: distance of a quote from fair value beyond the taker fee, as a fraction of price;
     traders are spread over 0.5 to 1.5 times it."""
-    risk: float = Field(1.0, ge=0, le=1000)
+    risk: float = Field(0.4, ge=0, le=1000)
     """How much wider the band is for the risk of a step, in standard deviations of the index's
     return."""
-    lean: float = Field(0.012, ge=0, lt=1)
+    lean: float = Field(0.015, ge=0, lt=1)
     """How far both quotes move against a full inventory, as a fraction of price. A fill moves them
     by up to `portion` times this: where that is more than the band is wide, arbitrageurs hand their
     inventory to and fro."""

@@ -1,5 +1,6 @@
 """Which strategies there are, and the traders' arrays made from a scenario."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from marketsim.agents.holder import Holder
 from marketsim.agents.maker import Maker
 from marketsim.agents.network import link_traders
 from marketsim.agents.noise import Noise
+from marketsim.agents.own import Plain, find_strategy, own_class, parameters_class
 from marketsim.agents.pair import Pair
 from marketsim.engine.state import UNLIMITED, State
 from marketsim.scenario.errors import ScenarioError, explain, one_of
@@ -37,8 +39,14 @@ EARLY = ("maker", "basis")
 FIRST_VOLATILITY = 0.6
 
 
-def check_strategies(scenario: Scenario) -> list[Parameters]:
+def check_strategies(scenario: Scenario, own: Mapping[str, Any] | None = None) -> list[Parameters]:
     """Check every population's strategy and its parameters.
+
+    Parameters
+    ----------
+    scenario : Scenario
+    own : mapping, optional
+        Users' classes by the name a population calls them.
 
     Returns
     -------
@@ -54,10 +62,10 @@ def check_strategies(scenario: Scenario) -> list[Parameters]:
     found: list[Parameters] = []
     for name, population in scenario.populations.items():
         path = f"populations.{name}"
-        strategy = STRATEGIES.get(population.strategy)
-        if strategy is None:
-            text = one_of(population.strategy, STRATEGIES)
-            problems.append(f'{path}.strategy = "{population.strategy}": {text}')
+        try:
+            strategy = _find(population.strategy, own or {})
+        except ValueError as error:
+            problems.append(f'{path}.strategy = "{population.strategy}": {error}')
             continue
         try:
             found.append(strategy.model_validate(population.parameters))
@@ -70,6 +78,22 @@ def check_strategies(scenario: Scenario) -> list[Parameters]:
     return found
 
 
+def _find(name: str, own: Mapping[str, Any]) -> type[Parameters]:
+    """Return the class of a strategy's parameters."""
+    if name in STRATEGIES:
+        return STRATEGIES[name]
+    if name in own or ":" in name:
+        return parameters_class(find_strategy(name, own))
+    known = one_of(name, [*STRATEGIES, *own])
+    raise ValueError(f'{known}, or your own: "module:Class" or "path/to/file.py:Class"')
+
+
+def needs_face(scenario: Scenario) -> bool:
+    """Tell whether a population consists of traders in plain Python, who are Mesa agents."""
+    classes = [own_class(values) for values in check_strategies(scenario)]
+    return any(own is not None and issubclass(own, Plain) for own in classes)
+
+
 def intents_per_trader(parameters: Parameters, num_markets: int) -> int:
     """Return how many intents a trader of this strategy can submit in one step."""
     habits = 2 * num_markets  # what `habits.mind_positions` may ask for
@@ -78,7 +102,9 @@ def intents_per_trader(parameters: Parameters, num_markets: int) -> int:
     return habits + max(2 * num_markets, 4)
 
 
-def build_traders(scenario: Scenario, state: State, roster: Roster, seed: int) -> Traders:
+def build_traders(
+    scenario: Scenario, state: State, roster: Roster, seed: int, chosen: list[Parameters]
+) -> Traders:
     """Make the traders' arrays: keys, habits in steps, parameters, first waking.
 
     Parameters
@@ -88,6 +114,8 @@ def build_traders(scenario: Scenario, state: State, roster: Roster, seed: int) -
         Opened: the index prices seed what is public.
     roster : Roster
     seed : int
+    chosen : list of Parameters
+        From `check_strategies`.
 
     Returns
     -------
@@ -96,9 +124,8 @@ def build_traders(scenario: Scenario, state: State, roster: Roster, seed: int) -
     Raises
     ------
     ScenarioError
-        If a strategy or one of its parameters is wrong.
+        If the network of a herd cannot be made.
     """
-    chosen = check_strategies(scenario)
     dtypes = {name: strategy.dtype() for name, strategy in STRATEGIES.items()}
     groups = list(zip(roster.names, roster.rows, chosen, strict=True))
     links = link_traders(groups, roster.num_traders, seed)
@@ -121,10 +148,11 @@ def build_traders(scenario: Scenario, state: State, roster: Roster, seed: int) -
     for g, (strategy, values) in enumerate(zip(roster.strategies, chosen, strict=True)):
         rows = roster.rows[g]
         row = traders.population[g]
-        row.kind = Kind[strategy.upper()]
+        row.kind = Kind.OWN if own_class(values) else Kind[strategy.upper()]
         row.start, row.stop = rows.start, rows.stop
-        for name, value in values.record(rows.stop - rows.start).items():
-            getattr(traders, strategy)[name][g] = value
+        if row.kind != Kind.OWN:
+            for name, value in values.record(rows.stop - rows.start).items():
+                getattr(traders, strategy)[name][g] = value
         if isinstance(values, Herd):
             seed_opinions(traders, g, seed)
         if strategy not in EARLY:
@@ -147,10 +175,10 @@ def _first_wakes(traders: Traders, rows: slice, seed: int, scenario: Scenario) -
     return np.minimum(np.ceil(mean * draws), UNLIMITED).astype(np.int64)
 
 
-def most_intents(scenario: Scenario) -> int:
-    """Return the most intents one step can bring."""
+def most_intents(scenario: Scenario, chosen: list[Parameters]) -> int:
+    """Return the most intents one step can bring, users' own orders left out."""
     populations = scenario.populations.values()
     return sum(
         population.count * intents_per_trader(values, len(scenario.markets))
-        for population, values in zip(populations, check_strategies(scenario), strict=True)
+        for population, values in zip(populations, chosen, strict=True)
     )

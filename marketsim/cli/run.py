@@ -6,12 +6,13 @@ import math
 import sys
 import warnings
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from marketsim.cli.errors import explained, refuse
+from marketsim.cli.errors import FAILURE, explained, refuse
 
 if TYPE_CHECKING:
     from marketsim.record.result import RunResult
@@ -74,14 +75,24 @@ def run(
         rows = int(minutes / loaded.record.series_minutes) * len(loaded.markets)
         check_target(out or free_path(DEFAULT_PARENT, stem), force, rows)
 
-        result = simulate(loaded, seed, quiet)
-
+        from marketsim.agents.own import OwnTraderError
         from marketsim.record.summary import summarise
+
+        failure = None
+        try:
+            result = simulate(loaded, seed, quiet)
+        except OwnTraderError as error:
+            if error.result is None:
+                raise
+            result, failure = error.result, error
 
         summary = summarise(result)
         # Another run may have taken the default name meanwhile.
         target = write_run(result, out or free_path(DEFAULT_PARENT, stem), force, summary=summary)
         _report(summary, target, as_json, quiet)
+        if failure is not None:
+            typer.echo(f"failed: {failure}; the steps before it are in {target}", err=True)
+            raise typer.Exit(FAILURE)
         if result.conservation_error:
             msg = f"the books are off by {result.conservation_error} atoms"
             raise ArithmeticError(msg)
@@ -115,15 +126,35 @@ def _load(name: str, overrides: list[tuple[str, str]], steps: int | None) -> "Sc
 
 def simulate(scenario: "Scenario", seed: int, quiet: bool) -> "RunResult":
     """Run a scenario to its end, with a progress bar if someone watches."""
+    from marketsim.agents.own import OwnTraderError
     from marketsim.engine._jit import is_compiled
-    from marketsim.simulation import Simulation
 
     if not quiet and not is_compiled():
         typer.echo("first run on this machine: compiling, this takes up to a minute ...", err=True)
-    simulation = Simulation(scenario, seed)
-    with _progress(scenario.name, quiet) as advance:
-        simulation.run(scenario.num_steps, progress=advance)
+    simulation = _market(scenario, seed)
+    try:
+        with _progress(scenario.name, quiet) as advance:
+            simulation.run(scenario.num_steps, progress=advance)
+    except OwnTraderError as error:
+        if error.step > 0:
+            done = simulation.result()
+            error.result = replace(done, notes=(*done.notes, f"ended early at {error}"))
+        raise
     return simulation.result()
+
+
+def _market(scenario: "Scenario", seed: int) -> Any:
+    """Return what runs the scenario: the Mesa face only if some traders are plain Python."""
+    if any(":" in population.strategy for population in scenario.populations.values()):
+        from marketsim.agents.registry import needs_face
+
+        if needs_face(scenario):
+            from marketsim.model import PerpMarket
+
+            return PerpMarket(scenario, seed)
+    from marketsim.simulation import Simulation
+
+    return Simulation(scenario, seed)
 
 
 @contextlib.contextmanager

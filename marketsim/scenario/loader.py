@@ -210,6 +210,18 @@ def _resolve_paths(data: dict[str, Any], folder: Path) -> None:
             node = node.get(key) if isinstance(node, dict) else None
         if isinstance(node, dict) and isinstance(node.get(field), str) and node[field]:
             node[field] = str((folder / Path(node[field]).expanduser()).resolve())
+    populations = data.get("populations")
+    for population in populations.values() if isinstance(populations, dict) else ():
+        if isinstance(population, dict) and isinstance(population.get("strategy"), str):
+            population["strategy"] = _resolve_strategy(population["strategy"], folder)
+
+
+def _resolve_strategy(text: str, folder: Path) -> str:
+    """Make the file of a user's own strategy absolute: ``"file.py:Class"``."""
+    file, colon, name = text.rpartition(":")
+    if not file.endswith(".py"):
+        return text
+    return f"{(folder / Path(file).expanduser()).resolve()}{colon}{name}"
 
 
 def _override(data: dict[str, Any], overrides: Sequence[tuple[str, str]], source: str) -> None:
@@ -219,6 +231,8 @@ def _override(data: dict[str, Any], overrides: Sequence[tuple[str, str]], source
         value = _parse_value(text)
         if tuple(keys) in PATHS and isinstance(value, str):
             value = str(Path(value).expanduser().resolve())
+        if keys[0] == "populations" and keys[-1] == "strategy" and isinstance(value, str):
+            value = _resolve_strategy(value, Path.cwd())
         try:
             _set(data, keys, value)
         except (LookupError, TypeError) as error:

@@ -99,6 +99,9 @@ HABIT_DEFAULTS: defaultdict[str, dict[str, Any]] = defaultdict(
     own={"buffer": 0.0, "stop_loss": "never"},
 )
 
+#: Strategies that are no user's own.
+BUILT_IN = ("maker", "basis", "noise", "holder", "herd", "carry", "pair")
+
 Mode: TypeAlias = Literal["cross", "isolated", "partial"]
 Weight: TypeAlias = Annotated[float, Field(ge=0)]
 
@@ -178,7 +181,7 @@ class Population(Part):
         strategy = data.get("strategy") if isinstance(data, dict) else None
         if not isinstance(strategy, str):
             return data
-        return {**HABIT_DEFAULTS["own" if ":" in strategy else strategy], **data}
+        return {**HABIT_DEFAULTS[strategy if strategy in BUILT_IN else "own"], **data}
 
     @property
     def mode_weights(self) -> tuple[float, float, float]:

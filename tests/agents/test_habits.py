@@ -6,9 +6,12 @@ import numpy as np
 import pytest
 
 from marketsim.agents import habits
-from marketsim.engine.state import UNLIMITED
+from marketsim.agents.base import STOPPED
+from marketsim.engine.state import ATOMS, UNLIMITED, Flag, IntentKind
 from marketsim.simulation import Simulation
-from tests.agents.small import POPULATIONS, only, scenario
+from tests.agents.small import POPULATIONS, ask, coins, give, only, prices, scenario, set_price
+
+everyone = pytest.mark.parametrize("strategy", list(POPULATIONS))
 
 STEPS = 1500
 COUNT = 200
@@ -69,3 +72,112 @@ def test_market_choice_follows_the_weights_and_skips_weight_zero():
     chosen = [habits.pick_market(traders, 0, u) for u in draws]
     assert np.bincount(chosen, minlength=4).tolist() == [200, 0, 500, 300]
     assert habits.pick_market(traders, 0, 1.0 - 2.0**-53) == 3
+
+
+def minded(strategy, coins_held=100.0, **habits):
+    """A trader of a strategy who stands by coins it bought at 100 USD."""
+    simulation = only(strategy, count=2, **{"buffer": 0.0, "spot_hedge": 0.0, **habits})
+    simulation.state.pool["cash"][:2] = 10_000 * ATOMS
+    give(simulation, 0, coins_held)
+    return simulation
+
+
+@everyone
+@pytest.mark.parametrize("side", [1, -1])
+def test_every_strategy_stops_out_and_does_nothing_else_then(strategy, side):
+    simulation = minded(strategy, 100.0 * side, stop_loss=0.05)
+    set_price(simulation, 100.0 - 5.01 * side)
+    (order,) = ask(simulation, 0)
+    assert order["flags"] == Flag.REDUCE_ONLY | Flag.IMMEDIATE
+    assert coins(simulation, order) == -100.0 * side
+    assert simulation.traders.memory[0, 0, STOPPED] == side
+
+
+@everyone
+def test_every_strategy_cuts_a_thin_cross_position(strategy):
+    simulation = minded(strategy, 300.0, buffer=4.0)
+    # Equity 1,000, maintenance 210, wanted 1,050.
+    set_price(simulation, 70.0)
+    (order,) = ask(simulation, 0)
+    assert order["flags"] == Flag.REDUCE_ONLY | Flag.IMMEDIATE
+    assert coins(simulation, order) == pytest.approx(-300.0 * (1.0 - 1000.0 / 1050.0), abs=0.01)
+
+
+@everyone
+def test_every_strategy_tops_an_isolated_pool_up(strategy):
+    simulation = minded(strategy, buffer=4.0, margin_mode="isolated")
+    state = simulation.state
+    state.pool[0].cash -= 500 * ATOMS
+    state.pool[int(state.position[0, 0].pool)].cash += 500 * ATOMS
+    # 100 coins at 99: pool equity 400, maintenance 99, wanted 495.
+    set_price(simulation, 99.0)
+    (order,) = ask(simulation, 0)
+    assert order["kind"] == IntentKind.TRANSFER
+    assert order["size"] == 95 * ATOMS
+
+
+@pytest.mark.parametrize(
+    ("position", "held", "wanted"),
+    [
+        (-100.0, 0.0, 100.0),
+        (100.0, 0.0, 0.0),
+        (-100.0, 98.5, 0.0),
+        (-100.0, 97.0, 3.0),
+        (0.0, 40.0, -40.0),
+        (-10.0, 40.0, -30.0),
+    ],
+)
+def test_a_spot_hedge_covers_shorts_within_a_band(position, held, wanted):
+    simulation = only("holder", count=2, spot_hedge=1.0)
+    simulation.state.position[0, 0].spot = round(held / 0.01)
+    simulation.state.totals[0].num_intents = 0
+    habits.hedge_with_spot(simulation.state, simulation.traders, 0, 0, position)
+    intents = simulation.state.intent[: simulation.state.totals[0].num_intents]
+    assert (intents["kind"] == IntentKind.SPOT).all()
+    assert coins(simulation, intents).sum() == pytest.approx(wanted)
+
+
+@pytest.mark.parametrize(
+    ("held", "target", "change", "reduces"),
+    [
+        (0.0, 80.0, 20.0, False),
+        (70.0, 80.0, 10.0, False),
+        (-30.0, 80.0, 50.0, False),
+        (80.0, 20.0, -60.0, True),
+        (-80.0, 0.0, 80.0, True),
+    ],
+)
+def test_a_position_grows_in_tranches_and_shrinks_at_once(held, target, change, reduces):
+    simulation = only("holder", count=2, tranches=4, slippage=0.02)
+    if held:
+        give(simulation, 0, held)
+    simulation.state.totals[0].num_intents = 0
+    habits.move_position(simulation.state, simulation.traders, 0, 0, target)
+    (order,) = simulation.state.intent[: simulation.state.totals[0].num_intents]
+    assert coins(simulation, order) == pytest.approx(change)
+    assert bool(order["flags"] & Flag.REDUCE_ONLY) == reduces
+    assert prices(simulation, order) == pytest.approx(102.0 if change > 0 else 98.0)
+
+
+def test_a_depeg_liquidates_who_holds_stablecoins_and_not_who_holds_cash():
+    trader = {**POPULATIONS["holder"], "count": 10, "leverage": 10.0, "slippage": 0.001}
+    trader["parameters"] = {"long_share": 1.0, "holding_hours": 1e9}
+    populations = {
+        **{name: POPULATIONS[name] for name in ("maker", "basis")},
+        "cash": trader,
+        "stable": {**trader, "stable_share": 0.8},
+    }
+    # A fall by 7 % leaves three tenths of the equity, of which the depeg takes most or nothing.
+    shocks = [
+        {"kind": "jump", "at": 4, "size": -0.07},
+        {"kind": "depeg", "at": 4.5, "size": -0.3},
+    ]
+    run = scenario(populations=populations, shocks=shocks)
+    simulation = Simulation(run, 1)
+    simulation.run(265)
+    assert len(simulation.result().liquidation) == 0
+    simulation.run(30)
+    closed = set(simulation.result().liquidation["account"].tolist())
+    rows = {name: simulation.roster.rows_of(name) for name in ("cash", "stable")}
+    assert (simulation.state.position["size"][rows["cash"]] > 0).any(axis=1).all()
+    assert closed == set(range(rows["stable"].start, rows["stable"].stop))

@@ -1,0 +1,149 @@
+"""The users' own traders of a run: who wakes is asked, what fails is named."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import numpy as np
+
+from marketsim.agents.base import Kind, Parameters, Traders
+from marketsim.agents.batch import Batch, MarketView
+from marketsim.agents.desk import Desk
+from marketsim.agents.own import (
+    OwnTraderError,
+    Plain,
+    RefusedError,
+    Strategy,
+    blame,
+    own_class,
+    source_file,
+)
+from marketsim.engine.state import State
+from marketsim.scenario.errors import ScenarioError
+
+#: Makes the trader of an account, a Mesa agent.
+Maker = Callable[[int], Plain]
+
+
+class Callers:
+    """Asks the users' own traders of a run for their orders.
+
+    Parameters
+    ----------
+    names : tuple of str
+        Of the populations.
+    chosen : list of Parameters
+        One per population.
+    traders : Traders
+    desk : Desk
+    seed : int
+
+    Attributes
+    ----------
+    desk : Desk
+    find_trader : callable or None
+        Given an account, returns its plain trader; the Mesa face sets it.
+    """
+
+    def __init__(
+        self,
+        names: tuple[str, ...],
+        chosen: list[Parameters],
+        traders: Traders,
+        desk: Desk,
+        seed: int,
+    ) -> None:
+        self.desk = desk
+        self.find_trader: Maker | None = None
+        self._names = names
+        self._chosen = chosen
+        self._traders = traders
+        self._seed = seed
+        kinds = np.asarray(traders.population["kind"])
+        self._populations = [int(g) for g in np.flatnonzero(kinds == Kind.OWN)]
+        self._asked = -1  #: step
+        self._others = 0  #: intents of the built-in traders in that step
+
+    def plain_accounts(self) -> list[int]:
+        """List the accounts whose traders are plain Python."""
+        return [
+            i
+            for g in self._populations
+            if not isinstance(self._chosen[g], Strategy)
+            for i in range(*self._rows(g))
+        ]
+
+    def parameters_of(self, g: int) -> Parameters:
+        """Return the checked parameters of a population."""
+        return self._chosen[g]
+
+    def ask(self, state: State, num_callers: int, step: int) -> State:
+        """Let the traders who wake in a step decide; return the state with their intents.
+
+        A step that failed or was interrupted may be asked again: the orders of the first time
+        are forgotten.
+
+        Raises
+        ------
+        OwnTraderError
+            If one fails.
+        """
+        totals = state.totals[0]
+        if self._asked == step:
+            totals.num_intents = self._others
+        self._asked, self._others = step, int(totals.num_intents)
+        callers = np.array(self._traders.caller[:num_callers])
+        market = MarketView(state, self._traders, self.desk, step)
+        self.desk.open()
+        try:
+            for g in self._populations:
+                start, stop = np.searchsorted(callers, self._rows(g))
+                values = self._chosen[g]
+                if start == stop:
+                    continue
+                if isinstance(values, Strategy):
+                    batch = Batch(
+                        state, self._traders, self.desk, callers[start:stop], step, self._seed
+                    )
+                    with self._blaming(g, step):
+                        values.decide(market, batch)
+                    batch.save_memory()
+                else:
+                    for i in callers[start:stop].tolist():
+                        with self._blaming(g, step, i):
+                            self._trader(g, i).step()
+        finally:
+            self.desk.is_open = False
+        return self.desk.close(state)
+
+    def _rows(self, g: int) -> tuple[int, int]:
+        population = self._traders.population[g]
+        return int(population.start), int(population.stop)
+
+    def _trader(self, g: int, i: int) -> Plain:
+        if self.find_trader is None:
+            name = self._names[g]
+            raise ScenarioError(
+                [
+                    f"populations.{name}.strategy: its traders are plain Python and Mesa agents; "
+                    "run them with marketsim.PerpMarket"
+                ]
+            )
+        return self.find_trader(i)
+
+    @contextmanager
+    def _blaming(self, g: int, step: int, account: int | None = None) -> Iterator[None]:
+        """Turn whatever a user's code raises into one error that says whose it is."""
+        try:
+            yield
+        except (ScenarioError, OwnTraderError):
+            raise
+        except (Exception, SystemExit) as error:
+            own = own_class(self._chosen[g])
+            who = f"populations.{self._names[g]} ({own.__name__ if own else ''})"
+            if account is not None:
+                who += f", account {account}"
+            refused = isinstance(error, RefusedError)
+            what = str(error) if refused else blame(error, source_file(own))
+            joint = ", " if what.startswith("account ") else ": "
+            text = f"step {step}: {who}{joint}{what}"
+            raise OwnTraderError(step, self._names[g], text) from error
