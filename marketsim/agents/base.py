@@ -176,13 +176,14 @@ def account_equity_usd(state: State, i: int) -> float:
     """Equity of an account over its main pool and side pools, USD, holdings with haircut."""
     assess_pool(state, i)
     equity = state.pool[i].equity
-    last = i
     for m in range(len(state.market)):
         p = wide(state.position[i, m].pool)
-        if p not in (i, last):
+        is_counted = p == i
+        for n in range(m):
+            is_counted |= state.position[i, n].pool == p
+        if not is_counted:
             assess_pool(state, p)
             equity += state.pool[p].equity
-            last = p
     return equity * 1e-6
 
 

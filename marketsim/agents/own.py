@@ -137,7 +137,16 @@ def check_class(own: Any) -> OwnClass:
     if getattr(own, method) in (Strategy.decide, Plain.step):
         arguments = "self, market, traders" if method == "decide" else "self"
         raise ValueError(f"{own.__name__} has no method {method}({arguments})")
+    taken = [name for name in inspect.get_annotations(own) if _is_taken(own, name)]
+    if taken:
+        raise ValueError(f"{own.__name__}.{taken[0]}: marketsim.Trader has one, choose another")
     return own
+
+
+def _is_taken(own: type, name: str) -> bool:
+    """Tell whether a name means something to the base class of plain traders."""
+    bases = (base for base in own.__mro__ if base.__module__.startswith("marketsim."))
+    return issubclass(own, Plain) and any(hasattr(base, name) for base in bases)
 
 
 def find_strategy(text: str, given: Mapping[str, Any]) -> OwnClass:

@@ -18,7 +18,7 @@ from marketsim.model import PerpMarket
 from marketsim.scenario.loader import load_scenario
 from marketsim.scenario.schema import Scenario
 
-SCENARIO = "quickstart"
+SCENARIO = "calm"
 NUM_ACCOUNTS = 1_000
 STEPS = 10_080
 SEED = 1

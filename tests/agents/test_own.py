@@ -373,3 +373,13 @@ def test_a_class_that_cannot_be_loaded_is_explained(tmp_path, monkeypatch, text,
         load_strategy(text)
     with pytest.raises(ScenarioError, match=r"populations.mine.strategy = "):
         Simulation(scenario(populations={"mine": {**OWN, "strategy": text}}), 1)
+
+
+def test_a_parameter_must_not_take_the_name_of_something_a_trader_has():
+    class Greedy(marketsim.Trader):
+        equity: float = 1.0
+
+        def step(self) -> None: ...
+
+    with pytest.raises(ScenarioError, match=re.escape("Greedy.equity: marketsim.Trader has one")):
+        market(Greedy)
