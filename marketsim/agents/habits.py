@@ -35,6 +35,12 @@ def wake(traders: Any, g: int, t: int, seed: int) -> int:
 
 
 @kernel
+def mean_wait(attention: float) -> float:
+    """Return the mean steps between two looks, waits being rounded up; 0 for who looks once."""
+    return 0.0 if math.isinf(attention) else -1.0 / math.expm1(-1.0 / attention)
+
+
+@kernel
 def pick_market(traders: Any, g: int, u: float) -> int:
     """Choose a market by the population's weights with a uniform draw."""
     num_markets = traders.weight.shape[1]

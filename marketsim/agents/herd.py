@@ -7,7 +7,7 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from marketsim.agents.base import STOPPED, Parameters, position_coins, wealth_usd
-from marketsim.agents.habits import affordable_notional, move_position
+from marketsim.agents.habits import affordable_notional, mean_wait, move_position
 from marketsim.engine._jit import kernel
 from marketsim.engine.state import State
 from marketsim.streams import Stream, uniform
@@ -20,8 +20,9 @@ class Herd(Parameters):
     Alfarano, Lux and Wagner, in which everybody meets everybody (or their neighbours on a network),
     tilted by a field U: the trend of the index, less the funding rate times the trader's funding
     sensitivity. A trader looks at the market as its attention has it and changes its mind with the
-    probability rate x time since the last look, one after the other, so that the law of the crowd
-    is that of continuous time at any crowd size. Then it trades toward opinion x leverage x equity.
+    probability rate x mean time between looks, one after the other: waits have no memory, so the
+    law of the crowd is that of continuous time at any crowd size, as long as that product is below
+    1. Then it trades toward opinion x leverage x equity.
 
     References
     ----------
@@ -184,7 +185,7 @@ def company(traders: Any, g: int, i: int, m: int) -> tuple[float, float]:
 def switch_probability(
     p: Any, opinion: float, long: float, short: float, field: float, hours: float
 ) -> float:
-    r"""Probability that a trader changes its mind in the time since it last looked.
+    r"""Probability that a trader changes its mind at one look.
 
     .. math:: \pi_\pm = (a_\pm + h n_\pm) e^{\pm U}
 
@@ -199,12 +200,12 @@ def switch_probability(
     field : float
         U.
     hours : float
-        Since the last look.
+        Mean time between two looks.
 
     Returns
     -------
     float
-        Rate x time, at most 1: linear in time, so that irregular looks do not change the law.
+        Rate x time, at most 1.
 
     References
     ----------
@@ -280,7 +281,7 @@ def decide(state: State, traders: Any, g: int, count: int, t: int, seed: int) ->
     for n in range(count):
         i = traders.awake[n]
         feel(state, traders, g, i, field)
-        hours = traders.trader[i].elapsed * state.venue[0].step_hours
+        hours = mean_wait(traders.trader[i].attention) * state.venue[0].step_hours
         reconsider(traders, g, i, field, hours, t, seed)
         wealth = wealth_usd(state, i)
         for m in range(len(state.market)):

@@ -101,7 +101,7 @@ def next_side(side: float, score: float, entry: float, leave: float, give_up: fl
     >>> next_side(0.0, 2.5, 2.0, 0.5, 4.0), next_side(-1.0, 0.4, 2.0, 0.5, 4.0)
     (-1.0, 0.0)
     """
-    if abs(score) <= leave:
+    if abs(score) <= leave or (side in (1.0, -1.0) and side * score >= -leave):
         return 0.0
     if side in (1.0, -1.0):
         return 2.0 if -side * score >= give_up else side

@@ -13,7 +13,7 @@ BAND = 0.002
 
 def arbitrageur(**parameters):
     """Arbitrageurs with 5e5 USD at leverage 4 in one market, without fees."""
-    return only("basis", parameters={"band": BAND, **parameters})
+    return only("basis", parameters={"band": BAND, "risk": 0.0, **parameters})
 
 
 def test_quotes_stand_one_cost_band_around_the_index_and_each_has_its_own():
@@ -62,7 +62,7 @@ def test_it_takes_what_is_beyond_its_band_and_leaves_what_is_not(side):
     # A stranger bids above fair value (or offers below it), inside or outside the band.
     for premium, expected in ((0.5 * BAND - 2e-4, 0.0), (1.5 * BAND + 2e-4, 40.0)):
         stranger = {**HABITS, "strategy": "holder", "count": 1, "capital": 1e5}
-        populations = {"basis": {**POPULATIONS["basis"], "parameters": {"band": BAND}}}
+        populations = {"basis": {**POPULATIONS["basis"], "parameters": {"band": BAND, "risk": 0.0}}}
         run = scenario(populations={**populations, "stranger": stranger})
         simulation = Simulation(run, 1)
         simulation.traders.trader["next_wake"][5] = UNLIMITED
@@ -107,3 +107,16 @@ def test_without_capital_it_does_nothing():
     simulation.state.pool["cash"] = 0
     assert len(ask(simulation)) == 0
     assert np.array_equal(simulation.state.position["size"], np.zeros((6, 1)))
+
+
+def test_the_band_is_wider_for_the_risk_of_a_step():
+    simulation = arbitrageur(risk=3.0)
+    plain = arbitrageur()
+    for one in (simulation, plain):
+        one.traders.public["variance"] = 1e-6
+    width = []
+    for one in (simulation, plain):
+        intents = ask(one, 0)
+        bid, offer = (prices(one, intents[intents["size"] * side > 0])[0] for side in (1, -1))
+        width.append(0.5 * (offer - bid) / 100.0)
+    assert width[0] - width[1] == pytest.approx(3.0 * 1e-3, abs=1.1e-4)
