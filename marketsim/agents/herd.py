@@ -48,7 +48,7 @@ class Herd(Parameters):
     """Relaxation time of the crowd's opinion, 1 / (2 a)."""
     bias: float = Field(0.0, gt=-1, lt=1)
     """How much more often they turn long by themselves: a (1 + bias) against a (1 - bias)."""
-    trend: float = Field(0.5, ge=0, le=20)
+    trend: float = Field(0.3, ge=0, le=20)
     """Largest pull of the trend on U."""
     funding_scale: float = Field(0.002, gt=0)
     """Funding rate per 8 h that pushes a trader of sensitivity 1 by U = 1."""

@@ -65,10 +65,13 @@ def test_book_sizes_are_compared_with_the_smallest(capsys, monkeypatch):
     assert found[2]["ratio"] > 0
 
 
-def test_market_line_is_printed_by_a_process_of_its_own(capfd):
+def test_market_lines_are_printed_by_a_process_of_their_own(capfd):
     marketsim.bench.main("market", 40, 3)
-    (line,) = lines(capfd.readouterr())
+    line, mixed = lines(capfd.readouterr())
     assert (line["workload"], line["system"]) == ("market", "marketsim")
+    assert mixed["system"] == "marketsim with 1 own traders"
+    assert mixed["ratio"] > 0
+    assert mixed["num_accounts"] == 40
     assert (line["num_accounts"], line["num_markets"], line["steps"]) == (40, 3, 3)
 
 
