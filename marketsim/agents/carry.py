@@ -45,8 +45,8 @@ def wanted_share(expected: float, hurdle: float, full_rate: float, exit_rate: fl
 
     Examples
     --------
-    >>> wanted_share(0.0003, 0.0001, 0.0004, 0.0), wanted_share(-0.0001, 0.0001, 0.0004, 0.0)
-    (0.4999999999999999, 0.0)
+    >>> wanted_share(3.0, 1.0, 4.0, 0.0), wanted_share(-1.0, 1.0, 4.0, 0.0)
+    (0.5, 0.0)
     """
     if expected < exit_rate:
         return 0.0

@@ -6,13 +6,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from marketsim.agents.base import limit_order, submit
-from marketsim.agents.own import RefusedError
+from marketsim.agents.own import RefusedError, unknown_market
 from marketsim.engine import orders
 from marketsim.engine._jit import kernel
 from marketsim.engine.allocation import grow, records
 from marketsim.engine.pools import assess_pool, initial_margin
 from marketsim.engine.state import ATOMS, IntentKind, State
-from marketsim.scenario.spot import nearest
 from marketsim.streams import Stream, normal, uniform
 
 #: Numbers beyond this are as good as infinite.
@@ -149,11 +148,7 @@ class Desk:
         try:
             return self._places[name]
         except (KeyError, TypeError):
-            names = self.market_names
-            hint = nearest(name, names) if isinstance(name, str) else ""
-            raise RefusedError(
-                f"market {name!r}: must be one of {', '.join(names)}{hint}"
-            ) from None
+            raise unknown_market(name, self.market_names) from None
 
     def expiry(self, minutes: Any) -> int:
         """Return the life of an order in steps, 0 for one good till cancelled."""

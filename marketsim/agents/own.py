@@ -6,7 +6,7 @@ import importlib.util
 import inspect
 import sys
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -40,6 +40,12 @@ class OwnTraderError(Exception):
 
 class RefusedError(ValueError):
     """An order or a name that means nothing; the text is for the user as it is."""
+
+
+def unknown_market(name: object, names: Sequence[str]) -> RefusedError:
+    """Return the error of a market that is not one of `names`."""
+    hint = nearest(name, names) if isinstance(name, str) else ""
+    return RefusedError(f"market {name!r}: must be one of {', '.join(names)}{hint}")
 
 
 class Strategy(Parameters):

@@ -71,7 +71,10 @@ def render(summary: dict[str, Any]) -> str:
         lines += [f"{key} {market[key]:.8g}" for key in HEADLINE]
     for name, population in summary["populations"].items():
         lines += ["", f"population {name}"]
-        lines += [f"{key} {value:.8g}" for key, value in population.items()]
+        lines += [
+            f"{key} {'none' if value is None else format(value, '.8g')}"
+            for key, value in population.items()
+        ]
     lines += ["", "intents"]
     lines += [f"{key} {count}" for key, count in summary["intents"].items() if count]
     return "\n".join(lines) + "\n"

@@ -61,8 +61,8 @@ def test_every_scenario_of_the_library_loads(tmp_path: Path) -> None:
         assert load_scenario(name, settings).name == name
 
 
-def test_the_history_scenario_says_that_it_needs_a_path() -> None:
-    (line,) = problems("history")
+def test_a_history_without_a_path_says_that_it_needs_one(file: Path) -> None:
+    (line,) = problems(file, ("spot", '{kind = "history", history = {}}'))
     assert line.startswith("spot.history.path: missing; ")
     assert "--set spot.history.path=" in line
 

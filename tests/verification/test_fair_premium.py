@@ -40,7 +40,7 @@ def basis_run(
     **parameters: float,
 ) -> RunResult:
     """A day with nobody but arbitrageurs (and a crowd), on a venue that pays premium + interest."""
-    arbitrage = {**POPULATION, "parameters": {"carry": carry, **parameters}}
+    arbitrage = {**POPULATION, "parameters": {"carry": carry, "risk": 0.0, **parameters}}
     data: dict[str, Any] = {
         "days": days,
         "markets": {
