@@ -162,9 +162,10 @@ def conservation_error(state: State) -> int:
     for p in range(len(state.pool)):
         error += state.pool[p].cash
     error = abs(error)
+    net = np.zeros(len(state.market), np.int64)
+    for i in range(len(state.account)):  # one pass over the positions: there may be many
+        for m in range(len(state.market)):
+            net[m] += state.position[i, m].size
     for m in range(len(state.market)):
-        size = 0
-        for i in range(len(state.account)):
-            size += state.position[i, m].size
-        error += abs(size) * state.market[m].tick_atoms
+        error += abs(net[m]) * state.market[m].tick_atoms
     return error

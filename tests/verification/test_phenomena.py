@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 
 from marketsim.agents import herd
+from marketsim.analysis.observed import observe_result
+from marketsim.analysis.validation import validate
 from marketsim.record.result import RunResult
 from marketsim.record.risk import population_risk
 from marketsim.scenario.loader import load_scenario
@@ -45,6 +47,16 @@ def liquidated_share(result: RunResult, first: int, last: int) -> np.ndarray:
     """Notional liquidated in steps first to last - 1 over the open interest before them."""
     sold = result.series["liquidated_atoms"][first:last].sum(axis=0)
     return sold / open_interest(result, first - 1)
+
+
+# ---------------------------------------------------------------- an ordinary quarter
+
+
+def test_calm_looks_like_a_real_market():
+    """`marketsim validate calm`: 90 days at the scenario's own seed hold all bands."""
+    result = run("calm", load_scenario("calm").seed, ("days", "90"))
+    failed = [check for check in validate(observe_result(result)) if check.passed is False]
+    assert failed == []
 
 
 # ---------------------------------------------------------------- contagion
