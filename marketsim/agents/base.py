@@ -64,6 +64,18 @@ class Parameters(BaseModel):
         return self.model_dump()
 
 
+#: What a trader is like, as drawn; its attention apart, which is in steps.
+HABITS = (
+    "leverage",
+    "funding_sensitivity",
+    "buffer",
+    "stop_loss",
+    "tranches",
+    "stable_share",
+    "spot_hedge",
+    "slippage",
+)
+
 TRADER = np.dtype(
     [
         ("key", "i8"),  #: of the trader's random draws
@@ -72,14 +84,7 @@ TRADER = np.dtype(
         ("last_wake", "i8"),  #: step at which it looked last
         ("elapsed", "i8"),  #: steps between the last two looks
         ("attention", "f8"),  #: mean steps between two looks; inf: never again
-        ("leverage", "f8"),
-        ("funding_sensitivity", "f8"),
-        ("buffer", "f8"),
-        ("stop_loss", "f8"),
-        ("tranches", "f8"),
-        ("stable_share", "f8"),
-        ("spot_hedge", "f8"),
-        ("slippage", "f8"),
+        *((habit, "f8") for habit in HABITS),
     ]
 )
 

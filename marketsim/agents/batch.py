@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from marketsim.agents.base import STOPPED, Traders
+from marketsim.agents.base import HABITS, STOPPED, Traders
 from marketsim.agents.desk import REQUEST, Desk, assess_accounts, draw_normal, draw_uniform
 from marketsim.agents.own import RefusedError
 from marketsim.engine.allocation import records
@@ -14,17 +14,6 @@ from marketsim.engine.state import ATOMS, Flag, IntentKind, State
 
 #: Minutes in a year, of which volatilities are quoted.
 YEAR = 365 * 1440
-#: What a trader is like: fields of `marketsim.agents.base.TRADER`.
-HABITS = (
-    "leverage",
-    "funding_sensitivity",
-    "buffer",
-    "stop_loss",
-    "tranches",
-    "stable_share",
-    "spot_hedge",
-    "slippage",
-)
 #: No transfer can be larger, so that it fits the integers money is counted in.
 MOST_USD = 2**60 / ATOMS
 

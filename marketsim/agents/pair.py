@@ -46,13 +46,11 @@ SIDE = 0
 
 @kernel
 def choose_pair(traders: Any, g: int, i: int, seed: int) -> tuple[int, int]:
-    """Return the two markets a trader watches, the same at every look; -1 without two."""
+    """Return the two markets a trader watches, the same at every look."""
     num_markets = traders.weight.shape[1]
     traded = 0
     for m in range(num_markets):
         traded += 1 if traders.weight[g, m] > 0.0 else 0
-    if traded < 2:
-        return -1, -1
     one = min(int(draw(traders, i, 0, 0, seed) * traded), traded - 1)
     other = min(int(draw(traders, i, 0, 1, seed) * (traded - 1)), traded - 2)
     other += 1 if other >= one else 0
@@ -118,8 +116,6 @@ def decide(state: State, traders: Any, g: int, count: int, t: int, seed: int) ->
     for n in range(count):
         i = traders.awake[n]
         one, other = choose_pair(traders, g, i, seed)
-        if one < 0:
-            continue
         ratio = math.log(traders.public[one].mid / traders.public[other].mid)
         elapsed = float(traders.trader[i].elapsed)
         score = watch(traders.memory[i, one], ratio, elapsed, window)

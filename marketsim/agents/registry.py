@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from pydantic import ValidationError
 
-from marketsim.agents.base import Kind, Parameters, Traders, allocate_traders
+from marketsim.agents.base import HABITS, Kind, Parameters, Traders, allocate_traders
 from marketsim.agents.basis import Basis
 from marketsim.agents.carry import Carry
 from marketsim.agents.herd import Herd, seed_opinions
@@ -60,6 +60,7 @@ def check_strategies(scenario: Scenario, own: Mapping[str, Any] | None = None) -
     """
     problems: list[str] = []
     found: list[Parameters] = []
+    markets = tuple(scenario.markets)
     for name, population in scenario.populations.items():
         path = f"populations.{name}"
         try:
@@ -69,6 +70,8 @@ def check_strategies(scenario: Scenario, own: Mapping[str, Any] | None = None) -
             continue
         try:
             found.append(strategy.model_validate(population.parameters))
+            if strategy is Pair and sum(map(bool, population.market_weights(markets))) < 2:
+                problems.append(f"{path}.markets: a pair trader needs two markets")
         except ValidationError as error:
             data = dict(population.parameters)
             for _, lines in explain(error, data, strategy.model_json_schema()):
@@ -133,16 +136,7 @@ def build_traders(
     traders.trader["key"] = roster.keys
     traders.trader["population"] = roster.population
     traders.trader["attention"] = roster.attention / scenario.step_minutes
-    for habit in (
-        "leverage",
-        "funding_sensitivity",
-        "buffer",
-        "stop_loss",
-        "tranches",
-        "stable_share",
-        "spot_hedge",
-        "slippage",
-    ):
+    for habit in HABITS:
         traders.trader[habit] = getattr(roster, habit)
     traders.weight[:] = roster.market_weight
     for g, (strategy, values) in enumerate(zip(roster.strategies, chosen, strict=True)):

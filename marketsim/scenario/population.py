@@ -138,7 +138,8 @@ class Population(Part):
     HABITS: ClassVar[tuple[str, ...]] = tuple(RANGES)
 
     strategy: str = Field(min_length=1)
-    """Name of the strategy: maker, basis, noise, holder or a user's own."""
+    """maker, basis, noise, holder, herd, carry or pair; or a class of your own, "module:Class" or
+    "path/to/file.py:Class"."""
     count: int = Field(ge=1, le=100_000_000)
     """Number of traders."""
     capital: Capital = Pareto(kind="pareto", min=2_000.0, alpha=1.5, max=5_000_000.0)

@@ -80,12 +80,13 @@ def scenario(**tables: Any) -> Scenario:
 
 
 def only(strategy: str, *, markets: Any = None, seed: int = 1, **population: Any) -> Simulation:
-    """A run of one population before its first step, in market ONE unless stated.
+    """A run of one population before its first step, in market ONE (a pair's: both) unless stated.
 
     Nobody looks at the market until `ask` or the test wakes them.
     """
     traders = {**POPULATIONS[strategy], **population}
-    tables = {"markets": markets or {"ONE": MARKETS["ONE"]}, "populations": {strategy: traders}}
+    fewest = MARKETS if strategy == "pair" else {"ONE": MARKETS["ONE"]}
+    tables = {"markets": markets or fewest, "populations": {strategy: traders}}
     simulation = Simulation(scenario(**tables), seed)
     simulation.traders.trader["next_wake"] = UNLIMITED
     return simulation

@@ -6,6 +6,7 @@ import pytest
 
 from marketsim.agents.pair import MEAN, SIDE, VARIANCE, WATCHED, choose_pair, next_side
 from marketsim.engine.state import Flag
+from marketsim.scenario.errors import ScenarioError
 from tests.agents.small import MARKETS, ask, coins, give, only, prices, set_price
 
 RULES = {"window_hours": 1e6, "entry": 2.0, "leave": 0.5, "give_up": 4.0, "rebalance": 0.25}
@@ -73,15 +74,14 @@ def test_after_a_loss_it_waits_for_the_ratio_to_return():
     assert next_side(0.0, 3.0, 2.0, 0.5, 4.0) == -1.0
 
 
-def test_with_one_market_there_is_no_pair():
-    simulation = only("pair")
-    assert choose_pair(simulation.traders, 0, 0, 1) == (-1, -1)
-    assert len(ask(simulation)) == 0
-
-
 def test_it_watches_for_a_window_before_it_trusts_its_average():
     simulation = only("pair", count=2, markets=MARKETS, parameters={**RULES, "window_hours": 1.0})
     one, _ = choose_pair(simulation.traders, 0, 0, 1)
     for t in range(0, 60, 10):
         shift(simulation, one, 50.0)
         assert len(ask(simulation, 0, t=t)) == 0
+
+
+def test_a_pair_of_one_market_is_refused():
+    with pytest.raises(ScenarioError, match=r"populations.pair.markets: .* needs two markets"):
+        only("pair", markets={"ONE": MARKETS["ONE"]})
