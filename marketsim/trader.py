@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import mesa
 import numpy as np
 
-from marketsim.agents.desk import assess_account, checked_number
+from marketsim.agents.desk import MOST_USD, assess_account, checked_number
 from marketsim.agents.own import Plain, RefusedError
 from marketsim.engine.pools import bankruptcy_price, liquidation_price
 from marketsim.engine.state import ATOMS, Flag, IntentKind
@@ -14,9 +14,6 @@ from marketsim.streams import Stream, normal, uniform
 
 if TYPE_CHECKING:
     from marketsim.model import PerpMarket
-
-#: No transfer can be larger, so that it fits the integers money is counted in, USD.
-MOST_USD = 2**60 / ATOMS
 
 
 class _Numbers:

@@ -7,15 +7,20 @@ from typing import Any
 import numpy as np
 
 from marketsim.agents.base import HABITS, STOPPED, Traders
-from marketsim.agents.desk import REQUEST, Desk, assess_accounts, draw_normal, draw_uniform
+from marketsim.agents.desk import (
+    MOST_USD,
+    REQUEST,
+    Desk,
+    assess_accounts,
+    draw_normal,
+    draw_uniform,
+)
 from marketsim.agents.own import RefusedError
 from marketsim.engine.allocation import records
 from marketsim.engine.state import ATOMS, Flag, IntentKind, State
 
 #: Minutes in a year, of which volatilities are quoted.
 YEAR = 365 * 1440
-#: No transfer can be larger, so that it fits the integers money is counted in.
-MOST_USD = 2**60 / ATOMS
 
 
 class MarketView:

@@ -1,6 +1,7 @@
 """A finished run in a few numbers, for a terminal, a script and `run.json`."""
 
 import math
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -130,11 +131,7 @@ def render_summary(summary: dict[str, Any]) -> Group:
 
 
 def _market_table(summary: dict[str, Any]) -> Table:
-    table = Table(
-        box=None, pad_edge=False, collapse_padding=True, title="markets", title_justify="left"
-    )
-    table.add_column("", no_wrap=True, overflow="ellipsis", max_width=8)
-    for name in (
+    columns = (
         "index\nmove %",
         "open int.\nUSD",
         "volume\nUSD",
@@ -143,8 +140,8 @@ def _market_table(summary: dict[str, Any]) -> Table:
         "premium bp\nmean / std",
         "funding\nbp per 8 h",
         "two-\nsided %",
-    ):
-        table.add_column(name, justify="right", no_wrap=True)
+    )
+    table = _new_table("markets", 8, columns)
     for name, market in summary["markets"].items():
         start, end = market["index_start"], market["index_end"]
         table.add_row(
@@ -162,14 +159,6 @@ def _market_table(summary: dict[str, Any]) -> Table:
 
 
 def _population_table(summary: dict[str, Any]) -> Table:
-    table = Table(
-        box=None,
-        pad_edge=False,
-        collapse_padding=True,
-        title="profit and loss, USD",
-        title_justify="left",
-    )
-    table.add_column("", no_wrap=True, overflow="ellipsis", max_width=14)
     columns = {
         "price": ("price_usd", "spot_usd", "rounding_usd"),
         "funding": ("funding_usd",),
@@ -179,8 +168,7 @@ def _population_table(summary: dict[str, Any]) -> Table:
         "ADL": ("adl_usd",),
         "total": ("profit_usd",),
     }
-    for name in columns:
-        table.add_column(name, justify="right", no_wrap=True)
+    table = _new_table("profit and loss, USD", 14, columns)
     for name, population in summary["populations"].items():
         cells = [sum(population[key] for key in keys) for keys in columns.values()]
         table.add_row(Text(name), *(_short(value) for value in cells))
@@ -188,15 +176,7 @@ def _population_table(summary: dict[str, Any]) -> Table:
 
 
 def _risk_table(summary: dict[str, Any]) -> Table:
-    table = Table(
-        box=None,
-        pad_edge=False,
-        collapse_padding=True,
-        title="return and risk",
-        title_justify="left",
-    )
-    table.add_column("", no_wrap=True, overflow="ellipsis", max_width=14)
-    for name in (
+    columns = (
         "\naccounts",
         "return\n%",
         "drawdown\n%",
@@ -204,8 +184,8 @@ def _risk_table(summary: dict[str, Any]) -> Table:
         "Sharpe\nnet",
         "ruined\n%",
         "liqui-\ndated %",
-    ):
-        table.add_column(name, justify="right", no_wrap=True)
+    )
+    table = _new_table("return and risk", 14, columns)
     for name, population in summary["populations"].items():
         if name == FUND_NAME:
             continue
@@ -216,6 +196,17 @@ def _risk_table(summary: dict[str, Any]) -> Table:
             *(_show(population[key], 2) for key in ("sharpe_gross", "sharpe_net")),
             *(_show(_percent(population[key]), 1) for key in ("ruined_share", "liquidated_share")),
         )
+    return table
+
+
+def _new_table(title: str, width: int, columns: Iterable[str]) -> Table:
+    """Begin a table of numbers whose first column, `width` wide, holds names."""
+    table = Table(
+        box=None, pad_edge=False, collapse_padding=True, title=title, title_justify="left"
+    )
+    table.add_column("", no_wrap=True, overflow="ellipsis", max_width=width)
+    for name in columns:
+        table.add_column(name, justify="right", no_wrap=True)
     return table
 
 

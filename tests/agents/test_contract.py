@@ -9,6 +9,7 @@ from marketsim.agents.base import Kind
 from marketsim.agents.registry import STRATEGIES
 from marketsim.engine.state import MAX_PRICE_TICKS, UNLIMITED, Flag, IntentKind
 from marketsim.loop import decide
+from marketsim.scenario.population import BUILT_IN
 from marketsim.simulation import Simulation
 from tests.agents.small import MARKETS, POPULATIONS, ask, scenario
 
@@ -45,7 +46,7 @@ def differences(before: dict[str, Any], after: dict[str, Any]) -> set[str]:
 
 def test_every_kind_has_a_strategy_and_every_strategy_is_tested_here():
     assert [kind.name.lower() for kind in Kind if kind != Kind.OWN] == list(STRATEGIES)
-    assert set(POPULATIONS) == set(STRATEGIES)
+    assert set(POPULATIONS) == set(STRATEGIES) == set(BUILT_IN)
     for name, parameters in STRATEGIES.items():
         assert parameters.__name__.lower() == name
         assert parameters() is not None
