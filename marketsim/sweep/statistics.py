@@ -1,0 +1,260 @@
+"""What many runs say together: intervals, paired differences, sensitivity indices."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+#: Share of intervals that hold the true value.
+LEVEL = 0.95
+#: Draws of a bootstrap, enough for two digits of the ends of a 95 % interval.
+RESAMPLES = 2000
+#: Of the bootstraps, so that the same runs give the same intervals.
+BOOTSTRAP_SEED = 0
+
+Floats = NDArray[np.float64]
+
+
+class Interval(NamedTuple):
+    """An estimate and the ends of its confidence interval; NaN ends: there is none."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class PairedDifference:
+    """What a change does to a figure, twin minus base, over pairs of runs of the same seed."""
+
+    num_pairs: int
+    base: float  #: mean of the base
+    twin: float  #: mean of the twin
+    difference: Interval  #: mean of twin - base, with its t interval
+    variance_ratio: float  #: see `variance_ratio`
+
+
+def bootstrap_mean(values: ArrayLike, level: float = LEVEL) -> Interval:
+    """Estimate a mean, with its BCa bootstrap interval.
+
+    Parameters
+    ----------
+    values : array_like
+        Of independent runs; those that are NaN do not count.
+    level : float, optional
+        Coverage aimed at.
+
+    Returns
+    -------
+    Interval
+        Without ends if there are fewer than two values; all values equal: the ends are that value.
+
+    References
+    ----------
+    Efron, B. (1987). Better bootstrap confidence intervals. JASA 82, 171-185.
+    """
+    from scipy.stats import bootstrap
+
+    known = _known(values)
+    mean = float(known.mean()) if len(known) else math.nan
+    if len(known) < 2:
+        return Interval(mean, math.nan, math.nan)
+    if np.ptp(known) == 0.0:
+        return Interval(mean, mean, mean)
+    found = bootstrap(
+        (known,),
+        np.mean,
+        confidence_level=level,
+        n_resamples=RESAMPLES,
+        method="BCa",
+        rng=np.random.default_rng(BOOTSTRAP_SEED),
+    ).confidence_interval
+    return Interval(mean, float(found.low), float(found.high))
+
+
+def paired_difference(base: ArrayLike, twin: ArrayLike, level: float = LEVEL) -> PairedDifference:
+    """Estimate the effect of a change from pairs of runs, with a paired t interval.
+
+    Parameters
+    ----------
+    base, twin : array_like
+        (n,) a figure without and with the change, pair by pair; a pair with a NaN does not count.
+    level : float, optional
+        Coverage of the interval.
+
+    Returns
+    -------
+    PairedDifference
+        The interval has no ends if there are fewer than two pairs.
+
+    Raises
+    ------
+    ValueError
+        If the two are not of the same length.
+
+    Examples
+    --------
+    >>> paired_difference([1.0, 2.0, 3.0], [2.0, 3.0, 4.0]).difference
+    Interval(value=1.0, low=1.0, high=1.0)
+    """
+    from scipy.stats import t
+
+    one, other = np.asarray(base, np.float64), np.asarray(twin, np.float64)
+    if one.shape != other.shape:
+        raise ValueError(f"{one.shape} runs of the base and {other.shape} of the twin do not pair")
+    is_known = ~(np.isnan(one) | np.isnan(other))
+    one, other = one[is_known], other[is_known]
+    n = len(one)
+    if n == 0:
+        nothing = Interval(math.nan, math.nan, math.nan)
+        return PairedDifference(0, math.nan, math.nan, nothing, math.nan)
+    change = other - one
+    mean, half = float(change.mean()), math.nan
+    if n > 1:
+        half = float(t.ppf(0.5 + level / 2, n - 1) * change.std(ddof=1) / math.sqrt(n))
+    return PairedDifference(
+        num_pairs=n,
+        base=float(one.mean()),
+        twin=float(other.mean()),
+        difference=Interval(mean, mean - half, mean + half),
+        variance_ratio=variance_ratio(one, other),
+    )
+
+
+def variance_ratio(base: ArrayLike, twin: ArrayLike) -> float:
+    r"""Tell how much less a difference varies because its runs share their luck.
+
+    .. math:: (\mathrm{Var}\,x + \mathrm{Var}\,y) / \mathrm{Var}(y - x)
+
+    Parameters
+    ----------
+    base, twin : array_like
+        (n,) a figure pair by pair, without NaN.
+
+    Returns
+    -------
+    float
+        How many times more pairs of independent seeds would need for the same interval; 1 if
+        pairing does nothing, infinite if the difference is always the same, NaN if neither side
+        varies or there are fewer than two pairs.
+
+    References
+    ----------
+    Law, A. M. (2015). Simulation Modeling and Analysis, 5th ed., section 11.2.
+    """
+    one, other = np.asarray(base, np.float64), np.asarray(twin, np.float64)
+    if len(one) < 2:
+        return math.nan
+    unpaired = float(one.var(ddof=1) + other.var(ddof=1))
+    paired = float((other - one).var(ddof=1))
+    if paired == 0.0:
+        return math.inf if unpaired > 0.0 else math.nan
+    return unpaired / paired
+
+
+def morris_indices(
+    bounds: Mapping[str, tuple[float, float]], inputs: ArrayLike, output: ArrayLike, levels: int
+) -> dict[str, Interval]:
+    """Screen parameters: mean absolute elementary effect of each, mu*.
+
+    Parameters
+    ----------
+    bounds : mapping
+        Lowest and highest value of each of the D parameters.
+    inputs : array_like
+        (n (D + 1), D) trajectories in the order they were drawn in.
+    output : array_like
+        (n (D + 1),) the figure of each row.
+    levels : int
+        Of the design's grid.
+
+    Returns
+    -------
+    dict of Interval
+        By parameter, in units of the output; no ends and no value if the output never moves.
+
+    References
+    ----------
+    Campolongo, F., Cariboni, J. and Saltelli, A. (2007). Env. Modelling & Software 22, 1509-1518.
+    """
+    from SALib.analyze import morris
+
+    rows, figures = np.asarray(inputs, np.float64), np.asarray(output, np.float64)
+    if np.ptp(figures) == 0.0:
+        return _undefined(bounds)
+    found = morris.analyze(
+        _problem(bounds), rows, figures, num_levels=levels, conf_level=LEVEL, seed=BOOTSTRAP_SEED
+    )
+    return _intervals(bounds, found["mu_star"], found["mu_star_conf"])
+
+
+def sobol_indices(
+    bounds: Mapping[str, tuple[float, float]], output: ArrayLike, second_order: bool
+) -> dict[str, dict[str, Interval]]:
+    """Split an output's variance among the parameters.
+
+    Parameters
+    ----------
+    bounds : mapping
+        Lowest and highest value of each of the D parameters.
+    output : array_like
+        The figure of each row of a Saltelli design, in the order it was drawn in.
+    second_order : bool
+        Whether the design has the rows for second-order indices: 2 D + 2 for D + 2 per point.
+
+    Returns
+    -------
+    dict
+        ``first`` and ``total`` order indices by parameter; NaN if the output never moves.
+
+    References
+    ----------
+    Saltelli, A. et al. (2010). Computer Physics Communications 181, 259-270.
+    """
+    from SALib.analyze import sobol
+
+    figures = np.asarray(output, np.float64)
+    if np.ptp(figures) == 0.0:
+        return {"first": _undefined(bounds), "total": _undefined(bounds)}
+    found = sobol.analyze(
+        _problem(bounds),
+        figures,
+        calc_second_order=second_order,
+        conf_level=LEVEL,
+        seed=BOOTSTRAP_SEED,
+    )
+    return {
+        "first": _intervals(bounds, found["S1"], found["S1_conf"]),
+        "total": _intervals(bounds, found["ST"], found["ST_conf"]),
+    }
+
+
+def _known(values: ArrayLike) -> Floats:
+    found = np.asarray(values, np.float64)
+    return found[~np.isnan(found)]
+
+
+def _problem(bounds: Mapping[str, tuple[float, float]]) -> dict[str, Any]:
+    """Describe the parameters as SALib wants them."""
+    return {
+        "num_vars": len(bounds),
+        "names": list(bounds),
+        "bounds": [list(ends) for ends in bounds.values()],
+    }
+
+
+def _intervals(
+    names: Mapping[str, Any], values: Sequence[float], halves: Sequence[float]
+) -> dict[str, Interval]:
+    found = zip(names, values, halves, strict=True)
+    return {
+        name: Interval(float(value), float(value - half), float(value + half))
+        for name, value, half in found
+    }
+
+
+def _undefined(names: Mapping[str, Any]) -> dict[str, Interval]:
+    return {name: Interval(math.nan, math.nan, math.nan) for name in names}
