@@ -1,0 +1,171 @@
+"""Figures of a sweep as PNG files, to be read from the back of a lecture room."""
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from marketsim.sweep.statistics import Interval
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+#: Inches and dots per inch: 1600 x 900 pixels.
+SIZE = (10.0, 5.625)
+DPI = 160
+STYLE: Any = {
+    "font.size": 18,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "lines.linewidth": 3,
+    "lines.markersize": 8,
+}
+#: More cells than this in a heat map leave no room for the numbers.
+MOST_NUMBERS = 64
+#: A lighter cell than this (luminance, 0-1) carries dark numbers.
+LIGHT = 0.5
+#: Longer names of parameters are written without their first parts.
+LONGEST_NAME = 28
+
+
+@mpl.rc_context(STYLE)
+def line_figure(table: "pd.DataFrame", x_label: str, y_label: str) -> Figure:
+    """Draw the means of cells over one parameter, with their intervals as bands.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        Columns ``x``, ``value``, ``low`` and ``high``; with a column ``group`` a line for each.
+    x_label, y_label : str
+        With their units.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    figure, axes = _new_axes()
+    has_groups = "group" in table.columns
+    parts = table.groupby("group") if has_groups else [("", table)]
+    for name, part in parts:
+        rows = part.sort_values("x")
+        (line,) = axes.plot(rows["x"], rows["value"], "o-", label=str(name))
+        axes.fill_between(rows["x"], rows["low"], rows["high"], color=line.get_color(), alpha=0.25)
+    if has_groups:
+        axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
+    axes.set_xlabel(x_label)
+    axes.set_ylabel(y_label)
+    axes.xaxis.set_major_formatter(_short)
+    axes.yaxis.set_major_formatter(_short)
+    return figure
+
+
+@mpl.rc_context(STYLE)
+def heat_map(table: "pd.DataFrame", x_label: str, y_label: str, value_label: str) -> Figure:
+    """Draw a figure over two parameters: a phase diagram.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        Values by the first parameter (index, upwards) and the second (columns, to the right); NaN
+        is a cell without a run.
+    x_label, y_label, value_label : str
+        With their units.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    figure, axes = _new_axes()
+    values = table.to_numpy(np.float64)
+    image = axes.imshow(values, origin="lower", aspect="auto", cmap="viridis")
+    axes.set_xticks(range(values.shape[1]), [_short(name) for name in table.columns])
+    axes.set_yticks(range(values.shape[0]), [_short(name) for name in table.index])
+    axes.tick_params(length=0)
+    if values.size <= MOST_NUMBERS:
+        for (row, column), value in np.ndenumerate(values):
+            if math.isfinite(value):
+                red, green, blue, _ = image.cmap(image.norm(value))
+                is_light = 0.3 * red + 0.59 * green + 0.11 * blue > LIGHT
+                color = "black" if is_light else "white"
+                axes.text(column, row, _short(value), ha="center", va="center", color=color)
+    axes.set_xlabel(x_label)
+    axes.set_ylabel(y_label)
+    figure.colorbar(image, ax=axes, label=value_label, format=_short)
+    return figure
+
+
+@mpl.rc_context(STYLE)
+def bar_figure(effects: Mapping[str, Interval], label: str) -> Figure:
+    """Draw how much each parameter matters, the strongest on top.
+
+    Parameters
+    ----------
+    effects : mapping of Interval
+        By parameter; those that do not exist (NaN) are left out.
+    label : str
+        Of the effects, with their unit.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    figure, axes = _new_axes()
+    known = {name: effect for name, effect in effects.items() if math.isfinite(effect.value)}
+    order = sorted(known, key=lambda name: abs(known[name].value))
+    values = [known[name].value for name in order]
+    reach = [
+        [known[name].value - known[name].low for name in order],
+        [known[name].high - known[name].value for name in order],
+    ]
+    axes.barh([_tail(name) for name in order], values, xerr=reach, capsize=6)
+    axes.axvline(0.0, color="black", linewidth=1)
+    axes.set_xlabel(label)
+    axes.xaxis.set_major_formatter(_short)
+    return figure
+
+
+@mpl.rc_context(STYLE)
+def save_figure(figure: Figure, path: str | Path) -> Path:
+    """Write a figure as a PNG file.
+
+    Parameters
+    ----------
+    figure : matplotlib.figure.Figure
+    path : str or Path
+
+    Returns
+    -------
+    Path
+    """
+    target = Path(path)
+    figure.savefig(target, dpi=DPI, format="png")
+    return target
+
+
+def _new_axes() -> tuple[Figure, Axes]:
+    # A figure of its own, without pyplot: it needs no display and leaves no state behind.
+    figure = Figure(figsize=SIZE, layout="constrained")
+    return figure, figure.add_subplot()
+
+
+def _short(value: Any, place: object = None) -> str:  # noqa: ARG001
+    """Write a number in at most three digits, in thousands (k), millions (M) or billions (B)."""
+    if not isinstance(value, int | float | np.number):
+        return str(value)
+    number = float(value)
+    for unit, name in ((1e9, "B"), (1e6, "M"), (1e3, "k")):
+        if abs(number) >= unit:
+            return f"{number / unit:.3g}{name}"
+    return f"{number:.3g}"
+
+
+def _tail(name: str) -> str:
+    """Shorten a dotted path to the last parts that fit."""
+    while len(name) > LONGEST_NAME and "." in name:
+        name = name.partition(".")[2]
+    return name
