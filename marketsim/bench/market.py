@@ -58,7 +58,10 @@ def sized_scenario(num_accounts: int, steps: int, own: int = 0) -> Scenario:
 
 
 def scaled_counts(counts: dict[str, int], total: int) -> dict[str, int]:
-    """Scale counts to a total, each at least 1 where the total allows; the largest takes the rest.
+    """Scale counts to a total, each rounded and at least 1; the largest takes what is left over.
+
+    Rounded, not cut off: few makers send most of the orders, and a size that cuts one of them off
+    is not the same market.
 
     Examples
     --------
@@ -66,7 +69,7 @@ def scaled_counts(counts: dict[str, int], total: int) -> dict[str, int]:
     {'makers': 38, 'noise': 962}
     """
     whole = sum(counts.values())
-    scaled = {name: max(count * total // whole, 1) for name, count in counts.items()}
+    scaled = {name: max(round(count * total / whole), 1) for name, count in counts.items()}
     largest = max(scaled, key=lambda name: scaled[name])
     scaled[largest] = max(scaled[largest] + total - sum(scaled.values()), 1)
     return scaled
