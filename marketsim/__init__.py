@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from marketsim.scenario.errors import ScenarioError
     from marketsim.scenario.loader import list_scenarios, load_scenario
     from marketsim.simulation import Simulation
+    from marketsim.sweep.table import load_sweep
     from marketsim.trader import Trader, TraderView
 
 __version__ = "0.1.0"
@@ -27,6 +28,7 @@ _PLACES = {
     "Run": "marketsim.record.run",
     "RunFolderError": "marketsim.record.run",
     "load_run": "marketsim.record.run",
+    "load_sweep": "marketsim.sweep.table",
     "ScenarioError": "marketsim.scenario.errors",
     "list_scenarios": "marketsim.scenario.loader",
     "load_scenario": "marketsim.scenario.loader",
@@ -45,6 +47,7 @@ __all__ = [
     "list_scenarios",
     "load_run",
     "load_scenario",
+    "load_sweep",
 ]
 
 

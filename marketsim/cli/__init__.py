@@ -11,6 +11,7 @@ from marketsim.cli.bench import bench
 from marketsim.cli.run import run
 from marketsim.cli.scenarios import scenarios
 from marketsim.cli.schema import schema
+from marketsim.cli.sweep import sweep
 from marketsim.cli.validate import validate
 
 __all__ = ["app", "main"]
@@ -55,6 +56,7 @@ app.command()(scenarios)
 app.command()(schema)
 app.command()(validate)
 app.command()(bench)
+app.command()(sweep)
 
 
 def main() -> None:

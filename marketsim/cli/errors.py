@@ -80,8 +80,9 @@ def _bad_input() -> tuple[type[Exception], ...]:
     from marketsim.record.run import RunFolderError
     from marketsim.scenario.errors import ScenarioError
     from marketsim.scenario.history import HistoryError
+    from marketsim.sweep.lock import SweepFolderError
 
-    return BadInputError, ScenarioError, HistoryError, RunFolderError
+    return BadInputError, ScenarioError, HistoryError, RunFolderError, SweepFolderError
 
 
 def _interrupt(number: int, frame: Any) -> NoReturn:  # noqa: ARG001

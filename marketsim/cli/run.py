@@ -128,10 +128,11 @@ def simulate(scenario: "Scenario", seed: int, quiet: bool) -> "RunResult":
     """Run a scenario to its end, with a progress bar if someone watches."""
     from marketsim.agents.own import OwnTraderError
     from marketsim.engine._jit import is_compiled
+    from marketsim.sweep.worker import new_market
 
     if not quiet and not is_compiled():
         typer.echo("first run on this machine: compiling, this takes up to a minute ...", err=True)
-    simulation = _market(scenario, seed)
+    simulation = new_market(scenario, seed)
     try:
         with _progress(scenario.name, quiet) as advance:
             simulation.run(scenario.num_steps, progress=advance)
@@ -141,20 +142,6 @@ def simulate(scenario: "Scenario", seed: int, quiet: bool) -> "RunResult":
             error.result = replace(done, notes=(*done.notes, f"ended early at {error}"))
         raise
     return simulation.result()
-
-
-def _market(scenario: "Scenario", seed: int) -> Any:
-    """Return what runs the scenario: the Mesa face only if some traders are plain Python."""
-    if any(":" in population.strategy for population in scenario.populations.values()):
-        from marketsim.agents.registry import needs_face
-
-        if needs_face(scenario):
-            from marketsim.model import PerpMarket
-
-            return PerpMarket(scenario, seed)
-    from marketsim.simulation import Simulation
-
-    return Simulation(scenario, seed)
 
 
 @contextlib.contextmanager

@@ -131,7 +131,7 @@ def _fill(folder: Path, result: RunResult, summary: dict[str, Any]) -> None:
     for name, columns in build_tables(result).items():
         file = folder / f"{name}.parquet"
         with file.open("wb") as stream:
-            pq.write_table(_arrow(columns), stream, compression="zstd")
+            pq.write_table(to_arrow(columns), stream, compression="zstd")
             _flush(stream)
         rows = len(next(iter(columns.values())))
         tables[name] = {"rows": rows, "bytes": file.stat().st_size}
@@ -155,7 +155,8 @@ def _fill(folder: Path, result: RunResult, summary: dict[str, Any]) -> None:
     _write_text(folder / "run.json", json.dumps(record, indent=2, allow_nan=False) + "\n")
 
 
-def _arrow(columns: Table) -> pa.Table:
+def to_arrow(columns: Table) -> pa.Table:
+    """Turn a table of `build_tables` into one of Arrow, text as dictionaries."""
     arrays = {}
     for name, column in columns.items():
         values = np.ascontiguousarray(column)

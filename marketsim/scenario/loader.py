@@ -25,10 +25,12 @@ from marketsim.scenario.writer import resolved_toml
 __all__ = [
     "ScenarioError",
     "ScenarioWarning",
+    "change_tables",
     "json_schema",
     "list_scenarios",
     "load_scenario",
     "parse_scenario",
+    "read_tables",
     "resolved_toml",
 ]
 
@@ -71,13 +73,83 @@ def load_scenario(name_or_path: str | Path, overrides: Iterable[tuple[str, str]]
         If part of the scenario has no effect.
     """
     source = str(name_or_path)
-    data = _read_tables(source, Path.cwd(), ())
-    data.setdefault("name", re.sub(r"[^A-Za-z0-9_-]", "-", Path(source).stem)[:32])
-    _override(data, list(overrides), source)
+    changes = [(path, _parse_value(text)) for path, text in overrides]
+    data = change_tables(read_tables(source), changes, source, said="--set ")
     scenario = parse_scenario(data, source)
     for notice in scenario.notices():
         warnings.warn(f"{source}: {notice}", ScenarioWarning, stacklevel=2)
     return scenario
+
+
+def read_tables(name_or_path: str | Path, folder: Path | None = None) -> dict[str, Any]:
+    """Read a scenario's tables, what it takes from its `base` filled in; nothing is checked yet.
+
+    Parameters
+    ----------
+    name_or_path : str or Path
+        Name of a scenario of the library, or path of a TOML file.
+    folder : Path, optional
+        Of a relative path; by default the current one.
+
+    Returns
+    -------
+    dict
+
+    Raises
+    ------
+    ScenarioError
+        If there is no such scenario or it is not TOML.
+    """
+    source = str(name_or_path)
+    data = _read_tables(source, folder or Path.cwd(), ())
+    data.setdefault("name", re.sub(r"[^A-Za-z0-9_-]", "-", Path(source).stem)[:32])
+    return data
+
+
+def change_tables(
+    tables: dict[str, Any],
+    changes: Iterable[tuple[str, Any]],
+    source: str = "scenario",
+    *,
+    folder: Path | None = None,
+    said: str = "",
+) -> dict[str, Any]:
+    """Set fields of a scenario's tables, in a copy.
+
+    Parameters
+    ----------
+    tables : dict
+        As `read_tables` returns them.
+    changes : iterable of (str, value)
+        Dotted path of a field and its new value; tables on the way are made where missing.
+    source : str, optional
+        Where the tables came from, for the error.
+    folder : Path, optional
+        Of relative paths among the values; by default the current one.
+    said : str, optional
+        How the user stated the changes, for the error.
+
+    Returns
+    -------
+    dict
+
+    Raises
+    ------
+    ScenarioError
+        If a path leads through a value or beyond the end of a list.
+    """
+    data = copy.deepcopy(tables)
+    problems = []
+    for path, given in changes:
+        keys = path.split(".")
+        value = _resolve_value(keys, given, folder or Path.cwd())
+        try:
+            _set(data, keys, value)
+        except (LookupError, TypeError) as error:
+            problems.append(f"{said}{path}: {error.args[0]}")
+    if problems:
+        raise ScenarioError(problems, source)
+    return data
 
 
 def parse_scenario(data: dict[str, Any], source: str = "scenario") -> Scenario:
@@ -224,21 +296,13 @@ def _resolve_strategy(text: str, folder: Path) -> str:
     return f"{(folder / Path(file).expanduser()).resolve()}{colon}{name}"
 
 
-def _override(data: dict[str, Any], overrides: Sequence[tuple[str, str]], source: str) -> None:
-    problems = []
-    for path, text in overrides:
-        keys = path.split(".")
-        value = _parse_value(text)
-        if tuple(keys) in PATHS and isinstance(value, str):
-            value = str(Path(value).expanduser().resolve())
-        if keys[0] == "populations" and keys[-1] == "strategy" and isinstance(value, str):
-            value = _resolve_strategy(value, Path.cwd())
-        try:
-            _set(data, keys, value)
-        except (LookupError, TypeError) as error:
-            problems.append(f"--set {path}: {error.args[0]}")
-    if problems:
-        raise ScenarioError(problems, source)
+def _resolve_value(keys: Sequence[str], value: Any, folder: Path) -> Any:
+    """Make a value that names a file absolute."""
+    if isinstance(value, str) and tuple(keys) in PATHS:
+        return str((folder / Path(value).expanduser()).resolve())
+    if isinstance(value, str) and keys[0] == "populations" and keys[-1] == "strategy":
+        return _resolve_strategy(value, folder)
+    return copy.deepcopy(value)
 
 
 def _parse_value(text: str) -> Any:

@@ -172,13 +172,10 @@ def preset_names() -> tuple[str, ...]:
 
 
 @cache
-def _preset_text(name: str) -> str:
-    return files("marketsim.engine.venues").joinpath(f"{name}.toml").read_text(encoding="utf-8")
-
-
 def read_preset(name: str) -> dict[str, Any]:
-    """Return a preset's tables: `TABLES` and ``market``."""
-    return tomllib.loads(_preset_text(name))
+    """Return a preset's tables: `TABLES` and ``market``; they are shared, not to be changed."""
+    text = files("marketsim.engine.venues").joinpath(f"{name}.toml").read_text(encoding="utf-8")
+    return tomllib.loads(text)
 
 
 def overlay(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:

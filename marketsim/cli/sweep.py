@@ -1,0 +1,148 @@
+"""``marketsim sweep``: a design becomes a folder of runs."""
+
+import contextlib
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from marketsim.cli.errors import FAILURE, explained, refuse
+
+if TYPE_CHECKING:
+    from marketsim.sweep.runner import SweepReport
+
+#: The sweep came to its end, but some of its runs failed.
+SOME_FAILED = 3
+
+
+def sweep(
+    design: Annotated[Path, typer.Argument(help="Design, a TOML file.")],
+    out: Annotated[Path, typer.Option(help="Folder of the sweep; an unfinished one goes on.")],
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Worker processes. [default: one per core]")
+    ] = None,
+    shard: Annotated[
+        str | None,
+        typer.Option(
+            metavar="I/N",
+            help="Only every N-th run, from the I-th on. [default: the job array's, if in one]",
+        ),
+    ] = None,
+    keep: Annotated[
+        str | None,
+        typer.Option(metavar="series,events", help="Kept beside figures. [default: the design's]"),
+    ] = None,
+    form: Annotated[
+        str | None, typer.Option(metavar="quick|full", help="Form of the design, if it has forms.")
+    ] = None,
+    max_failures: Annotated[
+        int | None, typer.Option(min=1, help="Stop when so many runs have failed.")
+    ] = None,
+    retry: Annotated[bool, typer.Option("--retry", help="Make failed runs again.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Confirm a very large design.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the report as one JSON object.")
+    ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")] = False,
+) -> None:
+    """Run a design on all cores; the same command goes on with an unfinished sweep.
+
+    Exit code 3: it came to its end, but some runs failed.
+    """
+    with explained():
+        from marketsim.sweep.design import load_design
+        from marketsim.sweep.lock import choose_shard
+        from marketsim.sweep.plan import MOST_RUNS
+        from marketsim.sweep.runner import TooManyFailuresError, run_sweep
+
+        loaded = load_design(design, form, keep=_split(keep))
+        try:
+            chosen = choose_shard(shard, os.environ)
+        except ValueError as error:
+            refuse(f"--shard {error}")
+        if retry and chosen.count > 1:
+            refuse("--retry and --shard exclude each other")
+        try:
+            with _progress(loaded.name, quiet) as advance:
+                report = run_sweep(
+                    loaded,
+                    out,
+                    workers=workers,
+                    shard=chosen,
+                    max_failures=max_failures,
+                    most_runs=None if yes else MOST_RUNS,
+                    retry=retry,
+                    progress=advance,
+                )
+        except KeyboardInterrupt:
+            typer.echo(
+                f"interrupted; what was done is in {out}, the same command goes on", err=True
+            )
+            raise typer.Exit(FAILURE) from None
+        except TooManyFailuresError as error:
+            typer.echo(f"stopped: {error}", err=True)
+            raise typer.Exit(SOME_FAILED) from None
+        _report(report, as_json)
+        if report.failures:
+            raise typer.Exit(SOME_FAILED)
+
+
+def _split(text: str | None) -> tuple[str, ...] | None:
+    return None if text is None else tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def _report(report: "SweepReport", as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps(asdict(report) | {"folder": str(report.folder)}))
+        return
+    typer.echo(
+        f"{report.total:,} runs in {report.folder}: {report.done:,} made now, {report.stored:,} "
+        f"there before, {report.failures:,} failed"
+    )
+    if report.result:
+        typer.echo(f"result {report.result}")
+    else:
+        typer.echo("other shards are missing")
+    if report.failures:
+        typer.echo(f"what failed: marketsim status {report.folder}", err=True)
+
+
+@contextlib.contextmanager
+def _progress(name: str, quiet: bool) -> Iterator[Callable[["SweepReport"], None] | None]:
+    """Show a progress bar if someone watches: done, rate, time left, failures."""
+    if quiet or not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    columns: tuple[Any, ...] = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TimeRemainingColumn(elapsed_when_finished=True),
+        TextColumn("{task.fields[failures]}"),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(name, total=None, rate="starting workers", failures="")
+
+        def advance(report: "SweepReport") -> None:
+            done = report.stored + report.done
+            speed = bar.tasks[0].finished_speed or bar.tasks[0].speed
+            rate = f"{speed:,.1f} runs/s" if speed else ""
+            failures = f"{report.failures:,} failed" if report.failures else ""
+            bar.update(task, total=report.total, completed=done, rate=rate, failures=failures)
+
+        yield advance

@@ -1,0 +1,251 @@
+"""What a sweep's folder says of itself: its design, its plan, the columns of its runs."""
+
+import contextlib
+import errno
+import json
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from marketsim.scenario.errors import show
+from marketsim.sweep.design import Design, parse_design
+from marketsim.sweep.lock import SweepFolderError
+from marketsim.sweep.plan import Plan
+
+FILE = "sweep.json"
+PLAN_FILE = "plan.parquet"
+FORMAT = "marketsim-sweep"
+FORMAT_VERSION = 1
+#: Differences of two designs that are listed.
+MOST_DIFFERENCES = 10
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """A sweep as its folder describes it."""
+
+    design: Design
+    tables: dict[str, Any]  #: of the base scenario, changes of the whole design applied
+    model: str  #: version of what decides a run's figures
+    metrics: tuple[str, ...]
+    num_runs: int
+
+    def same_as(self, plan: Plan) -> list[str]:
+        """List what differs between the folder's design and a plan's, "here" and "there"."""
+        ours = _flat(_facts(plan.design, plan.tables, plan.model))
+        theirs = _flat(_facts(self.design, self.tables, self.model))
+        lines = []
+        for path in dict.fromkeys([*theirs, *ours]):
+            one, other = (facts.get(path, "not stated") for facts in (theirs, ours))
+            if one != other:
+                lines.append(f"{path}: {show(one)} there, {show(other)} here")
+        return lines
+
+
+def write_manifest(folder: Path, plan: Plan, metrics: tuple[str, ...]) -> Manifest:
+    """Begin a sweep's folder.
+
+    Parameters
+    ----------
+    folder : Path
+    plan : Plan
+    metrics : tuple of str
+        Names of the figures its runs keep.
+
+    Returns
+    -------
+    Manifest
+    """
+    with atomic(folder / PLAN_FILE) as stream:
+        pq.write_table(_plan_table(plan), stream, compression="zstd")
+    record = {
+        "format": FORMAT,
+        "format_version": FORMAT_VERSION,
+        "model": plan.model,
+        "design": plan.design.model_dump(mode="json", exclude_none=True),
+        "tables": plan.tables,
+        "metrics": metrics,
+        "runs": len(plan),
+    }
+    with atomic(folder / FILE) as stream:
+        stream.write(json.dumps(record, indent=1).encode())
+    return read_manifest(folder)
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Read what a sweep's folder says of itself.
+
+    Parameters
+    ----------
+    folder : Path
+
+    Returns
+    -------
+    Manifest
+
+    Raises
+    ------
+    SweepFolderError
+        If it is no folder of a sweep, or damaged, or of another format.
+    """
+    file = folder / FILE
+    try:
+        record = json.loads(file.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        what = "not the folder of a sweep" if folder.exists() else "no such folder"
+        msg = f"{folder}: {what} (it has no {FILE})"
+        raise SweepFolderError(msg) from None
+    except (OSError, ValueError) as error:
+        msg = f"{file}: cannot be read: {error}"
+        raise SweepFolderError(msg) from error
+    if not isinstance(record, dict) or record.get("format") != FORMAT:
+        msg = f"{file}: not written by marketsim"
+        raise SweepFolderError(msg)
+    if record.get("format_version") != FORMAT_VERSION:
+        found = record.get("format_version")
+        msg = f"{file}: format version {found}, this marketsim reads version {FORMAT_VERSION}"
+        raise SweepFolderError(msg)
+    try:
+        return Manifest(
+            design=parse_design(record["design"], str(file)),
+            tables=record["tables"],
+            model=record["model"],
+            metrics=tuple(record["metrics"]),
+            num_runs=record["runs"],
+        )
+    except KeyError as error:
+        msg = f"{file}: damaged, without {error.args[0]}"
+        raise SweepFolderError(msg) from None
+
+
+def claim(folder: Path, plan: Plan) -> Manifest | None:
+    """Check that a folder is free for a plan, or its own.
+
+    Parameters
+    ----------
+    folder : Path
+    plan : Plan
+
+    Returns
+    -------
+    Manifest or None
+        None if the folder is yet to be begun.
+
+    Raises
+    ------
+    SweepFolderError
+        If the folder holds something else; of another design, the difference is named.
+    """
+    if not (folder / FILE).exists():
+        others = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+        strange = [name for name in others if name not in ("locks", PLAN_FILE)]
+        if strange:
+            msg = f"{folder}: is not the folder of a sweep, it holds {strange[0]}; choose another"
+            raise SweepFolderError(msg)
+        return None
+    found = read_manifest(folder)
+    lines = found.same_as(plan)
+    if lines:
+        more = [f"... and {len(lines) - MOST_DIFFERENCES} more"] * (len(lines) > MOST_DIFFERENCES)
+        text = "\n  ".join([*lines[:MOST_DIFFERENCES], *more])
+        msg = f"{folder}: holds the sweep of another design; choose another folder\n  {text}"
+        raise SweepFolderError(msg)
+    return found
+
+
+def parameter_kind(values: Iterable[Any]) -> pa.DataType:
+    """Return the type of a parameter's column: numbers, whole numbers or truths, else text.
+
+    Parameters
+    ----------
+    values : iterable
+        All it takes; None where a table leaves it out.
+
+    Returns
+    -------
+    pyarrow.DataType
+    """
+    kinds = {type(value) for value in values if value is not None}
+    if kinds == {bool}:
+        return pa.bool_()
+    if kinds == {int}:
+        return pa.int64()
+    return pa.float64() if kinds and kinds <= {int, float} else pa.string()
+
+
+def parameter_column(values: Iterable[Any], kind: pa.DataType) -> pa.Array:
+    """Turn values of a parameter into a column; what is no text becomes JSON in a column of text.
+
+    Parameters
+    ----------
+    values : iterable
+    kind : pyarrow.DataType
+        As `parameter_kind` returns it.
+
+    Returns
+    -------
+    pyarrow.Array
+    """
+    if kind == pa.string():
+        values = (v if isinstance(v, str | None) else json.dumps(v) for v in values)
+    elif kind == pa.float64():
+        values = (None if v is None else float(v) for v in values)
+    return pa.array(list(values), kind)
+
+
+def _plan_table(plan: Plan) -> pa.Table:
+    points = list(plan.points())
+    columns = {
+        "cell": pa.array([point.cell for point in points], pa.int64()),
+        "variant": pa.array([point.variant for point in points], pa.string()),
+        "scenario": pa.array(plan.point_hash.tolist(), pa.string()),
+    }
+    for place, name in enumerate(plan.parameters):
+        values = [point.values[place] for point in points]
+        columns[name] = parameter_column(values, parameter_kind(values))
+    return pa.table(columns)
+
+
+def _facts(design: Design, tables: dict[str, Any], model: str) -> dict[str, Any]:
+    """Return what decides the runs and what is kept of them."""
+    stated = design.model_dump(mode="json", exclude={"name", "description", "base"})
+    return {"design": stated, "base": tables, "model": model}
+
+
+def _flat(node: Any, *path: str) -> dict[str, Any]:
+    if isinstance(node, dict) and node:
+        return {p: v for key, value in node.items() for p, v in _flat(value, *path, key).items()}
+    return {".".join(path): list(node) if isinstance(node, tuple) else node}
+
+
+@contextlib.contextmanager
+def atomic(file: Path) -> Iterator[IO[bytes]]:
+    """Write a file that appears complete, on disk, or not at all.
+
+    Raises
+    ------
+    SweepFolderError
+        If the disk is full or cannot be written.
+    """
+    staging = file.parent / f".{file.name}.{os.getpid()}.tmp"
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with staging.open("wb") as stream:
+                yield stream
+                stream.flush()
+                os.fsync(stream.fileno())
+            staging.replace(file)
+        except BaseException:
+            staging.unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        full = error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+        what = "disk full" if full else f"cannot be written: {error.strerror or error}"
+        msg = f"{file.parent}: {what}"
+        raise SweepFolderError(msg) from error

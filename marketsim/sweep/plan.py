@@ -1,0 +1,299 @@
+"""The plan: every run of a design, checked, numbered and named by its key before the first."""
+
+import copy
+import hashlib
+import json
+import warnings
+from collections.abc import Iterable, Iterator
+from functools import cache
+from importlib.util import find_spec
+from itertools import chain
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+import marketsim
+from marketsim.scenario.errors import ScenarioError, show
+from marketsim.scenario.loader import change_tables, parse_scenario, read_tables
+from marketsim.scenario.schema import Scenario
+from marketsim.sweep.design import Design, DesignError
+from marketsim.sweep.sampling import Cells, count_cells
+
+#: Runs of a design that is not asked for twice.
+MOST_RUNS = 20_000
+#: Fields of a scenario that change no number of a run.
+WORDING = {"name", "description", "seed"}
+#: Parts of the package that decide what a run's figures are.
+MODEL_SOURCES = (
+    "engine",
+    "agents",
+    "scenario",
+    "record",
+    "streams.py",
+    "loop.py",
+    "simulation.py",
+    "trader.py",
+    "model.py",
+    "sweep/metrics.py",
+)
+#: Hexadecimal digits of a key.
+KEY_DIGITS = 32
+
+
+class Point(NamedTuple):
+    """A variant of a cell: the scenario of its replicates."""
+
+    number: int
+    cell: int
+    variant: str
+    values: tuple[Any, ...]  #: of the parameters, in the order of their names
+    changes: tuple[tuple[str, Any], ...]  #: of the base's tables
+
+
+class Run(NamedTuple):
+    """One run of a plan."""
+
+    key: str
+    scenario: str  #: hash of the resolved scenario
+    point: Point
+    replicate: int
+    seed: int
+
+
+class Plan:
+    """A design worked out.
+
+    Points that lead to the same resolved scenario share their runs: the runs of a plan are
+    distinct, while its points need not be.
+
+    Parameters
+    ----------
+    design : Design
+    tables : dict, optional
+        Of the base scenario, if they are at hand; read by default.
+    most_runs : int, optional
+        Refuse more runs than this.
+
+    Attributes
+    ----------
+    tables : dict
+        Of the base scenario, with the design's `set` and `days` applied.
+    point_hash : ndarray
+        (points,) of the resolved scenario of each.
+    shapes : list of Point
+        One point for every set of markets, populations and records: of each, its figures' names
+        are the same.
+
+    Raises
+    ------
+    DesignError
+        If there are too many runs, or the base, a cell or a corner is no valid scenario.
+    """
+
+    def __init__(
+        self, design: Design, tables: dict[str, Any] | None = None, most_runs: int | None = None
+    ) -> None:
+        self.design = design
+        self.cells = Cells(design)
+        self.parameters = self.cells.names
+        self.variants = design.variant_names
+        self.num_points = count_cells(design) * len(self.variants)
+        num = self.num_points * design.replicates
+        if most_runs is not None and num > most_runs:
+            text = f"{num:,} runs, more than {most_runs:,}: confirm with --yes"
+            raise DesignError([text], design.name)
+        self.model = model_version()
+        self.tables = _base_tables(design) if tables is None else tables
+        self.notices = self._check(self.tables, "base").notices()
+        for values in self.cells.corners():
+            for name in self.variants:
+                self._check_point(self._point(0, name, values), "corner")
+        self.shapes: list[Point] = []
+        self.point_hash = self._hash_points()
+        _, first = np.unique(self.point_hash, return_index=True)
+        self._distinct = np.sort(first)
+        #: (runs,) key of each.
+        self.keys = np.fromiter(
+            (
+                run_key(str(self.point_hash[number]), design.seed + replicate, self.model)
+                for replicate in range(design.replicates)
+                for number in self._distinct
+            ),
+            dtype=f"U{KEY_DIGITS}",
+            count=len(self),
+        )
+
+    def __len__(self) -> int:
+        """Return the number of distinct runs."""
+        return len(self._distinct) * self.design.replicates
+
+    def point(self, number: int) -> Point:
+        """Return a point by its number."""
+        cell, variant = divmod(number, len(self.variants))
+        return self._point(cell, self.variants[variant], self.cells.values(cell), number)
+
+    def points(self) -> Iterator[Point]:
+        """Go through all points."""
+        return map(self.point, range(self.num_points))
+
+    def run(self, number: int) -> Run:
+        """Return a run by its number; the first replicates of all cells come before the second."""
+        replicate, place = divmod(number, len(self._distinct))
+        point = self.point(int(self._distinct[place]))
+        return Run(
+            key=str(self.keys[number]),
+            scenario=str(self.point_hash[point.number]),
+            point=point,
+            replicate=replicate,
+            seed=self.design.seed + replicate,
+        )
+
+    def scenario(self, point: Point) -> Scenario:
+        """Return the scenario of a point."""
+        return resolve_scenario(self.tables, point.changes)
+
+    def _point(
+        self, cell: int, variant: str, values: tuple[Any, ...], number: int | None = None
+    ) -> Point:
+        own = self.design.variants.get(variant, {})
+        changes = (*self.cells.changes(values), *own.items())
+        return Point(cell if number is None else number, cell, variant, values, changes)
+
+    def _hash_points(self) -> Any:
+        seen = set()
+        hashes = np.empty(self.num_points, dtype=f"U{KEY_DIGITS}")
+        for point in self.points():
+            scenario = self._check_point(point, f"cell {point.cell}")
+            hashes[point.number] = scenario_hash(scenario)
+            record = scenario.record.model_dump_json()
+            shape = (tuple(scenario.markets), tuple(scenario.populations), record)
+            if shape not in seen:
+                seen.add(shape)
+                self.shapes.append(point)
+        return hashes
+
+    def _check_point(self, point: Point, what: str) -> Scenario:
+        pairs = zip(self.parameters, point.values, strict=True)
+        where = ", ".join(f"{name} = {show(value)}" for name, value in pairs)
+        variant = f", variant {point.variant}" if self.design.variants else ""
+        try:
+            return self.scenario(point)
+        except ScenarioError as error:
+            source = f"{self.design.name}: {what} ({where}{variant})"
+            raise DesignError(error.problems, source) from None
+
+    def _check(self, tables: dict[str, Any], what: str) -> Scenario:
+        try:
+            return parse_scenario(copy.deepcopy(tables))
+        except ScenarioError as error:
+            raise DesignError(error.problems, f"{self.design.name}: {what}") from None
+
+
+def resolve_scenario(tables: dict[str, Any], changes: Iterable[tuple[str, Any]]) -> Scenario:
+    """Apply changes to a base's tables and check the scenario.
+
+    Parameters
+    ----------
+    tables : dict
+    changes : iterable of (str, value)
+
+    Returns
+    -------
+    Scenario
+
+    Raises
+    ------
+    ScenarioError
+    """
+    return parse_scenario(change_tables(tables, changes))
+
+
+def _base_tables(design: Design) -> dict[str, Any]:
+    """Read the base scenario and apply what holds for the whole design."""
+    try:
+        tables = read_tables(design.base)
+        length = [] if design.days is None else [("days", design.days)]
+        return change_tables(tables, [*design.set.items(), *length], design.base)
+    except ScenarioError as error:
+        raise DesignError(error.problems, f"{design.name}: base {error.source}") from None
+
+
+def scenario_hash(scenario: Scenario) -> str:
+    """Hash all of a resolved scenario that can change a number.
+
+    The content of the files it names counts, not their paths.
+
+    Parameters
+    ----------
+    scenario : Scenario
+
+    Returns
+    -------
+    str
+        32 hexadecimal digits.
+    """
+    data = scenario.model_dump(mode="json", exclude=WORDING)
+    history = data["spot"].get("history")
+    if history is not None:
+        history["path"] = _content_hash(Path(history["path"]))
+    for population in data["populations"].values():
+        population["strategy"] = _strategy_hash(population["strategy"])
+    text = json.dumps(data, separators=(",", ":"), sort_keys=True)
+    return hashlib.blake2b(text.encode(), digest_size=KEY_DIGITS // 2).hexdigest()
+
+
+def run_key(scenario: str, seed: int, model: str) -> str:
+    """Name a run by all that decides its numbers.
+
+    Parameters
+    ----------
+    scenario : str
+        As `scenario_hash` returns it.
+    seed : int
+    model : str
+        As `model_version` returns it.
+
+    Returns
+    -------
+    str
+        32 hexadecimal digits.
+    """
+    text = f"{scenario}:{seed}:{model}"
+    return hashlib.blake2b(text.encode(), digest_size=KEY_DIGITS // 2).hexdigest()
+
+
+@cache
+def model_version() -> str:
+    """Return the package's version and a hash of its sources that decide a run's figures."""
+    root = Path(marketsim.__file__).parent
+    digest = hashlib.blake2b(digest_size=8)
+    for name in MODEL_SOURCES:
+        path = root / name
+        found = (path.rglob(pattern) for pattern in ("*.py", "*.toml")) if path.is_dir() else ()
+        for file in sorted(chain(*found)) if path.is_dir() else [path]:
+            digest.update(file.relative_to(root).as_posix().encode() + b"\0")
+            digest.update(file.read_bytes() + b"\0")
+    return f"{marketsim.__version__}+{digest.hexdigest()}"
+
+
+@cache
+def _content_hash(file: Path) -> str:
+    try:
+        return hashlib.blake2b(file.read_bytes(), digest_size=8).hexdigest()
+    except OSError as error:
+        raise ScenarioError([f"{file}: cannot be read: {error.strerror}"]) from None
+
+
+def _strategy_hash(strategy: str) -> str:
+    """Put the content of a user's own file in the place of its name."""
+    file, colon, name = strategy.rpartition(":")
+    if not colon:
+        return strategy
+    if not file.endswith(".py"):
+        with warnings.catch_warnings(action="ignore"):
+            found = find_spec(file)
+        if found is None or found.origin is None:
+            return strategy
+        file = found.origin
+    return f"{_content_hash(Path(file))}:{name}"

@@ -1,0 +1,258 @@
+"""The runner: a plan's runs handed out to an executor, and what comes back stored."""
+
+import os
+import queue
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import CancelledError, Executor, Future
+from contextlib import ExitStack
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+
+from marketsim.sweep.design import Design, DesignError, load_design
+from marketsim.sweep.lock import Shard, locked
+from marketsim.sweep.manifest import Manifest, claim, write_manifest
+from marketsim.sweep.metrics import choose_metrics
+from marketsim.sweep.plan import MOST_RUNS, Plan, Point, Run
+from marketsim.sweep.pool import WorkerLostError, WorkerPool
+from marketsim.sweep.store import Store, drop_failed, stored_keys
+from marketsim.sweep.table import count_runs, result_hash
+from marketsim.sweep.worker import (
+    ERROR,
+    OK,
+    QUARANTINED,
+    Outcome,
+    Task,
+    failed,
+    name_metrics,
+    run_task,
+    warm_up,
+)
+
+#: Runs, seconds and bytes of series after which what is done is written.
+FLUSH_RUNS = 256
+FLUSH_SECONDS = 5.0
+FLUSH_BYTES = 2**25
+#: Runs handed out at a time, for each worker: enough to last while a part is written.
+WINDOW = 16
+
+Progress = Callable[["SweepReport"], None]
+
+
+@dataclass
+class SweepReport:
+    """How far a sweep, or a shard of it, has come."""
+
+    folder: Path
+    total: int  #: runs of the shard
+    stored: int  #: runs of the shard that were there at the start
+    done: int = 0  #: runs made now, failed ones included
+    failures: int = 0  #: failed runs among all that are stored
+    result: str = ""  #: hash of the results, once the whole sweep is complete
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every run of the shard is stored."""
+        return self.stored + self.done == self.total
+
+
+class TooManyFailuresError(RuntimeError):
+    """As many runs failed as the user would put up with."""
+
+
+class ExecutorLostError(RuntimeError):
+    """The workers are gone, all of them: the cluster was closed, or cannot be reached."""
+
+
+def run_sweep(
+    design: Design | str | Path,
+    out: str | Path,
+    *,
+    workers: int | None = None,
+    executor: Executor | None = None,
+    shard: Shard | None = None,
+    max_failures: int | None = None,
+    most_runs: int | None = MOST_RUNS,
+    retry: bool = False,
+    progress: Progress | None = None,
+) -> SweepReport:
+    """Make the runs of a design that are not stored yet.
+
+    Parameters
+    ----------
+    design : Design, str or Path
+        A design, or its file.
+    out : str or Path
+        Folder of the sweep; made if missing, gone on with if it is this design's.
+    workers : int, optional
+        Worker processes; by default one for every core this process may use.
+    executor : concurrent.futures.Executor, optional
+        Runs them elsewhere; the caller shuts it down.
+    shard : Shard, optional
+        Part of the runs; all by default.
+    max_failures : int, optional
+        Stop when so many runs have failed.
+    most_runs : int, optional
+        Refuse a design of more runs; None: any number.
+    retry : bool, optional
+        Make the runs again that failed. Only without a shard.
+    progress : callable, optional
+        Called with the report after every run.
+
+    Returns
+    -------
+    SweepReport
+
+    Raises
+    ------
+    DesignError
+        If the design cannot be run.
+    SweepFolderError
+        If the folder is another design's, in use, or the disk is full.
+    TooManyFailuresError
+        If `max_failures` runs failed.
+    ExecutorLostError
+        If the executor's workers are gone.
+    """
+    if not isinstance(design, Design):
+        design = load_design(design)
+    plan = Plan(design, most_runs=most_runs)
+    folder = Path(out).expanduser().resolve()
+    claim(folder, plan)
+    shard = shard or Shard()
+    with ExitStack() as stack:
+        stack.enter_context(locked(folder, shard))
+        manifest = claim(folder, plan)  # once more: another driver may have begun it meanwhile
+        if retry and manifest is not None:
+            drop_failed(folder)
+        numbers = np.arange(shard.number - 1, len(plan), shard.count)
+        todo = numbers[~np.isin(plan.keys[numbers], stored_keys(folder))]
+        counts = count_runs(folder)
+        failures = counts.total() - counts[OK]
+        report = SweepReport(folder, len(numbers), len(numbers) - len(todo), failures=failures)
+        if len(todo) or manifest is None:
+            workers = workers or usable_cores()
+            if executor is None:
+                executor = WorkerPool(min(workers, max(len(todo), 1)), warm_up)
+                stack.callback(executor.shutdown, wait=False, cancel_futures=True)
+            manifest = manifest or _begin(folder, plan, executor)
+            store = Store(folder, manifest, shard)
+            driver = _Driver(plan, executor, store, report, progress)
+            driver.make(todo, WINDOW * workers, max_failures)
+    if count_runs(folder).total() == len(plan):
+        report.result = result_hash(folder)
+    return report
+
+
+def usable_cores() -> int:
+    """Return the number of cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+class _Driver:
+    """Hands runs out, a bounded number at a time, and stores what comes back."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        executor: Executor,
+        store: Store,
+        report: SweepReport,
+        progress: Progress | None,
+    ) -> None:
+        self.plan = plan
+        self.executor = executor
+        self.store = store
+        self.report = report
+        self.progress = progress
+        self._back: queue.SimpleQueue[tuple[Future[Outcome], Run, Task]] = queue.SimpleQueue()
+        self._flushed = time.monotonic()
+
+    def make(self, todo: Iterable[int], window: int, max_failures: int | None) -> None:
+        """Make runs by their numbers; what is done is stored however this ends."""
+        waiting = iter(todo)
+        under_way = new_failures = 0
+        try:
+            while True:
+                for number in islice(waiting, window - under_way):
+                    self._hand_out(int(number))
+                    under_way += 1
+                if not under_way:
+                    return
+                outcome = self._next()
+                if outcome is None:
+                    continue
+                under_way -= 1
+                new_failures += outcome.status != OK
+                if max_failures is not None and new_failures >= max_failures:
+                    msg = f"{new_failures} runs failed, the last: {outcome.error}"
+                    raise TooManyFailuresError(msg)
+        finally:
+            self.store.close()
+
+    def _hand_out(self, number: int) -> None:
+        run = self.plan.run(number)
+        task = _task(self.plan, run.point, run.key, run.seed, self.store.manifest)
+        future = self.executor.submit(run_task, task)
+        future.add_done_callback(lambda done: self._back.put((done, run, task)))
+
+    def _next(self) -> Outcome | None:
+        """Store the next run that is done; None if nothing came before the next flush is due."""
+        due = self._flushed + FLUSH_SECONDS
+        try:
+            future, run, task = self._back.get(timeout=max(due - time.monotonic(), 0.0))
+        except queue.Empty:
+            self._flush()
+            return None
+        outcome = _outcome(future, task)
+        self.store.add(run, outcome)
+        self.report.done += 1
+        self.report.failures += outcome.status != OK
+        if self.store.num_waiting >= FLUSH_RUNS or self.store.bytes_waiting >= FLUSH_BYTES:
+            self._flush()
+        if self.progress is not None:
+            self.progress(self.report)
+        return outcome
+
+    def _flush(self) -> None:
+        self.store.flush()
+        self._flushed = time.monotonic()
+
+
+def _task(plan: Plan, point: Point, key: str, seed: int, manifest: Manifest | None) -> Task:
+    metrics = manifest.metrics if manifest is not None else ()
+    return Task(key, plan.tables, point.changes, seed, metrics, plan.design.keep)
+
+
+def _outcome(future: Future[Outcome], task: Task) -> Outcome:
+    """Return what a run left; one that cost its workers the life is set aside."""
+    try:
+        return future.result()
+    except CancelledError as error:
+        msg = "the workers are gone; what was done is stored, the same command goes on"
+        raise ExecutorLostError(msg) from error
+    except Exception as error:
+        is_lost = isinstance(error, WorkerLostError) or type(error).__name__ == "KilledWorker"
+        return failed(task, QUARANTINED if is_lost else ERROR, error)
+
+
+def _begin(folder: Path, plan: Plan, executor: Executor) -> Manifest:
+    """Find the names of the figures, by a first step of each kind of scenario, and begin."""
+    names: dict[str, None] = {}
+    for point in plan.shapes:
+        task = _task(plan, point, "", plan.design.seed, None)
+        model, found = executor.submit(name_metrics, task).result()
+        if model != plan.model:
+            msg = f"the workers have marketsim {model}, this is {plan.model}: install the same"
+            raise ExecutorLostError(msg)
+        names |= dict.fromkeys(found)
+    try:
+        metrics = choose_metrics(plan.design.metrics, tuple(names))
+    except ValueError as error:
+        raise DesignError([f"metrics: {error}"], plan.design.name) from None
+    return write_manifest(folder, plan, metrics)

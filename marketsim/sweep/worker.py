@@ -1,0 +1,160 @@
+"""One run of a sweep, as a worker makes it: tables and changes in, figures and a digest out."""
+
+import io
+import time
+import warnings
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from marketsim.scenario.schema import Scenario
+from marketsim.sweep.plan import model_version, resolve_scenario
+
+#: What became of a run.
+OK, ERROR, QUARANTINED = "ok", "error", "quarantined"
+#: Characters of an error that are kept.
+LONGEST_ERROR = 500
+
+
+class Task(NamedTuple):
+    """All a worker needs to make one run."""
+
+    key: str
+    tables: dict[str, Any]  #: of the base scenario
+    changes: tuple[tuple[str, Any], ...]
+    seed: int
+    metrics: tuple[str, ...]  #: names of the figures wanted
+    keep: tuple[str, ...]  #: "series", "events"
+
+
+class Outcome(NamedTuple):
+    """What a run left."""
+
+    key: str
+    status: str
+    error: str
+    digest: str  #: "" unless the run came to its end
+    figures: tuple[float, ...]  #: in the order of the task's `metrics`; NaN where there is none
+    wall_s: float
+    kept: dict[str, bytes]  #: Parquet, by "series" and "events"
+
+
+def warm_up() -> None:
+    """Load what runs need, so that the first is not slower than the rest."""
+    import marketsim.simulation
+    import marketsim.sweep.metrics  # noqa: F401
+
+
+def run_task(task: Task) -> Outcome:
+    """Make a run; whatever it raises becomes an outcome.
+
+    Parameters
+    ----------
+    task : Task
+
+    Returns
+    -------
+    Outcome
+    """
+    from marketsim.record.digest import digest_result
+    from marketsim.sweep.metrics import run_metrics
+
+    began = time.perf_counter()
+    try:
+        with warnings.catch_warnings(action="ignore"):  # of the base's, the driver has told
+            market = new_market(resolve_scenario(task.tables, task.changes), task.seed)
+            market.run(market.scenario.num_steps)
+            result = market.result()
+            if result.conservation_error:
+                msg = f"the books are off by {result.conservation_error} atoms"
+                raise ArithmeticError(msg)
+            figures = run_metrics(result)
+            kept = {name: _pack(name, task.key, result) for name in task.keep}
+            digest = digest_result(result)
+    except Exception as error:
+        return failed(task, ERROR, error, time.perf_counter() - began)
+    values = tuple(float(figures.get(name, np.nan)) for name in task.metrics)
+    return Outcome(task.key, OK, "", digest, values, time.perf_counter() - began, kept)
+
+
+def failed(task: Task, status: str, error: BaseException, wall_s: float = np.nan) -> Outcome:
+    """Return the outcome of a run that did not come to its end.
+
+    Parameters
+    ----------
+    task : Task
+    status : str
+        `ERROR` or `QUARANTINED`.
+    error : BaseException
+    wall_s : float, optional
+        Seconds it took.
+
+    Returns
+    -------
+    Outcome
+    """
+    text = f"{type(error).__name__}: {error}"[:LONGEST_ERROR]
+    return Outcome(task.key, status, text, "", (np.nan,) * len(task.metrics), wall_s, {})
+
+
+def name_metrics(task: Task) -> tuple[str, tuple[str, ...]]:
+    """Return the worker's version of the model and the names of all figures, from a first step.
+
+    Parameters
+    ----------
+    task : Task
+
+    Returns
+    -------
+    tuple of (str, tuple of str)
+    """
+    from marketsim.sweep.metrics import run_metrics
+
+    with warnings.catch_warnings(action="ignore"):
+        market = new_market(resolve_scenario(task.tables, task.changes), task.seed)
+        market.run(1)
+        return model_version(), tuple(run_metrics(market.result()))
+
+
+def new_market(scenario: Scenario, seed: int) -> Any:
+    """Return what runs a scenario: the Mesa face only if some traders are plain Python.
+
+    Parameters
+    ----------
+    scenario : Scenario
+    seed : int
+
+    Returns
+    -------
+    Simulation or PerpMarket
+    """
+    if any(":" in population.strategy for population in scenario.populations.values()):
+        from marketsim.agents.registry import needs_face
+
+        if needs_face(scenario):
+            from marketsim.model import PerpMarket
+
+            return PerpMarket(scenario, seed)
+    from marketsim.simulation import Simulation
+
+    return Simulation(scenario, seed)
+
+
+def _pack(name: str, key: str, result: Any) -> bytes:
+    """Write the market series or the liquidations of a run as Parquet, in single precision."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    from marketsim.record.folder import to_arrow
+    from marketsim.record.tables import liquidations, markets
+
+    columns = markets(result) if name == "series" else liquidations(result)
+    small = {
+        column: values.astype(np.float32) if values.dtype == np.float64 else values
+        for column, values in columns.items()
+    }
+    table = to_arrow(small)
+    keys = pa.array(np.full(table.num_rows, key)).dictionary_encode()
+    stream = io.BytesIO()
+    pq.write_table(table.add_column(0, "key", keys), stream, compression="zstd")
+    return stream.getvalue()

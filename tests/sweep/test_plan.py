@@ -1,0 +1,111 @@
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from marketsim.sweep.design import Design, DesignError
+from marketsim.sweep.plan import Plan, model_version, run_key, scenario_hash
+
+Make = Callable[..., Design]
+
+
+def test_every_cell_has_the_same_seeds(design: Make) -> None:
+    plan = Plan(design(seed=7))
+    runs = [plan.run(number) for number in range(len(plan))]
+    seeds = {cell: [run.seed for run in runs if run.point.cell == cell] for cell in range(4)}
+    assert set(map(tuple, seeds.values())) == {(7, 8, 9)}
+    assert len({run.key for run in runs}) == len(runs) == 12
+
+
+def test_first_replicates_of_all_cells_come_before_second(design: Make) -> None:
+    plan = Plan(design())
+    assert [plan.run(number).replicate for number in range(12)] == [0] * 4 + [1] * 4 + [2] * 4
+
+
+def test_variants_are_applied_on_top_of_every_cell(design: Make) -> None:
+    variants = {"plain": {}, "slow": {"venue.funding.interval_hours": 4}}
+    plan = Plan(design(variants=variants))
+    hours = [plan.scenario(point).venue.funding.interval_hours for point in plan.points()]
+    assert hours == [1.0, 4.0, 8.0, 4.0, 1.0, 4.0, 8.0, 4.0]
+
+
+def test_points_of_the_same_scenario_share_their_runs(design: Make) -> None:
+    variants = {"plain": {}, "slow": {"venue.funding.interval_hours": 4}}
+    plan = Plan(design(variants=variants))
+    assert plan.num_points == 8
+    assert len(plan) == 6 * 3  # both cells of a count lead to the same slow scenario
+    assert len(set(plan.keys)) == len(plan)
+
+
+def test_a_key_depends_on_scenario_seed_and_model() -> None:
+    keys = {run_key("a", 1, "m"), run_key("b", 1, "m"), run_key("a", 2, "m"), run_key("a", 1, "n")}
+    assert len(keys) == 4
+    assert run_key("a", 1, "m") in keys
+
+
+def test_wording_is_no_part_of_a_scenario_s_hash(design: Make) -> None:
+    one, other, different = (
+        Plan(design(parameters={}, set=changes))
+        for changes in ({}, {"name": "x", "seed": 5}, {"insurance_fund": 5.0})
+    )
+    assert one.point_hash[0] == other.point_hash[0] != different.point_hash[0]
+
+
+def test_what_a_named_file_holds_counts_not_where_it_is(design: Make, tmp_path: Path) -> None:
+    def hashed(text: str, name: str) -> str:
+        file = tmp_path / name
+        file.write_text(text)
+        changes = {"populations.mine.strategy": f"{file}:Mine", "populations.mine.count": 1}
+        plan = Plan(design(parameters={}))
+        return scenario_hash(plan.scenario(plan.point(0)._replace(changes=tuple(changes.items()))))
+
+    assert hashed("a = 1", "a.py") == hashed("a = 1", "b.py") != hashed("a = 2", "c.py")
+
+
+def test_the_model_s_version_is_stable() -> None:
+    assert model_version() == model_version()
+    assert model_version().startswith("0.1.0+")
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"base": "clam"}, "did you mean 'calm'"),
+        ({"set": {"venue.fundin.interval_hours": 1}}, "did you mean 'funding'"),
+        ({"parameters": {"populations.crwd.leverage": [1, 2]}}, "did you mean 'crowd'"),
+        ({"parameters": {"venue.funding.intervall_hours": [1]}}, "did you mean 'interval_hours'"),
+        ({"parameters": {"populations.crowd.count.x": [1]}}, "is a value"),
+        ({"variants": {"a": {"insurance_fund": -1}}}, "variant a.*insurance_fund = -1"),
+        ({"days": 0.00001}, "base.*days"),
+        (
+            {
+                "kind": "latin",
+                "size": 2,
+                "parameters": {"spot.reflexivity": {"low": 0.5, "high": 1.5}},
+            },
+            r"corner \(spot.reflexivity = 1.5\).*less than or equal to 1",
+        ),
+    ],
+)
+def test_a_design_that_leads_to_no_scenario_is_refused(
+    design: Make, changes: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(DesignError, match=said):
+        Plan(design(**changes))
+
+
+def test_a_corner_counts_though_no_cell_is_there(design: Make) -> None:
+    """Leverage and its limit: only their combination at one corner is impossible."""
+    ranges = {
+        "populations.crowd.leverage": {"low": 1.0, "high": 10.0},
+        "markets.BTC.max_leverage": {"low": 9.9, "high": 20.0},
+    }
+    made = design(kind="latin", size=1, parameters=ranges, seed=1)
+    with pytest.raises(DesignError, match=r"corner .*above the limit of BTC"):
+        Plan(made)
+
+
+def test_a_huge_design_has_to_be_confirmed(design: Make) -> None:
+    with pytest.raises(DesignError, match=r"1,200,000 runs, more than 20,000: .*--yes"):
+        Plan(design(replicates=300_000), most_runs=20_000)
