@@ -15,7 +15,7 @@ from marketsim.engine.index import update_index
 from marketsim.engine.state import NONE, State
 from marketsim.engine.world import World
 from marketsim.loop import ASK, OUT_OF_RANGE, advance, new_tape, record_row
-from marketsim.record.result import RunResult, Snapshot, take_snapshot
+from marketsim.record.result import Floats, RunResult, Snapshot, take_snapshot
 from marketsim.record.wealth import record_wealth
 from marketsim.scenario.build import build_state, write_rules
 from marketsim.scenario.history import HistoryPath, load_history
@@ -98,9 +98,11 @@ class Simulation:
         self.callers = Callers(self.roster.names, chosen, self.traders, desk, seed)
         self._changes = rule_changes(scenario.shocks, scenario.step_minutes)
         self._rules = scenario  # as the changes so far have left it
+        self._caps: list[tuple[int, Floats]] = []  # (first step, funding cap of each market)
         self._snapshots: list[tuple[int, Snapshot]] = []
         self._start = take_snapshot(self.state)
         self.tape = self._new_tape()
+        self._keep_caps()
         self._run_seconds = 0.0
         self._build_seconds = time.perf_counter() - self._started
 
@@ -166,6 +168,7 @@ class Simulation:
         """Collect what the steps done so far have left."""
         state, tape = self.state, self.tape
         totals = state.totals[0]
+        funding = tape.funding[: int(tape.clock[0].num_funding)]
         rows = -(-self.step_count // int(tape.clock[0].series_every))
         moments = -(-self.step_count // int(tape.clock[0].wealth_every)) + 1
         self._complete_rows(rows - 1, moments - 1)
@@ -184,7 +187,8 @@ class Simulation:
             series=tape.series[:rows],
             deviation=tape.deviation[:rows],
             steps=tape.steps[:rows],
-            funding=tape.funding[: int(tape.clock[0].num_funding)],
+            funding=funding,
+            funding_cap=self._funding_cap(funding),
             liquidation=state.liquidation[: int(totals.num_liquidations)],
             deleverage=state.deleverage[: int(totals.num_deleverages)],
             fill=state.fill[: int(totals.num_fills)],
@@ -196,6 +200,7 @@ class Simulation:
             end=take_snapshot(state),
             outcome=np.array(totals.outcome),
             conservation_error=int(totals.conservation_error),
+            struck=self.scenario.struck_markets,
             snapshots=tuple(self._snapshots),
             start_time=self._start_time,
             notes=self.notes,
@@ -266,6 +271,18 @@ class Simulation:
             change = self._changes.pop(0)
             self._rules = self._rules.with_rule(change.field, change.value)
             write_rules(self.state, self._rules, self._prices)
+            self._keep_caps()
+
+    def _keep_caps(self) -> None:
+        caps = np.array(self.state.market["funding_cap"], np.float64)
+        self._caps.append((self.step_count, caps))
+
+    def _funding_cap(self, funding: Any) -> Floats:
+        """Return the cap in force at each settlement."""
+        first = [step for step, _ in self._caps]
+        place = np.searchsorted(first, funding["step"], side="right") - 1
+        caps: Floats = np.array([cap for _, cap in self._caps])[place, funding["market"]]
+        return caps
 
     def _keep_snapshot(self) -> None:
         minutes = self.scenario.record.snapshot_minutes

@@ -5,14 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from marketsim.analysis.returns import (
-    Floats,
-    autocorrelation,
-    excess_kurtosis,
-    present,
-    skewness,
-    standard_deviation,
-)
+from marketsim.analysis.returns import excess_kurtosis, skewness, standard_deviation
+from marketsim.record.moments import autocorrelation, present
+from marketsim.record.result import Floats
 
 #: Two rates this close are the same rate: exchanges print eight decimals.
 SAME_RATE = 5e-9

@@ -6,9 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from marketsim.analysis.returns import Floats
 from marketsim.record import tables
-from marketsim.record.result import RunResult
+from marketsim.record.result import Floats, RunResult
 from marketsim.record.run import Run
 
 #: Fewer hours than this leave nothing to measure.

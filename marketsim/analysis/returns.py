@@ -8,9 +8,9 @@ import math
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from marketsim.record.moments import autocorrelation, present
+from marketsim.record.result import Floats
 
 #: Lags over which the decay of a memory is fitted.
 DECAY_LAGS = (1, 2, 3, 5, 7, 10, 14, 20, 30, 50, 70, 100)
@@ -35,12 +35,6 @@ def log_returns(price: Any) -> Floats:
     """
     change: Floats = np.diff(np.log(np.asarray(price, np.float64)), axis=0)
     return change
-
-
-def present(values: Any) -> Floats:
-    """Return the values that are not NaN."""
-    array = np.asarray(values, np.float64)
-    return array[~np.isnan(array)]
 
 
 def skewness(values: Any) -> float:
@@ -101,33 +95,6 @@ def hill_exponent(values: Any, share: float) -> float:
         return math.nan
     excess = float(np.mean(np.log(x[:k]) - math.log(x[k])))
     return 1.0 / excess if excess > 0.0 else math.nan
-
-
-def autocorrelation(values: Any, lag: int) -> float:
-    """Return the autocorrelation at a lag.
-
-    Mean and variance are those of all present values; the products are averaged over the pairs
-    with both ends present.
-
-    Parameters
-    ----------
-    values : array_like
-        On a regular grid; NaN where there is none.
-    lag : int
-        Rows.
-
-    Returns
-    -------
-    float
-        NaN without a pair, or if the values do not vary.
-    """
-    x = np.asarray(values, np.float64)
-    known = present(x)
-    if len(known) == 0 or np.ptp(known) == 0.0:
-        return math.nan
-    centred = x - known.mean()
-    products = present(centred[lag:] * centred[: len(x) - lag]) if lag < len(x) else known[:0]
-    return float(products.mean() / known.var()) if len(products) else math.nan
 
 
 def decay_exponent(values: Any) -> float:

@@ -18,6 +18,7 @@ import numpy as np
 
 from marketsim.analysis import funding, returns
 from marketsim.analysis.observed import Observed
+from marketsim.record import moments
 
 #: Hours in a window of the cross-market correlation: a day.
 WINDOW_HOURS = 24
@@ -198,12 +199,12 @@ def _market_statistics(observed: Observed, m: int) -> Statistics:
         "premium_std_bp": 1e4 * returns.standard_deviation(premium),
         "kurt_excess": returns.excess_kurtosis(hourly),
         "hill": returns.hill_exponent(np.abs(hourly), 0.05),
-        "acf_return_1h": returns.autocorrelation(hourly, 1),
-        "acf_absolute_1h": returns.autocorrelation(np.abs(hourly), 1),
+        "acf_return_1h": moments.autocorrelation(hourly, 1),
+        "acf_absolute_1h": moments.autocorrelation(np.abs(hourly), 1),
         "liquidated_day": _mean(observed.daily_liquidated[:, m]),
         "volatility": returns.annual_volatility(hourly),
         "skew": returns.skewness(hourly),
-        "acf_absolute_20h": returns.autocorrelation(np.abs(hourly), 20),
+        "acf_absolute_20h": moments.autocorrelation(np.abs(hourly), 20),
         "acf_absolute_decay": returns.decay_exponent(np.abs(hourly)),
         "leverage_effect": returns.leverage_effect(hourly),
         "premium_mean_bp": 1e4 * _mean(premium),
@@ -234,7 +235,7 @@ def _cross_statistics(observed: Observed) -> Statistics:
 
 
 def _mean(values: Any) -> float:
-    known = returns.present(values)
+    known = moments.present(values)
     return float(known.mean()) if len(known) else math.nan
 
 

@@ -103,6 +103,7 @@ class RunResult:
     deviation: Floats  #: (T, M, venues) spot venue price / index price - 1
     steps: Any  #: (T,) STEP
     funding: Any  #: (rows,) FUNDING
+    funding_cap: Floats  #: (rows,) per 8 h, largest rate of either sign that each could have
     liquidation: Any  #: (rows,) LIQUIDATION
     deleverage: Any  #: (rows,) DELEVERAGE
     fill: Any  #: (rows,) FILL; empty unless the scenario asks for fills
@@ -114,6 +115,7 @@ class RunResult:
     end: Snapshot
     outcome: Integers  #: (outcomes,) intents by what became of them
     conservation_error: int  #: atoms, largest seen
+    struck: tuple[str, ...] = ()  #: markets whose spot price a scheduled shock moves
     snapshots: tuple[tuple[int, Snapshot], ...] = ()  #: (step, accounts), between start and end
     start_time: np.datetime64 | None = None  #: UTC time of step 0; None without a calendar
     notes: tuple[str, ...] = ()  #: what the user must know: how gaps were bridged, say

@@ -11,6 +11,8 @@ from marketsim.record.result import Floats, RunResult
 #: With fewer daily returns there is no Sharpe ratio.
 MIN_DAYS = 10
 DAYS_PER_YEAR = 365.0
+#: Share of the worst returns that are the tail.
+TAIL = 0.05
 #: An account that has lost more than this share of what it brought is ruined.
 RUIN = 0.9
 
@@ -21,9 +23,11 @@ def population_risk(result: RunResult) -> list[dict[str, float | None]]:
     `total_return` is the change of equity over equity at the start. `sharpe_gross` and
     `sharpe_net` are annualised Sharpe ratios of daily returns, before and after trading fees,
     without a risk-free rate. `max_drawdown` is the largest fall from a previous high, as a share of
-    that high, at the times the population series has. `ruined_share` counts accounts that ended
-    with less than a tenth of their deposit, `liquidated_share` those that met a liquidation order.
-    What does not exist is None.
+    that high, at the times the population series has. `tail_loss_day` is the mean loss of the worst
+    5 % of the daily returns (expected shortfall), `tail_loss_account` that of the worst 5 % of the
+    accounts, end over deposit. `ruined_share` counts accounts that ended with less than a tenth of
+    their deposit, `liquidated_share` those that met a liquidation order. `leverage_mean` is gross
+    notional over equity, mean over the population series. What does not exist is None.
 
     Parameters
     ----------
@@ -38,6 +42,9 @@ def population_risk(result: RunResult) -> list[dict[str, float | None]]:
     ruined = result.end.equity < (1.0 - RUIN) * result.deposit
     liquidated = np.zeros(len(group), bool)
     liquidated[result.liquidation["account"]] = True
+    end_return = np.full(len(group), np.nan)
+    np.divide(result.end.equity, result.deposit, out=end_return, where=result.deposit > 0)
+    end_return -= 1.0
     days = _day_ends(result)
     figures: list[dict[str, float | None]] = []
     for g in range(num_groups):
@@ -45,12 +52,16 @@ def population_risk(result: RunResult) -> list[dict[str, float | None]]:
         equity = result.wealth["equity"][:, g].astype(np.float64)
         fees = result.wealth["fees"][:, g].astype(np.float64)
         daily, gross = _returns(equity[days]), _returns(equity[days], fees[days])
+        held = result.exposure[:, g]["gross"].sum(axis=1)
         figures.append(
             {
                 "total_return": equity[-1] / equity[0] - 1.0 if equity[0] > 0 else None,
                 "sharpe_gross": sharpe_ratio(gross),
                 "sharpe_net": sharpe_ratio(daily),
                 "max_drawdown": max_drawdown(equity),
+                "tail_loss_day": tail_loss(daily) if len(daily) >= MIN_DAYS else None,
+                "tail_loss_account": tail_loss(end_return[members]),
+                "leverage_mean": _mean_leverage(held, equity),
                 "ruined_share": float(np.mean(ruined[members])) if members.any() else None,
                 "liquidated_share": float(np.mean(liquidated[members])) if members.any() else None,
             }
@@ -95,6 +106,26 @@ def max_drawdown(equity: Floats) -> float | None:
     if not len(equity) or high[0] <= 0:
         return None
     return float(np.max((high - equity) / high))
+
+
+def tail_loss(returns: Floats) -> float | None:
+    """Return the mean loss of the worst `TAIL` of returns, at least one; None if one is missing.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> tail_loss(np.array([0.1, -0.5, 0.2]))
+    0.5
+    """
+    if not len(returns) or not np.isfinite(returns).all():
+        return None
+    worst = np.sort(returns)[: math.ceil(TAIL * len(returns))]
+    return -float(np.mean(worst))
+
+
+def _mean_leverage(gross: Floats, equity: Floats) -> float | None:
+    has_equity = equity > 0
+    return float(np.mean(gross[has_equity] / equity[has_equity])) if has_equity.any() else None
 
 
 def _day_ends(result: RunResult) -> Any:

@@ -1,39 +1,84 @@
 """A finished run in a few numbers, for a terminal, a script and `run.json`."""
 
-import math
 from collections.abc import Iterable
 from typing import Any
 
-import numpy as np
 from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from marketsim.engine.state import ATOMS, Outcome
+from marketsim.engine.state import Outcome
 from marketsim.record.digest import digest_result
+from marketsim.record.figures import (
+    Figures,
+    account_figures,
+    joint_figures,
+    market_figures,
+    usd,
+)
 from marketsim.record.result import FUND_NAME, RunResult
 from marketsim.record.risk import population_risk
 from marketsim.record.tables import populations
-
-#: Two rates this close are the same rate.
-SAME_RATE = 1e-12
 
 
 def summarise(result: RunResult) -> dict[str, Any]:
     """Sum up a run in plain numbers that JSON can hold; what does not exist is None.
 
-    Of the whole venue: `digest` (see `digest_result`), `wall_s` (seconds of stepping, without
-    compilation), `conservation_error_atoms` (largest seen; 0), `insurance_fund_usd` (equity of the
-    fund at the end), `adl_usd` (notional deleveraged, at mark), `socialised_usd`, `fees_usd`.
+    Which run it was: `scenario`, `seed`, `steps`, `step_minutes`, `digest` (see `digest_result`),
+    `wall_s` (seconds of stepping, without compilation), `notes`; and its `run_figures`.
 
-    Of each market, `markets[NAME]`: `liquidated_usd` (notional at mark), `liquidations` (orders of
-    the liquidation engine), `open_interest_usd` (one-sided, at mark, mean over steps),
-    `premium_mean_bp` and `premium_std_bp` (over steps), `funding_mean_bp_8h` (rate per 8 h, mean
-    over settlements), `funding_at_interest_share` (settlements at exactly the venue's interest
-    rate), `funding_negative_share` (settlements), `two_sided_share` (steps that ended with both a
-    bid and an ask), `volume_usd` (at mark), and the index at its start, end and lowest.
+    Parameters
+    ----------
+    result : RunResult
 
-    Where a row of the series covers several steps, its last step stands for them in the means.
+    Returns
+    -------
+    dict
+    """
+    return {
+        "scenario": result.scenario,
+        "seed": result.seed,
+        "steps": result.num_steps,
+        "step_minutes": result.step_minutes,
+        "digest": digest_result(result),
+        "wall_s": result.timings.get("wall"),
+        **run_figures(result),
+        "notes": list(result.notes),
+    }
+
+
+def run_figures(result: RunResult) -> dict[str, Any]:
+    """Measure a run: numbers, and tables of numbers; what does not exist is None.
+
+    Shares and changes of prices are fractions. Where a row of the series covers several steps, its
+    last step stands for them in the means.
+
+    Of the whole venue: `conservation_error_atoms` (largest seen; 0), `insurance_fund_usd` (equity
+    of the fund at the end), `adl_usd` (notional deleveraged, at mark), `socialised_usd`,
+    `fees_usd`, `num_accounts` (the fund left out), `accounts_liquidated` (met a liquidation order),
+    `accounts_ruined` (ended with less than a tenth of their deposit) and their shares; and of its
+    markets together, sums or means (each market counts the same) of the figures below, as
+    `marketsim.record.figures` lists them. The same of the markets that no scheduled jump or crash
+    moves, in `unshocked`; None if that is all of them, or none.
+
+    Of each market, `markets[NAME]`:
+
+    - `liquidated_usd` (notional at mark), `liquidated_share` (over mean open interest),
+      `liquidations` (orders of the liquidation engine), `open_interest_usd` (one-sided, at mark,
+      mean over steps) and `open_interest_max_usd`, `volume_usd` (at mark), `two_sided_share` (steps
+      that ended with both a bid and an ask);
+    - `index_start`, `index_end`, `index_min` (USD), `index_fall` and `mark_fall` (largest fall
+      below the first price);
+    - `premium_mean_bp`, `premium_std_bp` and `premium_acf_1h` (autocorrelation at one hour) of the
+      venue's samples, over steps;
+    - over settlements: `settlements`, `funding_mean_bp_8h` and `funding_std_bp_8h` (rate per 8 h),
+      `funding_at_interest_share` (exactly the venue's interest rate), `funding_negative_share`,
+      `funding_at_cap_share`, `funding_paid_usd` (gross); `cap_steps_share` (steps at which the rate
+      in force is at its cap);
+    - means over steps of the crowd, as `marketsim.record.crowd` has it: `herd_index`,
+      `herd_index_abs` (of the absolute value), `long_share`, `leverage`, `long_distance` and
+      `short_distance` (to liquidation); `crowd_paid_share` (of the steps at which the herd has a
+      side and funding is not zero, those at which the herd's side is paid).
 
     Of each population, `populations[NAME]`: accounts, capital, profit by cause, liquidations, and
     return and risk as `marketsim.record.risk.population_risk` gives them.
@@ -46,57 +91,37 @@ def summarise(result: RunResult) -> dict[str, Any]:
     -------
     dict
     """
-    last = result.steps[-1] if len(result.steps) else None
+    markets = {name: market_figures(result, m) for m, name in enumerate(result.market_names)}
+    spared = [figures for name, figures in markets.items() if name not in result.struck]
     table = populations(result)
     in_usd = [key for key in table if key != "population" and not key.endswith("_atoms")]
     risk = population_risk(result)
+    groups = {
+        str(name): {key: table[key][row].item() for key in in_usd} | risk[row]
+        for row, name in enumerate(table["population"])
+    }
     return {
-        "scenario": result.scenario,
-        "seed": result.seed,
-        "steps": result.num_steps,
-        "step_minutes": result.step_minutes,
-        "digest": digest_result(result),
-        "wall_s": result.timings.get("wall"),
         "conservation_error_atoms": int(result.conservation_error),
-        "insurance_fund_usd": _usd(last["fund_equity"]) if last is not None else None,
-        "adl_usd": _usd(last["adl_atoms"]) if last is not None else None,
-        "socialised_usd": _usd(last["socialised_atoms"]) if last is not None else None,
-        "fees_usd": _usd(last["fees"]) if last is not None else None,
-        "markets": {
-            name: _summarise_market(result, m) for m, name in enumerate(result.market_names)
-        },
-        "populations": {
-            str(name): {key: table[key][row].item() for key in in_usd} | risk[row]
-            for row, name in enumerate(table["population"])
-        },
+        **_venue_figures(result),
+        **account_figures(groups, FUND_NAME),
+        **joint_figures(list(markets.values())),
+        "unshocked": joint_figures(spared if result.struck else []),
+        "markets": markets,
+        "populations": groups,
         "intents": {kind.name.lower(): int(result.outcome[kind]) for kind in Outcome},
-        "notes": list(result.notes),
     }
 
 
-def _summarise_market(result: RunResult, m: int) -> dict[str, Any]:
-    series = result.series[:, m]
-    funding = result.funding[result.funding["market"] == m]
-    mark_usd = series["mark_ticks"] * result.tick_atoms[m] / ATOMS
-    at_interest = np.abs(funding["rate"] - funding["interest_rate"]) <= SAME_RATE
-    two_sided = (series["best_bid"] > 0) & (series["best_ask"] > 0)
-    index = series["index_price"]
-    return {
-        "liquidated_usd": _usd(series["liquidated_atoms"].sum()),
-        "liquidations": int(series["num_liquidations"].sum()),
-        "open_interest_usd": _mean(series["open_interest"] * mark_usd),
-        "premium_mean_bp": _mean(series["premium"] * 1e4),
-        "premium_std_bp": _finite(np.std(series["premium"] * 1e4)) if len(series) else None,
-        "funding_mean_bp_8h": _mean(funding["rate"] * 1e4),
-        "funding_at_interest_share": _mean(at_interest),
-        "funding_negative_share": _mean(funding["rate"] < 0),
-        "two_sided_share": _mean(two_sided),
-        "settlements": len(funding),
-        "volume_usd": _finite(np.sum(series["volume"] * mark_usd)),
-        "index_start": _finite(index[0]) if len(index) else None,
-        "index_end": _finite(index[-1]) if len(index) else None,
-        "index_min": _finite(index.min()) if len(index) else None,
+def _venue_figures(result: RunResult) -> Figures:
+    columns = {
+        "insurance_fund_usd": "fund_equity",
+        "adl_usd": "adl_atoms",
+        "socialised_usd": "socialised_atoms",
+        "fees_usd": "fees",
     }
+    if not len(result.steps):
+        return dict.fromkeys(columns)
+    return {name: usd(result.steps[-1][column]) for name, column in columns.items()}
 
 
 def render_summary(summary: dict[str, Any]) -> Group:
@@ -208,18 +233,6 @@ def _new_table(title: str, width: int, columns: Iterable[str]) -> Table:
     for name in columns:
         table.add_column(name, justify="right", no_wrap=True)
     return table
-
-
-def _usd(atoms: Any) -> float:
-    return int(atoms) / ATOMS
-
-
-def _finite(value: Any) -> float | None:
-    return float(value) if math.isfinite(value) else None
-
-
-def _mean(values: Any) -> float | None:
-    return _finite(np.mean(values)) if len(values) else None
 
 
 def _percent(share: float | None) -> float | None:

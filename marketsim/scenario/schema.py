@@ -16,7 +16,14 @@ from marketsim.scenario.distributions import Part, median
 from marketsim.scenario.errors import Problem, one_of, raise_problems
 from marketsim.scenario.markets import Market, with_defaults
 from marketsim.scenario.population import Population
-from marketsim.scenario.spot import RuleShock, Shock, Spot, unknown_names
+from marketsim.scenario.spot import (
+    CrashShock,
+    JumpShock,
+    RuleShock,
+    Shock,
+    Spot,
+    unknown_names,
+)
 from marketsim.scenario.venue import Venue, preset_names, read_preset
 
 #: Deposits of all accounts stay below this, atoms, so that no sum of them overflows.
@@ -104,6 +111,13 @@ class Scenario(Part):
     def steps_of(self, minutes: float) -> int:
         """Return a span of minutes in steps, at least one."""
         return max(1, round(minutes / self.step_minutes))
+
+    @property
+    def struck_markets(self) -> tuple[str, ...]:
+        """Markets whose spot price a scheduled jump or crash moves."""
+        moves = [shock for shock in self.shocks if isinstance(shock, JumpShock | CrashShock)]
+        struck = {name for shock in moves for name in shock.markets or self.markets}
+        return tuple(name for name in self.markets if name in struck)
 
     def notices(self) -> list[str]:
         """List what can be run but has no effect."""

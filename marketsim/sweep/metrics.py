@@ -1,39 +1,72 @@
-"""The figures of a run as one flat table of names and numbers."""
+"""The metrics of a run in a sweep: its figures, flat, each under its path in the run's summary."""
 
-import fnmatch
-import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
+from fnmatch import fnmatchcase
 from typing import Any
 
-from marketsim.record.result import RunResult
-from marketsim.record.summary import summarise
-from marketsim.scenario.spot import nearest
+import numpy as np
 
-#: Entries of a summary that are no figures of the run: what it was asked, and how long it took.
-NOT_FIGURES = ("scenario", "seed", "steps", "step_minutes", "digest", "wall_s", "notes")
+from marketsim.record.result import RunResult
+from marketsim.record.summary import run_figures
+from marketsim.scenario.spot import nearest
 
 
 def run_metrics(result: RunResult) -> dict[str, float]:
-    """Flatten a run's summary: dotted names, what does not exist is NaN."""
-    summary = summarise(result)
-    return dict(_flat({key: value for key, value in summary.items() if key not in NOT_FIGURES}))
+    """Flatten the figures of a run; what does not exist is NaN.
+
+    Parameters
+    ----------
+    result : RunResult
+
+    Returns
+    -------
+    dict of float
+        By dotted path: ``liquidated_share``, ``markets.BTC.premium_std_bp``,
+        ``populations.carry.sharpe_net``. What each is and its unit,
+        `marketsim.record.summary.run_figures` says; the names are the same for every run of the
+        same markets and populations, however short.
+    """
+    return dict(_flat(run_figures(result), ""))
 
 
-def _flat(node: dict[str, Any], *path: str) -> Iterator[tuple[str, float]]:
-    for key, value in node.items():
+def _flat(figures: dict[str, Any], prefix: str) -> Iterable[tuple[str, float]]:
+    for name, value in figures.items():
         if isinstance(value, dict):
-            yield from _flat(value, *path, key)
-        elif value is None or isinstance(value, int | float):
-            yield ".".join((*path, key)), math.nan if value is None else float(value)
+            yield from _flat(value, f"{prefix}{name}.")
+        elif value is None or isinstance(value, int | float | np.number):
+            yield f"{prefix}{name}", np.nan if value is None else float(value)
 
 
-def choose_metrics(patterns: Iterable[str], names: Sequence[str]) -> tuple[str, ...]:
-    """Return the names that any of some names or glob patterns means, in order."""
-    chosen: dict[str, None] = {}
+def choose_metrics(patterns: Sequence[str], available: Sequence[str]) -> tuple[str, ...]:
+    """Choose metrics by name or pattern.
+
+    Parameters
+    ----------
+    patterns : sequence of str
+        Names, or patterns in which ``*`` and ``?`` stand for any characters, dots included.
+    available : sequence of str
+        Names there are.
+
+    Returns
+    -------
+    tuple of str
+        In the order of `available`, each once.
+
+    Raises
+    ------
+    ValueError
+        If nothing fits a pattern; it names the nearest.
+
+    Examples
+    --------
+    >>> choose_metrics(["markets.*.volume_usd"], ["fees_usd", "markets.BTC.volume_usd"])
+    ('markets.BTC.volume_usd',)
+    """
+    chosen: set[str] = set()
     for pattern in patterns:
-        found = [name for name in names if fnmatch.fnmatchcase(name, pattern)]
+        found = [name for name in available if fnmatchcase(name, pattern)]
         if not found:
-            msg = f'"{pattern}": there is no such figure{nearest(pattern, names)}'
-            raise ValueError(msg)
-        chosen |= dict.fromkeys(found)
-    return tuple(chosen)
+            hint = nearest(pattern, available)
+            raise ValueError(f"'{pattern}' is no metric of these runs{hint}")
+        chosen.update(found)
+    return tuple(name for name in available if name in chosen)

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from marketsim.analysis import funding, returns
+from marketsim.record import moments
 
 SHARED = Path(__file__).resolve().parents[2].parent / "shared" / "data"
 TARGETS = SHARED / "targets.json"
@@ -66,7 +67,7 @@ def test_funding_of_an_hourly_venue_with_gaps(targets):
     # The record holds what was paid per hour; rates here are per 8 hours.
     rate = funding.eight_hourly(hours, 8.0 * rows["rate"])
     published = targets["funding"]["hyperliquid:BTC"]
-    assert len(returns.present(rate)) == published["n"]
+    assert len(moments.present(rate)) == published["n"]
     found = funding.funding_statistics(rate, 1e-4)
     assert close(found["share_at_interest"], published["share_at_1bp"])
     for name in ("mean", "std", "skew", "kurt_excess", "share_negative", "p01"):
@@ -84,9 +85,9 @@ def test_hourly_returns_by_year(targets, bars, asset):
             "kurt_excess": returns.excess_kurtosis(r),
             "skew": returns.skewness(r),
             "hill_abs_5pct": returns.hill_exponent(np.abs(r), 0.05),
-            "acf_ret_1": returns.autocorrelation(r, 1),
-            "acf_abs_1": returns.autocorrelation(np.abs(r), 1),
-            "acf_abs_20": returns.autocorrelation(np.abs(r), 20),
+            "acf_ret_1": moments.autocorrelation(r, 1),
+            "acf_abs_1": moments.autocorrelation(np.abs(r), 1),
+            "acf_abs_20": moments.autocorrelation(np.abs(r), 20),
             "acf_abs_beta": returns.decay_exponent(np.abs(r)),
             "leverage": returns.leverage_effect(r),
         }

@@ -7,6 +7,7 @@ import pytest
 from scipy import stats
 
 from marketsim.analysis import returns
+from marketsim.record import moments
 
 
 @pytest.fixture
@@ -41,7 +42,7 @@ def test_missing_values_do_not_count_in_moments(heavy):
 def test_what_never_varies_has_no_moments_and_no_memory():
     flat = np.full(50, 0.1)
     assert math.isnan(returns.excess_kurtosis(flat))
-    assert math.isnan(returns.autocorrelation(flat, 1))
+    assert math.isnan(moments.autocorrelation(flat, 1))
     assert math.isnan(returns.mean_correlation(np.column_stack([flat, flat])))
     assert math.isnan(returns.hill_exponent(np.zeros(50), 0.5))
     assert math.isnan(returns.excess_kurtosis([]))
@@ -65,23 +66,23 @@ def test_a_tail_of_nothing_has_no_exponent():
 
 def test_autocorrelation_worked_by_hand():
     # Mean 2, deviations -1 0 1 0, variance 1/2; products at lag 1 are 0 0 0, at lag 2 -1 and 0.
-    assert returns.autocorrelation([1.0, 2.0, 3.0, 2.0], 1) == 0.0
-    assert returns.autocorrelation([1.0, 2.0, 3.0, 2.0], 2) == pytest.approx(-1.0)
+    assert moments.autocorrelation([1.0, 2.0, 3.0, 2.0], 1) == 0.0
+    assert moments.autocorrelation([1.0, 2.0, 3.0, 2.0], 2) == pytest.approx(-1.0)
 
 
 def test_autocorrelation_uses_pairs_with_both_ends_only():
     # Deviations 1, -1 and 0 around 2; only the first two are neighbours.
-    found = returns.autocorrelation([3.0, 1.0, math.nan, 2.0], 1)
+    found = moments.autocorrelation([3.0, 1.0, math.nan, 2.0], 1)
     assert found == pytest.approx(-1.0 / (2.0 / 3.0))
-    assert math.isnan(returns.autocorrelation([3.0, math.nan, 2.0], 1))
-    assert math.isnan(returns.autocorrelation([3.0, 2.0], 2))
+    assert math.isnan(moments.autocorrelation([3.0, math.nan, 2.0], 1))
+    assert math.isnan(moments.autocorrelation([3.0, 2.0], 2))
 
 
 @pytest.mark.parametrize("lag", [1, 3])
 def test_autocorrelation_of_a_first_order_process_is_its_power(lag):
     num_rows, phi = 40_000, 0.6
     error = math.sqrt((1.0 + phi**2) / (1.0 - phi**2) / num_rows)
-    found = returns.autocorrelation(ar1(phi, num_rows), lag)
+    found = moments.autocorrelation(ar1(phi, num_rows), lag)
     assert abs(found - phi**lag) < 4.0 * error
 
 

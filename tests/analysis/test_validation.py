@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from marketsim.analysis import returns
 from marketsim.analysis.observed import Observed
 from marketsim.analysis.validation import Check, validate
+from marketsim.record import moments
 
 HOURS = 90 * 24
 
@@ -106,7 +106,7 @@ def test_opposite_autocorrelations_do_not_cancel(monkeypatch):
     def memory(values: Any, lag: int) -> float:
         return next(signs) if lag == 1 and np.min(values) < 0.0 else 0.2
 
-    monkeypatch.setattr(returns, "autocorrelation", memory)
+    monkeypatch.setattr(moments, "autocorrelation", memory)
     found = check_of(lifelike(), "acf_return_1h")
     assert (found.value, found.passed) == (pytest.approx(0.08), False)
 

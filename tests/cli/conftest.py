@@ -66,6 +66,8 @@ class StubMarket:
         state = allocate(3, 1, 4)
         snapshot = take_snapshot(state)
         assert snapshot.flow.shape[1] == len(Cause)
+        steps = records(STEP, self.num_steps)
+        steps["step"] = np.arange(self.num_steps)
         return RunResult(
             scenario=self.scenario.name,
             scenario_text=resolved_toml(self.scenario),
@@ -82,8 +84,9 @@ class StubMarket:
             deviation=np.zeros((self.num_steps, 1, 1)),
             wealth=records(WEALTH, 2, 2),
             exposure=records(EXPOSURE, 2, 2, 1),
-            steps=records(STEP, self.num_steps),
+            steps=steps,
             funding=records(FUNDING, 0),
+            funding_cap=np.zeros(0),
             liquidation=records(LIQUIDATION, 0),
             deleverage=records(DELEVERAGE, 0),
             fill=records(FILL, 0),

@@ -35,7 +35,8 @@ def lively(result: RunResult) -> RunResult:
     funding["step"] = np.arange(479, num_steps, 480)
     funding["interest_rate"] = 1e-4
     funding["rate"] = 1e-4
-    return RunResult(**{**vars(result), "funding": funding})
+    cap = np.full(len(funding), 0.01)
+    return RunResult(**{**vars(result), "funding": funding, "funding_cap": cap})
 
 
 @pytest.fixture

@@ -119,6 +119,7 @@ def make_result() -> Callable[..., RunResult]:
             "exposure": exposure,
             "steps": steps,
             "funding": funding[:count],
+            "funding_cap": np.full(count, 0.01),
             "liquidation": liquidation_rows(),
             "deleverage": deleverage,
             "fill": records(FILL, 0),

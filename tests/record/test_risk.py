@@ -15,7 +15,9 @@ def over_days(result: RunResult, equity: list[int], fees: list[int]) -> RunResul
     wealth["step"] = 2 * np.arange(days)[:, None]
     wealth["equity"], wealth["fees"] = 1, 0
     wealth["equity"][:, 0], wealth["fees"][:, 0] = equity, fees
-    return dataclasses.replace(result, wealth=wealth, step_minutes=720.0)
+    exposure = np.zeros((days, 3, 2), result.exposure.dtype).view(np.recarray)
+    exposure["gross"][:, 0] = wealth["equity"][:, :1]
+    return dataclasses.replace(result, wealth=wealth, exposure=exposure, step_minutes=720.0)
 
 
 def test_sharpe_ratio_is_annual_mean_over_deviation() -> None:
@@ -41,6 +43,7 @@ def test_gross_returns_pay_the_fees_back(result: RunResult) -> None:
     figures = population_risk(over_days(result, wealth.tolist(), fees.tolist()))[0]
     assert figures["sharpe_gross"] == pytest.approx(sharpe_ratio(gross - 1.0), rel=1e-5)
     assert figures["sharpe_net"] == pytest.approx(sharpe_ratio(gross - 1.001), rel=1e-5)
+    assert figures["leverage_mean"] == 2.0  # as much as the equity, in each of two markets
     assert figures["total_return"] == pytest.approx(wealth[-1] / wealth[0] - 1.0, rel=1e-6)
 
 

@@ -51,7 +51,8 @@ def test_a_run_without_settlements_has_no_funding_figures(
 ) -> None:
     import numpy as np
 
-    summary = summarise(make_result(funding=np.zeros(0, FUNDING).view(np.recarray)))
+    none = np.zeros(0, FUNDING).view(np.recarray)
+    summary = summarise(make_result(funding=none, funding_cap=np.zeros(0)))
     assert summary["markets"]["BTC"]["funding_mean_bp_8h"] is None
     assert summary["markets"]["BTC"]["funding_at_interest_share"] is None
     json.dumps(summary, allow_nan=False)

@@ -1,0 +1,41 @@
+"""Estimators for series with gaps, which a run's own figures and the analysis of runs share."""
+
+import math
+from typing import Any
+
+import numpy as np
+
+from marketsim.record.result import Floats
+
+
+def present(values: Any) -> Floats:
+    """Return the values that are not NaN."""
+    array = np.asarray(values, np.float64)
+    return array[~np.isnan(array)]
+
+
+def autocorrelation(values: Any, lag: int) -> float:
+    """Return the autocorrelation at a lag.
+
+    Mean and variance are those of all present values; the products are averaged over the pairs
+    with both ends present.
+
+    Parameters
+    ----------
+    values : array_like
+        On a regular grid; NaN where there is none.
+    lag : int
+        Rows.
+
+    Returns
+    -------
+    float
+        NaN without a pair, or if the values do not vary.
+    """
+    x = np.asarray(values, np.float64)
+    known = present(x)
+    if len(known) == 0 or np.ptp(known) == 0.0:
+        return math.nan
+    centred = x - known.mean()
+    products = present(centred[lag:] * centred[: len(x) - lag]) if lag < len(x) else known[:0]
+    return float(products.mean() / known.var()) if len(products) else math.nan
