@@ -10,7 +10,7 @@ import numpy as np
 
 from marketsim.agents import basis, carry, habits, herd, holder, maker, noise, pair
 from marketsim.agents.base import Kind, Traders, observe
-from marketsim.engine import funding, step
+from marketsim.engine import causes, funding, step
 from marketsim.engine._jit import by_reference, kernel
 from marketsim.engine.allocation import grow, records
 from marketsim.engine.state import (
@@ -174,6 +174,7 @@ def has_room(state: State) -> bool:
         and totals.num_nodes + (TREE_LEVELS - 1) * totals.num_intents < len(state.node)
         and totals.num_liquidations + MAX_ROWS_PER_STEP <= len(state.liquidation)
         and totals.num_deleverages + MAX_ROWS_PER_STEP <= len(state.deleverage)
+        and totals.num_losses + causes.losses_per_step(state) <= len(state.loss)
         and (
             totals.record_fills == 0
             or totals.num_fills + orders + MAX_ROWS_PER_STEP < len(state.fill)
@@ -249,6 +250,9 @@ def make_room(state: State) -> State:
         ),
         num_deleverages=_spare(
             int(totals.num_deleverages) + MAX_ROWS_PER_STEP, len(state.deleverage)
+        ),
+        num_losses=_spare(
+            int(totals.num_losses) + int(causes.losses_per_step(state)), len(state.loss)
         ),
     )
 

@@ -11,6 +11,7 @@ from marketsim.agents.callers import Callers
 from marketsim.agents.desk import Desk
 from marketsim.agents.own import OwnClass
 from marketsim.agents.registry import build_traders, check_strategies, most_intents
+from marketsim.engine import causes
 from marketsim.engine.index import update_index
 from marketsim.engine.state import NONE, State
 from marketsim.engine.world import World
@@ -93,6 +94,8 @@ class Simulation:
         )
         self._check_range(update_index(self.world, self.state, NONE))
         self.state.market["mark_ticks"] = self.state.market["index_ticks"]
+        if scenario.record.causes:
+            causes.begin(self.state)
         self.traders = build_traders(scenario, self.state, self.roster, seed, chosen)
         desk = Desk(self.state, self.market_names, scenario.step_minutes)
         self.callers = Callers(self.roster.names, chosen, self.traders, desk, seed)
@@ -190,6 +193,9 @@ class Simulation:
             funding=funding,
             funding_cap=self._funding_cap(funding),
             liquidation=state.liquidation[: int(totals.num_liquidations)],
+            push=state.push[: int(totals.num_liquidations) * int(totals.record_causes)],
+            seizure=state.seizure[: int(totals.num_seizures)],
+            loss=state.loss[: int(totals.num_losses)],
             deleverage=state.deleverage[: int(totals.num_deleverages)],
             fill=state.fill[: int(totals.num_fills)],
             wealth=tape.wealth[:moments],

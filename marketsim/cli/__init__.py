@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from marketsim.cli.bench import bench
+from marketsim.cli.cascade import cascade
 from marketsim.cli.run import run
 from marketsim.cli.scenarios import scenarios
 from marketsim.cli.schema import schema
@@ -52,6 +53,7 @@ def _options(
 
 
 app.command()(run)
+app.command()(cascade)
 app.command()(scenarios)
 app.command()(schema)
 app.command()(validate)

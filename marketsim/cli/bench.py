@@ -13,16 +13,20 @@ class Workload(StrEnum):
 
     BOOK = "book"
     MARKET = "market"
+    CAUSES = "causes"
 
 
 def bench(
     workload: Annotated[
-        Workload | None, typer.Argument(help="book or market. [default: both]")
+        Workload | None, typer.Argument(help="book, market or causes. [default: all]")
     ] = None,
     accounts: Annotated[int | None, typer.Option(min=1, help="Number of traders.")] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="Number of steps.")] = None,
 ) -> None:
-    """Time the order book and a whole market; one JSON object per line and system."""
+    """Time the order book, a whole market, and recording why liquidations come.
+
+    One JSON object per line and system.
+    """
     with explained():
         from marketsim.bench import main
 

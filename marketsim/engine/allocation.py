@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from marketsim.engine.cause_records import LOSS, PUSH, SEIZURE, SPLIT, TALLY
 from marketsim.engine.state import (
     ACCOUNT,
     CACHE_LINE,
@@ -70,6 +71,7 @@ def allocate(
     num_nodes: int = 1024,
     num_intents: int = 1024,
     num_fills: int = 1,
+    causes: bool = False,
 ) -> State:
     """Allocate an empty venue: every position in its account's main pool, no limits, no orders.
 
@@ -81,6 +83,8 @@ def allocate(
         Pools include the ``num_accounts + 1`` main ones.
     num_tiers, num_orders, num_nodes, num_intents, num_fills : int
         Capacities; `grow` raises the last four between steps.
+    causes : bool
+        Make room to record why pools are liquidated; `marketsim.engine.causes.begin` starts it.
 
     Returns
     -------
@@ -104,6 +108,11 @@ def allocate(
         liquidation=records(LIQUIDATION, MAX_ROWS_PER_STEP),
         deleverage=records(DELEVERAGE, MAX_ROWS_PER_STEP),
         shortfall=records(SHORTFALL, MAX_ROWS_PER_STEP),
+        split=records(SPLIT, num_markets),
+        tally=records(TALLY, *((num_accounts + 1, num_markets) if causes else (1, 1))),
+        push=records(PUSH, MAX_ROWS_PER_STEP if causes else 1),
+        seizure=records(SEIZURE, MAX_ROWS_PER_STEP + 1 if causes else 1),
+        loss=records(LOSS, MAX_ROWS_PER_STEP if causes else 1),
     )
     state.position["pool"] = np.arange(num_accounts + 1)[:, None]
     state.position["first_order"] = NONE
@@ -114,6 +123,7 @@ def allocate(
     totals.stable_price = ONE
     totals.free_order = totals.free_level = totals.free_node = NONE
     state.market["num_tiers"] = 1
+    state.market["liquidates"] = 1
     state.market["depth_factor"] = 1.0
     state.market["max_position_lots"] = UNLIMITED
     return grow(state, num_orders=num_orders, num_nodes=max(num_nodes, num_markets + 1))
@@ -128,6 +138,7 @@ def grow(
     num_fills: int = 0,
     num_liquidations: int = 0,
     num_deleverages: int = 0,
+    num_losses: int = 0,
 ) -> State:
     """Return the state with arrays at least this long; the contents are kept.
 
@@ -154,6 +165,9 @@ def grow(
         fill=_longer(state.fill, num_fills),
         liquidation=_longer(state.liquidation, num_liquidations),
         deleverage=_longer(state.deleverage, num_deleverages),
+        push=_longer(state.push, num_liquidations if totals.record_causes else 0),
+        seizure=_longer(state.seizure, num_liquidations + 1 if totals.record_causes else 0),
+        loss=_longer(state.loss, num_losses),
     )
 
 

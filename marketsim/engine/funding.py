@@ -1,6 +1,6 @@
 """Stage 10: the premium is sampled every step; at interval ends the rate is set and paid."""
 
-from marketsim.engine import ledger
+from marketsim.engine import causes, ledger
 from marketsim.engine._jit import kernel
 from marketsim.engine.book import impact_price
 from marketsim.engine.formulas.rates import cap_rate, dead_band_rate, funding_payment, premium
@@ -68,6 +68,7 @@ def settle_funding(state: State) -> None:
                 notional = position.size * price * market.tick_atoms
                 amount = funding_payment(notional, market.funding_rate, venue.funding_share)
                 ledger.post(state, wide(position.pool), Cause.FUNDING, amount)
+                causes.note_funding(state, i, m, amount)
                 paid += amount
         ledger.post(state, fund, Cause.ROUNDING, -paid)
         market.premium_sum = 0.0

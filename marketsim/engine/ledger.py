@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from marketsim.engine import causes
 from marketsim.engine._jit import inlined, kernel
 from marketsim.engine.formulas.integers import mul_div
 from marketsim.engine.state import ONE, Cause, State, wide
@@ -71,6 +72,7 @@ def book_fill(state: State, i: int, m: int, change: int, price: int, mid2: int) 
     slippage = change * (2 * price - mid2) * unit
     slippage = slippage // 2 if slippage >= 0 else -(-slippage // 2)
     p = wide(state.position[i, m].pool)
+    causes.note_trade(state, i, m, cost - change * state.market[m].mark_ticks * unit)
     post(state, p, Cause.SLIPPAGE, -slippage)
     post(state, p, Cause.PRICE, slippage - cost)
     change_position(state, i, m, change, cost)
@@ -84,6 +86,7 @@ def book_transfer(state: State, i: int, m: int, change: int, cash: int, cause: i
     """
     marked = change * state.market[m].mark_ticks * state.market[m].tick_atoms
     p = wide(state.position[i, m].pool)
+    causes.note_trade(state, i, m, -(cash + marked))
     post(state, p, Cause.PRICE, -marked)
     post(state, p, cause, cash + marked)
     change_position(state, i, m, change, -cash)

@@ -3,7 +3,7 @@
 import math
 from typing import Any
 
-from marketsim.engine import ledger
+from marketsim.engine import causes, ledger
 from marketsim.engine._jit import kernel
 from marketsim.engine.book import withdraw_orders
 from marketsim.engine.formulas.closing import (
@@ -162,6 +162,8 @@ def next_leg(state: State, p: int, tried: Any) -> int:
         position = state.position[i, m]
         if position.pool == p and position.size != 0 and not tried[m]:
             market = state.market[m]
+            if market.liquidates == 0:
+                continue
             limit = limit_price(state, i, m) / market.mark_ticks
             notional = abs(position.size) * market.mark_ticks * market.tick_atoms
             if precedes(limit, notional, best_limit, best_notional, 1.0):
@@ -242,6 +244,7 @@ def settle_fill(state: State, number: int, change: int, price: int, delta: int) 
     else:
         ledger.pay(state, fund, p, Cause.TAKEOVER, -delta)
         row.fund_paid -= delta
+    causes.note_fee(state, i, m, delta)
     count_use(state, i, abs(change) * market.mark_ticks * market.tick_atoms, max(-delta, 0))
     row.book_size += abs(change)
     row.book_cash += -change * price * market.tick_atoms

@@ -1,5 +1,6 @@
 """Stage 5: orders meet the book, best price first, oldest order first at each price."""
 
+from marketsim.engine import causes
 from marketsim.engine._jit import inlined, kernel, prefetch
 from marketsim.engine.book import fetch_account, find_level, reduce_order, remove_order
 from marketsim.engine.formulas.integers import take_fraction
@@ -59,8 +60,12 @@ def fill(state: State, k: int, i: int, size: int, mid2: int, taker_fee: int) -> 
         prefetch(state.order, wide(state.order[following].next))
     book_fill(state, maker, m, side * size, price, order.mid2)
     book_fill(state, i, m, -side * size, price, mid2)
-    charge_fee(state, maker_pool, take_fraction(notional, market.maker_fee))
-    charge_fee(state, wide(state.position[i, m].pool), take_fraction(notional, taker_fee))
+    fee = take_fraction(notional, market.maker_fee)
+    charge_fee(state, maker_pool, fee)
+    causes.note_fee(state, maker, m, fee)
+    fee = take_fraction(notional, taker_fee)
+    charge_fee(state, wide(state.position[i, m].pool), fee)
+    causes.note_fee(state, i, m, fee)
     reduce_order(state, k, size)
     sweep(state, maker_pool)
     market.last_ticks = price

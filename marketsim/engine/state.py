@@ -155,6 +155,7 @@ MARKET = np.dtype(
         ("impact_atoms", "i8"),  #: notional of the impact price of the premium sample
         ("funding_cap", "f8"),  #: bound of the funding rate, per 8 h
         ("max_position_lots", "i8"),
+        ("liquidates", "i8"),  #: 0: legs in this market are never liquidated
         # prices
         ("index_price", "f8"),  #: USD
         ("index_ticks", "i8"),
@@ -243,8 +244,12 @@ TOTALS = np.dtype(
         ("num_intents", "i8"),
         ("num_fills", "i8"),  #: rows of `State.fill`
         ("record_fills", "i8"),
+        ("record_causes", "i8"),  #: 1: why pools are liquidated is recorded
         ("num_liquidations", "i8"),  #: rows of `State.liquidation`
         ("num_deleverages", "i8"),  #: rows of `State.deleverage`
+        ("num_passes", "i8"),  #: margin passes over all pools
+        ("num_seizures", "i8"),  #: rows of `State.seizure`
+        ("num_losses", "i8"),  #: rows of `State.loss`
         ("num_shortfalls", "i8"),  #: rows of `State.shortfall`, emptied every round
         ("step_liquidations", "i8"),  #: row count at the start of the step
         ("step_deleverages", "i8"),
@@ -291,7 +296,10 @@ POOL = np.dtype(
         ("drawn", "i8"),
         ("equity", "i8"),  #: atoms, with haircut collateral, at the last margin pass
         ("maintenance", "i8"),  #: atoms, at the last margin pass
-        ("_padding", "i8", (2,)),
+        # of the last margin pass that found it safe, see `marketsim.engine.causes`
+        ("safe_equity", "i8"),
+        ("safe_pass", "i4"),  #: its number
+        ("safe_row", "i4"),  #: liquidation rows written by then
     ]
 )
 
@@ -421,3 +429,9 @@ class State(NamedTuple):
     liquidation: Any  #: (rows,) LIQUIDATION
     deleverage: Any  #: (rows,) DELEVERAGE
     shortfall: Any  #: (MAX_ROWS_PER_STEP,) SHORTFALL
+    # why pools are liquidated (`cause_records`); one row each unless that is recorded
+    split: Any  #: (M,) SPLIT
+    tally: Any  #: (N + 1, M) TALLY
+    push: Any  #: (rows,) PUSH, beside `liquidation`
+    seizure: Any  #: (rows,) SEIZURE
+    loss: Any  #: (rows,) LOSS

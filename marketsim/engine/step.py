@@ -8,6 +8,7 @@ from typing import Any
 
 from marketsim.engine import (
     book,
+    causes,
     clearing,
     funding,
     index,
@@ -29,6 +30,7 @@ def open_step(state: State, world: World, t: int) -> int:
     begin_counts(state, t)
     lost = spot.move_spot(world, state, t)
     lost = max(lost, index.update_index(world, state, t))
+    causes.note_lean(state, world)
     book.expire_orders(state, t)
     mark.snapshot_mid(state)
     return lost
@@ -40,12 +42,15 @@ def clear_step(state: State, sequence: Any) -> None:
     for n in range(len(sequence)):
         clearing.fetch_ahead(state, sequence, n)
         clearing.clear_intent(state, sequence[n])
+    causes.heal_pushes(state)
     mark.update_basis(state)
     waterfall.unwind_fund(state)
     for turn in range(state.venue[0].max_rounds):
         mark.update_marks(state)
+        causes.split_marks(state)
         pools.update_open_interest_ratios(state)
         count = margin.assess_pools(state)
+        causes.note_pass(state)
         if count == 0:
             break
         before = state.totals[0].num_liquidations
@@ -55,6 +60,8 @@ def clear_step(state: State, sequence: Any) -> None:
         if state.totals[0].num_liquidations == before:
             break
     mark.update_marks(state)
+    causes.split_marks(state)
+    causes.note_prices(state)
     funding.sample_premium(state)
 
 

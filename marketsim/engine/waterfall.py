@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from marketsim.engine import adl, clearing, ledger, liquidation, matching
+from marketsim.engine import adl, causes, clearing, ledger, liquidation, matching
 from marketsim.engine._jit import kernel
 from marketsim.engine.formulas.requirements import is_liquidatable, waterfall_stage
 from marketsim.engine.pools import assess_pool
@@ -16,6 +16,7 @@ def liquidate_pool(state: State, p: int, turn: int) -> None:
     """Close the legs of a pool, one attempt each, until it is safe again."""
     liquidation.cancel_orders(state, p)
     liquidation.draw_loss(state, p)
+    causes.open_seizure(state, p)
     tried = np.zeros(len(state.market), np.bool_)
     while liquidation.has_room(state):
         assess_pool(state, p)
@@ -27,6 +28,7 @@ def liquidate_pool(state: State, p: int, turn: int) -> None:
             break
         tried[m] = True
         liquidate_leg(state, p, m, turn)
+    causes.close_seizure(state)
     clear_debt(state, p)
     ledger.sweep(state, p)
 
@@ -48,6 +50,7 @@ def liquidate_leg(state: State, p: int, m: int, turn: int) -> None:
     pool = state.pool[p]
     stage = waterfall_stage(pool.equity, pool.maintenance, state.venue[0].backstop_ratio)
     number = liquidation.open_row(state, p, m, stage, turn)
+    causes.open_push(state, number)
     row = state.liquidation[number]
     takes_over = state.venue[0].fund_takeover != 0
     if stage == Stage.BACKSTOP and takes_over:
@@ -80,6 +83,7 @@ def fill_leg(state: State, number: int) -> None:
     p = wide(row.pool)
     side = -1 if row.size_before > 0 else 1
     left = row.order_size
+    mid, last = causes.middle(state, m), causes.fresh_last(state, m)
     while left > 0:
         k = matching.next_maker(state, i, m, side, row.limit_ticks)
         if k == NONE:
@@ -93,6 +97,7 @@ def fill_leg(state: State, number: int) -> None:
         if clearing.meet(state, k, i, lots, wide(0)):
             liquidation.settle_fill(state, number, side * lots, price, delta)
             left -= lots
+    causes.note_push(state, number, mid, last)
 
 
 @kernel

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from marketsim.engine.cause_records import LOSS, PUSH, SEIZURE
 from marketsim.engine.ledger import account_equity
 from marketsim.engine.state import NONE, Cause, State
 
@@ -116,10 +117,19 @@ class RunResult:
     outcome: Integers  #: (outcomes,) intents by what became of them
     conservation_error: int  #: atoms, largest seen
     struck: tuple[str, ...] = ()  #: markets whose spot price a scheduled shock moves
+    # why liquidations came; empty unless the scenario records causes
+    push: Any = field(default_factory=lambda: np.zeros(0, PUSH))  #: (liquidations,) PUSH
+    seizure: Any = field(default_factory=lambda: np.zeros(0, SEIZURE))  #: (rows,) SEIZURE
+    loss: Any = field(default_factory=lambda: np.zeros(0, LOSS))  #: (rows,) LOSS
     snapshots: tuple[tuple[int, Snapshot], ...] = ()  #: (step, accounts), between start and end
     start_time: np.datetime64 | None = None  #: UTC time of step 0; None without a calendar
     notes: tuple[str, ...] = ()  #: what the user must know: how gaps were bridged, say
     timings: dict[str, float] = field(default_factory=dict)  #: seconds by phase; "wall" in all
+
+    @property
+    def has_causes(self) -> bool:
+        """Whether it is known why every liquidation came; without liquidations it is."""
+        return len(self.push) == len(self.liquidation)
 
     @property
     def profit(self) -> Integers:

@@ -7,12 +7,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import networkx
     import pandas as pd
+
+    from marketsim.contagion.cascades import Cascade
 
 #: What `run.json` says it is.
 FORMAT = "marketsim-run"
 #: Raised when an older reader would misread a newer folder.
-FORMAT_VERSION = 1
+FORMAT_VERSION = 3
 
 
 class RunFolderError(Exception):
@@ -78,7 +81,7 @@ class Run:
 
     @cached_property
     def causes(self) -> "pd.DataFrame":
-        """One row per liquidation: the state of the pool when it was seized."""
+        """One row per liquidation and cause: what its pool lost since it was last safe, weight."""
         return self.table("causes")
 
     @cached_property
@@ -110,6 +113,40 @@ class Run:
     def fills(self) -> "pd.DataFrame":
         """One row per fill, if the scenario recorded them."""
         return self.table("fills")
+
+    def cascades(self, min_weight: float = 0.05) -> "list[Cascade]":
+        """Group the liquidations into cascades, largest first.
+
+        Parameters
+        ----------
+        min_weight : float
+            Liquidations tied by a smaller weight than this count as independent.
+
+        Raises
+        ------
+        RunFolderError
+            If the run did not record causes, or a table is damaged.
+        """
+        from marketsim.contagion.cascades import find_cascades
+
+        return find_cascades(self, min_weight)
+
+    def graph(self, min_weight: float = 0.0) -> "networkx.DiGraph":
+        """Return who caused whose liquidation as a directed graph.
+
+        Parameters
+        ----------
+        min_weight : float
+            Edges of a smaller weight are left out.
+
+        Raises
+        ------
+        RunFolderError
+            If the run did not record causes, or a table is damaged.
+        """
+        from marketsim.contagion.graph import build_graph
+
+        return build_graph(self, min_weight)
 
     def table(self, name: str) -> "pd.DataFrame":
         """Read one table afresh.

@@ -8,6 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from marketsim.engine.state import Outcome
+from marketsim.record.cascades import cascade_figures
 from marketsim.record.digest import digest_result
 from marketsim.record.figures import (
     Figures,
@@ -56,7 +57,8 @@ def run_figures(result: RunResult) -> dict[str, Any]:
     Of the whole venue: `conservation_error_atoms` (largest seen; 0), `insurance_fund_usd` (equity
     of the fund at the end), `adl_usd` (notional deleveraged, at mark), `socialised_usd`,
     `fees_usd`, `num_accounts` (the fund left out), `accounts_liquidated` (met a liquidation order),
-    `accounts_ruined` (ended with less than a tenth of their deposit) and their shares; and of its
+    `accounts_ruined` (ended with less than a tenth of their deposit) and their shares; how
+    liquidations spread, as `marketsim.record.cascades.cascade_figures` has it; and of its
     markets together, sums or means (each market counts the same) of the figures below, as
     `marketsim.record.figures` lists them. The same of the markets that no scheduled jump or crash
     moves, in `unshocked`; None if that is all of them, or none.
@@ -104,6 +106,7 @@ def run_figures(result: RunResult) -> dict[str, Any]:
         "conservation_error_atoms": int(result.conservation_error),
         **_venue_figures(result),
         **account_figures(groups, FUND_NAME),
+        **cascade_figures(result),
         **joint_figures(list(markets.values())),
         "unshocked": joint_figures(spared if result.struck else []),
         "markets": markets,

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from marketsim.engine.state import ATOMS, Cause, Stage
+from marketsim.record.causes import tabulate_causes
 from marketsim.record.result import FUND_NAME, RunResult
 
 #: Columns by name; every column of a table is equally long.
@@ -41,7 +42,7 @@ def build_tables(result: RunResult) -> dict[str, Table]:
         "funding": funding,
         "funding_heatmap": funding_heatmap,
         "liquidations": liquidations,
-        "causes": causes,
+        "causes": tabulate_causes,
         "deleveragings": deleveragings,
         "populations": populations,
         "population_series": population_series,
@@ -194,30 +195,6 @@ def liquidations(result: RunResult) -> Table:
         "takeover_cost_usd": row["takeover_cost"] / ATOMS,
         "adl_cost_usd": row["adl_cost"] / ATOMS,
         "socialised_usd": row["socialised"] / ATOMS,
-    }
-
-
-def causes(result: RunResult) -> Table:
-    """Tabulate why each liquidation came: the state of the pool when it was seized.
-
-    `liquidation` is the row of the table of liquidations, `shortfall_usd` what the pool lacked to
-    its maintenance margin.
-    """
-    row = result.liquidation
-    equity, maintenance = row["equity"], row["maintenance"]
-    ratio = np.full(len(row), np.nan)
-    np.divide(equity, maintenance, out=ratio, where=maintenance > 0)
-    return {
-        "liquidation": np.arange(len(row)),
-        "step": row["step"],
-        "account": row["account"],
-        "pool": row["pool"],
-        "market": _market(result, row["market"]),
-        "pool_equity_usd": equity / ATOMS,
-        "pool_maintenance_usd": maintenance / ATOMS,
-        "shortfall_usd": (maintenance - equity) / ATOMS,
-        "margin_ratio": ratio,
-        "bankrupt": equity < 0,
     }
 
 

@@ -76,6 +76,7 @@ def build_state(
         num_nodes=num_nodes,
         num_intents=num_intents,
         num_fills=num_fills,
+        causes=scenario.record.causes,
     )
     write_rules(state, scenario, first)
     _open_markets(state, scenario, first)
@@ -108,6 +109,7 @@ def write_rules(state: State, scenario: Scenario, prices: Mapping[str, float]) -
         row.taker_fee = to_fraction(market.taker_fee)
         row.impact_atoms = _atoms(market.impact_notional)
         row.funding_cap = _funding_cap(scenario.venue, market)
+        row.liquidates = int(market.liquidations)
         row.max_position_lots = market.position_limit(prices[name])
         amount = previous = 0
         for index, bracket in enumerate(market.brackets):

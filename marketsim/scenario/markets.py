@@ -71,6 +71,9 @@ class Market(Part):
     max_position_notional: float | None = Field(None, gt=0, le=1e12)
     """USD at the initial price: largest position of an account; left out: as large as fits."""
 
+    liquidations: bool = True
+    """Whether positions in this market are ever liquidated; off, to see what liquidations do."""
+
     @property
     def brackets(self) -> tuple[Tier, ...]:
         """The margin brackets, whichever way they were stated."""

@@ -53,6 +53,8 @@ class Record(Part):
 
     fills: bool = False
     """Whether every fill is written; off, the liquidations and the totals remain."""
+    causes: bool = True
+    """Whether the cause of every liquidation is written: what its pool lost, where and by what."""
     series_minutes: float = Field(1.0, gt=0, le=1e6)
     """Minutes between two rows of the market series; a whole number of steps."""
     population_minutes: float = Field(60.0, gt=0, le=1e6)

@@ -49,6 +49,7 @@ def open_venue(
     side_pools: Iterable[tuple[int, float, Sequence[int]]] = (),
     tiers: Sequence[tuple[float, float, float, float]] = ((0, 0.1, 0.05, 0),),
     market: Mapping[str, float] | None = None,
+    causes: bool = False,
     **venue: float,
 ) -> State:
     """Open a venue with one trader per entry of `cash` (USD).
@@ -64,12 +65,20 @@ def open_venue(
     tiers : sequence of (floor in USD, initial fraction, maintenance fraction, amount in USD)
     market : mapping
         Fields of every market.
+    causes : bool
+        Make room to record causes.
     **venue
         Fields of the venue.
     """
     num_accounts = len(cash)
     pools = list(side_pools)
-    state = allocate(num_accounts, num_markets, num_accounts + 1 + len(pools), num_tiers=len(tiers))
+    state = allocate(
+        num_accounts,
+        num_markets,
+        num_accounts + 1 + len(pools),
+        num_tiers=len(tiers),
+        causes=causes,
+    )
     rules = state.venue[0]
     for name, value in {**VENUE, **venue}.items():
         setattr(rules, name, value)

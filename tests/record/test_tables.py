@@ -65,13 +65,6 @@ def test_a_short_bought_back_above_mark_has_a_positive_cost(result: RunResult) -
     assert table["rest_taken_by"][1] == "none"
 
 
-def test_causes_tell_a_bankrupt_pool_from_a_short_one(result: RunResult) -> None:
-    table = build_tables(result)["causes"]
-    assert table["bankrupt"].tolist() == [True, False]
-    assert table["shortfall_usd"].tolist() == [25.0, 3.0]
-    assert table["margin_ratio"].tolist() == [-0.25, 0.25]
-
-
 def test_deleveraging_price_is_cash_over_size(result: RunResult) -> None:
     assert build_tables(result)["deleveragings"]["price"].tolist() == [95_000.0]
 

@@ -102,6 +102,7 @@ def next_leg(venue: Venue, p: int, tried: set[int]) -> int | None:
     """The open leg to try next: limit furthest from the mark, then largest notional."""
     i = venue.pools[p].owner
     legs = [m for m in venue.legs(p) if venue.positions[i][m].size != 0 and m not in tried]
+    legs = [m for m in legs if venue.markets[m].liquidates]
 
     def place(m: int) -> tuple[float, int, int]:
         limit = ratio(limit_price(venue, i, m), venue.markets[m].mark_ticks)

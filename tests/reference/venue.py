@@ -84,6 +84,7 @@ class Market:
     impact_atoms: int = 0
     funding_cap: float = 1.0
     max_position_lots: int = UNLIMITED
+    liquidates: int = 1
 
     index_price: float = 0.0
     index_ticks: int = 0

@@ -1,0 +1,1 @@
+"""Why liquidations come and what follows from them."""

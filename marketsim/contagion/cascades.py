@@ -1,0 +1,229 @@
+"""The cascades of a run folder: how large, how deep, what they began with, what they moved."""
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from marketsim.record.cascades import LEAST_TIE, link_liquidations, tie_liquidations
+from marketsim.record.run import RunFolderError
+from marketsim.record.shocks import Strike, read_strikes
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from marketsim.record.run import Run
+
+#: Columns the table of causes must have.
+CAUSE_COLUMNS = ("liquidation", "market", "kind", "parent", "loss_usd", "weight")
+
+
+@dataclass(frozen=True, eq=False)
+class Cascade:
+    """Liquidations tied together by cause; M markets.
+
+    Attributes
+    ----------
+    liquidations : ndarray
+        Rows of the table of liquidations, in order.
+    generation, parent : ndarray
+        Of each; the parent is the row it owes most to, -1 for none.
+    size_usd : float
+        Notional liquidated, at mark.
+    depth : int
+        Generations, at least 1.
+    root : str
+        What it began with: a scheduled shock, or the drift, flow or funding of a market.
+    markets : tuple of str
+        Those liquidated in.
+    matrix : ndarray, (M, M)
+        USD: liquidated in market j because of losses in market k, in the run's order of markets;
+        losses that belong to no market are left out.
+    """
+
+    number: int
+    liquidations: NDArray[np.int64] = field(repr=False)
+    generation: NDArray[np.int64] = field(repr=False)
+    parent: NDArray[np.int64] = field(repr=False)
+    size_usd: float
+    num_accounts: int
+    depth: int
+    start_step: int
+    duration_steps: int
+    root: str
+    markets: tuple[str, ...]
+    matrix: NDArray[np.float64] = field(repr=False)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the figures and rows, ready for JSON."""
+        return {
+            "number": self.number,
+            "size_usd": self.size_usd,
+            "num_accounts": self.num_accounts,
+            "num_liquidations": len(self.liquidations),
+            "depth": self.depth,
+            "start_step": self.start_step,
+            "duration_steps": self.duration_steps,
+            "root": self.root,
+            "markets": list(self.markets),
+            "matrix_usd": self.matrix.tolist(),
+            "liquidations": self.liquidations.tolist(),
+            "generation": self.generation.tolist(),
+            "parent": self.parent.tolist(),
+        }
+
+
+def recorded_causes(run: "Run") -> "pd.DataFrame":
+    """Return the table of causes of a run that has one.
+
+    Raises
+    ------
+    RunFolderError
+        If the run was made with ``record.causes = false``, or the table lacks a column.
+    """
+    causes = run.causes
+    missing = [name for name in CAUSE_COLUMNS if name not in causes]
+    if missing:
+        msg = f"{run.path / 'causes.parquet'}: damaged, without {', '.join(missing)}"
+        raise RunFolderError(msg)
+    if len(run.liquidations) and not len(causes):
+        msg = f"{run.path}: causes were not recorded; run it again with record.causes = true"
+        raise RunFolderError(msg)
+    return causes
+
+
+def edges(run: "Run", min_weight: float = 0.0) -> "pd.DataFrame":
+    """Return who caused whose liquidation: columns ``parent``, ``liquidation``, ``weight``.
+
+    Raises
+    ------
+    RunFolderError
+        If the run did not record causes.
+    """
+    import pandas as pd
+
+    ties = tie_liquidations(_columns(recorded_causes(run)), min_weight)
+    return pd.DataFrame({"parent": ties.cause, "liquidation": ties.effect, "weight": ties.weight})
+
+
+def _columns(causes: "pd.DataFrame") -> dict[str, Any]:
+    columns = {name: causes[name].to_numpy() for name in ("liquidation", "parent", "weight")}
+    return columns | {name: causes[name].astype(str).to_numpy() for name in ("kind", "market")}
+
+
+def find_cascades(run: "Run", min_weight: float = LEAST_TIE) -> "list[Cascade]":
+    """Group a run's liquidations into cascades, largest first.
+
+    Parameters
+    ----------
+    run : Run
+    min_weight : float
+        Liquidations tied by a smaller weight than this count as independent.
+
+    Raises
+    ------
+    RunFolderError
+        If the run did not record causes.
+    """
+    rows = run.liquidations
+    legs = rows.groupby(["step", "round", "pool"], sort=False).ngroup().to_numpy()
+    strikes = read_strikes(run.scenario_text)
+    links = link_liquidations(
+        _columns(recorded_causes(run)), rows["step"].to_numpy(), legs, strikes, min_weight
+    )
+    names = list(dict.fromkeys(run.markets["market"].astype(str)))
+    matrices = _Matrices(run, names)
+    roots = _Roots(run, strikes, links.strike)
+    found = []
+    order = np.argsort(links.cascade, kind="stable")
+    ends = np.flatnonzero(np.diff(links.cascade[order])) + 1
+    for members in np.split(order, ends) if len(rows) else []:
+        mine = rows.iloc[members]
+        step = mine["step"].to_numpy()
+        market = mine["market"].astype(str)
+        found.append(
+            Cascade(
+                number=0,
+                liquidations=members,
+                generation=links.generation[members],
+                parent=links.parent[members],
+                size_usd=float(mine["notional_usd"].sum()),
+                num_accounts=int(mine["account"].nunique()),
+                depth=int(links.generation[members].max()) + 1,
+                start_step=int(step.min()),
+                duration_steps=int(step.max() - step.min()) + 1,
+                root=roots.name(members, links.generation[members] == 0),
+                markets=tuple(name for name in names if (market == name).any()),
+                matrix=matrices.of(members),
+            )
+        )
+    found.sort(key=lambda each: (-each.size_usd, each.liquidations[0]))
+    for number, each in enumerate(found, 1):
+        object.__setattr__(each, "number", number)
+    return found
+
+
+class _Matrices:
+    """Dollar matrices of parts of a run."""
+
+    def __init__(self, run: "Run", names: list[str]) -> None:
+        causes = recorded_causes(run)
+        number = {name: m for m, name in enumerate(names)}
+        sold = run.liquidations["market"].astype(str).map(number).to_numpy()
+        lost = causes["market"].astype(str).map(number).fillna(-1).to_numpy(np.int64)
+        usd = run.liquidations["notional_usd"].to_numpy()
+        self._dollars = np.zeros((len(sold), len(names)))
+        row = causes["liquidation"].to_numpy()
+        is_here = lost >= 0
+        amount = causes["weight"].to_numpy() * usd[row]
+        np.add.at(self._dollars, (row[is_here], lost[is_here]), amount[is_here])
+        self._sold = sold
+
+    def of(self, members: Any) -> Any:
+        matrix = np.zeros((self._dollars.shape[1],) * 2)
+        np.add.at(matrix, self._sold[members], self._dollars[members])
+        return matrix
+
+
+def dollar_matrix(run: "Run") -> "pd.DataFrame":
+    """Return what was liquidated in each market (rows) because of losses in each (columns), USD.
+
+    Raises
+    ------
+    RunFolderError
+        If the run did not record causes.
+    """
+    import pandas as pd
+
+    names = list(dict.fromkeys(run.markets["market"].astype(str)))
+    matrix = _Matrices(run, names).of(np.arange(len(run.liquidations)))
+    return pd.DataFrame(matrix, index=names, columns=names)
+
+
+class _Roots:
+    """What cascades begin with."""
+
+    def __init__(self, run: "Run", strikes: list[Strike], strike: Any) -> None:
+        causes = recorded_causes(run)
+        self._causes = causes[causes["kind"] != "forced"]
+        self._usd = run.liquidations["notional_usd"].to_numpy()
+        self._strikes, self._strike = strikes, strike
+
+    def name(self, members: Any, is_first: Any) -> str:
+        """Name the shock behind most of a cascade; without one, what its first generation lost by.
+
+        `is_first` tells which members are of the first generation.
+        """
+        strike = self._strike[members]
+        if (strike >= 0).any():
+            dollars = np.bincount(strike[strike >= 0], self._usd[members[strike >= 0]])
+            return self._strikes[int(dollars.argmax())].name
+        mine = self._causes[self._causes["liquidation"].isin(members[is_first])]
+        if mine.empty:
+            return "earlier liquidations"
+        dollars = mine["weight"] * (self._usd[mine["liquidation"].to_numpy()] + 1e-9)
+        keys = [mine["kind"].astype(str), mine["market"].astype(str)]
+        kind, market = dollars.groupby(keys).sum().idxmax()
+        words = {"index": "drift of", "other": "order flow in", "funding": "funding of"}
+        return f"{words[kind]} {market}" if kind in words else f"{kind} {market}".strip()

@@ -1,0 +1,90 @@
+"""``marketsim cascade`` on a small spiral, and on folders it must refuse."""
+
+import json
+import shutil
+
+import networkx
+import pytest
+from typer.testing import CliRunner
+
+from marketsim.cli import app
+from marketsim.record.folder import write_run
+from marketsim.scenario.loader import load_scenario
+from marketsim.simulation import Simulation
+
+
+def invoke(*arguments):
+    return CliRunner().invoke(app, ["cascade", *map(str, arguments)])
+
+
+def run_folder(path, *changes):
+    simulation = Simulation(load_scenario("mark-spiral", [("days", "1.6"), *changes]), 1)
+    simulation.run(simulation.num_steps)
+    return write_run(simulation.result(), path)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return run_folder(tmp_path_factory.mktemp("runs") / "spiral")
+
+
+def test_it_shows_a_tree(folder):
+    outcome = invoke(folder, "--largest", 1)
+    assert outcome.exit_code == 0
+    assert "cascade 1" in outcome.output
+    assert "cascade 2" not in outcome.output
+    assert "└── 1 " in outcome.output
+    assert "% forced " in outcome.output
+    assert max(map(len, outcome.output.splitlines())) <= 80
+
+
+def test_json_agrees_with_the_tables(folder):
+    from marketsim.record.run import load_run
+
+    content = json.loads(invoke(folder, "--json", "--largest", 10_000).output)
+    total = load_run(folder).liquidations["notional_usd"].sum()
+    assert content["liquidated_usd"] == pytest.approx(total)
+    assert (
+        sum(each["num_liquidations"] for each in content["cascades"])
+        == (content["num_liquidations"])
+    )
+    sizes = [each["size_usd"] for each in content["cascades"]]
+    assert sizes == sorted(sizes, reverse=True)
+
+
+def test_graphml_holds_the_graph(folder, tmp_path):
+    file = tmp_path / "graph.graphml"
+    assert invoke(folder, "--graphml", file, "--min-weight", 0).exit_code == 0
+    from marketsim.record.run import load_run
+
+    graph = load_run(folder).graph()
+    found = networkx.read_graphml(file, node_type=int)
+    assert set(found.edges) == set(graph.edges)
+    assert found.nodes[0]["market"] == graph.nodes[0]["market"]
+
+
+def test_a_run_without_causes_says_how_to_get_them(tmp_path):
+    outcome = invoke(run_folder(tmp_path / "bare", ("record.causes", "false")))
+    assert outcome.exit_code == 2
+    assert "record.causes = true" in outcome.output
+
+
+@pytest.mark.parametrize("damage", ["version", "missing", "truncated", "garbage", "nothing"])
+def test_damaged_folders_are_refused_in_a_sentence(folder, tmp_path, damage):
+    copy = shutil.copytree(folder, tmp_path / "copy")
+    file = copy / "causes.parquet"
+    if damage == "version":
+        record = json.loads((copy / "run.json").read_text()) | {"format_version": 1}
+        (copy / "run.json").write_text(json.dumps(record))
+    elif damage == "missing":
+        file.unlink()
+    elif damage == "truncated":
+        file.write_bytes(file.read_bytes()[:-100])
+    elif damage == "garbage":
+        file.write_bytes(bytes(file.stat().st_size))
+    else:
+        copy = tmp_path / "nothing"
+    outcome = invoke(copy)
+    assert outcome.exit_code == 2
+    assert len(outcome.output.strip().splitlines()) == 1
+    assert str(copy) in outcome.output
