@@ -9,9 +9,12 @@ import typer
 
 from marketsim.cli.bench import bench
 from marketsim.cli.cascade import cascade
+from marketsim.cli.query import query
+from marketsim.cli.rerun import rerun
 from marketsim.cli.run import run
 from marketsim.cli.scenarios import scenarios
 from marketsim.cli.schema import schema
+from marketsim.cli.status import status
 from marketsim.cli.sweep import sweep
 from marketsim.cli.validate import validate
 
@@ -24,7 +27,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="Exit codes: 0 done, 2 bad input, 1 failure.",
+    epilog="Exit codes: 0 done, 2 bad input, 1 failure, 3 a sweep with failed runs.",
 )
 
 
@@ -59,6 +62,9 @@ app.command()(schema)
 app.command()(validate)
 app.command()(bench)
 app.command()(sweep)
+app.command()(status)
+app.command()(query)
+app.command()(rerun)
 
 
 def main() -> None:

@@ -80,9 +80,17 @@ def _bad_input() -> tuple[type[Exception], ...]:
     from marketsim.record.run import RunFolderError
     from marketsim.scenario.errors import ScenarioError
     from marketsim.scenario.history import HistoryError
+    from marketsim.sweep.cluster import ClusterError
     from marketsim.sweep.lock import SweepFolderError
 
-    return BadInputError, ScenarioError, HistoryError, RunFolderError, SweepFolderError
+    return (
+        BadInputError,
+        ScenarioError,
+        HistoryError,
+        RunFolderError,
+        SweepFolderError,
+        ClusterError,
+    )
 
 
 def _interrupt(number: int, frame: Any) -> NoReturn:  # noqa: ARG001

@@ -14,6 +14,9 @@ import typer
 from marketsim.cli.errors import FAILURE, explained, refuse
 
 if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
+    from marketsim.sweep.design import Design
     from marketsim.sweep.runner import SweepReport
 
 #: The sweep came to its end, but some of its runs failed.
@@ -25,6 +28,13 @@ def sweep(
     out: Annotated[Path, typer.Option(help="Folder of the sweep; an unfinished one goes on.")],
     workers: Annotated[
         int | None, typer.Option(min=1, help="Worker processes. [default: one per core]")
+    ] = None,
+    cluster: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS|slurm:FILE.toml",
+            help="Make the runs on a Dask cluster: its scheduler's address, or jobs of SLURM.",
+        ),
     ] = None,
     shard: Annotated[
         str | None,
@@ -67,12 +77,15 @@ def sweep(
             refuse(f"--shard {error}")
         if retry and chosen.count > 1:
             refuse("--retry and --shard exclude each other")
+        if cluster is not None and workers is not None:
+            refuse("--workers and --cluster exclude each other")
         try:
-            with _progress(loaded.name, quiet) as advance:
+            with _workers(cluster, workers) as (executor, num), _progress(loaded, quiet) as advance:
                 report = run_sweep(
                     loaded,
                     out,
-                    workers=workers,
+                    workers=num,
+                    executor=executor,
                     shard=chosen,
                     max_failures=max_failures,
                     most_runs=None if yes else MOST_RUNS,
@@ -90,6 +103,20 @@ def sweep(
         _report(report, as_json)
         if report.failures:
             raise typer.Exit(SOME_FAILED)
+
+
+@contextlib.contextmanager
+def _workers(
+    cluster: str | None, workers: int | None
+) -> Iterator[tuple["Executor | None", int | None]]:
+    """Connect to the cluster, if there is one."""
+    if cluster is None:
+        yield None, workers
+        return
+    from marketsim.sweep.cluster import connected
+
+    with connected(cluster) as found:
+        yield found
 
 
 def _split(text: str | None) -> tuple[str, ...] | None:
@@ -113,7 +140,7 @@ def _report(report: "SweepReport", as_json: bool) -> None:
 
 
 @contextlib.contextmanager
-def _progress(name: str, quiet: bool) -> Iterator[Callable[["SweepReport"], None] | None]:
+def _progress(design: "Design", quiet: bool) -> Iterator[Callable[["SweepReport"], None] | None]:
     """Show a progress bar if someone watches: done, rate, time left, failures."""
     if quiet or not sys.stderr.isatty():
         yield None
@@ -136,7 +163,7 @@ def _progress(name: str, quiet: bool) -> Iterator[Callable[["SweepReport"], None
         TextColumn("{task.fields[failures]}"),
     )
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(name, total=None, rate="starting workers", failures="")
+        task = bar.add_task(design.name, total=None, rate="starting workers", failures="")
 
         def advance(report: "SweepReport") -> None:
             done = report.stored + report.done

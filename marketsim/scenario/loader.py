@@ -25,6 +25,7 @@ from marketsim.scenario.writer import resolved_toml
 __all__ = [
     "ScenarioError",
     "ScenarioWarning",
+    "absolute_value",
     "change_tables",
     "json_schema",
     "list_scenarios",
@@ -141,10 +142,9 @@ def change_tables(
     data = copy.deepcopy(tables)
     problems = []
     for path, given in changes:
-        keys = path.split(".")
-        value = _resolve_value(keys, given, folder or Path.cwd())
+        value = absolute_value(path, given, folder or Path.cwd())
         try:
-            _set(data, keys, value)
+            _set(data, path.split("."), copy.deepcopy(value))
         except (LookupError, TypeError) as error:
             problems.append(f"{said}{path}: {error.args[0]}")
     if problems:
@@ -296,13 +296,27 @@ def _resolve_strategy(text: str, folder: Path) -> str:
     return f"{(folder / Path(file).expanduser()).resolve()}{colon}{name}"
 
 
-def _resolve_value(keys: Sequence[str], value: Any, folder: Path) -> Any:
-    """Make a value that names a file absolute."""
+def absolute_value(path: str, value: Any, folder: Path) -> Any:
+    """Make a field's value that names a file absolute; return any other as it is.
+
+    Parameters
+    ----------
+    path : str
+        Dotted path of the field.
+    value : any
+    folder : Path
+        Of relative paths.
+
+    Returns
+    -------
+    any
+    """
+    keys = path.split(".")
     if isinstance(value, str) and tuple(keys) in PATHS:
         return str((folder / Path(value).expanduser()).resolve())
     if isinstance(value, str) and keys[0] == "populations" and keys[-1] == "strategy":
         return _resolve_strategy(value, folder)
-    return copy.deepcopy(value)
+    return value
 
 
 def _parse_value(text: str) -> Any:

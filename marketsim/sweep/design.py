@@ -8,6 +8,7 @@ from pydantic import ConfigDict, Field, ValidationError, model_validator
 
 from marketsim.scenario.distributions import Part
 from marketsim.scenario.errors import Problem, ScenarioError, explain, one_of, raise_problems
+from marketsim.scenario.loader import absolute_value
 from marketsim.scenario.schema import Name
 
 Kind: TypeAlias = Literal["grid", "latin", "sobol", "morris", "saltelli", "pairs", "table"]
@@ -234,6 +235,9 @@ def load_design(
     base = data.get("base")
     if isinstance(base, str) and (file.parent / base).is_file():
         data["base"] = str((file.parent / base).resolve())
+    folder = file.resolve().parent
+    for part in (data, *(data[name] for name in FORMS if isinstance(data.get(name), dict))):
+        _make_absolute(part, folder)
     if keep is not None:
         forms = [data[name] for name in FORMS if isinstance(data.get(name), dict)]
         for table in (data, *forms):
@@ -275,6 +279,21 @@ def parse_design(data: dict[str, Any], source: str = "design", form: str | None 
     except ValidationError as error:
         found = explain(error, data, Design.model_json_schema())
         raise DesignError([line for _, lines in found for line in lines], source) from None
+
+
+def _make_absolute(data: dict[str, Any], folder: Path) -> None:
+    """Make the files a design names absolute; they are relative to the design's own."""
+    variants, parameters = data.get("variants"), data.get("parameters")
+    stated = list(data["table"]) if isinstance(data.get("table"), list) else []
+    stated += list(variants.values()) if isinstance(variants, dict) else []
+    for changes in (data.get("set"), *stated):
+        if isinstance(changes, dict):
+            for path, value in changes.items():
+                changes[path] = absolute_value(path, value, folder)
+    if isinstance(parameters, dict):
+        for name, each in parameters.items():
+            if isinstance(each, list):
+                parameters[name] = [absolute_value(name, value, folder) for value in each]
 
 
 def _on_top(data: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:

@@ -15,7 +15,7 @@ import numpy as np
 
 import marketsim
 from marketsim.scenario.errors import ScenarioError, show
-from marketsim.scenario.loader import change_tables, parse_scenario, read_tables
+from marketsim.scenario.loader import absolute_value, change_tables, parse_scenario, read_tables
 from marketsim.scenario.schema import Scenario
 from marketsim.sweep.design import Design, DesignError
 from marketsim.sweep.sampling import Cells, count_cells
@@ -44,7 +44,6 @@ KEY_DIGITS = 32
 class Point(NamedTuple):
     """A variant of a cell: the scenario of its replicates."""
 
-    number: int
     cell: int
     variant: str
     values: tuple[Any, ...]  #: of the parameters, in the order of their names
@@ -108,7 +107,7 @@ class Plan:
         self.notices = self._check(self.tables, "base").notices()
         for values in self.cells.corners():
             for name in self.variants:
-                self._check_point(self._point(0, name, values), "corner")
+                self._check_point(make_point(self.cells, 0, name, values), "corner")
         self.shapes: list[Point] = []
         self.point_hash = self._hash_points()
         _, first = np.unique(self.point_hash, return_index=True)
@@ -131,7 +130,7 @@ class Plan:
     def point(self, number: int) -> Point:
         """Return a point by its number."""
         cell, variant = divmod(number, len(self.variants))
-        return self._point(cell, self.variants[variant], self.cells.values(cell), number)
+        return make_point(self.cells, cell, self.variants[variant])
 
     def points(self) -> Iterator[Point]:
         """Go through all points."""
@@ -140,11 +139,11 @@ class Plan:
     def run(self, number: int) -> Run:
         """Return a run by its number; the first replicates of all cells come before the second."""
         replicate, place = divmod(number, len(self._distinct))
-        point = self.point(int(self._distinct[place]))
+        place = int(self._distinct[place])
         return Run(
             key=str(self.keys[number]),
-            scenario=str(self.point_hash[point.number]),
-            point=point,
+            scenario=str(self.point_hash[place]),
+            point=self.point(place),
             replicate=replicate,
             seed=self.design.seed + replicate,
         )
@@ -153,19 +152,12 @@ class Plan:
         """Return the scenario of a point."""
         return resolve_scenario(self.tables, point.changes)
 
-    def _point(
-        self, cell: int, variant: str, values: tuple[Any, ...], number: int | None = None
-    ) -> Point:
-        own = self.design.variants.get(variant, {})
-        changes = (*self.cells.changes(values), *own.items())
-        return Point(cell if number is None else number, cell, variant, values, changes)
-
     def _hash_points(self) -> Any:
         seen = set()
         hashes = np.empty(self.num_points, dtype=f"U{KEY_DIGITS}")
-        for point in self.points():
+        for number, point in enumerate(self.points()):
             scenario = self._check_point(point, f"cell {point.cell}")
-            hashes[point.number] = scenario_hash(scenario)
+            hashes[number] = scenario_hash(scenario)
             record = scenario.record.model_dump_json()
             shape = (tuple(scenario.markets), tuple(scenario.populations), record)
             if shape not in seen:
@@ -188,6 +180,31 @@ class Plan:
             return parse_scenario(copy.deepcopy(tables))
         except ScenarioError as error:
             raise DesignError(error.problems, f"{self.design.name}: {what}") from None
+
+
+def make_point(
+    cells: Cells, cell: int, variant: str, values: tuple[Any, ...] | None = None
+) -> Point:
+    """Return a variant of a cell.
+
+    Parameters
+    ----------
+    cells : Cells
+    cell : int
+    variant : str
+    values : tuple, optional
+        Of the parameters, if not the cell's own.
+
+    Returns
+    -------
+    Point
+    """
+    if values is None:
+        values = cells.values(cell)
+    changes = [*cells.changes(values), *cells.design.variants.get(variant, {}).items()]
+    folder = Path.cwd()  # workers may have another
+    absolute = tuple((path, absolute_value(path, value, folder)) for path, value in changes)
+    return Point(cell, variant, values, absolute)
 
 
 def resolve_scenario(tables: dict[str, Any], changes: Iterable[tuple[str, Any]]) -> Scenario:

@@ -8,10 +8,13 @@ from click.testing import Result
 
 Cli = Callable[..., Result]
 
-HEAVY = ("mesa", "numba", "numpy", "pandas", "pyarrow", "scipy")
+HEAVY = ("distributed", "duckdb", "mesa", "numba", "numpy", "pandas", "pyarrow", "scipy")
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], ["--version"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [["--help"], ["run", "--help"], ["sweep", "--help"], ["query", "--help"], ["--version"]],
+)
 def test_help_loads_nothing_heavy(arguments: list[str]) -> None:
     code = (
         "import sys; from marketsim.cli import app\n"

@@ -54,9 +54,9 @@ def test_a_killed_worker_is_replaced_and_its_call_done_by_another(pool: WorkerPo
 
 
 def test_workers_that_cannot_start_are_given_up() -> None:
-    with WorkerPool(1, warm_up=os.abort) as pool:
-        with pytest.raises(WorkerLostError, match="before they are ready"):
-            pool.submit(math.sqrt, 4.0).result(timeout=60)
+    lost = pytest.raises(WorkerLostError, match="before they are ready")
+    with WorkerPool(1, warm_up=os.abort) as pool, lost:
+        pool.submit(math.sqrt, 4.0).result(timeout=60)
 
 
 def test_shutdown_without_waiting_ends_calls_under_way() -> None:

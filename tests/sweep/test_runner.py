@@ -149,9 +149,9 @@ def test_series_and_events_are_kept_beside_the_figures(
 
 
 def test_a_folder_in_use_is_refused(design: Make, inline: Inline, tmp_path: Path) -> None:
-    with locked(tmp_path / "out", Shard()):
-        with pytest.raises(SweepFolderError, match="is at work on this sweep"):
-            run_sweep(design(), tmp_path / "out", executor=inline)
+    refused = pytest.raises(SweepFolderError, match="is at work on this sweep")
+    with locked(tmp_path / "out", Shard()), refused:
+        run_sweep(design(), tmp_path / "out", executor=inline)
 
 
 def test_workers_of_another_version_are_refused(

@@ -294,20 +294,16 @@ def test_a_full_disk_leaves_no_half_part_and_keeps_what_waits(
 
 def test_a_second_driver_is_refused_unless_it_takes_another_shard(tmp_path: Path) -> None:
     with locked(tmp_path, Shard(1, 2)):
-        with pytest.raises(SweepFolderError, match="shard 1/2 of this sweep"):
-            with locked(tmp_path, Shard(1, 2)):
+        for other in (Shard(1, 2), WHOLE, Shard(2, 3)):
+            refused = pytest.raises(SweepFolderError, match="is at work on shard 1/2 of this sweep")
+            with refused, locked(tmp_path, other):
                 pass
-        for other in (WHOLE, Shard(2, 3)):
-            with pytest.raises(SweepFolderError, match="is at work on shard 1/2"):
-                with locked(tmp_path, other):
-                    pass
         with locked(tmp_path, Shard(2, 2)):
             held = [shard.label for shard, _ in active_drivers(tmp_path)]
             assert held == ["1-of-2", "2-of-2"]
-    with locked(tmp_path, WHOLE):
-        with pytest.raises(SweepFolderError, match="is at work on this sweep"):
-            with locked(tmp_path, Shard(1, 2)):
-                pass
+    refused = pytest.raises(SweepFolderError, match="is at work on this sweep")
+    with locked(tmp_path, WHOLE), refused, locked(tmp_path, Shard(1, 2)):
+        pass
     assert active_drivers(tmp_path) == []
 
 

@@ -1,0 +1,68 @@
+"""How far a sweep has come, from its folder alone."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from marketsim.sweep.lock import active_drivers
+from marketsim.sweep.manifest import read_manifest
+from marketsim.sweep.store import read_runs
+from marketsim.sweep.table import result_hash
+from marketsim.sweep.worker import ERROR, OK, QUARANTINED
+
+#: Different errors that are listed.
+MOST_ERRORS = 10
+
+
+def sweep_status(path: str | Path) -> dict[str, Any]:
+    """Sum up a sweep, finished or not.
+
+    Parameters
+    ----------
+    path : str or Path
+        Folder of the sweep.
+
+    Returns
+    -------
+    dict
+        ``runs`` planned, ``ok``, ``error`` and ``quarantined`` of them, ``missing``; ``wall_s``,
+        the mean seconds of a run; ``errors``, the most frequent ones with their number and the key
+        of one run each; ``drivers`` at work now, with the shard, host and process of each;
+        ``result``, the hash of the results, None until all runs are there; ``model``, the version
+        that made them.
+
+    Raises
+    ------
+    SweepFolderError
+        If there is no sweep, or it is damaged.
+    """
+    folder = Path(path).expanduser()
+    manifest = read_manifest(folder)
+    counts = dict.fromkeys((OK, ERROR, QUARANTINED), 0)
+    errors: dict[str, dict[str, Any]] = {}
+    seconds, timed = 0.0, 0
+    for table in read_runs(folder, ["key", "status", "error", "wall_s"]):
+        wall = table["wall_s"].to_numpy()
+        seconds += float(np.nansum(wall))
+        timed += int(np.isfinite(wall).sum())
+        for row in table.select(["key", "status", "error"]).to_pylist():
+            counts[row["status"]] += 1
+            if row["status"] != OK:
+                one = errors.setdefault(row["error"], {"runs": 0, "key": row["key"]})
+                one["runs"] += 1
+    ranked = sorted(errors.items(), key=lambda item: -item[1]["runs"])[:MOST_ERRORS]
+    made = sum(counts.values())
+    return {
+        "folder": str(folder),
+        "name": manifest.design.name,
+        "kind": manifest.design.kind,
+        "runs": manifest.num_runs,
+        **counts,
+        "missing": manifest.num_runs - made,
+        "wall_s": seconds / timed if timed else None,
+        "errors": [{"error": text, **facts} for text, facts in ranked],
+        "drivers": [{"shard": shard.label, **about} for shard, about in active_drivers(folder)],
+        "result": result_hash(folder) if made == manifest.num_runs else None,
+        "model": manifest.model,
+    }
