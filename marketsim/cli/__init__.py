@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from marketsim.cli.analyze import analyze
 from marketsim.cli.bench import bench
 from marketsim.cli.cascade import cascade
 from marketsim.cli.query import query
@@ -65,6 +66,7 @@ app.command()(sweep)
 app.command()(status)
 app.command()(query)
 app.command()(rerun)
+app.command()(analyze)
 
 
 def main() -> None:
