@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from marketsim.analysis.returns import excess_kurtosis, skewness, standard_deviation
-from marketsim.record.moments import autocorrelation, present
+from marketsim.analysis.returns import skewness, standard_deviation
+from marketsim.record.moments import autocorrelation, excess_kurtosis, present
 from marketsim.record.result import Floats
 
 #: Two rates this close are the same rate: exchanges print eight decimals.

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from marketsim.record.moments import autocorrelation, present
+from marketsim.record.moments import autocorrelation, present, standardised_moment
 from marketsim.record.result import Floats
 
 #: Lags over which the decay of a memory is fitted.
@@ -39,20 +39,7 @@ def log_returns(price: Any) -> Floats:
 
 def skewness(values: Any) -> float:
     """Return m3 / m2^1.5, without bias correction; NaN if the values do not vary."""
-    return _standardised_moment(values, 3)
-
-
-def excess_kurtosis(values: Any) -> float:
-    """Return m4 / m2^2 - 3, without bias correction; NaN if the values do not vary."""
-    return _standardised_moment(values, 4) - 3.0
-
-
-def _standardised_moment(values: Any, order: int) -> float:
-    x = present(values)
-    if len(x) == 0 or np.ptp(x) == 0.0:
-        return math.nan
-    centred = x - x.mean()
-    return float(np.mean(centred**order) / np.mean(centred**2) ** (order / 2))
+    return standardised_moment(values, 3)
 
 
 def standard_deviation(values: Any) -> float:

@@ -197,7 +197,7 @@ def _market_statistics(observed: Observed, m: int) -> Statistics:
         "funding_at_interest": paid["share_at_interest"],
         "funding_negative": paid["share_negative"],
         "premium_std_bp": 1e4 * returns.standard_deviation(premium),
-        "kurt_excess": returns.excess_kurtosis(hourly),
+        "kurt_excess": moments.excess_kurtosis(hourly),
         "hill": returns.hill_exponent(np.abs(hourly), 0.05),
         "acf_return_1h": moments.autocorrelation(hourly, 1),
         "acf_absolute_1h": moments.autocorrelation(np.abs(hourly), 1),

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from marketsim.engine.state import ATOMS
-from marketsim.record.moments import autocorrelation, present
+from marketsim.record.moments import autocorrelation, excess_kurtosis, present
 from marketsim.record.result import RunResult
 
 Figures = dict[str, float | None]
@@ -31,6 +31,7 @@ MEANS = (
     "index_fall",
     "mark_fall",
     "premium_std_bp",
+    "premium_kurtosis",
     "premium_acf_1h",
     "funding_mean_bp_8h",
     "funding_std_bp_8h",
@@ -74,6 +75,7 @@ def market_figures(result: RunResult, m: int) -> Figures:
         "open_interest_max_usd": finite(open_interest.max()) if len(series) else None,
         "premium_mean_bp": _mean(premium_bp),
         "premium_std_bp": finite(np.std(premium_bp)) if len(series) else None,
+        "premium_kurtosis": finite(excess_kurtosis(premium_bp)) if len(series) else None,
         "premium_acf_1h": _hourly_autocorrelation(result, premium_bp),
         **_funding_figures(result, m),
         "two_sided_share": _mean(two_sided),

@@ -39,3 +39,17 @@ def autocorrelation(values: Any, lag: int) -> float:
     centred = x - known.mean()
     products = present(centred[lag:] * centred[: len(x) - lag]) if lag < len(x) else known[:0]
     return float(products.mean() / known.var()) if len(products) else math.nan
+
+
+def excess_kurtosis(values: Any) -> float:
+    """Return m4 / m2^2 - 3, without bias correction; NaN if the values do not vary."""
+    return standardised_moment(values, 4) - 3.0
+
+
+def standardised_moment(values: Any, order: int) -> float:
+    """Return the central moment of an order over the standard deviation to that power, or NaN."""
+    x = present(values)
+    if len(x) == 0 or np.ptp(x) == 0.0:
+        return math.nan
+    centred = x - x.mean()
+    return float(np.mean(centred**order) / np.mean(centred**2) ** (order / 2))

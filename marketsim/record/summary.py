@@ -71,8 +71,8 @@ def run_figures(result: RunResult) -> dict[str, Any]:
       that ended with both a bid and an ask);
     - `index_start`, `index_end`, `index_min` (USD), `index_fall` and `mark_fall` (largest fall
       below the first price);
-    - `premium_mean_bp`, `premium_std_bp` and `premium_acf_1h` (autocorrelation at one hour) of the
-      venue's samples, over steps;
+    - `premium_mean_bp`, `premium_std_bp`, `premium_kurtosis` (excess) and `premium_acf_1h`
+      (autocorrelation at one hour) of the venue's samples, over steps;
     - over settlements: `settlements`, `funding_mean_bp_8h` and `funding_std_bp_8h` (rate per 8 h),
       `funding_at_interest_share` (exactly the venue's interest rate), `funding_negative_share`,
       `funding_at_cap_share`, `funding_paid_usd` (gross); `cap_steps_share` (steps at which the rate

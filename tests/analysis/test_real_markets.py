@@ -82,7 +82,7 @@ def test_hourly_returns_by_year(targets, bars, asset):
         r = returns.log_returns(price[price.index.year == int(year)])
         found = {
             "vol_annual_pct": 100.0 * returns.annual_volatility(r),
-            "kurt_excess": returns.excess_kurtosis(r),
+            "kurt_excess": moments.excess_kurtosis(r),
             "skew": returns.skewness(r),
             "hill_abs_5pct": returns.hill_exponent(np.abs(r), 0.05),
             "acf_ret_1": moments.autocorrelation(r, 1),

@@ -58,6 +58,14 @@ def test_premium_memory_needs_rows_that_fit_into_an_hour(make_result):
     assert market_figures(uneven, 0)["premium_acf_1h"] is None
 
 
+def test_a_premium_that_jumps_between_two_values_is_flat_topped(make_result):
+    result = make_result()
+    result.series["premium"][:, 0] = [1.0, -1.0, 1.0, -1.0]
+    assert market_figures(result, 0)["premium_kurtosis"] == pytest.approx(-2.0)
+    result.series["premium"][:, 0] = 1.0
+    assert market_figures(result, 0)["premium_kurtosis"] is None
+
+
 def test_markets_together_are_sums_and_means(tape):
     one, other = (market_figures(tape, m) for m in range(2))
     both = joint_figures([one, other])

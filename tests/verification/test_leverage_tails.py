@@ -30,7 +30,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 
-from marketsim.analysis.returns import excess_kurtosis, hill_exponent
+from marketsim.analysis.returns import hill_exponent
+from marketsim.record.moments import excess_kurtosis
 from marketsim.scenario.loader import parse_scenario
 from marketsim.simulation import Simulation
 
