@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from marketsim.cli.analyze import analyze
 from marketsim.cli.bench import bench
 from marketsim.cli.cascade import cascade
+from marketsim.cli.experiment import experiment
 from marketsim.cli.query import query
 from marketsim.cli.rerun import rerun
 from marketsim.cli.run import run
@@ -66,7 +66,7 @@ app.command()(sweep)
 app.command()(status)
 app.command()(query)
 app.command()(rerun)
-app.command()(analyze)
+app.command()(experiment)
 
 
 def main() -> None:

@@ -80,7 +80,10 @@ def sweep(
         if cluster is not None and workers is not None:
             refuse("--workers and --cluster exclude each other")
         try:
-            with _workers(cluster, workers) as (executor, num), _progress(loaded, quiet) as advance:
+            with (
+                _workers(cluster, workers) as (executor, num),
+                sweep_progress(loaded, quiet) as advance,
+            ):
                 report = run_sweep(
                     loaded,
                     out,
@@ -140,7 +143,9 @@ def _report(report: "SweepReport", as_json: bool) -> None:
 
 
 @contextlib.contextmanager
-def _progress(design: "Design", quiet: bool) -> Iterator[Callable[["SweepReport"], None] | None]:
+def sweep_progress(
+    design: "Design", quiet: bool
+) -> Iterator[Callable[["SweepReport"], None] | None]:
     """Show a progress bar if someone watches: done, rate, time left, failures."""
     if quiet or not sys.stderr.isatty():
         yield None

@@ -1,0 +1,134 @@
+"""``marketsim experiment``: a question is put to the model and its answer written down."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from marketsim.cli.errors import FAILURE, explained, refuse
+from marketsim.cli.sweep import SOME_FAILED, sweep_progress
+
+if TYPE_CHECKING:
+    from marketsim.sweep.runner import SweepReport
+
+#: Where the runs of experiments go that are not told where.
+DEFAULT_PARENT = Path("runs") / "experiments"
+#: Of a sweep's folder, where the results of a quick look are put.
+QUICK_RESULTS = "results"
+
+
+def experiment(
+    name: Annotated[
+        str | None, typer.Argument(help="Folder of the experiment. [default: list them]")
+    ] = None,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="A look of a minute at most; the default.")
+    ] = False,
+    full: Annotated[
+        bool, typer.Option("--full", help="All runs; updates the experiment's own folder.")
+    ] = False,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Worker processes. [default: one per core]")
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder of the runs. [default: runs/experiments/NAME-quick or -full]"),
+    ] = None,
+    root: Annotated[Path, typer.Option(help="Folder that holds the experiments.")] = Path(
+        "experiments"
+    ),
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the results as one JSON object.")
+    ] = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="No progress bar, no table.")
+    ] = False,
+) -> None:
+    """Run an experiment, check what was predicted, draw its figure; the same command goes on.
+
+    With --full the results, the figure and the README of the experiment are rewritten; with --quick
+    results and figure are put beside the runs. A prediction that fails is a finding: the exit code
+    is 0. Exit code 3: some runs failed, and the results are without them.
+    """
+    with explained():
+        if quick and full:
+            refuse("--quick and --full exclude each other")
+        if name is None:
+            _list(root, as_json)
+            return
+        form = "full" if full else "quick"
+
+        from marketsim.sweep.experiment import (
+            load_experiment,
+            publish,
+            publish_index,
+            report,
+        )
+        from marketsim.sweep.table import load_sweep
+
+        loaded = load_experiment(root, name, form)
+        folder = out or DEFAULT_PARENT / f"{name}-{form}"
+        swept = _sweep(loaded.design, folder, workers, quiet)
+        runs = load_sweep(folder)
+        if not (runs["status"] == "ok").any():
+            typer.echo(f"every run failed: marketsim status {folder}", err=True)
+            raise typer.Exit(FAILURE)
+        target = loaded.folder if full else folder / QUICK_RESULTS
+        facts = {"form": form, "model": _model(folder), "result": swept.result}
+        result = report(loaded, runs, target, facts)
+        if full:
+            publish(loaded.folder)
+            publish_index(root)
+        _show(result, target, as_json, quiet)
+        if swept.failures:
+            typer.echo(f"{swept.failures:,} runs failed: marketsim status {folder}", err=True)
+            raise typer.Exit(SOME_FAILED)
+
+
+def _sweep(design: Any, folder: Path, workers: int | None, quiet: bool) -> "SweepReport":
+    from marketsim.sweep.runner import run_sweep
+
+    try:
+        with sweep_progress(design, quiet) as advance:
+            return run_sweep(design, folder, workers=workers, progress=advance)
+    except KeyboardInterrupt:
+        typer.echo(f"interrupted; what was done is in {folder}, the same command goes on", err=True)
+        raise typer.Exit(FAILURE) from None
+
+
+def _model(folder: Path) -> str:
+    from marketsim.sweep.manifest import read_manifest
+
+    return read_manifest(folder).model
+
+
+def _list(root: Path, as_json: bool) -> None:
+    from marketsim.sweep.experiment import find_experiments, question_of, read_result
+
+    folders = find_experiments(root)
+    if not folders:
+        refuse(f"{root}: holds no experiments; --root names the folder that does")
+    known = {folder: read_result(folder) for folder in folders}
+    if as_json:
+        rows = [
+            {"experiment": folder.name, "question": question_of(folder), "full": result}
+            for folder, result in known.items()
+        ]
+        typer.echo(json.dumps(rows, allow_nan=False))
+        return
+    for folder, result in known.items():
+        typer.echo(f"{folder.name}: {question_of(folder)}")
+        typer.echo(f"    {result['headline'] if result else 'not run in full yet'}")
+
+
+def _show(result: dict[str, Any], target: Path, as_json: bool, quiet: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps(result | {"out": str(target)}, allow_nan=False))
+        return
+    if not quiet:
+        typer.echo(f"{result['question']}\n{result['headline']}\n")
+        for check in result["checks"]:
+            typer.echo(f"{check['verdict']:>9}  {check['prediction']} ({check['source']})")
+            typer.echo(f"{'':>9}  found: {check['found']}")
+    typer.echo(f"{result['runs']:,} runs; results and figure in {target}")

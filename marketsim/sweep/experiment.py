@@ -1,0 +1,352 @@
+"""Experiments: a question, the runs that answer it, and what was predicted before them.
+
+An experiment is a folder. `design.toml` states the runs; `experiment.py` has four functions that
+take the table of runs (`marketsim.sweep.table.load_sweep`): ``tabulate`` returns the means of the
+cells as `marketsim.sweep.analysis.cell_means` does, ``check`` the list of predictions, each a
+`Check`, ``draw`` writes the figure to a path, ``headline`` says in one line what was found. In
+`README.md` the numbers stand between two marks, and only `publish` writes there.
+"""
+
+import csv
+import importlib.util
+import json
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from marketsim.scenario.errors import one_of
+from marketsim.sweep.design import Design, DesignError, load_design
+from marketsim.sweep.statistics import LEVEL, Interval
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+DESIGN_FILE = "design.toml"
+CODE_FILE = "experiment.py"
+README_FILE = "README.md"
+#: Written by `report`.
+TABLE_FILE = "results.csv"
+RESULT_FILE = "results.json"
+FIGURE_FILE = "figure.png"
+#: What `experiment.py` has to define.
+FUNCTIONS = ("tabulate", "check", "draw", "headline")
+
+RESULTS_BEGIN = "<!-- results: written by `marketsim experiment`, not by hand -->"
+INDEX_BEGIN = "<!-- experiments: written by `marketsim experiment`, not by hand -->"
+END = "<!-- end -->"
+VERDICTS = {True: "held", False: "failed", None: "undecided"}
+
+
+class ExperimentError(DesignError):
+    """A folder that is no experiment."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """A prediction made before the runs, beside what they say."""
+
+    prediction: str
+    source: str  #: the theory or the measurement it comes from
+    found: str  #: in numbers, with their intervals
+    holds: bool | None  #: None if the interval leaves it open
+
+    @property
+    def verdict(self) -> str:
+        """Return "held", "failed" or "undecided"."""
+        return VERDICTS[self.holds]
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A folder with a question, loaded."""
+
+    folder: Path
+    question: str
+    design: Design
+    code: ModuleType
+
+    @property
+    def name(self) -> str:
+        """Name of the folder."""
+        return self.folder.name
+
+
+def above(found: Interval, bound: float) -> bool | None:
+    """Tell whether an estimate lies above a bound; None if its interval holds the bound.
+
+    Examples
+    --------
+    >>> above(Interval(2.0, 1.0, 3.0), 0.5), above(Interval(2.0, 1.0, 3.0), 2.5)
+    (True, None)
+    """
+    if math.isnan(found.low) or math.isnan(found.high) or math.isnan(bound):
+        return None
+    if found.low > bound:
+        return True
+    return False if found.high <= bound else None
+
+
+def below(found: Interval, bound: float) -> bool | None:
+    """Tell whether an estimate lies below a bound; None if its interval holds the bound."""
+    return above(Interval(-found.value, -found.high, -found.low), -bound)
+
+
+def near(found: Interval, value: float, tolerance: float) -> bool | None:
+    """Tell whether an estimate lies within a tolerance of a value; None if its interval is wider.
+
+    Examples
+    --------
+    >>> near(Interval(1.0, 0.9, 1.1), 1.05, 0.2), near(Interval(1.0, 0.9, 1.1), 1.3, 0.1)
+    (True, False)
+    """
+    return every([above(found, value - tolerance), below(found, value + tolerance)])
+
+
+def every(answers: Sequence[bool | None]) -> bool | None:
+    """Return whether all of several answers are yes; None if that is open.
+
+    Examples
+    --------
+    >>> every([True, None]), every([None, False])
+    (None, False)
+    """
+    if any(answer is False for answer in answers):
+        return False
+    return True if answers and all(answers) else None
+
+
+def written(found: Interval, scale: float = 1.0, unit: str = "") -> str:
+    """Write an estimate with its interval.
+
+    Parameters
+    ----------
+    found : Interval
+    scale : float, optional
+        Factor to the unit that is written.
+    unit : str, optional
+        Put behind the numbers.
+
+    Examples
+    --------
+    >>> written(Interval(0.1234, 0.1, 0.15), 100.0, " %")
+    '12.3 [10, 15] %'
+    """
+    value, low, high = (_digits(scale * number) for number in found)
+    ends = "" if math.isnan(found.low) else f" [{low}, {high}]"
+    return f"{value}{ends}{unit}"
+
+
+def find_experiments(root: str | Path) -> list[Path]:
+    """List the folders below `root` that hold a design and its code, by name."""
+    return sorted(file.parent for file in Path(root).glob(f"*/{CODE_FILE}") if _has_design(file))
+
+
+def load_experiment(root: str | Path, name: str, form: str) -> Experiment:
+    """Load an experiment by its name.
+
+    Parameters
+    ----------
+    root : str or Path
+        The folder of all experiments.
+    name : str
+    form : {"quick", "full"}
+
+    Returns
+    -------
+    Experiment
+
+    Raises
+    ------
+    ExperimentError
+        If there is none of that name, or its code lacks a function.
+    DesignError
+        If its design is wrong.
+    """
+    folders = {folder.name: folder for folder in find_experiments(root)}
+    if name not in folders:
+        known = one_of(name, folders) if folders else "no experiments here"
+        raise ExperimentError([f"experiment {name!r}: {known}"], str(root))
+    folder = folders[name]
+    spec = importlib.util.spec_from_file_location(f"experiment_{name}", folder / CODE_FILE)
+    assert spec is not None
+    assert spec.loader is not None
+    code = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(code)
+    missing = [function for function in FUNCTIONS if not hasattr(code, function)]
+    if missing:
+        raise ExperimentError([f"defines no {', '.join(missing)}"], str(folder / CODE_FILE))
+    design = load_design(folder / DESIGN_FILE, form)
+    return Experiment(folder, question_of(folder), design, code)
+
+
+def question_of(folder: Path) -> str:
+    """Return the first heading of an experiment's README, its question."""
+    try:
+        text = (folder / README_FILE).read_text(encoding="utf-8")
+    except OSError as error:
+        raise ExperimentError(
+            [f"cannot be read: {error.strerror}"], str(folder / README_FILE)
+        ) from error
+    found = re.search(r"^# (.+)$", text, re.MULTILINE)
+    return found[1].strip() if found else folder.name
+
+
+def read_result(folder: Path) -> dict[str, Any] | None:
+    """Return what the last full run of an experiment found; None before there was one."""
+    file = folder / RESULT_FILE
+    if not file.is_file():
+        return None
+    result: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    return result
+
+
+def report(
+    experiment: Experiment, runs: "pd.DataFrame", target: Path, facts: dict[str, Any]
+) -> dict[str, Any]:
+    """Check the predictions, draw the figure and write the tables of an experiment's runs.
+
+    Parameters
+    ----------
+    experiment : Experiment
+    runs : pandas.DataFrame
+        As `load_sweep` returns them; those that failed are left out.
+    target : Path
+        Folder written to: `results.csv`, `results.json` and `figure.png`.
+    facts : dict
+        Of the sweep, kept with the results.
+
+    Returns
+    -------
+    dict
+        What `results.json` says.
+    """
+    good = runs[runs["status"] == "ok"].reset_index(drop=True)
+    table = experiment.code.tabulate(good)
+    checks: list[Check] = experiment.code.check(good)
+    target.mkdir(parents=True, exist_ok=True)
+    experiment.code.draw(good, target / FIGURE_FILE)
+    table.to_csv(target / TABLE_FILE, index=False, float_format="%.6g", lineterminator="\n")
+    result = {
+        "experiment": experiment.name,
+        "question": experiment.question,
+        "headline": experiment.code.headline(good),
+        **facts,
+        "runs": len(runs),
+        "failed_runs": len(runs) - len(good),
+        "cells": int(runs[["cell", "variant"]].drop_duplicates().shape[0]),
+        "seeds": int(runs["seed"].nunique()),
+        "checks": [asdict(check) | {"verdict": check.verdict} for check in checks],
+    }
+    text = json.dumps(result, indent=2, ensure_ascii=False, allow_nan=False)
+    (target / RESULT_FILE).write_text(text + "\n", encoding="utf-8")
+    return result
+
+
+def publish(folder: Path) -> None:
+    """Write what `report` left in an experiment's own folder into its README.
+
+    Raises
+    ------
+    ExperimentError
+        If the README lacks the marks.
+    """
+    result = read_result(folder)
+    assert result is not None
+    with (folder / TABLE_FILE).open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    _replace(folder / README_FILE, RESULTS_BEGIN, _results_text(result, rows))
+
+
+def publish_index(root: Path) -> None:
+    """Write the list of experiments and what each found into the README beside their folder.
+
+    A README without the marks is left alone, and so is one that is not there.
+    """
+    lines = ["| experiment | what was found |", "|---|---|"]
+    for folder in find_experiments(root):
+        result = read_result(folder)
+        if result is not None:
+            link = f"[{folder.name}]({root.name}/{folder.name}/{README_FILE})"
+            lines.append(f"| {link} | {_cell(result['headline'])} |")
+    readme = root.resolve().parent / README_FILE
+    if readme.exists() and INDEX_BEGIN in readme.read_text(encoding="utf-8"):
+        _replace(readme, INDEX_BEGIN, "\n".join(lines))
+
+
+def _has_design(file: Path) -> bool:
+    return (file.parent / DESIGN_FILE).is_file()
+
+
+def _results_text(result: dict[str, Any], rows: list[dict[str, str]]) -> str:
+    """Lay the results out as Markdown: checks, figure, table of the cells."""
+    verdicts = [check["verdict"] for check in result["checks"]]
+    counts = ", ".join(
+        f"{verdicts.count(verdict)} {verdict}"
+        for verdict in VERDICTS.values()
+        if verdict in verdicts
+    )
+    failed = f", {result['failed_runs']} failed" if result["failed_runs"] else ""
+    lines = [
+        f"**{result['headline']}**",
+        "",
+        f"{result['runs']:,} runs{failed}: {result['cells']} cells, {result['seeds']} seeds each; "
+        f"intervals hold {100 * LEVEL:.0f} %. marketsim {result['model']}, result hash "
+        f"`{result['result']}`. Predictions: {counts}.",
+        "",
+        "| prediction | from | verdict | found |",
+        "|---|---|---|---|",
+    ]
+    for check in result["checks"]:
+        cells = (check["prediction"], check["source"], f"**{check['verdict']}**", check["found"])
+        lines.append("| " + " | ".join(map(_cell, cells)) + " |")
+    lines += ["", f"![{result['question']}]({FIGURE_FILE})", "", *_table_lines(rows)]
+    return "\n".join(lines)
+
+
+def _table_lines(rows: list[dict[str, str]]) -> list[str]:
+    """Lay the means of cells out: a row per cell and variant, a column per figure."""
+    kept = {"cell", "variant", "metric", "runs", "value", "low", "high"}
+    metrics = list(dict.fromkeys(row["metric"] for row in rows))
+    places = [name for name in rows[0] if name not in kept]
+    if len({row["variant"] for row in rows}) > 1:
+        places.append("variant")
+    cells: dict[tuple[str, str], dict[str, str]] = {}
+    for row in rows:
+        cell = cells.setdefault((row["cell"], row["variant"]), {n: row[n] for n in places})
+        ends = (float(row[name] or "nan") for name in ("value", "low", "high"))
+        cell[row["metric"]] = written(Interval(*ends))
+    lines = ["| " + " | ".join([*places, *metrics]) + " |", "|---" * (len(places + metrics)) + "|"]
+    for cell in cells.values():
+        line = (_cell(cell.get(name, "")) for name in [*places, *metrics])
+        lines.append("| " + " | ".join(line) + " |")
+    return lines
+
+
+def _cell(text: str) -> str:
+    """Make a text fit for a cell of a Markdown table."""
+    return text.replace("|", "\\|").replace("\n", " ")
+
+
+def _digits(number: float) -> str:
+    """Write a number with three significant digits."""
+    if math.isnan(number):
+        return "-"
+    if number != 0.0 and abs(number) < 1e-4:
+        return f"{number:.2g}"
+    digits = 2 - math.floor(math.log10(abs(number))) if number else 0
+    text = f"{round(number, digits) + 0.0:,.{max(digits, 0)}f}"
+    return text.rstrip("0").rstrip(".") if digits > 0 else text
+
+
+def _replace(file: Path, begin: str, text: str) -> None:
+    """Put a text between two marks of a file."""
+    whole = file.read_text(encoding="utf-8")
+    head, mark, rest = whole.partition(begin)
+    _, end, tail = rest.partition(END)
+    if not mark or not end:
+        raise ExperimentError([f"needs the lines {begin} and {END}, in this order"], str(file))
+    file.write_text(f"{head}{begin}\n\n{text}\n\n{end}{tail}", encoding="utf-8")

@@ -1,0 +1,205 @@
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from click.testing import Result
+
+from marketsim.sweep.experiment import (
+    CODE_FILE,
+    FIGURE_FILE,
+    README_FILE,
+    RESULT_FILE,
+    TABLE_FILE,
+    find_experiments,
+    publish,
+    publish_index,
+    read_result,
+)
+from tests.sweep.conftest import Inline
+
+Cli = Callable[..., Result]
+
+ROOT = Path(__file__).parents[2] / "experiments"
+SHIPPED = [folder.name for folder in find_experiments(ROOT)]
+FINISHED = [name for name in SHIPPED if read_result(ROOT / name) is not None]
+#: Of a PNG file.
+SIGNATURE = b"\x89PNG\r\n\x1a\n"
+
+DESIGN = """\
+base = "tiny.toml"
+days = 0.02083333333333333
+metrics = ["volume_usd"]
+
+[parameters]
+"populations.crowd.count" = [3, 5]
+
+[quick]
+replicates = 2
+
+[full]
+replicates = 3
+"""
+CODE = '''\
+"""A question of two cells."""
+from marketsim.report.figures import line_figure, save_figure
+from marketsim.sweep.analysis import cell_means
+from marketsim.sweep.experiment import Check, above, written
+from marketsim.sweep.statistics import bootstrap_mean
+
+COUNT = "populations.crowd.count"
+
+
+def tabulate(runs):
+    return cell_means(runs, [COUNT], ["volume_usd"])
+
+
+def check(runs):
+    found = bootstrap_mean(runs["volume_usd"])
+    low, high = above(found, -1.0), above(found, 1e15)
+    return [
+        Check("They trade", "sense", written(found), low),
+        Check("They trade | a lot", "hope", written(found), high),
+    ]
+
+
+def draw(runs, path):
+    table = tabulate(runs).assign(x=lambda found: found[COUNT])
+    save_figure(line_figure(table, "traders", "volume, USD"), path)
+
+
+def headline(runs):
+    return f"They trade {written(bootstrap_mean(runs['volume_usd']), unit=' USD')}."
+'''
+README = """\
+# Do they trade?
+
+## Finding
+
+<!-- results: written by `marketsim experiment`, not by hand -->
+what was there
+<!-- end -->
+
+The end.
+"""
+INDEX = """\
+before
+<!-- experiments: written by `marketsim experiment`, not by hand -->
+<!-- end -->
+after
+"""
+
+
+@pytest.fixture(autouse=True)
+def _in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("marketsim.sweep.runner.WorkerPool", lambda *_: Inline())
+
+
+@pytest.fixture
+def folder(tiny: Path, tmp_path: Path) -> Path:
+    """An experiment `trade` in a folder `experiments`, beside a README with a list of them."""
+    target = tmp_path / "experiments" / "trade"
+    target.mkdir(parents=True)
+    (target / "design.toml").write_text(DESIGN.replace("tiny.toml", str(tiny)))
+    (target / CODE_FILE).write_text(CODE)
+    (target / README_FILE).write_text(README)
+    (tmp_path / README_FILE).write_text(INDEX)
+    return target
+
+
+def test_a_folder_is_all_a_new_experiment_needs(marketsim: Cli, folder: Path) -> None:
+    assert "trade: Do they trade?\n    not run in full yet" in marketsim("experiment").stdout
+    done = marketsim("experiment", "trade", "--full")
+    assert done.exit_code == 0, done.output
+    result = json.loads((folder / RESULT_FILE).read_text())
+    assert (result["runs"], result["cells"], result["seeds"]) == (6, 2, 3)
+    assert (folder / FIGURE_FILE).read_bytes().startswith(SIGNATURE)
+    assert len(pd.read_csv(folder / TABLE_FILE)) == 2
+    assert result["headline"] in marketsim("experiment").stdout
+
+
+def test_a_prediction_that_fails_is_a_finding(marketsim: Cli, folder: Path) -> None:
+    done = marketsim("experiment", "trade", "--full")
+    assert done.exit_code == 0
+    assert "failed  They trade | a lot (hope)" in done.stdout
+    assert [check["verdict"] for check in read_result(folder)["checks"]] == ["held", "failed"]
+
+
+def test_the_full_form_rewrites_what_is_between_the_marks(marketsim: Cli, folder: Path) -> None:
+    marketsim("experiment", "trade", "--full")
+    text = (folder / README_FILE).read_text()
+    assert "what was there" not in text
+    assert text.startswith("# Do they trade?\n\n## Finding\n")
+    assert text.endswith("<!-- end -->\n\nThe end.\n")
+    assert "| They trade \\| a lot | hope | **failed** |" in text
+    assert "| populations.crowd.count | volume_usd |" in text
+    index = (folder.parents[1] / README_FILE).read_text()
+    link = "[trade](experiments/trade/README.md)"
+    assert f"| {link} | {read_result(folder)['headline']} |" in index
+    publish(folder)
+    publish_index(folder.parent)
+    assert (folder / README_FILE).read_text() == text
+    assert (folder.parents[1] / README_FILE).read_text() == index
+
+
+def test_a_quick_look_leaves_the_folder_alone(marketsim: Cli, folder: Path) -> None:
+    before = {file: file.read_bytes() for file in folder.iterdir() if file.is_file()}
+    done = marketsim("experiment", "trade", "--json")
+    assert done.exit_code == 0
+    assert json.loads(done.stdout)["form"] == "quick"
+    assert {file: file.read_bytes() for file in folder.iterdir() if file.is_file()} == before
+    assert Path("runs/experiments/trade-quick/results", FIGURE_FILE).exists()
+
+
+def test_the_same_command_makes_no_run_twice(
+    marketsim: Cli, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = json.loads(marketsim("experiment", "trade", "--json").stdout)
+    monkeypatch.setattr("marketsim.sweep.runner.run_task", None)
+    assert json.loads(marketsim("experiment", "trade", "--json").stdout) == first
+
+
+def test_bad_input_is_explained(marketsim: Cli, folder: Path) -> None:
+    wrong = marketsim("experiment", "trad")
+    assert wrong.exit_code == 2
+    assert "did you mean 'trade'?" in wrong.stderr
+    assert marketsim("experiment", "trade", "--quick", "--full").exit_code == 2
+    assert "holds no experiments" in marketsim("experiment", "--root", folder).stderr
+    (folder / README_FILE).write_text("# Do they trade?\n")
+    unmarked = marketsim("experiment", "trade", "--full")
+    assert unmarked.exit_code == 2
+    assert "needs the lines" in unmarked.stderr
+    (folder / CODE_FILE).write_text("def check(runs): ...\n")
+    short = marketsim("experiment", "trade")
+    assert short.exit_code == 2
+    assert "defines no tabulate, draw, headline" in short.stderr
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_a_shipped_experiment_answers_quickly(marketsim: Cli, tmp_path: Path, name: str) -> None:
+    out = tmp_path / "out"
+    done = marketsim("experiment", name, "--quick", "--root", ROOT, "--out", out, "--json")
+    assert done.exit_code == 0, done.output
+    result = json.loads(done.stdout)
+    assert result["failed_runs"] == 0
+    assert result["checks"]
+    assert all(check["found"] and check["prediction"] for check in result["checks"])
+    table = pd.read_csv(out / "results" / TABLE_FILE)
+    assert table["value"].notna().any()
+    assert (out / "results" / FIGURE_FILE).read_bytes().startswith(SIGNATURE)
+
+
+@pytest.mark.parametrize("name", FINISHED)
+def test_a_shipped_readme_is_what_the_full_run_found(tmp_path: Path, name: str) -> None:
+    copy = tmp_path / name
+    shutil.copytree(ROOT / name, copy)
+    result = read_result(copy)
+    assert result is not None
+    assert (result["form"], result["failed_runs"]) == ("full", 0)
+    assert result["seeds"] >= 30
+    publish(copy)
+    assert (copy / README_FILE).read_text() == (ROOT / name / README_FILE).read_text()
+    for heading in ("## Prediction", "## Design", "## Finding"):
+        assert heading in (copy / README_FILE).read_text()
