@@ -203,6 +203,21 @@ def record_row(state: State, world: World, traders: Traders, tape: Tape, row: in
 
 
 @kernel
+def open_step(state: State, world: World, traders: Traders, tape: Tape, t: int) -> int:
+    """Stages 1 to 3: prices move, traders decide; return DONE, OUT_OF_RANGE or ASK."""
+    clock = tape.clock[0]
+    draw_news(clock.seed, t, world)
+    lost = step.open_step(state, world, t)
+    if lost != NONE:
+        clock.lost_market = lost
+        return OUT_OF_RANGE
+    observe(state, traders, clock)
+    clock.num_callers = decide(state, traders, t, clock.seed)
+    clock.is_open = 1
+    return ASK if clock.num_callers > 0 else DONE
+
+
+@kernel
 def run_steps(state: State, world: World, traders: Traders, tape: Tape, stop: int) -> int:
     """Run to step `stop`; return DONE, TOO_SHORT, OUT_OF_RANGE or ASK.
 
@@ -212,16 +227,9 @@ def run_steps(state: State, world: World, traders: Traders, tape: Tape, stop: in
     while clock.step < stop:
         t = clock.step
         if clock.is_open == 0:
-            draw_news(clock.seed, t, world)
-            lost = step.open_step(state, world, t)
-            if lost != NONE:
-                clock.lost_market = lost
-                return OUT_OF_RANGE
-            observe(state, traders, clock)
-            clock.num_callers = decide(state, traders, t, clock.seed)
-            clock.is_open = 1
-            if clock.num_callers > 0:
-                return ASK
+            outcome = open_step(state, world, traders, tape, t)
+            if outcome != DONE:
+                return outcome
         if not has_room(state):
             return TOO_SHORT
         step.clear_step(state, order_of_action(state, traders, t, clock.seed))

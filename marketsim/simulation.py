@@ -14,8 +14,18 @@ from marketsim.agents.registry import build_traders, check_strategies, most_inte
 from marketsim.engine import causes
 from marketsim.engine.index import update_index
 from marketsim.engine.state import NONE, State
+from marketsim.engine.step import clear_step
 from marketsim.engine.world import World
-from marketsim.loop import ASK, OUT_OF_RANGE, advance, new_tape, record_row
+from marketsim.loop import (
+    ASK,
+    OUT_OF_RANGE,
+    advance,
+    make_room,
+    new_tape,
+    open_step,
+    order_of_action,
+    record_row,
+)
 from marketsim.record.result import Floats, RunResult, Snapshot, take_snapshot
 from marketsim.record.wealth import record_wealth
 from marketsim.scenario.build import build_state, write_rules
@@ -156,6 +166,35 @@ class Simulation:
             if progress is not None:
                 progress(self.step_count - first, num_steps)
         self._run_seconds += time.perf_counter() - began
+
+    def stop_before_liquidation(self, rounds: int = 0) -> None:
+        """Take the coming step up to a margin pass of its liquidation, and no further.
+
+        For a look at a pool as it is seized: prices have moved, orders have met, and so many rounds
+        of liquidation are done. The run cannot go on from there.
+
+        Parameters
+        ----------
+        rounds : int
+
+        Raises
+        ------
+        PriceOutOfRangeError
+            If an index price leaves the range of the order book.
+        OwnTraderError
+            If a user's own trader fails.
+        """
+        self._apply_rules()
+        clock = self.tape.clock[0]
+        t = int(clock.step)
+        outcome = open_step(self.state, self.world, self.traders, self.tape, t)
+        if outcome == OUT_OF_RANGE:
+            self._check_range(int(clock.lost_market))
+        if outcome == ASK:
+            self.state = self.callers.ask(self.state, int(clock.num_callers), t)
+        self.state = make_room(self.state)
+        self.state.venue[0].max_rounds = rounds
+        clear_step(self.state, order_of_action(self.state, self.traders, t, self.seed))
 
     def _advance(self, goal: int) -> int:
         """Run to step `goal` and ask the users' own traders on the way; return the outcome."""

@@ -10,12 +10,14 @@ import typer
 from marketsim.cli.bench import bench
 from marketsim.cli.cascade import cascade
 from marketsim.cli.experiment import experiment
+from marketsim.cli.explain import explain
 from marketsim.cli.query import query
 from marketsim.cli.rerun import rerun
 from marketsim.cli.run import run
 from marketsim.cli.scenarios import scenarios
 from marketsim.cli.schema import schema
 from marketsim.cli.status import status
+from marketsim.cli.stress import stress
 from marketsim.cli.sweep import sweep
 from marketsim.cli.validate import validate
 
@@ -58,6 +60,8 @@ def _options(
 
 app.command()(run)
 app.command()(cascade)
+app.command()(explain)
+app.command()(stress)
 app.command()(scenarios)
 app.command()(schema)
 app.command()(validate)

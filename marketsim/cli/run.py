@@ -60,7 +60,7 @@ def run(
 ) -> None:
     """Simulate a scenario and write a run folder."""
     with explained():
-        overrides = [_parse_set(text) for text in set_ or []]
+        overrides = [parse_set(text) for text in set_ or []]
         if days is not None:
             if steps is not None:
                 refuse("--steps and --days exclude each other")
@@ -98,7 +98,8 @@ def run(
             raise ArithmeticError(msg)
 
 
-def _parse_set(text: str) -> tuple[str, str]:
+def parse_set(text: str) -> tuple[str, str]:
+    """Split the text of a `--set` option into the path of a field and its value."""
     path, equals, value = text.partition("=")
     if not equals or not path.strip():
         refuse(f"--set {text}: must read path.to.field=value")
@@ -127,14 +128,12 @@ def _load(name: str, overrides: list[tuple[str, str]], steps: int | None) -> "Sc
 def simulate(scenario: "Scenario", seed: int, quiet: bool) -> "RunResult":
     """Run a scenario to its end, with a progress bar if someone watches."""
     from marketsim.agents.own import OwnTraderError
-    from marketsim.engine._jit import is_compiled
-    from marketsim.sweep.worker import new_market
+    from marketsim.market import new_market
 
-    if not quiet and not is_compiled():
-        typer.echo("first run on this machine: compiling, this takes up to a minute ...", err=True)
+    announce_compiling(quiet)
     simulation = new_market(scenario, seed)
     try:
-        with _progress(scenario.name, quiet) as advance:
+        with progress_bar(scenario.name, quiet) as advance:
             simulation.run(scenario.num_steps, progress=advance)
     except OwnTraderError as error:
         if error.step > 0:
@@ -144,8 +143,16 @@ def simulate(scenario: "Scenario", seed: int, quiet: bool) -> "RunResult":
     return simulation.result()
 
 
+def announce_compiling(quiet: bool) -> None:
+    """Say so if the kernels have to be compiled first."""
+    from marketsim.engine._jit import is_compiled
+
+    if not quiet and not is_compiled():
+        typer.echo("first run on this machine: compiling, this takes up to a minute ...", err=True)
+
+
 @contextlib.contextmanager
-def _progress(name: str, quiet: bool) -> Iterator[Progress | None]:
+def progress_bar(name: str, quiet: bool) -> Iterator[Progress | None]:
     """Show a progress bar if someone watches: on a terminal, not in a pipe."""
     if quiet or not sys.stderr.isatty():
         yield None

@@ -190,7 +190,7 @@ def _text(location: Location, entry: Any, data: Any, schema: dict[str, Any]) -> 
         siblings = _value_at(data, location[:-2]) if len(location) > 2 else {}
         others = [str(name) for name in siblings if name != location[-2]]
         hint = nearest(str(location[-2]), others) if others else ""
-        return f"missing; state it in the scenario or with --set {_dotted(location)}=VALUE{hint}"
+        return f"missing; state it in the file or with --set {_dotted(location)}=VALUE{hint}"
     if kind in ("literal_error", "union_tag_invalid"):
         names = re.findall(r"'([^']*)'", str(context.get("expected") or context["expected_tags"]))
         given = context.get("tag", entry["input"])

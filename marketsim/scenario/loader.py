@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Iterable, Sequence
 from functools import cache
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +31,10 @@ __all__ = [
     "json_schema",
     "list_scenarios",
     "load_scenario",
+    "override_tables",
     "parse_scenario",
     "read_tables",
+    "read_toml",
     "resolved_toml",
 ]
 
@@ -74,8 +77,7 @@ def load_scenario(name_or_path: str | Path, overrides: Iterable[tuple[str, str]]
         If part of the scenario has no effect.
     """
     source = str(name_or_path)
-    changes = [(path, _parse_value(text)) for path, text in overrides]
-    data = change_tables(read_tables(source), changes, source, said="--set ")
+    data = override_tables(read_tables(source), overrides, source)
     scenario = parse_scenario(data, source)
     for notice in scenario.notices():
         warnings.warn(f"{source}: {notice}", ScenarioWarning, stacklevel=2)
@@ -152,6 +154,32 @@ def change_tables(
     return data
 
 
+def override_tables(
+    tables: dict[str, Any], overrides: Iterable[tuple[str, str]], source: str
+) -> dict[str, Any]:
+    """Set fields of a file's tables as ``--set`` does, in a copy.
+
+    Parameters
+    ----------
+    tables : dict
+    overrides : iterable of (str, str)
+        Dotted path of a field and its new value as TOML text; text that is no TOML is a string.
+    source : str
+        The file, for the error.
+
+    Returns
+    -------
+    dict
+
+    Raises
+    ------
+    ScenarioError
+        If a path leads through a value or beyond the end of a list.
+    """
+    changes = [(path, _parse_value(text)) for path, text in overrides]
+    return change_tables(tables, changes, source, said="--set ")
+
+
 def parse_scenario(data: dict[str, Any], source: str = "scenario") -> Scenario:
     """Check a scenario given as nested dictionaries.
 
@@ -201,6 +229,32 @@ def list_scenarios() -> list[tuple[str, str]]:
     return found
 
 
+def read_toml(file: Path | Traversable, source: str) -> dict[str, Any]:
+    """Read a TOML file that a user named.
+
+    Parameters
+    ----------
+    file : Path or Traversable
+    source : str
+        What the user called it, for the error.
+
+    Returns
+    -------
+    dict
+
+    Raises
+    ------
+    ScenarioError
+        If there is no such file, or it is not TOML.
+    """
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ScenarioError([f"cannot be read: {error.strerror}"], source) from None
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ScenarioError([f"not a TOML file: {error}"], source) from None
+
+
 @cache
 def json_schema() -> dict[str, Any]:
     """Return the JSON schema of a scenario file."""
@@ -212,11 +266,8 @@ def json_schema() -> dict[str, Any]:
 
 def _read_tables(given: str, folder: Path, above: tuple[str, ...]) -> dict[str, Any]:
     """Read a scenario's tables, those of its base beneath; `above` are the files that led here."""
-    text, folder = _read(given, folder)
-    try:
-        data = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ScenarioError([f"not a TOML file: {error}"], given) from None
+    file, folder = _find(given, folder)
+    data = read_toml(file, given)
     _resolve_paths(data, folder)
     base = data.pop("base", None)
     if base is None:
@@ -248,23 +299,18 @@ def _derive(base: dict[str, Any], own: dict[str, Any], *path: str) -> dict[str, 
     return found
 
 
-def _read(given: str, folder: Path) -> tuple[str, Path]:
-    """Return the text of a scenario and the folder of its relative paths."""
+def _find(given: str, folder: Path) -> tuple[Path | Traversable, Path]:
+    """Return the file of a scenario and the folder of its relative paths."""
     if given in _library_names():
-        resource = files("marketsim.scenario").joinpath("library").joinpath(f"{given}.toml")
-        return resource.read_text(encoding="utf-8"), Path.cwd()
+        library = files("marketsim.scenario").joinpath("library")
+        return library.joinpath(f"{given}.toml"), Path.cwd()
     path = folder / Path(given).expanduser()
-    try:
-        return path.read_text(encoding="utf-8"), path.resolve().parent
-    except UnicodeDecodeError as error:
-        raise ScenarioError([f"not a TOML file: {error}"], given) from None
-    except FileNotFoundError:
+    if not path.exists():
         names = _library_names()
         known = f"the library has {', '.join(names)}"
         problem = f"there is no such file, nor a library scenario{nearest(given, names)}; {known}"
-        raise ScenarioError([problem], given) from None
-    except OSError as error:
-        raise ScenarioError([f"cannot be read: {error.strerror}"], given) from None
+        raise ScenarioError([problem], given)
+    return path, path.resolve().parent
 
 
 @cache

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from marketsim.scenario.schema import Scenario
+from marketsim.market import new_market
 from marketsim.sweep.plan import model_version, resolve_scenario
 
 #: What became of a run.
@@ -114,30 +114,6 @@ def name_metrics(task: Task) -> tuple[str, tuple[str, ...]]:
         market = new_market(resolve_scenario(task.tables, task.changes), task.seed)
         market.run(1)
         return model_version(), tuple(run_metrics(market.result()))
-
-
-def new_market(scenario: Scenario, seed: int) -> Any:
-    """Return what runs a scenario: the Mesa face only if some traders are plain Python.
-
-    Parameters
-    ----------
-    scenario : Scenario
-    seed : int
-
-    Returns
-    -------
-    Simulation or PerpMarket
-    """
-    if any(":" in population.strategy for population in scenario.populations.values()):
-        from marketsim.agents.registry import needs_face
-
-        if needs_face(scenario):
-            from marketsim.model import PerpMarket
-
-            return PerpMarket(scenario, seed)
-    from marketsim.simulation import Simulation
-
-    return Simulation(scenario, seed)
 
 
 def _pack(name: str, key: str, result: Any) -> bytes:

@@ -32,8 +32,23 @@ def test_the_name_taken_on_the_index_is_never_installed(readme: str) -> None:
 
 
 def test_the_readme_s_scenario_is_valid(readme: str) -> None:
-    (text,) = blocks(readme, "toml")
+    text = next(text for text in blocks(readme, "toml") if "[populations" in text)
     assert parse_scenario(tomllib.loads(text)).num_steps == 2880
+
+
+def test_the_readme_s_stress_commands_run_on_the_readme_s_portfolio(
+    readme: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    text = next(text for text in blocks(readme, "toml") if "[positions" in text)
+    (tmp_path / "portfolio.toml").write_text(text)
+    lines = [line for block in blocks(readme, "sh") for line in block.splitlines()]
+    commands = [line for line in lines if line.startswith("marketsim stress portfolio.toml")]
+    assert len(commands) == 2
+    for command in commands:
+        done = CliRunner().invoke(app, shlex.split(command)[1:])
+        assert done.exit_code == 0, done.output
+        assert "BTC" in done.stdout
 
 
 def test_the_readme_s_run_commands_name_shipped_scenarios_and_real_fields(readme: str) -> None:

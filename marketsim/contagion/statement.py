@@ -1,0 +1,338 @@
+"""An account's margin maths, line by line: what each pool holds, must hold, and can still lose.
+
+Every number comes from the engine's own kernels, on a copy of the account alone: the venue's rules,
+the marks, one trader and an empty insurance fund. Re-marking the copy answers "what if".
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from marketsim.engine import margin, pools
+from marketsim.engine.allocation import allocate
+from marketsim.engine.state import ATOMS, MAX_PRICE_TICKS, NONE, ONE, State
+
+#: The move by which every market is tried, as a fraction.
+MOVE = 0.01
+#: The lone account's number, and that of its main pool.
+ME = 0
+
+
+@dataclass(frozen=True)
+class MarketMove:
+    """What the moves of one market alone do to a pool."""
+
+    market: str
+    up_usd: float  #: change of the buffer if the market rises by 1 %
+    down_usd: float  #: and if it falls by 1 %
+    exhausted_at: float | None  #: USD: first mark at which the pool is seized; None: there is none
+    exhausted_by: float | None  #: that move, as a fraction of the mark
+
+
+@dataclass(frozen=True)
+class PositionStatement:
+    """One position; USD and coins."""
+
+    market: str
+    size: float  #: coins, long > 0
+    entry_price: float
+    index_price: float
+    mark_price: float
+    profit_usd: float  #: size x (mark - entry)
+    notional_usd: float
+    tier: int  #: from 1
+    initial_margin_fraction: float
+    maintenance_margin_fraction: float
+    initial_usd: float
+    maintenance_usd: float
+    liquidation_price: float | None  #: of its pool alone, other marks as they are
+    bankruptcy_price: float | None
+
+
+@dataclass(frozen=True)
+class Holding:
+    """Coins or stablecoins that back the main pool."""
+
+    name: str  #: market of the coin, "stablecoins" for those
+    amount: float
+    value_usd: float
+
+
+@dataclass(frozen=True)
+class PoolStatement:
+    """One pool: what it is worth against what it must hold."""
+
+    name: str
+    pool: int  #: number in the venue it was taken from
+    cash_usd: float  #: wallet: without what the open positions are worth
+    holdings: tuple[Holding, ...]
+    holdings_usd: float  #: after the haircut
+    profit_usd: float  #: of the open positions
+    equity_usd: float  #: cash + holdings after the haircut + profit
+    initial_usd: float
+    maintenance_usd: float
+    buffer_usd: float  #: equity - maintenance
+    notional_usd: float
+    leverage: float | None  #: notional / equity
+    draw_left_usd: float  #: what it may still draw from the main pool
+    positions: tuple[PositionStatement, ...]
+    moves: tuple[MarketMove, ...]
+
+    @property
+    def is_liquidatable(self) -> bool:
+        """Whether the pool is below its maintenance margin."""
+        return bool(margin.is_short(_atoms(self.equity_usd), _atoms(self.maintenance_usd)))
+
+
+@dataclass(frozen=True)
+class Statement:
+    """An account at one moment, pool by pool; pools without money or positions are left out."""
+
+    equity_usd: float  #: of all pools, after haircuts
+    buffer_usd: float  #: of all pools with a position
+    pools: tuple[PoolStatement, ...]
+
+    @property
+    def positions(self) -> tuple[PositionStatement, ...]:
+        """All positions, pool by pool."""
+        return tuple(position for pool in self.pools for position in pool.positions)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain numbers and lists, for JSON."""
+        return asdict(self)
+
+
+class Account:
+    """A copy of one account: the rules, marks and pools of its venue, and nobody else.
+
+    Parameters
+    ----------
+    state : State
+        The venue; it is left as it is.
+    account : int
+    market_names : tuple of str
+
+    Attributes
+    ----------
+    state : State
+        Account 0 is the trader, account 1 an insurance fund without money.
+    numbers : list of int
+        Number in `state`, from 0, of each pool of the copy: the main pool, the fund's, the others.
+    """
+
+    def __init__(self, state: State, account: int, market_names: tuple[str, ...]) -> None:
+        self.market_names = market_names
+        own = np.flatnonzero(np.asarray(state.pool["owner"]) == account)
+        side = [int(p) for p in own if p != account]
+        self.numbers = [account, NONE, *side]
+        lone = allocate(
+            1,
+            len(state.market),
+            len(self.numbers),
+            num_tiers=state.tier.shape[1],
+            num_orders=1,
+            num_intents=1,
+        )
+        for name in ("venue", "totals", "market", "tier"):
+            getattr(lone, name)[:] = getattr(state, name)
+        lone.account[ME] = state.account[account]
+        lone.position[ME] = state.position[account]
+        lone.position["first_order"][ME] = NONE
+        for place, p in enumerate(self.numbers):
+            if p != NONE:
+                lone.pool[place] = state.pool[p]
+                lone.pool[place].owner = ME
+                held = np.asarray(state.position["pool"][account]) == p
+                lone.position["pool"][ME, held] = place
+        self.state = lone
+
+    @property
+    def places(self) -> list[int]:
+        """Pools of the copy that are the trader's."""
+        return [place for place, p in enumerate(self.numbers) if p != NONE]
+
+    def marked(self, moves: Mapping[int, int]) -> State:
+        """Return the copy with the marks of some markets, and their indices, moved to these ticks.
+
+        Cash and pools of what is returned are its own.
+        """
+        market, pool = self.state.market.copy(), self.state.pool.copy()
+        for m, ticks in moves.items():
+            before = int(market[m].mark_ticks)
+            index = int(market[m].index_ticks) * ticks / before
+            market[m].index_ticks = min(max(round(index), 1), MAX_PRICE_TICKS)
+            market[m].mark_ticks = ticks
+        return self.state._replace(market=market, pool=pool)
+
+    def moved(self, m: int, move: float) -> int:
+        """Mark of market `m` after a relative move, in ticks."""
+        ticks = round(int(self.state.market[m].mark_ticks) * (1.0 + move))
+        return min(max(ticks, 1), MAX_PRICE_TICKS)
+
+    def buffer(self, place: int, moves: Mapping[int, int]) -> int:
+        """Equity less maintenance of a pool by its own means, atoms."""
+        state = self.marked(moves)
+        pools.assess_pool(state, place)
+        return int(state.pool[place].equity - state.pool[place].maintenance)
+
+    def is_seized(self, place: int, m: int, ticks: int) -> bool:
+        """Tell whether a margin pass at this mark of market `m` seizes a pool; draws included."""
+        state = self.marked({m: ticks})
+        margin.assess_pools(state)
+        pool = state.pool[place]
+        return bool(margin.is_short(int(pool.equity), int(pool.maintenance)))
+
+    def first_seizure(self, place: int, m: int, side: int) -> int | None:
+        """Find the first mark up (`side` 1) or down (-1), in ticks, at which a pool is seized."""
+        safe = int(self.state.market[m].mark_ticks)
+        seized = MAX_PRICE_TICKS if side > 0 else 1
+        if self.is_seized(place, m, safe):
+            return safe
+        if not self.is_seized(place, m, seized):
+            return None
+        while abs(seized - safe) > 1:
+            middle = (safe + seized) // 2
+            if self.is_seized(place, m, middle):
+                seized = middle
+            else:
+                safe = middle
+        return seized
+
+
+def state_account(account: Account) -> Statement:
+    """Write an account's margin maths down.
+
+    Parameters
+    ----------
+    account : Account
+
+    Returns
+    -------
+    Statement
+    """
+    pools.update_open_interest_ratios(account.state)
+    written = [_state_pool(account, place) for place in account.places]
+    held = [pool for pool in written if pool.positions or pool.equity_usd or pool.cash_usd]
+    return Statement(
+        equity_usd=sum(pool.equity_usd for pool in held),
+        buffer_usd=sum(pool.buffer_usd for pool in held if pool.positions),
+        pools=tuple(held),
+    )
+
+
+def pool_name(market_names: tuple[str, ...], markets: Any, is_main: bool, draw_limit: int) -> str:
+    """Name a pool by its margin mode and what it holds."""
+    if is_main:
+        return "main pool (cross)"
+    names = "+".join(market_names[m] for m in markets)
+    return f"{names} ({'isolated' if draw_limit == 0 else 'partial'})"
+
+
+def _state_pool(account: Account, place: int) -> PoolStatement:
+    state = account.state
+    pools.assess_pool(state, place)
+    pool = state.pool[place]
+    inside = np.flatnonzero(np.asarray(state.position["pool"][ME]) == place)
+    held = [int(m) for m in inside if state.position[ME, m].size != 0]
+    positions = tuple(_state_position(account, m) for m in held)
+    holdings, worth = _state_holdings(account) if place == ME else ((), 0)
+    entry = sum(int(state.position[ME, m].entry_cost) for m in held)
+    notional = sum((position.notional_usd for position in positions), 0.0)
+    equity, maintenance = int(pool.equity), int(pool.maintenance)
+    draw_left = int(pool.draw_limit - pool.drawn)
+    return PoolStatement(
+        name=pool_name(account.market_names, inside, place == ME, int(pool.draw_limit)),
+        pool=account.numbers[place],
+        cash_usd=(int(pool.cash) + entry) / ATOMS,
+        holdings=holdings,
+        holdings_usd=worth / ATOMS,
+        profit_usd=(equity - int(pool.cash) - entry - worth) / ATOMS,
+        equity_usd=equity / ATOMS,
+        initial_usd=int(pools.initial_margin(state, place)) / ATOMS,
+        maintenance_usd=maintenance / ATOMS,
+        buffer_usd=(equity - maintenance) / ATOMS,
+        notional_usd=notional,
+        leverage=notional * ATOMS / equity if equity > 0 else None,
+        draw_left_usd=draw_left / ATOMS if place != ME else 0.0,
+        positions=positions,
+        moves=tuple(_try_moves(account, place, m) for m in _exposed(account, place)),
+    )
+
+
+def _exposed(account: Account, place: int) -> list[int]:
+    """List the markets whose moves change a pool that holds positions."""
+    state = account.state
+    position = state.position[ME]
+    held = (np.asarray(position["pool"]) == place) & (np.asarray(position["size"]) != 0)
+    if not held.any():
+        return []
+    if place == ME and state.venue[0].spot_haircut < ONE:
+        held |= np.asarray(position["spot"]) != 0
+    return [int(m) for m in np.flatnonzero(held)]
+
+
+def _state_position(account: Account, m: int) -> PositionStatement:
+    state = account.state
+    market, position = state.market[m], state.position[ME, m]
+    tick, size, unit = float(market.tick_size), int(position.size), int(market.tick_atoms)
+    marked = size * int(market.mark_ticks) * unit
+    number = int(pools.bracket(state, m, abs(marked)))
+    tier = state.tier[m, number]
+    return PositionStatement(
+        market=account.market_names[m],
+        size=size * float(market.lot_size),
+        entry_price=int(position.entry_cost) / (size * unit) * tick,
+        index_price=float(market.index_price),
+        mark_price=int(market.mark_ticks) * tick,
+        profit_usd=(marked - int(position.entry_cost)) / ATOMS,
+        notional_usd=abs(marked) / ATOMS,
+        tier=number + 1,
+        initial_margin_fraction=int(tier.initial_fraction) / ONE,
+        maintenance_margin_fraction=int(tier.maintenance_fraction) / ONE,
+        initial_usd=int(pools.initial_requirement(state, ME, m, size)) / ATOMS,
+        maintenance_usd=int(pools.maintenance_requirement(state, m, size)) / ATOMS,
+        liquidation_price=_price(pools.liquidation_price(state, ME, m), tick),
+        bankruptcy_price=_price(pools.bankruptcy_price(state, ME, m), tick),
+    )
+
+
+def _state_holdings(account: Account) -> tuple[tuple[Holding, ...], int]:
+    """List coins and stablecoins at market value, and their value as collateral in atoms."""
+    state = account.state
+    found = []
+    stable = int(state.account[ME].stable)
+    if stable:
+        worth = stable / ATOMS * int(state.totals[0].stable_price) / ONE
+        found.append(Holding("stablecoins", stable / ATOMS, worth))
+    for m, name in enumerate(account.market_names):
+        market, lots = state.market[m], int(state.position[ME, m].spot)
+        if lots:
+            worth = lots * int(market.index_ticks) * int(market.tick_atoms) / ATOMS
+            found.append(Holding(name, lots * float(market.lot_size), worth))
+    return tuple(found), int(pools.haircut_holdings(state, ME))
+
+
+def _try_moves(account: Account, place: int, m: int) -> MarketMove:
+    before = account.buffer(place, {})
+    up, down = (account.buffer(place, {m: account.moved(m, s * MOVE)}) - before for s in (1, -1))
+    market = account.state.market[m]
+    ticks = account.first_seizure(place, m, 1 if up < down else -1)
+    return MarketMove(
+        market=account.market_names[m],
+        up_usd=up / ATOMS,
+        down_usd=down / ATOMS,
+        exhausted_at=None if ticks is None else ticks * float(market.tick_size),
+        exhausted_by=None if ticks is None else ticks / int(market.mark_ticks) - 1.0,
+    )
+
+
+def _price(ticks: float, tick_size: float) -> float | None:
+    """Convert a price in ticks to USD; no price, or none above zero, is None."""
+    return float(ticks) * tick_size if math.isfinite(ticks) and ticks > 0 else None
+
+
+def _atoms(usd: float) -> int:
+    return round(usd * ATOMS)
