@@ -18,6 +18,7 @@ from marketsim.engine.formulas.closing import (
     remaining_limit,
 )
 from marketsim.engine.formulas.integers import mul_div, take_fraction
+from marketsim.engine.formulas.requirements import is_liquidatable
 from marketsim.engine.pools import assess_pool, bracket, maintenance_requirement
 from marketsim.engine.state import (
     MAX_PRICE_TICKS,
@@ -25,6 +26,7 @@ from marketsim.engine.state import (
     NONE,
     ONE,
     Cause,
+    LegRule,
     LimitRule,
     SizeRule,
     State,
@@ -149,6 +151,15 @@ def limit_price(state: State, i: int, m: int) -> int:
 
 
 @kernel
+def may_close(state: State, p: int, is_seized: bool) -> bool:
+    """Tell whether a pool has to give another leg; reads its assessment."""
+    pool = state.pool[p]
+    if is_seized and state.venue[0].legs == LegRule.ALL:
+        return True
+    return is_liquidatable(pool.equity, pool.maintenance)
+
+
+@kernel
 def next_leg(state: State, p: int, tried: Any) -> int:
     """Return the untried leg to close next, or NONE.
 
@@ -270,23 +281,33 @@ def note_closed(state: State, number: int, change: int) -> None:
 
 
 @kernel
-def take_over(state: State, number: int, available: int) -> bool:
-    """Let the insurance fund take a leg at its bankruptcy price, if it can pay and carry it.
+def can_take_over(state: State, i: int, m: int, available: int) -> bool:
+    """Tell whether the fund can pay for a leg at its bankruptcy price and carry it.
 
     `available` is the fund's equity beyond the maintenance margin of what it holds.
     """
+    fund = len(state.account) - 1
+    market = state.market[m]
+    size = state.position[i, m].size
+    held = state.position[fund, m].size
+    cost = closing_cash(state, i, m, -size) - size * market.mark_ticks * market.tick_atoms
+    load = maintenance_requirement(state, m, held + size) - maintenance_requirement(state, m, held)
+    return available >= cost + max(load, 0) and abs(held + size) <= market.max_position_lots
+
+
+@kernel
+def take_over(state: State, number: int, available: int) -> bool:
+    """Let the insurance fund take a leg at its bankruptcy price, if it can (`can_take_over`)."""
     row = state.liquidation[number]
     i = wide(row.account)
     m = wide(row.market)
     fund = len(state.account) - 1
     market = state.market[m]
+    if not can_take_over(state, i, m, available):
+        return False
     size = state.position[i, m].size
-    held = state.position[fund, m].size
     cash = closing_cash(state, i, m, -size)
     cost = cash - size * market.mark_ticks * market.tick_atoms
-    load = maintenance_requirement(state, m, held + size) - maintenance_requirement(state, m, held)
-    if available < cost + max(load, 0) or abs(held + size) > market.max_position_lots:
-        return False
     ledger.book_transfer(state, i, m, -size, cash, Cause.TAKEOVER)
     ledger.book_transfer(state, fund, m, size, -cash, Cause.TAKEOVER)
     row.takeover_size += abs(size)

@@ -35,7 +35,12 @@ def maintenance_requirement(state: State, m: int, size: int) -> int:
     if size == 0:
         return 0
     market = state.market[m]
-    notional = abs(size) * market.mark_ticks * market.tick_atoms
+    return maintenance_of(state, m, abs(size) * market.mark_ticks * market.tick_atoms)
+
+
+@inlined
+def maintenance_of(state: State, m: int, notional: int) -> int:
+    """Maintenance margin of a notional, atoms."""
     tier = state.tier[m, bracket(state, m, notional)]
     return bracket_requirement(notional, tier.maintenance_fraction, tier.maintenance_amount)
 

@@ -69,6 +69,13 @@ class SizeRule(IntEnum):
     CHUNK = 4
 
 
+class LegRule(IntEnum):
+    """Which legs of a seized pool are closed."""
+
+    UNTIL_SAFE = 0
+    ALL = 1
+
+
 class LimitRule(IntEnum):
     """Worst price a liquidation order accepts in the book."""
 
@@ -211,6 +218,7 @@ VENUE = np.dtype(
         ("spot_haircut", "i8"),  #: 1e-9; ONE: spot holdings are no collateral
         ("stable_haircut", "i8"),
         # liquidation
+        ("legs", "i8"),  #: LegRule
         ("size_rule", "i8"),
         ("limit_rule", "i8"),
         ("portion", "i8"),  #: 1e-9 of the leg, for PORTION and CHUNK

@@ -6,27 +6,28 @@ import numpy as np
 
 from marketsim.engine import adl, causes, clearing, ledger, liquidation, matching
 from marketsim.engine._jit import kernel
-from marketsim.engine.formulas.requirements import is_liquidatable, waterfall_stage
+from marketsim.engine.formulas.requirements import waterfall_stage
 from marketsim.engine.pools import assess_pool
 from marketsim.engine.state import NONE, ONE, Stage, State, wide
 
 
 @kernel
 def liquidate_pool(state: State, p: int, turn: int) -> None:
-    """Close the legs of a pool, one attempt each, until it is safe again."""
+    """Close the legs of a pool, one attempt each, until it is safe again or all were tried."""
     liquidation.cancel_orders(state, p)
     liquidation.draw_loss(state, p)
     causes.open_seizure(state, p)
     tried = np.zeros(len(state.market), np.bool_)
+    is_seized = False
     while liquidation.has_room(state):
         assess_pool(state, p)
-        pool = state.pool[p]
-        if not is_liquidatable(pool.equity, pool.maintenance):
+        if not liquidation.may_close(state, p, is_seized):
             break
         m = liquidation.next_leg(state, p, tried)
         if m == NONE:
             break
         tried[m] = True
+        is_seized = True
         liquidate_leg(state, p, m, turn)
     causes.close_seizure(state)
     clear_debt(state, p)
@@ -49,6 +50,7 @@ def liquidate_leg(state: State, p: int, m: int, turn: int) -> None:
     i = wide(state.pool[p].owner)
     pool = state.pool[p]
     stage = waterfall_stage(pool.equity, pool.maintenance, state.venue[0].backstop_ratio)
+    stage = max(stage, wide(Stage.MARKET.value))  # seized with all its legs, it may be safe by now
     number = liquidation.open_row(state, p, m, stage, turn)
     causes.open_push(state, number)
     row = state.liquidation[number]

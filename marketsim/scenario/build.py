@@ -13,6 +13,7 @@ from marketsim.engine.state import (
     UNLIMITED,
     AverageRule,
     Cause,
+    LegRule,
     LimitRule,
     MarkRule,
     RankRule,
@@ -142,6 +143,7 @@ def _write_venue(row: Any, venue: Venue, scenario: Scenario) -> None:
     row.spot_haircut = to_fraction(venue.margin.spot_haircut)
     row.stable_haircut = to_fraction(venue.margin.stable_haircut)
     rules = venue.liquidation
+    row.legs = LegRule[rules.legs.upper()]
     row.size_rule = SizeRule[rules.size_rule.upper()]
     row.limit_rule = LimitRule[rules.limit_rule.upper()]
     row.portion = to_fraction(rules.portion)

@@ -86,6 +86,8 @@ class Margin(Rules):
 class Liquidation(Rules):
     """Who closes a pool below maintenance, how much at a time, at what price, and who pays."""
 
+    legs: Literal["until_safe", "all"]
+    """until_safe: leg by leg until margin is met again. all: every leg of a seized pool."""
     size_rule: Literal["whole", "portion", "just_enough", "tier", "chunk"]
     """whole: all. portion: a share per order. just_enough: until margin is met. tier: down to a
     lower bracket. chunk: a share of a large leg, then all of it during a cooldown."""

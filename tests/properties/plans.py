@@ -300,6 +300,7 @@ def venues(draw: Any) -> dict[str, float]:
         "settlement_price": one_of(0, 1),
         "spot_haircut": one_of(ONE, 0, ONE // 5),
         "stable_haircut": one_of(0, ONE // 10, ONE),
+        "legs": one_of(0, 1),
         "size_rule": one_of(0, 1, 2, 3, 4),
         "limit_rule": one_of(0, 1, 2),
         "portion": one_of(ONE, ONE // 5, ONE // 2),

@@ -27,6 +27,7 @@ class Rules:
     settlement_price: int = 0
     spot_haircut: int = ONE
     stable_haircut: int = 0
+    legs: int = 0
     size_rule: int = 0
     limit_rule: int = 0
     portion: int = ONE

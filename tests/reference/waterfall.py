@@ -2,7 +2,7 @@
 
 import math
 
-from marketsim.engine.state import MAX_ROWS_PER_STEP, ONE, Cause, Stage
+from marketsim.engine.state import MAX_ROWS_PER_STEP, ONE, Cause, LegRule, Stage
 from tests.reference import closing, ledger, margin
 from tests.reference.arithmetic import part
 from tests.reference.exchange import lots_left, meet, next_maker, take, withdraw_all
@@ -10,14 +10,15 @@ from tests.reference.venue import Liquidation, Order, Venue
 
 
 def liquidate(venue: Venue, p: int, turn: int) -> None:
-    """Cancel a pool's orders, draw its loss and try each leg once, until the pool is safe."""
+    """Cancel a pool's orders, draw its loss and try each leg once, until the pool is safe (or all)."""
     i = venue.pools[p].owner
     for m in venue.legs(p):
         withdraw_all(venue, i, m)
     margin.draw_loss(venue, p)
     tried: set[int] = set()
     while len(venue.liquidations) - venue.first_liquidation < MAX_ROWS_PER_STEP:
-        if not margin.is_short(venue, p):
+        wants_all = venue.rules.legs == LegRule.ALL and tried
+        if not wants_all and not margin.is_short(venue, p):
             break
         leg = closing.next_leg(venue, p, tried)
         if leg is None:
