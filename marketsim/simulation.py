@@ -26,6 +26,7 @@ from marketsim.loop import (
     order_of_action,
     record_row,
 )
+from marketsim.record.contagion import ContagionTape
 from marketsim.record.result import Floats, RunResult, Snapshot, take_snapshot
 from marketsim.record.wealth import record_wealth
 from marketsim.scenario.build import build_state, write_rules
@@ -113,6 +114,7 @@ class Simulation:
         self._rules = scenario  # as the changes so far have left it
         self._caps: list[tuple[int, Floats]] = []  # (first step, funding cap of each market)
         self._snapshots: list[tuple[int, Snapshot]] = []
+        self._contagion = ContagionTape(scenario, self.state)
         self._start = take_snapshot(self.state)
         self.tape = self._new_tape()
         self._keep_caps()
@@ -155,6 +157,7 @@ class Simulation:
         while self.step_count < stop:
             self._apply_rules()
             self._keep_snapshot()
+            self._contagion.keep(self.state, self.step_count)
             goal = min(stop, self._next_event(), self.step_count + chunk)
             here = time.perf_counter()
             before = self.step_count
@@ -165,6 +168,7 @@ class Simulation:
             chunk = max(int(min(pace * CHUNK_SECONDS, 4.0 * chunk)), 1)
             if progress is not None:
                 progress(self.step_count - first, num_steps)
+        self._contagion.keep(self.state, self.step_count)
         self._run_seconds += time.perf_counter() - began
 
     def stop_before_liquidation(self, rounds: int = 0) -> None:
@@ -241,11 +245,16 @@ class Simulation:
             exposure=tape.exposure[:moments],
             population=np.append(self.roster.population, NONE).astype(np.int64),
             deposit=np.array(state.account["deposit"]),
+            pool=np.array(state.position["pool"], np.int64),
             start=self._start,
             end=take_snapshot(state),
             outcome=np.array(totals.outcome),
             conservation_error=int(totals.conservation_error),
             struck=self.scenario.struck_markets,
+            strikes=self.scenario.strikes,
+            contagion_steps=self._contagion.steps,
+            contagion=self._contagion.matrices(len(self.market_names)),
+            heat=self._contagion.heat,
             snapshots=tuple(self._snapshots),
             start_time=self._start_time,
             notes=self.notes,
@@ -346,7 +355,8 @@ class Simulation:
         if not isinstance(minutes, str):
             every = self.scenario.steps_of(minutes)
             event = min(event, (self.step_count // every + 1) * every)
-        return event
+        moment = self._contagion.next_moment(self.step_count)
+        return event if moment is None else min(event, moment)
 
     def _check_range(self, market: int) -> None:
         if market != NONE:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from marketsim.engine import liquidation, margin
+from marketsim.engine import liquidation
 from marketsim.engine._jit import kernel
 from marketsim.engine.book import find_level, next_price
 from marketsim.engine.formulas.requirements import waterfall_stage

@@ -35,7 +35,7 @@ def find_triggers(state: State) -> Any:
     found = np.zeros((len(state.account) - 1, len(state.market)), np.int64)
     for i in range(len(found)):
         for m in range(len(state.market)):
-            if state.position[i, m].size != 0:
+            if state.position[i, m].size != 0 and state.market[m].liquidates != 0:
                 p = wide(state.position[i, m].pool)
                 found[i, m] = _trigger(state, i, m, room[p] + drawable(state, p, room))
     return found

@@ -112,6 +112,7 @@ class RunResult:
     exposure: Any  #: (moments, G + 1, M) EXPOSURE
     population: Integers  #: (N + 1,) index into `population_names`; the fund's is NONE
     deposit: Integers  #: (N + 1,) atoms
+    pool: Integers  #: (N + 1, M) number of the pool that holds each position
     start: Snapshot
     end: Snapshot
     outcome: Integers  #: (outcomes,) intents by what became of them
@@ -121,6 +122,11 @@ class RunResult:
     push: Any = field(default_factory=lambda: np.zeros(0, PUSH))  #: (liquidations,) PUSH
     seizure: Any = field(default_factory=lambda: np.zeros(0, SEIZURE))  #: (rows,) SEIZURE
     loss: Any = field(default_factory=lambda: np.zeros(0, LOSS))  #: (rows,) LOSS
+    # how close the venue was to running away, see `marketsim.record.contagion`
+    strikes: tuple[tuple[int, int], ...] = ()  #: scheduled shocks: step, side of their price move
+    contagion_steps: Integers = field(default_factory=lambda: np.zeros(0, np.int64))  #: (moments,)
+    contagion: Floats = field(default_factory=lambda: np.zeros((0, 2, 0, 0)))  #: moments, 2, M, M
+    heat: Any = ()  #: (rows,) HEAT of the liquidation heat map
     snapshots: tuple[tuple[int, Snapshot], ...] = ()  #: (step, accounts), between start and end
     start_time: np.datetime64 | None = None  #: UTC time of step 0; None without a calendar
     notes: tuple[str, ...] = ()  #: what the user must know: how gaps were bridged, say

@@ -114,6 +114,16 @@ class Run:
         """One row per fill, if the scenario recorded them."""
         return self.table("fills")
 
+    @cached_property
+    def reproduction(self) -> "pd.DataFrame":
+        """One row per side and moment: the reproduction number, if the scenario recorded it."""
+        return self.table("reproduction")
+
+    @cached_property
+    def liquidation_heatmap(self) -> "pd.DataFrame":
+        """One row per moment, market, side and price band, if the scenario recorded it."""
+        return self.table("liquidation_heatmap")
+
     def cascades(self, min_weight: float = 0.05) -> "list[Cascade]":
         """Group the liquidations into cascades, largest first.
 

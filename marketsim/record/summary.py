@@ -9,6 +9,7 @@ from rich.text import Text
 
 from marketsim.engine.state import Outcome
 from marketsim.record.cascades import cascade_figures
+from marketsim.record.contagion import contagion_figures
 from marketsim.record.digest import digest_result
 from marketsim.record.figures import (
     Figures,
@@ -108,6 +109,7 @@ def run_figures(result: RunResult) -> dict[str, Any]:
         **account_figures(groups, FUND_NAME),
         **cascade_figures(result),
         **joint_figures(list(markets.values())),
+        **contagion_figures(result.contagion_steps, result.contagion, result.strikes),
         "unshocked": joint_figures(spared if result.struck else []),
         "markets": markets,
         "populations": groups,

@@ -11,6 +11,7 @@ import numpy as np
 
 from marketsim.engine.state import ATOMS, Cause, Stage
 from marketsim.record.causes import tabulate_causes
+from marketsim.record.contagion import SIDES, reproduction_number
 from marketsim.record.result import FUND_NAME, RunResult
 
 #: Columns by name; every column of a table is equally long.
@@ -48,6 +49,11 @@ def build_tables(result: RunResult) -> dict[str, Table]:
         "population_series": population_series,
         "accounts": accounts,
     }
+    if len(result.contagion_steps):
+        builders["contagion"] = contagion
+        builders["reproduction"] = reproduction
+    if len(result.heat):
+        builders["liquidation_heatmap"] = liquidation_heatmap
     if result.snapshots:
         builders["snapshots"] = snapshots
     if len(result.fill):
@@ -295,7 +301,59 @@ def accounts(result: RunResult) -> Table:
         table[f"size_start_{name}"] = start.size[:, m] * lot
         table[f"size_end_{name}"] = end.size[:, m] * lot
         table[f"spot_end_{name}"] = end.spot[:, m] * lot
+        table[f"pool_{name}"] = result.pool[:, m]
     return table
+
+
+def contagion(result: RunResult) -> Table:
+    """Tabulate the contagion matrices: `m` is how far `market` follows a move of `cause`.
+
+    Both are fractions of the price, so `m` has no unit; `side` says which way `cause` moves. `step`
+    counts the steps done.
+    """
+    moments, sides, count, _ = result.contagion.shape
+    each = sides * count * count
+    cell = np.tile(np.arange(each), moments)
+    return {
+        **_clock(result, np.repeat(result.contagion_steps, each)),
+        "side": np.array(SIDES)[cell // (count * count)],
+        "market": _market(result, cell // count % count),
+        "cause": _market(result, cell % count),
+        "m": result.contagion.reshape(-1),
+    }
+
+
+def reproduction(result: RunResult) -> Table:
+    """Tabulate the reproduction number, the spectral radius of each contagion matrix."""
+    moments = len(result.contagion_steps)
+    return {
+        **_clock(result, np.repeat(result.contagion_steps, len(SIDES))),
+        "side": np.tile(np.array(SIDES), moments),
+        "reproduction_number": reproduction_number(result.contagion).reshape(-1),
+    }
+
+
+def liquidation_heatmap(result: RunResult) -> Table:
+    """Tabulate what a move of the mark into each band would liquidate, empty bands left out.
+
+    `size` is that of the positions whose pools first fall below maintenance in the band, with the
+    other marks as they are, `notional_usd` its value at the mark of that time. `step` counts the
+    steps done.
+    """
+    row = result.heat
+    m = row["market"]
+    tick, unit = result.tick_size[m], result.tick_atoms[m]
+    return {
+        **_clock(result, row["step"]),
+        "market": _market(result, m),
+        "side": np.where(row["side"] > 0, "long", "short"),
+        "band": row["band"],
+        "low_price": row["low_ticks"] * tick,
+        "high_price": row["high_ticks"] * tick,
+        "mark_price": row["mark_ticks"] * tick,
+        "size": row["size"] * result.lot_size[m],
+        "notional_usd": row["size"] * row["mark_ticks"] * unit / ATOMS,
+    }
 
 
 def snapshots(result: RunResult) -> Table:

@@ -30,6 +30,8 @@ from marketsim.scenario.venue import Venue, preset_names, read_preset
 MAX_DEPOSIT_ATOMS = 2**60
 #: Steps fit an int32 with room for an order's life.
 MAX_STEPS = 2**30
+#: The contagion matrices of a run are held in memory.
+MAX_CONTAGION_BYTES = 2**30
 
 #: Rules of a market that may change while it trades.
 CHANGING_RULES = (
@@ -62,6 +64,26 @@ class Record(Part):
     snapshot_minutes: Interval = "never"
     """Minutes between two snapshots of all accounts, a whole number of steps; "never": only the
     start and the end."""
+    contagion_minutes: Interval = 60.0
+    """Minutes between two contagion matrices, rounded to whole steps, or "never"."""
+    contagion_delta: float = Field(0.01, ge=1e-5, le=0.5)
+    """Fraction by which a contagion matrix moves each mark on paper."""
+    heatmap_minutes: Interval = 60.0
+    """Minutes between two liquidation heat maps, rounded to whole steps, or "never"."""
+    heatmap_band: float = Field(0.01, ge=1e-4, le=1)
+    """Width of the price bands of a liquidation heat map, a fraction of the price."""
+    heatmap_reach: float = Field(0.5, gt=0, lt=1)
+    """Move of the mark, a fraction, beyond which a liquidation heat map does not look."""
+
+    @model_validator(mode="after")
+    def _positive(self) -> "Record":
+        wrong = []
+        for name in ("contagion_minutes", "heatmap_minutes"):
+            value = getattr(self, name)
+            if value != "never" and not 0 < value <= 1e6:
+                wrong.append(Problem(name, 'must lie in (0, 1e6], or be "never"', value))
+        raise_problems(wrong)
+        return self
 
 
 class Scenario(Part):
@@ -121,6 +143,17 @@ class Scenario(Part):
         struck = {name for shock in moves for name in shock.markets or self.markets}
         return tuple(name for name in self.markets if name in struck)
 
+    @property
+    def strikes(self) -> tuple[tuple[int, int], ...]:
+        """The scheduled shocks: first step they act in; -1 prices fall, 1 they rise, 0 others."""
+        found = []
+        for shock in self.shocks:
+            side = 0
+            if isinstance(shock, JumpShock | CrashShock):
+                side = -1 if shock.size < 0 else 1
+            found.append((round(60.0 * shock.at / self.step_minutes), side))
+        return tuple(found)
+
     def notices(self) -> list[str]:
         """List what can be run but has no effect."""
         traded: set[str] = set()
@@ -151,6 +184,7 @@ class Scenario(Part):
                 *self._leverage_problems(),
                 *self._deposit_problems(),
                 *self._rule_problems(),
+                *self._record_problems(),
             ]
         )
         return self
@@ -244,6 +278,20 @@ class Scenario(Part):
                     yield Problem(path, text, shock.field if unknown else shock.value)
                 except ValueError as error:
                     yield Problem(f"shocks.{index}.field", str(error), shock.field)
+
+    def _record_problems(self) -> Iterator[Problem]:
+        minutes = self.record.contagion_minutes
+        if isinstance(minutes, str):
+            return
+        moments = self.num_steps // self.steps_of(minutes) + 1
+        needed = moments * 2 * len(self.markets) ** 2 * 8
+        if needed > MAX_CONTAGION_BYTES:
+            text = (
+                f"{moments:,} matrices of {len(self.markets)} markets squared take "
+                f"{needed / 2**30:.1f} GiB, more than {MAX_CONTAGION_BYTES / 2**30:g}: raise it, "
+                'or set "never"'
+            )
+            yield Problem("record.contagion_minutes", text, minutes)
 
     def with_rule(self, field: str, value: Any) -> "Scenario":
         """Return the scenario with one rule of the venue or of a market changed.

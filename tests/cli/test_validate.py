@@ -183,6 +183,7 @@ def test_many_markets_show_their_extremes(marketsim: Cli, market: Any, tmp_path:
         "series": np.repeat(narrow.series, 6, axis=1),
         "deviation": np.repeat(narrow.deviation, 6, axis=1),
         "exposure": np.repeat(narrow.exposure, 6, axis=2),
+        "pool": np.repeat(narrow.pool, 6, axis=1),
         **{name: np.repeat(getattr(narrow, name), 6) for name in ("tick_size", "lot_size")},
         "tick_atoms": np.repeat(narrow.tick_atoms, 6),
     }

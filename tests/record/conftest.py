@@ -125,6 +125,7 @@ def make_result() -> Callable[..., RunResult]:
             "fill": records(FILL, 0),
             "population": np.array([0, 0, 1, -1]),
             "deposit": np.array(state.account["deposit"]),
+            "pool": np.array(state.position["pool"], np.int64),
             "start": start,
             "end": take_snapshot(state),
             "outcome": np.zeros(len(Outcome), np.int64),

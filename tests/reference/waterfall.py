@@ -10,7 +10,7 @@ from tests.reference.venue import Liquidation, Order, Venue
 
 
 def liquidate(venue: Venue, p: int, turn: int) -> None:
-    """Cancel a pool's orders, draw its loss and try each leg once, until the pool is safe (or all)."""
+    """Cancel a pool's orders, draw its loss and try each leg once, until it is safe."""
     i = venue.pools[p].owner
     for m in venue.legs(p):
         withdraw_all(venue, i, m)
