@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from marketsim.scenario.errors import ScenarioError
     from marketsim.scenario.loader import list_scenarios, load_scenario
     from marketsim.simulation import Simulation
+    from marketsim.sweep.compare import compare
     from marketsim.sweep.table import load_sweep
     from marketsim.trader import Trader, TraderView
 
@@ -27,6 +28,7 @@ _PLACES = {
     "Simulation": "marketsim.simulation",
     "Run": "marketsim.record.run",
     "RunFolderError": "marketsim.record.run",
+    "compare": "marketsim.sweep.compare",
     "load_run": "marketsim.record.run",
     "load_sweep": "marketsim.sweep.table",
     "ScenarioError": "marketsim.scenario.errors",
@@ -44,6 +46,7 @@ __all__ = [
     "Strategy",
     "Trader",
     "TraderView",
+    "compare",
     "list_scenarios",
     "load_run",
     "load_scenario",

@@ -7,8 +7,10 @@ from typing import Annotated
 
 import typer
 
+from marketsim.cli.analyze import analyze
 from marketsim.cli.bench import bench
 from marketsim.cli.cascade import cascade
+from marketsim.cli.compare import compare
 from marketsim.cli.experiment import experiment
 from marketsim.cli.explain import explain
 from marketsim.cli.query import query
@@ -70,6 +72,8 @@ app.command()(sweep)
 app.command()(status)
 app.command()(query)
 app.command()(rerun)
+app.command()(analyze)
+app.command()(compare)
 app.command()(experiment)
 
 

@@ -90,7 +90,7 @@ def _sweep(design: Any, folder: Path, workers: int | None, quiet: bool) -> "Swee
     from marketsim.sweep.runner import run_sweep
 
     try:
-        with sweep_progress(design, quiet) as advance:
+        with sweep_progress(design.name, quiet) as advance:
             return run_sweep(design, folder, workers=workers, progress=advance)
     except KeyboardInterrupt:
         typer.echo(f"interrupted; what was done is in {folder}, the same command goes on", err=True)

@@ -98,11 +98,11 @@ def run(
             raise ArithmeticError(msg)
 
 
-def parse_set(text: str) -> tuple[str, str]:
-    """Split the text of a `--set` option into the path of a field and its value."""
+def parse_set(text: str, option: str = "--set") -> tuple[str, str]:
+    """Split the text of an option into the path of a field and its value."""
     path, equals, value = text.partition("=")
     if not equals or not path.strip():
-        refuse(f"--set {text}: must read path.to.field=value")
+        refuse(f"{option} {text}: must read path.to.field=value")
     return path.strip(), value.strip()
 
 
@@ -152,7 +152,7 @@ def announce_compiling(quiet: bool) -> None:
 
 
 @contextlib.contextmanager
-def progress_bar(name: str, quiet: bool) -> Iterator[Progress | None]:
+def progress_bar(name: str, quiet: bool, unit: str = "steps") -> Iterator[Progress | None]:
     """Show a progress bar if someone watches: on a terminal, not in a pipe."""
     if quiet or not sys.stderr.isatty():
         yield None
@@ -165,7 +165,7 @@ def progress_bar(name: str, quiet: bool) -> Iterator[Progress | None]:
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
-        TextColumn("steps"),
+        TextColumn(unit),
         TimeRemainingColumn(),
     )
     with Bar(*columns, console=Console(stderr=True), transient=True) as bar:

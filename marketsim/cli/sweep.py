@@ -16,7 +16,6 @@ from marketsim.cli.errors import FAILURE, explained, refuse
 if TYPE_CHECKING:
     from concurrent.futures import Executor
 
-    from marketsim.sweep.design import Design
     from marketsim.sweep.runner import SweepReport
 
 #: The sweep came to its end, but some of its runs failed.
@@ -82,7 +81,7 @@ def sweep(
         try:
             with (
                 _workers(cluster, workers) as (executor, num),
-                sweep_progress(loaded, quiet) as advance,
+                sweep_progress(loaded.name, quiet) as advance,
             ):
                 report = run_sweep(
                     loaded,
@@ -143,9 +142,7 @@ def _report(report: "SweepReport", as_json: bool) -> None:
 
 
 @contextlib.contextmanager
-def sweep_progress(
-    design: "Design", quiet: bool
-) -> Iterator[Callable[["SweepReport"], None] | None]:
+def sweep_progress(name: str, quiet: bool) -> Iterator[Callable[["SweepReport"], None] | None]:
     """Show a progress bar if someone watches: done, rate, time left, failures."""
     if quiet or not sys.stderr.isatty():
         yield None
@@ -168,7 +165,7 @@ def sweep_progress(
         TextColumn("{task.fields[failures]}"),
     )
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(design.name, total=None, rate="starting workers", failures="")
+        task = bar.add_task(name, total=None, rate="starting workers", failures="")
 
         def advance(report: "SweepReport") -> None:
             done = report.stored + report.done

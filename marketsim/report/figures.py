@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping
 from pathlib import Path
+from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
@@ -10,6 +11,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from marketsim.report.tables import number, short_names
 from marketsim.sweep.statistics import Interval
 
 if TYPE_CHECKING:
@@ -27,10 +29,10 @@ STYLE: Any = {
 }
 #: More cells than this in a heat map leave no room for the numbers.
 MOST_NUMBERS = 64
+#: Characters along the height of a figure.
+LONGEST_LABEL = 34
 #: A lighter cell than this (luminance, 0-1) carries dark numbers.
 LIGHT = 0.5
-#: Longer names of parameters are written without their first parts.
-LONGEST_NAME = 28
 
 
 @mpl.rc_context(STYLE)
@@ -58,7 +60,7 @@ def line_figure(table: "pd.DataFrame", x_label: str, y_label: str) -> Figure:
     if has_groups:
         axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
     axes.set_xlabel(x_label)
-    axes.set_ylabel(y_label)
+    axes.set_ylabel(_fold(y_label))
     axes.xaxis.set_major_formatter(_short)
     axes.yaxis.set_major_formatter(_short)
     return figure
@@ -94,8 +96,8 @@ def heat_map(table: "pd.DataFrame", x_label: str, y_label: str, value_label: str
                 color = "black" if is_light else "white"
                 axes.text(column, row, _short(value), ha="center", va="center", color=color)
     axes.set_xlabel(x_label)
-    axes.set_ylabel(y_label)
-    figure.colorbar(image, ax=axes, label=value_label, format=_short)
+    axes.set_ylabel(_fold(y_label))
+    figure.colorbar(image, ax=axes, label=_fold(value_label), format=_short)
     return figure
 
 
@@ -122,7 +124,8 @@ def bar_figure(effects: Mapping[str, Interval], label: str) -> Figure:
         [known[name].value - known[name].low for name in order],
         [known[name].high - known[name].value for name in order],
     ]
-    axes.barh([_tail(name) for name in order], values, xerr=reach, capsize=6)
+    names = short_names(order)
+    axes.barh([names[name] for name in order], values, xerr=reach, capsize=6)
     axes.axvline(0.0, color="black", linewidth=1)
     axes.set_xlabel(label)
     axes.xaxis.set_major_formatter(_short)
@@ -154,18 +157,10 @@ def _new_axes() -> tuple[Figure, Axes]:
 
 
 def _short(value: Any, place: object = None) -> str:  # noqa: ARG001
-    """Write a number in at most three digits, in thousands (k), millions (M) or billions (B)."""
-    if not isinstance(value, int | float | np.number):
-        return str(value)
-    number = float(value)
-    for unit, name in ((1e9, "B"), (1e6, "M"), (1e3, "k")):
-        if abs(number) >= unit:
-            return f"{number / unit:.3g}{name}"
-    return f"{number:.3g}"
+    """Write a number on an axis; matplotlib tells the place of a tick, too."""
+    return number(value, 3)
 
 
-def _tail(name: str) -> str:
-    """Shorten a dotted path to the last parts that fit."""
-    while len(name) > LONGEST_NAME and "." in name:
-        name = name.partition(".")[2]
-    return name
+def _fold(label: str) -> str:
+    """Break a label that is longer than the side it is written along."""
+    return fill(label, LONGEST_LABEL)

@@ -176,7 +176,7 @@ def override_tables(
     ScenarioError
         If a path leads through a value or beyond the end of a list.
     """
-    changes = [(path, _parse_value(text)) for path, text in overrides]
+    changes = [(path, parse_value(text)) for path, text in overrides]
     return change_tables(tables, changes, source, said="--set ")
 
 
@@ -365,7 +365,8 @@ def absolute_value(path: str, value: Any, folder: Path) -> Any:
     return value
 
 
-def _parse_value(text: str) -> Any:
+def parse_value(text: str) -> Any:
+    """Read a value as TOML; text that is no TOML is a string."""
     try:
         return tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:

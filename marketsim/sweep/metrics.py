@@ -10,6 +10,34 @@ from marketsim.record.result import RunResult
 from marketsim.record.summary import run_figures
 from marketsim.scenario.spot import nearest
 
+#: What is looked at first, of the whole venue.
+HEADLINE = (
+    "liquidated_usd",
+    "liquidated_share",
+    "accounts_liquidated_share",
+    "accounts_ruined_share",
+    "mark_fall",
+    "unshocked.liquidated_share",
+    "unshocked.mark_fall",
+    "spilled_usd",
+    "largest_cascade_usd",
+    "premium_std_bp",
+    "funding_mean_bp_8h",
+    "funding_at_cap_share",
+    "herd_index_abs",
+    "volume_usd",
+    "insurance_fund_usd",
+    "adl_usd",
+)
+#: The same, of each market and population.
+PARTS = (
+    "markets.*.liquidated_share",
+    "markets.*.mark_fall",
+    "populations.*.total_return",
+    "populations.*.liquidated_share",
+    "populations.*.ruined_share",
+)
+
 
 def run_metrics(result: RunResult) -> dict[str, float]:
     """Flatten the figures of a run; what does not exist is NaN.

@@ -58,6 +58,10 @@ class Cells:
             for change in each.changes(name, value)
         ]
 
+    def shares(self) -> NDArray[np.float64]:
+        """Return where a drawn design's cells lie: (cells, parameters) shares of the ranges."""
+        return np.empty((len(self), 0)) if self._shares is None else self._shares
+
     def corners(self) -> Iterator[tuple[Any, ...]]:
         """Go through the corners of a drawn design, which it need not touch itself.
 

@@ -1,7 +1,7 @@
 """What many runs say together: intervals, paired differences, sensitivity indices."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -12,8 +12,10 @@ from numpy.typing import ArrayLike, NDArray
 LEVEL = 0.95
 #: Draws of a bootstrap, enough for two digits of the ends of a 95 % interval.
 RESAMPLES = 2000
-#: Of the bootstraps, so that the same runs give the same intervals.
-BOOTSTRAP_SEED = 0
+#: Of the bootstraps, so that the same runs give the same intervals. SALib takes 0 for no seed.
+BOOTSTRAP_SEED = 1
+#: Points below which a random balance design says nothing: three periods of its ten harmonics.
+LEAST_POINTS = 60
 
 Floats = NDArray[np.float64]
 
@@ -156,25 +158,27 @@ def variance_ratio(base: ArrayLike, twin: ArrayLike) -> float:
 
 
 def morris_indices(
-    bounds: Mapping[str, tuple[float, float]], inputs: ArrayLike, output: ArrayLike, levels: int
+    names: Sequence[str], shares: ArrayLike, output: ArrayLike, levels: int
 ) -> dict[str, Interval]:
     """Screen parameters: mean absolute elementary effect of each, mu*.
 
     Parameters
     ----------
-    bounds : mapping
-        Lowest and highest value of each of the D parameters.
-    inputs : array_like
-        (n (D + 1), D) trajectories in the order they were drawn in.
+    names : sequence of str
+        Of the D parameters.
+    shares : array_like
+        (n (D + 1), D) trajectories in the order they were drawn in, as shares (0 to 1) of the
+        ranges.
     output : array_like
-        (n (D + 1),) the figure of each row.
+        (n (D + 1),) the figure of each row; a trajectory with a NaN does not count.
     levels : int
         Of the design's grid.
 
     Returns
     -------
     dict of Interval
-        By parameter, in units of the output; no ends and no value if the output never moves.
+        By parameter, in units of the output over a whole range; no ends and no value if the output
+        never moves or fewer than two trajectories count.
 
     References
     ----------
@@ -182,33 +186,36 @@ def morris_indices(
     """
     from SALib.analyze import morris
 
-    rows, figures = np.asarray(inputs, np.float64), np.asarray(output, np.float64)
-    if np.ptp(figures) == 0.0:
-        return _undefined(bounds)
+    figures, rows = _whole_blocks(output, len(names) + 1)
+    if len(figures) < 2 * (len(names) + 1) or np.ptp(figures) == 0.0:
+        return _undefined(names)
     found = morris.analyze(
-        _problem(bounds), rows, figures, num_levels=levels, conf_level=LEVEL, seed=BOOTSTRAP_SEED
+        _problem(names),
+        np.asarray(shares, np.float64)[rows],
+        figures,
+        num_levels=levels,
+        conf_level=LEVEL,
+        seed=BOOTSTRAP_SEED,
     )
-    return _intervals(bounds, found["mu_star"], found["mu_star_conf"])
+    return _intervals(names, found["mu_star"], found["mu_star_conf"])
 
 
-def sobol_indices(
-    bounds: Mapping[str, tuple[float, float]], output: ArrayLike, second_order: bool
-) -> dict[str, dict[str, Interval]]:
+def sobol_indices(names: Sequence[str], output: ArrayLike) -> dict[str, dict[str, Interval]]:
     """Split an output's variance among the parameters.
 
     Parameters
     ----------
-    bounds : mapping
-        Lowest and highest value of each of the D parameters.
+    names : sequence of str
+        Of the D parameters.
     output : array_like
-        The figure of each row of a Saltelli design, in the order it was drawn in.
-    second_order : bool
-        Whether the design has the rows for second-order indices: 2 D + 2 for D + 2 per point.
+        (n (D + 2),) the figure of each row of a Saltelli design without second-order rows, in the
+        order it was drawn in; a block of D + 2 with a NaN does not count.
 
     Returns
     -------
     dict
-        ``first`` and ``total`` order indices by parameter; NaN if the output never moves.
+        ``first`` and ``total`` order indices by parameter; NaN if the output never moves or fewer
+        than two blocks count.
 
     References
     ----------
@@ -216,20 +223,69 @@ def sobol_indices(
     """
     from SALib.analyze import sobol
 
-    figures = np.asarray(output, np.float64)
-    if np.ptp(figures) == 0.0:
-        return {"first": _undefined(bounds), "total": _undefined(bounds)}
+    figures, _ = _whole_blocks(output, len(names) + 2)
+    if len(figures) < 2 * (len(names) + 2) or np.ptp(figures) == 0.0:
+        return {"first": _undefined(names), "total": _undefined(names)}
     found = sobol.analyze(
-        _problem(bounds),
+        _problem(names),
         figures,
-        calc_second_order=second_order,
+        calc_second_order=False,
         conf_level=LEVEL,
         seed=BOOTSTRAP_SEED,
     )
     return {
-        "first": _intervals(bounds, found["S1"], found["S1_conf"]),
-        "total": _intervals(bounds, found["ST"], found["ST_conf"]),
+        "first": _intervals(names, found["S1"], found["S1_conf"]),
+        "total": _intervals(names, found["ST"], found["ST_conf"]),
     }
+
+
+def first_order_indices(
+    names: Sequence[str], shares: ArrayLike, output: ArrayLike
+) -> dict[str, Interval]:
+    """Estimate the first-order share of each parameter in an output's variance from any sample.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Of the D parameters.
+    shares : array_like
+        (n, D) points, evenly spread over the unit cube.
+    output : array_like
+        (n,) the figure of each row; those that are NaN do not count.
+
+    Returns
+    -------
+    dict of Interval
+        By parameter; NaN if the output never moves or fewer than `LEAST_POINTS` rows count.
+
+    References
+    ----------
+    Tarantola, S., Gatelli, D. and Mara, T. A. (2006). Random balance designs for the estimation of
+    first order global sensitivity indices. Reliability Engineering & System Safety 91, 717-727.
+    """
+    from SALib.analyze import rbd_fast
+
+    figures = np.asarray(output, np.float64)
+    rows = ~np.isnan(figures)
+    figures = figures[rows]
+    if len(figures) < LEAST_POINTS or np.ptp(figures) == 0.0:
+        return _undefined(names)
+    found = rbd_fast.analyze(
+        _problem(names),
+        np.asarray(shares, np.float64)[rows],
+        figures,
+        conf_level=LEVEL,
+        seed=BOOTSTRAP_SEED,
+    )
+    return _intervals(names, found["S1"], found["S1_conf"])
+
+
+def _whole_blocks(output: ArrayLike, length: int) -> tuple[Floats, Any]:
+    """Leave out blocks of rows that lack a figure; return the rest and which rows they are."""
+    figures = np.asarray(output, np.float64)
+    whole = ~np.isnan(figures.reshape(-1, length)).any(axis=1)
+    rows = np.repeat(whole, length)
+    return figures[rows], rows
 
 
 def _known(values: ArrayLike) -> Floats:
@@ -237,17 +293,13 @@ def _known(values: ArrayLike) -> Floats:
     return found[~np.isnan(found)]
 
 
-def _problem(bounds: Mapping[str, tuple[float, float]]) -> dict[str, Any]:
-    """Describe the parameters as SALib wants them."""
-    return {
-        "num_vars": len(bounds),
-        "names": list(bounds),
-        "bounds": [list(ends) for ends in bounds.values()],
-    }
+def _problem(names: Sequence[str]) -> dict[str, Any]:
+    """Describe the parameters as SALib wants them, each as a share of its range."""
+    return {"num_vars": len(names), "names": list(names), "bounds": [[0.0, 1.0]] * len(names)}
 
 
 def _intervals(
-    names: Mapping[str, Any], values: Sequence[float], halves: Sequence[float]
+    names: Sequence[str], values: Sequence[float], halves: Sequence[float]
 ) -> dict[str, Interval]:
     found = zip(names, values, halves, strict=True)
     return {
@@ -256,5 +308,5 @@ def _intervals(
     }
 
 
-def _undefined(names: Mapping[str, Any]) -> dict[str, Interval]:
+def _undefined(names: Sequence[str]) -> dict[str, Interval]:
     return {name: Interval(math.nan, math.nan, math.nan) for name in names}

@@ -8,13 +8,12 @@ from scipy import stats
 
 from marketsim.sweep.statistics import (
     bootstrap_mean,
+    first_order_indices,
     morris_indices,
     paired_difference,
     sobol_indices,
     variance_ratio,
 )
-
-PI = (-math.pi, math.pi)
 
 
 def test_identical_twins_differ_by_exactly_zero():
@@ -80,11 +79,11 @@ def test_the_bootstrap_interval_repeats_and_skips_missing_values():
 def test_sobol_indices_of_the_ishigami_function():
     from SALib.sample import sobol
 
-    bounds = {"x1": PI, "x2": PI, "x3": PI}
-    problem = {"num_vars": 3, "names": list(bounds), "bounds": [list(PI)] * 3}
+    names = ["x1", "x2", "x3"]
+    problem = {"num_vars": 3, "names": names, "bounds": [[-math.pi, math.pi]] * 3}
     x = sobol.sample(problem, 1024, calc_second_order=False, seed=6)
     y = np.sin(x[:, 0]) + 7.0 * np.sin(x[:, 1]) ** 2 + 0.1 * x[:, 2] ** 4 * np.sin(x[:, 0])
-    found = sobol_indices(bounds, y, second_order=False)
+    found = sobol_indices(names, y)
     # Closed forms at a = 7, b = .1 (Saltelli et al. 2008, section 4.6).
     for order, exact in {"first": (0.3139, 0.4424, 0.0), "total": (0.5576, 0.4424, 0.2437)}.items():
         for interval, value in zip(found[order].values(), exact, strict=True):
@@ -95,15 +94,47 @@ def test_sobol_indices_of_the_ishigami_function():
 def test_morris_effects_of_a_linear_function_are_its_slopes():
     from SALib.sample import morris
 
-    bounds = {"steep": (0.0, 1.0), "flat": (0.0, 1.0), "idle": (0.0, 1.0)}
-    problem = {"num_vars": 3, "names": list(bounds), "bounds": [[0.0, 1.0]] * 3}
+    names = ["steep", "flat", "idle"]
+    problem = {"num_vars": 3, "names": names, "bounds": [[0.0, 1.0]] * 3}
     x = morris.sample(problem, 8, num_levels=4, seed=7)
-    found = morris_indices(bounds, x, x @ [5.0, -2.0, 0.0], levels=4)
+    found = morris_indices(names, x, x @ [5.0, -2.0, 0.0], levels=4)
     values = [interval.value for interval in found.values()]
     np.testing.assert_allclose(values, [5.0, 2.0, 0.0], atol=1e-12)
 
 
 def test_an_output_that_never_moves_has_no_indices():
-    bounds = {"x": (0.0, 1.0)}
-    assert math.isnan(morris_indices(bounds, [[0.0], [1.0]], [3.0, 3.0], 2)["x"].value)
-    assert math.isnan(sobol_indices(bounds, [3.0] * 6, second_order=False)["total"]["x"].value)
+    assert math.isnan(morris_indices(["x"], [[0.0], [1.0]] * 3, [3.0] * 6, 2)["x"].value)
+    assert math.isnan(sobol_indices(["x"], [3.0] * 6)["total"]["x"].value)
+
+
+def test_a_trajectory_with_a_failed_run_does_not_count():
+    from SALib.sample import morris
+
+    names = ["steep", "flat"]
+    problem = {"num_vars": 2, "names": names, "bounds": [[0.0, 1.0]] * 2}
+    x = morris.sample(problem, 6, num_levels=4, seed=7)
+    y = x @ [5.0, -2.0]
+    y[:3] = [1e9, math.nan, -1e9]  # of the first trajectory
+    found = morris_indices(names, x, y, levels=4)
+    np.testing.assert_allclose([each.value for each in found.values()], [5.0, 2.0], atol=1e-12)
+    y[:15] = math.nan  # one trajectory is left
+    assert math.isnan(morris_indices(names, x, y, levels=4)["steep"].value)
+
+
+def test_a_block_of_a_saltelli_design_with_a_failed_run_does_not_count():
+    y = np.random.default_rng(8).normal(size=4 * 16)
+    found = sobol_indices(["x", "y"], y)
+    broken = np.insert(y, 8, [1e9, math.nan, 1e9, 1e9])
+    assert sobol_indices(["x", "y"], broken) == found
+
+
+def test_first_order_shares_of_a_linear_function_from_any_sample():
+    x = stats.qmc.LatinHypercube(3, rng=9).random(1000)
+    found = first_order_indices(["strong", "weak", "idle"], x, x @ [3.0, 1.0, 0.0])
+    values = [interval.value for interval in found.values()]
+    np.testing.assert_allclose(values, [0.9, 0.1, 0.0], atol=0.03)  # squares of the slopes
+
+
+def test_a_small_sample_has_no_first_order_shares():
+    x = np.linspace(0.0, 1.0, 59)[:, None]
+    assert math.isnan(first_order_indices(["x"], x, x[:, 0])["x"].value)
