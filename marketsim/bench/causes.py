@@ -40,7 +40,7 @@ def _compare(scenario: Scenario, steps: int, repetitions: int) -> None:
     timings: dict[bool, list[Timing]] = {True: [], False: []}
     orders = liquidations = 0
     scenarios = {on: _recording(scenario, on) for on in timings}
-    _finish(Simulation(scenarios[True], SEED), _WARM_UP)
+    _finish(Simulation(scenarios[True], SEED), min(_WARM_UP, steps))
     for turn in range(repetitions):
         # The first of a pair finds the caches as the pair before left them: take turns.
         for on in (True, False) if turn % 2 else (False, True):

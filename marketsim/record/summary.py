@@ -148,8 +148,16 @@ def render_summary(summary: dict[str, Any]) -> Group:
         f"  seed {summary['seed']}, {summary['steps']:,} steps ({hours:,.0f} h)",
         "" if wall is None else f", {wall:.1f} s",
     )
+    spread = ""
+    if summary["cascades"]:
+        spread = (
+            f"cascades {_show(summary['cascades'])}, the largest "
+            f"{_short(summary['largest_cascade_usd'])} USD of "
+            f"{_show(summary['largest_cascade_accounts'])} accounts; "
+            f"forced {_short(summary['forced_usd'])}, spilled {_short(summary['spilled_usd'])} USD\n"
+        )
     books = Text(
-        f"insurance fund {_show(summary['insurance_fund_usd'])} USD, "
+        f"{spread}insurance fund {_show(summary['insurance_fund_usd'])} USD, "
         f"deleveraged {_show(summary['adl_usd'])} USD, "
         f"socialised {_show(summary['socialised_usd'])} USD\n"
         f"books off by {summary['conservation_error_atoms']} atoms, "

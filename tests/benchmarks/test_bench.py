@@ -75,6 +75,19 @@ def test_market_lines_are_printed_by_a_process_of_their_own(capfd):
     assert (line["num_accounts"], line["num_markets"], line["steps"]) == (40, 3, 3)
 
 
+def test_causes_lines_compare_runs_with_and_without_them(capsys):
+    marketsim.bench.main("causes", 40, 3)
+    found = lines(capsys.readouterr())
+    assert [(line["scenario"], line["system"]) for line in found] == [
+        ("calm", "without causes"),
+        ("calm", "with causes"),
+        ("contagion", "without causes"),
+        ("contagion", "with causes"),
+    ]
+    assert ["ratio" in line for line in found] == [False, True, False, True]
+    assert found[1]["ratio"] > 0
+
+
 def test_book_workload_is_the_stated_one():
     orders = book.draw_orders(500, 40, seed=3)
     distance = np.where(orders.is_buy, 1, -1) * (book.BASE_PRICE - orders.price.astype(np.int64))

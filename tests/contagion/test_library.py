@@ -4,8 +4,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from marketsim.record.causes import seizure_causes, tabulate_causes
+from marketsim.contagion.cascades import dollar_matrix
+from marketsim.record.cascades import cascade_figures
+from marketsim.record.causes import Kind, seizure_causes, tabulate_causes
 from marketsim.record.digest import digest_result
+from marketsim.record.folder import write_run
+from marketsim.record.run import load_run
 from marketsim.scenario.loader import load_scenario
 from marketsim.simulation import Simulation
 
@@ -39,6 +43,46 @@ def test_losses_add_up_to_the_atom(result):
     assert (lost == result.seizure["loss"]).all()
 
 
+def test_price_funding_and_fees_explain_all_where_nothing_else_moves_money(result):
+    """The rest of a loss is zero to the atom unless coins, stablecoins or transfers have a part."""
+    kind = seizure_causes(result)["kind"]
+    if result.scenario == "depeg":
+        assert (kind == Kind.COLLATERAL).any()
+    else:
+        assert not (kind == Kind.COLLATERAL).any()
+
+
+def test_figures_of_the_summary_are_those_of_the_folder(result, tmp_path):
+    figures = cascade_figures(result)
+    run = load_run(write_run(result, tmp_path / "run"))
+    found = [each for each in run.cascades() if each.num_accounts > 1]
+    assert figures["cascades"] == len(found)
+    assert figures["cascaded_usd"] == pytest.approx(sum(each.size_usd for each in found))
+    if found:
+        largest = found[0]
+        assert figures["largest_cascade_usd"] == pytest.approx(largest.size_usd)
+        assert figures["largest_cascade_accounts"] == largest.num_accounts
+        assert figures["largest_cascade_depth"] == largest.depth
+    matrix = dollar_matrix(run).to_numpy()
+    assert figures["spilled_usd"] == pytest.approx(matrix.sum() - matrix.trace())
+    causes = run.causes[run.causes["kind"] == "forced"]
+    usd = run.liquidations["notional_usd"].to_numpy()[causes["liquidation"]]
+    assert figures["forced_usd"] == pytest.approx((causes["weight"] * usd).sum())
+
+
+def test_one_shock_ties_what_goes_back_to_it(tmp_path):
+    run = load_run(write_run(simulate("contagion", 0.6), tmp_path / "run"))
+    largest = run.cascades()[0]
+    assert largest.root == "jump of BTC -20.0%"
+    assert largest.start_step == 720
+    assert largest.num_accounts > 100
+    # the others fell to what BTC lost: most of GOLD and OIL was sold for it
+    names = list(run.summary["markets"])
+    gold, oil = largest.matrix[names.index("GOLD")], largest.matrix[names.index("OIL")]
+    assert gold[names.index("BTC")] > 0.9 * gold.sum() > 0
+    assert oil[names.index("BTC")] > 0.9 * oil.sum() > 0
+
+
 def test_parents_are_earlier_liquidations_in_the_market_of_the_loss(result):
     cause = seizure_causes(result)
     named = cause[cause["parent"] >= 0]
@@ -52,3 +96,4 @@ def test_recording_causes_changes_no_number():
     bare = simulate("contagion", 0.55, "false")
     assert len(bare.seizure) == len(bare.push) == len(bare.loss) == 0
     assert digest_result(recorded) == digest_result(bare)
+    assert set(cascade_figures(bare).values()) == {None}
