@@ -151,10 +151,10 @@ def render_summary(summary: dict[str, Any]) -> Group:
     spread = ""
     if summary["cascades"]:
         spread = (
-            f"cascades {_show(summary['cascades'])}, the largest "
-            f"{_short(summary['largest_cascade_usd'])} USD of "
+            f"largest of {_show(summary['cascades'])} cascades "
+            f"{_short(summary['largest_cascade_usd'])} USD, "
             f"{_show(summary['largest_cascade_accounts'])} accounts; "
-            f"forced {_short(summary['forced_usd'])}, spilled {_short(summary['spilled_usd'])} USD\n"
+            f"forced {_short(summary['forced_usd'])}, spilled {_short(summary['spilled_usd'])}\n"
         )
     books = Text(
         f"{spread}insurance fund {_show(summary['insurance_fund_usd'])} USD, "
