@@ -105,8 +105,8 @@ class Portfolio(Part):
 
     @model_validator(mode="after")
     def _consistent(self) -> "Portfolio":
-        wrong = [*self._name_problems()]
-        raise_problems(wrong or [*self._market_problems(), *self._margin_problems()])
+        for problems in (self._name_problems, self._market_problems, self._margin_problems):
+            raise_problems(list(problems()))  # the later ones count on what the earlier check
         return self
 
     def _name_problems(self) -> Iterator[Problem]:
@@ -151,8 +151,6 @@ class Portfolio(Part):
             yield Problem(f"positions.{name}.leverage", text, position.leverage)
 
     def _margin_problems(self) -> Iterator[Problem]:
-        if any(market.price is None for market in self.markets.values()):
-            return
         collateral = self.collateral
         if not (collateral.cash or collateral.stable or any(collateral.coins.values())):
             yield Problem("collateral", "missing; state cash, stable or coins")
