@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from marketsim.scenario.errors import ScenarioError
     from marketsim.scenario.loader import list_scenarios, load_scenario
     from marketsim.simulation import Simulation
+    from marketsim.sweep.calibrate import calibrate
     from marketsim.sweep.compare import compare
     from marketsim.sweep.table import load_sweep
     from marketsim.trader import Trader, TraderView
@@ -28,6 +29,7 @@ _PLACES = {
     "Simulation": "marketsim.simulation",
     "Run": "marketsim.record.run",
     "RunFolderError": "marketsim.record.run",
+    "calibrate": "marketsim.sweep.calibrate",
     "compare": "marketsim.sweep.compare",
     "load_run": "marketsim.record.run",
     "load_sweep": "marketsim.sweep.table",
@@ -46,6 +48,7 @@ __all__ = [
     "Strategy",
     "Trader",
     "TraderView",
+    "calibrate",
     "compare",
     "list_scenarios",
     "load_run",

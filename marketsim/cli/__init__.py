@@ -9,6 +9,7 @@ import typer
 
 from marketsim.cli.analyze import analyze
 from marketsim.cli.bench import bench
+from marketsim.cli.calibrate import calibrate
 from marketsim.cli.cascade import cascade
 from marketsim.cli.compare import compare
 from marketsim.cli.experiment import experiment
@@ -74,6 +75,7 @@ app.command()(query)
 app.command()(rerun)
 app.command()(analyze)
 app.command()(compare)
+app.command()(calibrate)
 app.command()(experiment)
 
 

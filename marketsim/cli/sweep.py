@@ -80,7 +80,7 @@ def sweep(
             refuse("--workers and --cluster exclude each other")
         try:
             with (
-                _workers(cluster, workers) as (executor, num),
+                connect_workers(cluster, workers) as (executor, num),
                 sweep_progress(loaded.name, quiet) as advance,
             ):
                 report = run_sweep(
@@ -108,7 +108,7 @@ def sweep(
 
 
 @contextlib.contextmanager
-def _workers(
+def connect_workers(
     cluster: str | None, workers: int | None
 ) -> Iterator[tuple["Executor | None", int | None]]:
     """Connect to the cluster, if there is one."""

@@ -225,6 +225,31 @@ def load_design(
     DesignError
         If it cannot be read, or fields are wrong: all of them at once.
     """
+    data = read_stated(path)
+    if keep is not None:
+        forms = [data[name] for name in FORMS if isinstance(data.get(name), dict)]
+        for table in (data, *forms):
+            table["keep"] = list(keep)
+    return parse_design(data, str(path), form)
+
+
+def read_stated(path: str | Path) -> dict[str, Any]:
+    """Read a file with a `base` and changes of it; what it names is relative to it.
+
+    Parameters
+    ----------
+    path : str or Path
+        TOML.
+
+    Returns
+    -------
+    dict
+
+    Raises
+    ------
+    DesignError
+        If it cannot be read.
+    """
     file = Path(path).expanduser()
     try:
         data = tomllib.loads(file.read_text(encoding="utf-8"))
@@ -238,11 +263,7 @@ def load_design(
     folder = file.resolve().parent
     for part in (data, *(data[name] for name in FORMS if isinstance(data.get(name), dict))):
         _make_absolute(part, folder)
-    if keep is not None:
-        forms = [data[name] for name in FORMS if isinstance(data.get(name), dict)]
-        for table in (data, *forms):
-            table["keep"] = list(keep)
-    return parse_design(data, str(path), form)
+    return data
 
 
 def parse_design(data: dict[str, Any], source: str = "design", form: str | None = None) -> Design:

@@ -37,8 +37,8 @@ class Manifest:
 
     def same_as(self, plan: Plan) -> list[str]:
         """List what differs between the folder's design and a plan's, "here" and "there"."""
-        ours = _flat(_facts(plan.design, plan.tables, plan.model))
-        theirs = _flat(_facts(self.design, self.tables, self.model))
+        ours = flat(_facts(plan.design, plan.tables, plan.model))
+        theirs = flat(_facts(self.design, self.tables, self.model))
         lines = []
         for path in dict.fromkeys([*theirs, *ours]):
             one, other = (facts.get(path, "not stated") for facts in (theirs, ours))
@@ -217,9 +217,10 @@ def _facts(design: Design, tables: dict[str, Any], model: str) -> dict[str, Any]
     return {"design": stated, "base": tables, "model": model}
 
 
-def _flat(node: Any, *path: str) -> dict[str, Any]:
+def flat(node: Any, *path: str) -> dict[str, Any]:
+    """Lay nested dictionaries out: what they hold, by dotted path."""
     if isinstance(node, dict) and node:
-        return {p: v for key, value in node.items() for p, v in _flat(value, *path, key).items()}
+        return {p: v for key, value in node.items() for p, v in flat(value, *path, key).items()}
     return {".".join(path): list(node) if isinstance(node, tuple) else node}
 
 
