@@ -1,6 +1,7 @@
 """How fast the engine is: the *book* workload beside a peer, the *market* workload alone.
 
-The *causes* workload tells what recording the causes of liquidations costs.
+The *causes* workload tells what recording the causes of liquidations costs, the *sweep* workload
+what a sweep costs beside its runs (its lines have ``runs`` in place of accounts and steps).
 
 One JSON object per line on standard output, with at least ``workload``, ``system``,
 ``num_accounts``, ``steps``, ``orders_per_cpu_s``, ``wall_s`` and ``peak_rss_mb``. Lines with a
@@ -10,18 +11,25 @@ One JSON object per line on standard output, with at least ``workload``, ``syste
 __all__ = ["main"]
 
 
-def main(workload: str | None, accounts: int | None, steps: int | None) -> None:
+def main(
+    workload: str | None, accounts: int | None, steps: int | None, runs: int | None = None
+) -> None:
     """Time one workload, or all, and print what was measured.
 
     Parameters
     ----------
-    workload : {"book", "market", "causes"}, optional
+    workload : {"book", "market", "causes", "sweep"}, optional
         All if None.
     accounts, steps : int, optional
         Size of the workload; its own sizes by default.
+    runs : int, optional
+        Size of the sweep workload.
     """
-    from marketsim.bench import book, causes, market
+    from marketsim.bench import book, causes, market, sweep
 
     workloads = {"book": book, "market": market, "causes": causes}
-    for name in [workload] if workload else workloads:
-        workloads[name].bench(accounts, steps)
+    for name in [workload] if workload else [*workloads, "sweep"]:
+        if name == "sweep":
+            sweep.bench(runs)
+        else:
+            workloads[name].bench(accounts, steps)

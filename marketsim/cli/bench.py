@@ -14,20 +14,24 @@ class Workload(StrEnum):
     BOOK = "book"
     MARKET = "market"
     CAUSES = "causes"
+    SWEEP = "sweep"
 
 
 def bench(
     workload: Annotated[
-        Workload | None, typer.Argument(help="book, market or causes. [default: all]")
+        Workload | None, typer.Argument(help="book, market, causes or sweep. [default: all]")
     ] = None,
     accounts: Annotated[int | None, typer.Option(min=1, help="Number of traders.")] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="Number of steps.")] = None,
+    runs: Annotated[
+        int | None, typer.Option(min=1, help="Number of runs of the sweep. [default: 10,000]")
+    ] = None,
 ) -> None:
-    """Time the order book, a whole market, and recording why liquidations come.
+    """Time the order book, a whole market, recording why liquidations come, and a sweep.
 
     One JSON object per line and system.
     """
     with explained():
         from marketsim.bench import main
 
-        main(workload.value if workload else None, accounts, steps)
+        main(workload.value if workload else None, accounts, steps, runs)

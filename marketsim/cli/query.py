@@ -1,8 +1,11 @@
 """``marketsim query``: SQL over the runs of a sweep."""
 
+import csv
+import json
+import math
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -27,12 +30,39 @@ def query(
     with explained():
         if as_json and as_csv:
             refuse("--json and --csv exclude each other")
-        from marketsim.sweep.table import query_sweep
+        from marketsim.sweep.table import query_rows
 
-        found = query_sweep(folder, sql)
+        columns, rows = query_rows(folder, sql)
         if as_json:
-            typer.echo(found.to_json(orient="records"))
+            records = [dict(zip(columns, map(_plain, row), strict=True)) for row in rows]
+            typer.echo(json.dumps(records, default=str))
         elif as_csv:
-            found.to_csv(sys.stdout, index=False)
+            writer = csv.writer(sys.stdout, lineterminator="\n")
+            writer.writerows([columns, *rows])
         else:
-            typer.echo(found.to_string(index=False, max_colwidth=40))
+            typer.echo("\n".join(_aligned(columns, rows)))
+
+
+def _plain(value: Any) -> Any:
+    """JSON knows no NaN."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _aligned(columns: list[str], rows: list[tuple[Any, ...]]) -> list[str]:
+    """Lay rows out: numbers to six digits and to the right, texts to the left."""
+    texts = [columns, *([_written(value) for value in row] for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*texts, strict=True)]
+    is_text = [any(isinstance(row[j], str) for row in rows) for j in range(len(columns))]
+    return [
+        "  ".join(
+            cell.ljust(width) if left else cell.rjust(width)
+            for cell, width, left in zip(line, widths, is_text, strict=True)
+        ).rstrip()
+        for line in texts
+    ]
+
+
+def _written(value: Any) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.6g}" if isinstance(value, float) else str(value)

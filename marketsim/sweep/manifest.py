@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -199,15 +200,17 @@ def parameter_column(values: Iterable[Any], kind: pa.DataType) -> pa.Array:
 
 
 def _plan_table(plan: Plan) -> pa.Table:
-    points = list(plan.points())
+    numbers = np.arange(plan.num_points)
+    cell, variant = np.divmod(numbers, len(plan.variants))
     columns = {
-        "cell": pa.array([point.cell for point in points], pa.int64()),
-        "variant": pa.array([point.variant for point in points], pa.string()),
-        "scenario": pa.array(plan.point_hash.tolist(), pa.string()),
+        "cell": pa.array(cell),
+        "variant": pa.array(plan.variants).take(pa.array(variant)),
+        "scenario": pa.array(plan.point_hash.astype(str).tolist(), pa.string()),
     }
     for place, name in enumerate(plan.parameters):
-        values = [point.values[place] for point in points]
-        columns[name] = parameter_column(values, parameter_kind(values))
+        values = [plan.cells.values(number)[place] for number in range(len(plan.cells))]
+        column = parameter_column(values, parameter_kind(values))
+        columns[name] = column.take(pa.array(cell))
     return pa.table(columns)
 
 

@@ -115,11 +115,11 @@ class Plan:
         #: (runs,) key of each.
         self.keys = np.fromiter(
             (
-                run_key(str(self.point_hash[number]), design.seed + replicate, self.model)
+                run_key(self.point_hash[number].decode(), design.seed + replicate, self.model)
                 for replicate in range(design.replicates)
                 for number in self._distinct
             ),
-            dtype=f"U{KEY_DIGITS}",
+            dtype=f"S{KEY_DIGITS}",
             count=len(self),
         )
 
@@ -141,8 +141,8 @@ class Plan:
         replicate, place = divmod(number, len(self._distinct))
         place = int(self._distinct[place])
         return Run(
-            key=str(self.keys[number]),
-            scenario=str(self.point_hash[place]),
+            key=self.keys[number].decode(),
+            scenario=self.point_hash[place].decode(),
             point=self.point(place),
             replicate=replicate,
             seed=self.design.seed + replicate,
@@ -154,7 +154,7 @@ class Plan:
 
     def _hash_points(self) -> Any:
         seen = set()
-        hashes = np.empty(self.num_points, dtype=f"U{KEY_DIGITS}")
+        hashes = np.empty(self.num_points, dtype=f"S{KEY_DIGITS}")
         for number, point in enumerate(self.points()):
             scenario = self._check_point(point, f"cell {point.cell}")
             hashes[number] = scenario_hash(scenario)

@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 
 from marketsim.sweep.lock import Shard, SweepFolderError
 from marketsim.sweep.manifest import PLAN_FILE, Manifest, atomic, parameter_column
-from marketsim.sweep.plan import Run
+from marketsim.sweep.plan import KEY_DIGITS, Run
 from marketsim.sweep.worker import OK, Outcome
 
 #: Folder of the runs' parts; those of what else was kept are beside it.
@@ -31,7 +31,9 @@ PARTS_MERGED = 16
 #: Bytes beyond which a part is not merged any more.
 LARGE_PART = 2**28
 #: Bytes of a row group in memory, and about what merging takes.
-PIECE = 2**23
+PIECE = 2**21
+#: Runs read at a time.
+ROWS_READ = 1024
 
 
 class Part(NamedTuple):
@@ -63,6 +65,7 @@ class Store:
         self.manifest = manifest
         self.label = shard.label
         self._rows: list[tuple[Run, Outcome]] = []
+        self.bytes_waiting = 0  #: of series and events that are not written yet
         self._schema = run_schema(folder, manifest)
         self._clear_leftovers()
         own = [part for part in live_parts(folder) if part.label == self.label]
@@ -74,14 +77,10 @@ class Store:
         """Runs that are not written yet."""
         return len(self._rows)
 
-    @property
-    def bytes_waiting(self) -> int:
-        """Size of the series and events that are not written yet."""
-        return sum(len(data) for _, outcome in self._rows for data in outcome.kept.values())
-
     def add(self, run: Run, outcome: Outcome) -> None:
         """Take a run in; it is on disk after the next `flush`."""
         self._rows.append((run, outcome))
+        self.bytes_waiting += sum(map(len, outcome.kept.values()))
 
     def flush(self) -> None:
         """Write what waits, as one part.
@@ -102,6 +101,7 @@ class Store:
                 _write(self.folder, name, part, _pieces(tables, schema), schema)
         _write(self.folder, RUNS, part, [self._table()], self._schema)
         self._rows.clear()
+        self.bytes_waiting = 0
         self._parts.append(part)
         self._next += 1
         self._merge_small()
@@ -264,7 +264,7 @@ def live_parts(folder: Path) -> list[Part]:
 
 
 def read_runs(folder: Path, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
-    """Read the runs that are stored, part by part, as they are at this moment.
+    """Read the runs that are stored, some at a time, as they are at this moment.
 
     Parameters
     ----------
@@ -286,7 +286,10 @@ def read_runs(folder: Path, columns: Sequence[str] | None = None) -> Iterator[pa
         files = open_parts(folder, stack)
         for file in files:
             try:
-                yield pq.read_table(file, columns=None if columns is None else list(columns))
+                source = pq.ParquetFile(file)
+                wanted = None if columns is None else list(columns)
+                for batch in source.iter_batches(ROWS_READ, columns=wanted, use_threads=False):
+                    yield pa.Table.from_batches([batch])
             except (OSError, pa.ArrowInvalid) as error:
                 msg = f"{file.name}: cannot be read, the sweep's folder is damaged: {error}"
                 raise SweepFolderError(msg) from error
@@ -335,10 +338,11 @@ def stored_keys(folder: Path) -> Any:
     Returns
     -------
     ndarray
-        (runs,) of text.
+        (runs,) of ASCII.
     """
-    found = [table["key"].to_numpy() for table in read_runs(folder, ["key"])]
-    return np.concatenate(found).astype("U32") if found else np.empty(0, "U32")
+    tables = read_runs(folder, ["key"])
+    found = [np.array(table["key"].to_pylist(), f"S{KEY_DIGITS}") for table in tables]
+    return np.concatenate(found) if found else np.empty(0, f"S{KEY_DIGITS}")
 
 
 def _write(
@@ -378,7 +382,7 @@ def _groups(sources: Iterable[pq.ParquetFile]) -> Iterator[pa.Table]:
     for source in sources:
         with source:
             for group in range(source.num_row_groups):
-                yield source.read_row_group(group)
+                yield source.read_row_group(group, use_threads=False)
 
 
 def _pieces(tables: Iterable[pa.Table], schema: pa.Schema) -> Iterator[pa.Table]:

@@ -2,8 +2,9 @@
 
 import hashlib
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -14,6 +15,8 @@ from marketsim.sweep.store import RUNS, live_parts, read_runs, run_schema
 if TYPE_CHECKING:
     import duckdb
     import pandas as pd
+
+Answer = TypeVar("Answer")
 
 #: Times a question is put while a driver is merging parts.
 ATTEMPTS = 5
@@ -43,7 +46,8 @@ def load_sweep(path: str | Path) -> "pd.DataFrame":
     """
     folder = Path(path).expanduser()
     manifest = read_manifest(folder)
-    found = _ask(folder, manifest, "SELECT * FROM runs ORDER BY cell, variant, replicate")
+    sql = "SELECT * FROM runs ORDER BY cell, variant, replicate"
+    found: pd.DataFrame = _ask(folder, manifest, sql, _frame)
     found.attrs["parameters"] = list(manifest.design.parameter_names)
     found.attrs["metrics"] = list(manifest.metrics)
     return found
@@ -70,10 +74,43 @@ def query_sweep(path: str | Path, sql: str) -> "pd.DataFrame":
         If there is no sweep, or the question cannot be answered.
     """
     folder = Path(path).expanduser()
-    return _ask(folder, read_manifest(folder), sql)
+    return _ask(folder, read_manifest(folder), sql, _frame)
 
 
-def _ask(folder: Path, manifest: Manifest, sql: str) -> "pd.DataFrame":
+def query_rows(path: str | Path, sql: str) -> tuple[list[str], list[tuple[Any, ...]]]:
+    """Ask a sweep a question in SQL, without loading pandas; see `query_sweep`.
+
+    Parameters
+    ----------
+    path : str or Path
+        Folder of the sweep.
+    sql : str
+
+    Returns
+    -------
+    tuple of (list of str, list of tuple)
+        Names of the columns, and the rows.
+
+    Raises
+    ------
+    SweepFolderError
+        If there is no sweep, or the question cannot be answered.
+    """
+    folder = Path(path).expanduser()
+    return _ask(folder, read_manifest(folder), sql, lambda found: (found.columns, found.fetchall()))
+
+
+def _frame(found: "duckdb.DuckDBPyRelation") -> "pd.DataFrame":
+    return found.df()
+
+
+def _ask(
+    folder: Path,
+    manifest: Manifest,
+    sql: str,
+    take: "Callable[[duckdb.DuckDBPyRelation], Answer]",
+) -> "Answer":
+    """Put a question and take the answer in the form wanted."""
     import duckdb
 
     for attempt in range(ATTEMPTS):
@@ -84,7 +121,7 @@ def _ask(folder: Path, manifest: Manifest, sql: str) -> "pd.DataFrame":
                 if found is None:
                     msg = f"{sql}: asks for nothing; begin with SELECT"
                     raise SweepFolderError(msg)
-                frame: pd.DataFrame = found.df()
+                answer = take(found)
             except duckdb.IOException as error:  # a driver merged parts since they were listed
                 if attempt == ATTEMPTS - 1:
                     msg = f"{folder}: cannot be read: {error}"
@@ -93,7 +130,7 @@ def _ask(folder: Path, manifest: Manifest, sql: str) -> "pd.DataFrame":
                 msg = f"{sql}: {error}"
                 raise SweepFolderError(msg) from error
             else:
-                return frame
+                return answer
     raise AssertionError
 
 
