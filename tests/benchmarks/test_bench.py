@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import marketsim.bench
-from marketsim.bench import book, market
+from marketsim.bench import book, market, sweep
 from marketsim.bench.measure import Timing, summary
 
 KEYS = {
@@ -136,3 +136,15 @@ def test_figures_are_medians():
     timings = [Timing(cpu, 10 * cpu) for cpu in (1.0, 9.0, 2.0, 4.0, 3.0)]
     line = summary("book", "marketsim", 10, 6, 60, timings)
     assert (line["orders_per_cpu_s"], line["wall_s"]) == (20, 30.0)
+
+
+def test_sweep_lines_say_what_a_sweep_costs_beside_its_runs(capfd, monkeypatch):
+    monkeypatch.setattr(sweep, "SHORT_RUNS", (10, 20))
+    monkeypatch.setattr(sweep, "LONG_RUNS", 2)
+    marketsim.bench.main("sweep", None, None, 20)
+    found = [json.loads(line) for line in capfd.readouterr().out.splitlines()]
+    assert [line["system"] for line in found] == ["2 workers", "10 runs", "20 runs", "resume"]
+    assert [line["made"] for line in found] == [sweep.LONG_RUNS, 10, 20, 1]
+    assert found[3]["result"] == found[2]["result"] != found[1]["result"]
+    assert all(line["driver_cpu_ms"] > 0 for line in found[:3])
+    assert 0 < found[0]["efficiency"] < 1

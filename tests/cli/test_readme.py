@@ -8,6 +8,9 @@ from typer.testing import CliRunner
 
 from marketsim.cli import app
 from marketsim.scenario.loader import load_scenario, parse_scenario
+from marketsim.sweep.design import parse_design
+from marketsim.sweep.plan import Plan
+from marketsim.sweep.sampling import count_cells
 
 ROOT = Path(__file__).parents[2]
 
@@ -34,6 +37,13 @@ def test_the_name_taken_on_the_index_is_never_installed(readme: str) -> None:
 def test_the_readme_s_scenario_is_valid(readme: str) -> None:
     text = next(text for text in blocks(readme, "toml") if "[populations" in text)
     assert parse_scenario(tomllib.loads(text)).num_steps == 2880
+
+
+def test_the_readme_s_design_is_valid(readme: str) -> None:
+    text = next(text for text in blocks(readme, "toml") if "[parameters" in text)
+    design = parse_design(tomllib.loads(text))
+    assert count_cells(design) * len(design.variants) * design.replicates == 10_000
+    assert len(Plan(design.model_copy(update={"size": 4}))) == 32
 
 
 def test_the_readme_s_stress_commands_run_on_the_readme_s_portfolio(
