@@ -21,7 +21,7 @@ PARAMETERS = ["independence", "dial"]
 PURE = ("BTC", "ETH")
 NUM_TRADERS = 100
 MEMORY_HOURS = 48.0
-DAYS = 30.0
+DAYS = 20.0
 #: Largest distance from the closed form that counts as agreement, units of |2 X / N - 1|.
 TOLERANCE = 0.05
 
@@ -151,7 +151,7 @@ def _payers(found: "pd.DataFrame") -> Check:
     )
     return Check(
         "Who herds pays, who follows funding alone is paid, who ignores both breaks even "
-        "(within 2 % of capital in 30 days)",
+        "(within 2 % of capital in 20 days)",
         "H4 (sign of U); funding is zero-sum",
         f"crowd {written(bootstrap_mean(crowd), unit=' %')}, "
         f"seekers {written(bootstrap_mean(seekers), unit=' %')}, "
@@ -205,5 +205,5 @@ def headline(runs: "pd.DataFrame") -> str:
         f"{written(held)} at {top:g} times the critical pull (e = {low:g}); herding pays funding, "
         f"and who just follows funding collects "
         f"{written(bootstrap_mean(found.groupby('seed')[SEEKERS].mean()), unit=' %')} of its "
-        f"capital in 30 days."
+        f"capital in 20 days."
     )
