@@ -281,6 +281,11 @@ def draw(runs: "pd.DataFrame", path: Path) -> None:
         "exposure per dollar of margin",
         "accounts liquidated in 7 days, %",
     )
+    axes = figure.axes[0]
+    for line in axes.lines:
+        if line.get_label() == "closed form, one":
+            line.set(linestyle="--", marker="", color="black")
+    axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=18)
     save_figure(figure, path)
 
 

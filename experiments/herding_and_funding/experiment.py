@@ -192,7 +192,14 @@ def draw(runs: "pd.DataFrame", path: Path) -> None:
         for theory in [closed_form(e, dial)]
     ]
     both = pd.concat([table, pd.DataFrame(law)])
-    save_figure(line_figure(both, "phi / phi_c", "mean |herd index|"), path)
+    figure = line_figure(both, "phi / phi_c", "mean |herd index|")
+    axes = figure.axes[0]
+    drawn = {str(line.get_label()): line for line in axes.lines}
+    for name, line in drawn.items():
+        if name.endswith(", law"):
+            line.set(linestyle="--", marker="", color=drawn[name.removesuffix(", law")].get_color())
+    axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=18)
+    save_figure(figure, path)
 
 
 def headline(runs: "pd.DataFrame") -> str:

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from marketsim.report.figures import line_figure, save_figure
+from marketsim.report.figures import bar_figure, save_figure
 from marketsim.sweep.analysis import cell_means
 from marketsim.sweep.experiment import Check, above, below, every, near, written
 from marketsim.sweep.statistics import Interval, bootstrap_mean, paired_difference
@@ -114,39 +114,35 @@ def _private(found: "pd.DataFrame") -> Check:
 
 
 def _system(found: "pd.DataFrame") -> Check:
+    base = _cell(found, "forgotten", MEAN_R)
     said, answers = [], []
     for habit in ("buffer", "stop_loss"):
-        change = _against(found, f"{habit}_everybody", MEAN_R)
-        mean = bootstrap_mean(_cell(found, f"{habit}_everybody", MEAN_R))
-        said.append(f"{habit.replace('_', '-')}: {written(mean)}, difference {written(change)}")
-        answers.append(below(change, 0.0))
+        other = _cell(found, f"{habit}_everybody", MEAN_R).reindex(base.index)
+        # A side of a book that is all but empty makes R as large as it likes: ranks, not means.
+        lower = bootstrap_mean(other < base)
+        said.append(
+            f"{habit.replace('_', '-')}: median {other.median():.3g}, lower in "
+            f"{written(lower, 100.0, ' %')} of the seeds"
+        )
+        answers.append(above(lower, 0.5))
     return Check(
-        "Buffers and stop-losses of everybody lower the reproduction number R",
+        "Buffers and stop-losses of everybody lower the reproduction number R: with the same seed "
+        "it is lower in most",
         "C1 (fewer buffers near the boundary)",
-        f"{written(bootstrap_mean(_cell(found, 'forgotten', MEAN_R)))} forgotten; "
-        + "; ".join(said),
+        f"median {base.median():.3g} forgotten; " + "; ".join(said),
         every(answers),
     )
 
 
 def draw(runs: "pd.DataFrame", path: Path) -> None:
     """Draw own liquidations by habit, of one alone and of everybody."""
-    import pandas as pd
-
-    table = cell_means(effects(runs), PARAMETERS, [OWN])
-    table = table[table["fall"] == table["fall"].min()].set_index("variant")
-    names = ("forgotten", *HABITS)
-    rows = [
-        {"x": place, "group": label, **table.loc[variant, ["value", "low", "high"]].to_dict()}
-        for who, label in (("one", "mine alone"), ("everybody", "everybody"))
-        for place, name in enumerate(names)
-        for variant in [name if name == "forgotten" else f"{name}_{who}"]
-    ]
-    figure = line_figure(pd.DataFrame(rows), "", "own accounts liquidated, %")
-    axes = figure.axes[0]
-    axes.set_xticks(range(len(names)), [name.replace("_", "-\n") for name in names])
-    axes.set_ylim(bottom=0.0)
-    save_figure(figure, path)
+    found = effects(runs)
+    names = {"forgotten": "forgotten"}
+    for habit in HABITS:
+        for who, label in (("one", "mine"), ("everybody", "everybody's")):
+            names[f"{habit}_{who}"] = f"{habit.replace('_', '-')}, {label}"
+    bars = {name: bootstrap_mean(_cell(found, each, OWN)) for each, name in names.items()}
+    save_figure(bar_figure(bars, "own accounts liquidated, %"), path)
 
 
 def headline(runs: "pd.DataFrame") -> str:
