@@ -112,7 +112,7 @@ def calibrate(
     """
     search = targets if isinstance(targets, Search) else load_targets(targets)
     folder = Path(out).expanduser().resolve()
-    tables = _check_dials(search)
+    tables = check_dials(search)
     _claim(folder, search)
     workers = workers or usable_cores()
     trials: list[Trial] = []
@@ -319,8 +319,22 @@ def _shared(search: Search) -> dict[str, Any]:
     return {name: getattr(search, name) for name in names}
 
 
-def _check_dials(search: Search) -> dict[str, Any]:
-    """Check the scenario at the ends of all dials; return the base's tables."""
+def check_dials(search: Search) -> dict[str, Any]:
+    """Check the scenario at the ends of all dials.
+
+    Parameters
+    ----------
+    search : Search
+
+    Returns
+    -------
+    dict
+        Tables of the base scenario.
+
+    Raises
+    ------
+    DesignError
+    """
     corners = {name: dial.model_dump(exclude_none=True) for name, dial in search.dials.items()}
     design = parse_design(
         {**_shared(search), "kind": "latin", "size": 1, "parameters": corners}, search.name

@@ -8,9 +8,12 @@ from typer.testing import CliRunner
 
 from marketsim.cli import app
 from marketsim.scenario.loader import load_scenario, parse_scenario
+from marketsim.sweep.calibrate import check_dials
 from marketsim.sweep.design import parse_design
+from marketsim.sweep.metrics import HEADLINE, choose_metrics
 from marketsim.sweep.plan import Plan
 from marketsim.sweep.sampling import count_cells
+from marketsim.sweep.targets import parse_targets
 
 ROOT = Path(__file__).parents[2]
 
@@ -59,6 +62,21 @@ def test_the_readme_s_stress_commands_run_on_the_readme_s_portfolio(
         done = CliRunner().invoke(app, shlex.split(command)[1:])
         assert done.exit_code == 0, done.output
         assert "BTC" in done.stdout
+
+
+def test_the_readme_s_targets_can_be_searched(readme: str) -> None:
+    text = next(text for text in blocks(readme, "toml") if "[targets]" in text)
+    search = parse_targets(tomllib.loads(text))
+    assert check_dials(search)["days"] == 3
+    metrics = choose_metrics(list(search.targets), (*HEADLINE, "funding_at_interest_share"))
+    assert len(metrics) == len(search.targets)
+
+
+def test_the_readme_s_comparison_is_of_fields_there_are(readme: str) -> None:
+    (line,) = re.findall(r"^marketsim compare ([a-z]+ --change .*)$", readme, re.MULTILINE)
+    name, _, change = shlex.split(line)[:3]
+    path, _, value = change.partition("=")
+    assert load_scenario(name, [(path, value)]) != load_scenario(name)
 
 
 def test_the_readme_s_run_commands_name_shipped_scenarios_and_real_fields(readme: str) -> None:
