@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from marketsim.cli.errors import explained
+from marketsim.cli.errors import explained, refuse
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -28,8 +28,9 @@ def cascade(
     as_json: Annotated[
         bool, typer.Option("--json", help="Print all figures as one JSON object.")
     ] = False,
-    graphml: Annotated[
-        Path | None, typer.Option(help="Write the graph of causes to this GraphML file.")
+    graph: Annotated[
+        Path | None,
+        typer.Option(help="Write who caused whose liquidation to this .graphml or .json file."),
     ] = None,
     min_weight: Annotated[
         float, typer.Option(min=0.0, max=1.0, help="Ties weaker than this do not count.")
@@ -45,12 +46,12 @@ def cascade(
 
         from marketsim.record.run import load_run
 
+        if graph is not None and graph.suffix not in (".graphml", ".json"):
+            refuse(f"--graph {graph}: must end in .graphml or .json")
         loaded = load_run(run)
         found = loaded.cascades(min_weight)
-        if graphml is not None:
-            from marketsim.contagion.graph import write_graphml
-
-            write_graphml(loaded.graph(min_weight), graphml)
+        if graph is not None:
+            _write_graph(loaded, min_weight, graph)
         summary = _summary(loaded, found)
         if as_json:
             content = summary | {"cascades": [each.as_dict() for each in found[:largest]]}
@@ -61,6 +62,16 @@ def cascade(
         for each in found[:largest]:
             if each.num_accounts > 1 or each.number == 1:
                 _show(console, loaded, each)
+
+
+def _write_graph(run: "Run", min_weight: float, file: Path) -> None:
+    from marketsim.contagion.graph import write_graphml, write_json
+
+    write = write_json if file.suffix == ".json" else write_graphml
+    try:
+        write(run.graph(min_weight), file)
+    except OSError as error:
+        refuse(f"--graph {file}: cannot be written: {error.strerror}")
 
 
 def _summary(run: "Run", found: "list[Cascade]") -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 
 from marketsim.cli import app
 from marketsim.record.folder import write_run
+from marketsim.record.run import load_run
 from marketsim.scenario.loader import load_scenario
 from marketsim.simulation import Simulation
 
@@ -39,8 +40,6 @@ def test_it_shows_a_tree(folder):
 
 
 def test_json_agrees_with_the_tables(folder):
-    from marketsim.record.run import load_run
-
     content = json.loads(invoke(folder, "--json", "--largest", 10_000).output)
     total = load_run(folder).liquidations["notional_usd"].sum()
     assert content["liquidated_usd"] == pytest.approx(total)
@@ -52,15 +51,30 @@ def test_json_agrees_with_the_tables(folder):
     assert sizes == sorted(sizes, reverse=True)
 
 
-def test_graphml_holds_the_graph(folder, tmp_path):
-    file = tmp_path / "graph.graphml"
-    assert invoke(folder, "--graphml", file, "--min-weight", 0).exit_code == 0
-    from marketsim.record.run import load_run
-
+@pytest.mark.parametrize("suffix", [".graphml", ".json"])
+def test_a_file_holds_the_graph(folder, tmp_path, suffix):
+    file = tmp_path / f"graph{suffix}"
+    assert invoke(folder, "--graph", file, "--min-weight", 0).exit_code == 0
+    if suffix == ".json":
+        found = networkx.node_link_graph(json.loads(file.read_text()), edges="edges")
+    else:
+        found = networkx.read_graphml(file, node_type=int)
     graph = load_run(folder).graph()
-    found = networkx.read_graphml(file, node_type=int)
     assert set(found.edges) == set(graph.edges)
     assert found.nodes[0]["market"] == graph.nodes[0]["market"]
+    assert weights_of(found) == pytest.approx(weights_of(graph))
+
+
+def weights_of(graph):
+    return {(one, other): weight for one, other, weight in graph.edges(data="weight")}
+
+
+@pytest.mark.parametrize("name", ["graph.png", "missing/graph.json"])
+def test_a_graph_that_cannot_be_written_is_refused_in_a_sentence(folder, tmp_path, name):
+    outcome = invoke(folder, "--graph", tmp_path / name)
+    assert outcome.exit_code == 2
+    assert len(outcome.output.strip().splitlines()) == 1
+    assert "--graph" in outcome.output
 
 
 def test_a_run_without_causes_says_how_to_get_them(tmp_path):
