@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from marketsim.contagion.explain import CauseOfLiquidation, Explanation, LiquidationOrder
 
 #: Orders, causes and counterparties shown; the rest is counted.
-MOST_ORDERS, MOST_CAUSES, MOST_TRADERS = 12, 8, 3
+MOST_ORDERS, MOST_TRADERS = 12, 3
+#: Causes of less than this share of the loss are not shown, nor whose fault less than that was.
+LEAST_CAUSE, LEAST_BLAME = 0.001, 0.01
 #: What caused a loss, in words; the market goes in front.
 KINDS = {
     "index": "index moves",
@@ -36,8 +38,8 @@ def explain(
     step: Annotated[
         int | None,
         typer.Option(
-            help="Show the end of this step, from 0. [default: just before the first liquidation, "
-            "else the end of the run]"
+            help="Show the end of this step, from 0; by default the moment before the first "
+            "liquidation, else the end of the run."
         ),
     ] = None,
     as_json: Annotated[
@@ -129,6 +131,8 @@ def _why(found: "Explanation") -> "list[RenderableType]":
             pools.add_row(pool.name, money(pool.buffer_usd), money(now.buffer_usd), change)
     first = found.liquidations[0]
     parts: list[RenderableType] = [Text("why", "bold"), table, Text(), pools]
+    if any(pool.pool == first.pool and pool.is_liquidatable for pool in found.before.pools):
+        parts.append(Text("below maintenance margin before: until now, no order could be filled"))
     if first.causes:
         parts += [Text(), Text("lost since the pool was last safe"), *_causes(first.causes)]
     return parts
@@ -145,11 +149,14 @@ def _causes(causes: "tuple[CauseOfLiquidation, ...]") -> "list[RenderableType]":
     groups: dict[tuple[str, str], list[CauseOfLiquidation]] = {}
     for cause in causes:
         groups.setdefault((cause.market, cause.kind), []).append(cause)
-    ordered = sorted(groups.items(), key=lambda item: -sum(one.weight for one in item[1]))
-    for (market, kind), group in ordered[:MOST_CAUSES]:
-        weight = sum(one.weight for one in group)
-        loss = sum(one.loss_usd for one in group)
+    lost = sum(max(one.loss_usd, 0.0) for one in causes)
+    for (market, kind), group in sorted(groups.items(), key=lambda item: -_loss(item[1])):
+        weight, loss = sum(one.weight for one in group), _loss(group)
+        if abs(loss) < LEAST_CAUSE * lost:
+            continue
         table.add_row(f"{100 * weight:.1f} %", money(loss), f"{market} {KINDS[kind]}".strip())
+        if weight < LEAST_BLAME:
+            continue
         by_parent = sorted((c for c in group if c.parent is not None), key=lambda c: -c.weight)
         for one in by_parent[:MOST_TRADERS]:
             text = Text(f"  {one.parent_name}", "dim")
@@ -159,27 +166,31 @@ def _causes(causes: "tuple[CauseOfLiquidation, ...]") -> "list[RenderableType]":
     return [table]
 
 
+def _loss(causes: "list[CauseOfLiquidation]") -> float:
+    return sum(cause.loss_usd for cause in causes)
+
+
 def _how(found: "Explanation") -> "list[RenderableType]":
     """List what was closed where, at what price, who took the rest and what it cost."""
     from rich.text import Text
 
-    from marketsim.report.statement import money, new_table, price
+    from marketsim.report.statement import money, new_table, percent, price
 
     table = new_table(
-        "step", "market", "held", "in book", "at", "mark", "rest to", "left", "cost USD", left=2
+        "step", "held", "in book", "at", "to mark", "rest to", "cost", "others pay", left=2
     )
-    table.columns[6].justify = "left"
+    table.columns[5].justify = "left"
     for order in found.liquidations[:MOST_ORDERS]:
+        paid = order.average_price
         table.add_row(
             f"{order.step}.{order.round}",
-            order.market,
-            f"{order.size_before:+,.5g}",
-            f"{order.book_size:,.5g}",
-            price(order.average_price),
-            price(order.mark_price),
-            {"none": "-", "later": "-"}.get(order.rest_taken_by, order.rest_taken_by),
-            f"{order.size_after:+,.5g}" if order.size_after else "0",
-            money(_cost(order)),
+            f"{order.market} {order.size_before:+,.5g}",
+            f"{order.book_size:,.4g}",
+            price(paid),
+            "-" if paid is None else percent(paid / order.mark_price - 1.0),
+            {"none": "-"}.get(order.rest_taken_by, order.rest_taken_by),
+            money(order.book_cost_usd + order.fee_usd),
+            money(_borne_by_others(order)),
         )
     parts: list[RenderableType] = [Text("how", "bold"), table]
     rest = found.liquidations[MOST_ORDERS:]
@@ -191,24 +202,38 @@ def _how(found: "Explanation") -> "list[RenderableType]":
     return parts
 
 
-def _cost(order: "LiquidationOrder") -> float:
-    """Sum up what the order cost against the mark: in the book, by fee, takeover and ADL."""
-    return order.book_cost_usd + order.fee_usd + order.takeover_cost_usd + order.adl_cost_usd
+def _borne_by_others(order: "LiquidationOrder") -> float:
+    """Sum up what the fund, those deleveraged and all holders paid; negative: they gained."""
+    by_fund = order.fund_paid_usd + order.takeover_cost_usd
+    return by_fund + order.adl_cost_usd + order.socialised_usd
 
 
 def _sums(found: "Explanation") -> list[str]:
+    from marketsim.report.statement import money
+
     orders = found.liquidations
-    fee, book = (sum(getattr(o, name) for o in orders) for name in ("fee_usd", "book_cost_usd"))
-    paid, shared = (
-        sum(getattr(o, name) for o in orders) for name in ("fund_paid_usd", "socialised_usd")
+    fields = (
+        "notional_usd",
+        "book_cost_usd",
+        "fee_usd",
+        "fund_paid_usd",
+        "takeover_cost_usd",
+        "adl_cost_usd",
+        "socialised_usd",
     )
-    notional = sum(order.notional_usd for order in orders)
+    total = {name: sum(getattr(order, name) for order in orders) for name in fields}
+    by_fund = total["fund_paid_usd"] + total["takeover_cost_usd"]
+    payers = {
+        "the insurance fund": by_fund,
+        "deleveraged traders": total["adl_cost_usd"],
+        "all holders": total["socialised_usd"],
+    }
+    paid = [f"{name} paid {money(usd)}" for name, usd in payers.items() if usd]
     closed = "order" if len(orders) == 1 else "orders"
     return [
-        f"{len(orders)} {closed} closed {notional:,.2f} USD at mark: {book:,.2f} lost to the book, "
-        f"{fee:,.2f} in fees;",
-        f"the insurance fund paid {paid:,.2f}"
-        + (f", others shared a loss of {shared:,.2f}" if shared else ""),
+        f"{len(orders)} {closed} closed {money(total['notional_usd'])} USD at mark; the book cost "
+        f"{money(total['book_cost_usd'])} against it,",
+        f"liquidation fees were {money(total['fee_usd'])}" + "".join(f", {text}" for text in paid),
     ]
 
 

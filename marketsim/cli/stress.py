@@ -39,8 +39,8 @@ def stress(
         typer.Option(
             min=1,
             max=100_000,
-            help="Let the shock come in so many jumps, as a run of so many steps would. "
-            "[default: continuously, exact to the tick]",
+            help="Let the shock come in so many jumps, as in a run of so many steps; by default "
+            "it comes continuously, and prices are exact to the tick.",
         ),
     ] = None,
     funding: Annotated[
@@ -53,7 +53,7 @@ def stress(
     ] = None,
     days: Annotated[
         float | None,
-        typer.Option(help="Days of funding. [default: 30, or those of the run folder]"),
+        typer.Option(help="Days of funding; by default 30, or those of the run folder."),
     ] = None,
     mode: Annotated[
         list[str] | None,

@@ -71,14 +71,14 @@ def _sum(pool: PoolStatement) -> Table:
     """Add a pool up, line by line."""
     table = Table(box=None, pad_edge=False, show_header=False)
     table.add_column(no_wrap=True)
-    table.add_column(justify="right", no_wrap=True, min_width=14)
+    table.add_column(justify="right", no_wrap=True, min_width=13)
     table.add_column()
     table.add_row("    cash in the wallet", money(pool.cash_usd), "USD")
+    for one in pool.holdings:
+        value = Text(f"market value {money(one.value_usd)}", "dim")
+        table.add_row(f"      {one.amount:,.6g} {one.name}", "", value)
     if pool.holdings:
-        held = ", ".join(f"{one.amount:,.6g} {one.name}" for one in pool.holdings)
-        worth = sum(one.value_usd for one in pool.holdings)
-        note = f"after the haircut, of {money(worth)}"
-        table.add_row(f"  + {held}", money(pool.holdings_usd), Text(note, "dim"))
+        table.add_row("  + these after their haircut", money(pool.holdings_usd), "")
     if not pool.positions:
         if pool.holdings:
             table.add_row("  = equity", money(pool.equity_usd), "")
@@ -96,7 +96,7 @@ def _sum(pool: PoolStatement) -> Table:
 
 def _leverage(pool: PoolStatement) -> str:
     text = f"notional {money(pool.notional_usd)}"
-    return text if pool.leverage is None else f"{text}, leverage {pool.leverage:.2f}"
+    return text if pool.leverage is None else f"{text}, leverage {pool.leverage:.3g}"
 
 
 def _positions(pool: PoolStatement) -> Table:
