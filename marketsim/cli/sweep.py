@@ -67,7 +67,12 @@ def sweep(
         from marketsim.sweep.design import load_design
         from marketsim.sweep.lock import choose_shard
         from marketsim.sweep.plan import MOST_RUNS
-        from marketsim.sweep.runner import TooManyFailuresError, run_sweep
+        from marketsim.sweep.runner import (
+            ExecutorLostError,
+            StoreError,
+            TooManyFailuresError,
+            run_sweep,
+        )
 
         loaded = load_design(design, form, keep=_split(keep))
         try:
@@ -98,6 +103,9 @@ def sweep(
             typer.echo(
                 f"interrupted; what was done is in {out}, the same command goes on", err=True
             )
+            raise typer.Exit(FAILURE) from None
+        except (ExecutorLostError, StoreError) as error:
+            typer.echo(f"stopped: {error}", err=True)
             raise typer.Exit(FAILURE) from None
         except TooManyFailuresError as error:
             typer.echo(f"stopped: {error}", err=True)

@@ -3,9 +3,9 @@
 import os
 import queue
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import CancelledError, Executor, Future
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from marketsim.sweep.design import Design, DesignError, load_design
-from marketsim.sweep.lock import Shard, locked
+from marketsim.sweep.lock import Shard, SweepFolderError, locked
 from marketsim.sweep.manifest import Manifest, claim, write_manifest
 from marketsim.sweep.metrics import choose_metrics
 from marketsim.sweep.plan import MOST_RUNS, Plan, Point, Run
@@ -61,6 +61,10 @@ class SweepReport:
 
 class TooManyFailuresError(RuntimeError):
     """As many runs failed as the user would put up with."""
+
+
+class StoreError(RuntimeError):
+    """What was done cannot be written: the disk is full, or has gone."""
 
 
 class ExecutorLostError(RuntimeError):
@@ -111,7 +115,9 @@ def run_sweep(
     DesignError
         If the design cannot be run.
     SweepFolderError
-        If the folder is another design's, in use, or the disk is full.
+        If the folder is another design's, or in use.
+    StoreError
+        If the disk is full; what was written before stays.
     TooManyFailuresError
         If `max_failures` runs failed.
     ExecutorLostError
@@ -193,7 +199,8 @@ class _Driver:
                     msg = f"{new_failures} runs failed, the last: {outcome.error}"
                     raise TooManyFailuresError(msg)
         finally:
-            self.store.close()
+            with _stored():
+                self.store.close()
 
     def _hand_out(self, number: int) -> None:
         run = self.plan.run(number)
@@ -220,8 +227,18 @@ class _Driver:
         return outcome
 
     def _flush(self) -> None:
-        self.store.flush()
+        with _stored():
+            self.store.flush()
         self._flushed = time.monotonic()
+
+
+@contextmanager
+def _stored() -> Iterator[None]:
+    try:
+        yield
+    except SweepFolderError as error:
+        msg = f"{error}; what was written before is there: make room and run the same command"
+        raise StoreError(msg) from error
 
 
 def _task(plan: Plan, point: Point, key: str, seed: int, manifest: Manifest | None) -> Task:

@@ -1,3 +1,4 @@
+import errno
 import os
 import signal
 import subprocess
@@ -15,7 +16,12 @@ from marketsim.sweep.design import Design, DesignError
 from marketsim.sweep.lock import Shard, SweepFolderError, locked
 from marketsim.sweep.metrics import run_metrics
 from marketsim.sweep.plan import Plan
-from marketsim.sweep.runner import ExecutorLostError, TooManyFailuresError, run_sweep
+from marketsim.sweep.runner import (
+    ExecutorLostError,
+    StoreError,
+    TooManyFailuresError,
+    run_sweep,
+)
 from marketsim.sweep.store import read_runs, stored_keys
 from marketsim.sweep.table import load_sweep, query_sweep, result_hash
 from tests.sweep.conftest import GRID, Inline
@@ -104,6 +110,23 @@ def test_too_many_failures_stop_a_sweep(
     with pytest.raises(TooManyFailuresError, match="2 runs failed, the last: ZeroDivisionError"):
         run_sweep(design(), tmp_path / "out", executor=inline, max_failures=2)
     assert len(stored_keys(tmp_path / "out")) == 2
+
+
+def test_a_full_disk_stops_a_sweep_that_goes_on_when_there_is_room(
+    design: Make, inline: Inline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(number: int) -> None:
+        if len(stored_keys(tmp_path / "out")) >= 4:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("marketsim.sweep.runner.FLUSH_RUNS", 4)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        with pytest.raises(StoreError, match=r"runs: disk full; .* run the same command"):
+            run_sweep(design(), tmp_path / "out", executor=inline)
+    assert len(stored_keys(tmp_path / "out")) == 4
+    again = run_sweep(design(), tmp_path / "out", executor=inline)
+    assert (again.stored, again.done) == (4, 8)
 
 
 def test_metrics_are_chosen_by_pattern(design: Make, inline: Inline, tmp_path: Path) -> None:
