@@ -64,6 +64,7 @@ def sweep(
     Exit code 3: it came to its end, but some runs failed.
     """
     with explained():
+        from marketsim.engine._jit import is_compiled
         from marketsim.sweep.design import load_design
         from marketsim.sweep.lock import choose_shard
         from marketsim.sweep.plan import MOST_RUNS
@@ -81,6 +82,8 @@ def sweep(
             refuse(f"--shard {error}")
         if retry and chosen.count > 1:
             refuse("--retry and --shard exclude each other")
+        if cluster is None and not quiet and not is_compiled():
+            typer.echo("compiling first, this takes up to a minute ...", err=True)
         if cluster is not None and workers is not None:
             refuse("--workers and --cluster exclude each other")
         try:

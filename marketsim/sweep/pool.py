@@ -7,7 +7,7 @@ import signal
 import threading
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import Executor, Future
+from concurrent.futures import BrokenExecutor, Executor, Future
 from multiprocessing import connection, get_context, parent_process
 from typing import Any
 
@@ -49,7 +49,8 @@ class WorkerPool(Executor):
 
     A call whose worker dies is tried once more; if that worker dies too, its future gets a
     `WorkerLostError` and the others go on. Workers start once and stay, one call at a time, and end
-    with the process that made them, however it ends.
+    with the process that made them, however it ends. If workers cannot be started at all, calls end
+    with a `concurrent.futures.BrokenExecutor`.
 
     Parameters
     ----------
@@ -67,6 +68,7 @@ class WorkerPool(Executor):
         self._false_starts = 0
         self._lock = threading.Lock()
         self._ended = False
+        self._broken = ""  # why no worker can be had
         self._bell, self._ring = self._context.Pipe(duplex=False)
         self._thread = threading.Thread(target=self._supervise, name="sweep-pool", daemon=True)
         self._thread.start()
@@ -75,6 +77,8 @@ class WorkerPool(Executor):
         """Queue a call; see `concurrent.futures.Executor.submit`."""
         job = _Job((fn, args, kwargs))
         with self._lock:
+            if self._broken:
+                raise BrokenExecutor(self._broken)
             if self._ended:
                 msg = "the pool has been shut down"
                 raise RuntimeError(msg)
@@ -178,8 +182,9 @@ class WorkerPool(Executor):
         elif not worker.is_ready:
             self._false_starts += 1
             if self._false_starts >= MOST_FALSE_STARTS and not self._ended:
+                self._broken = f"workers end before they are ready ({_describe(code)})"
                 self._ended = True
-                self._abandon(f"workers end before they are ready ({_describe(code)})")
+                self._abandon(self._broken)
 
     def _abandon(self, reason: str) -> None:
         with self._lock:
@@ -187,7 +192,7 @@ class WorkerPool(Executor):
             self._waiting.clear()
         for job in jobs:
             if job.deaths or job.future.set_running_or_notify_cancel():
-                job.future.set_exception(WorkerLostError(reason))
+                job.future.set_exception(BrokenExecutor(reason))
 
     def _dismiss(self) -> None:
         for worker in self._workers:

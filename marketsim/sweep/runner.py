@@ -4,7 +4,7 @@ import os
 import queue
 import time
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import CancelledError, Executor, Future
+from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from itertools import islice
@@ -84,6 +84,9 @@ def run_sweep(
     progress: Progress | None = None,
 ) -> SweepReport:
     """Make the runs of a design that are not stored yet.
+
+    A script that calls this has to do so under ``if __name__ == "__main__":``, as its workers load
+    it too.
 
     Parameters
     ----------
@@ -205,7 +208,10 @@ class _Driver:
     def _hand_out(self, number: int) -> None:
         run = self.plan.run(number)
         task = _task(self.plan, run.point, run.key, run.seed, self.store.manifest)
-        future = self.executor.submit(run_task, task)
+        try:
+            future = self.executor.submit(run_task, task)
+        except BrokenExecutor as error:
+            raise _lost(error) from error
         future.add_done_callback(lambda done: self._back.put((done, run, task)))
 
     def _next(self) -> Outcome | None:
@@ -250,20 +256,27 @@ def _outcome(future: Future[Outcome], task: Task) -> Outcome:
     """Return what a run left; one that cost its workers the life is set aside."""
     try:
         return future.result()
-    except CancelledError as error:
-        msg = "the workers are gone; what was done is stored, the same command goes on"
-        raise ExecutorLostError(msg) from error
+    except (CancelledError, BrokenExecutor) as error:
+        raise _lost(error) from error
     except Exception as error:
         is_lost = isinstance(error, WorkerLostError) or type(error).__name__ == "KilledWorker"
         return failed(task, QUARANTINED if is_lost else ERROR, error)
 
 
+def _lost(error: BaseException) -> ExecutorLostError:
+    why = f": {error}" if str(error) else ""
+    return ExecutorLostError(f"the workers are gone{why}; the same command goes on with the rest")
+
+
 def _begin(folder: Path, plan: Plan, executor: Executor) -> Manifest:
-    """Find the names of the figures, by a first step of each kind of scenario, and begin."""
+    """Find the names of the figures, from a run of no steps of each kind of scenario, and begin."""
     names: dict[str, None] = {}
     for point in plan.shapes:
         task = _task(plan, point, "", plan.design.seed, None)
-        model, found = executor.submit(name_metrics, task).result()
+        try:
+            model, found = executor.submit(name_metrics, task).result()
+        except (CancelledError, BrokenExecutor) as error:
+            raise _lost(error) from error
         if model != plan.model:
             msg = f"the workers have marketsim {model}, this is {plan.model}: install the same"
             raise ExecutorLostError(msg)

@@ -1,5 +1,6 @@
 """One run of a sweep, as a worker makes it: tables and changes in, figures and a digest out."""
 
+import contextlib
 import io
 import time
 import warnings
@@ -98,7 +99,7 @@ def failed(task: Task, status: str, error: BaseException, wall_s: float = np.nan
 
 
 def name_metrics(task: Task) -> tuple[str, tuple[str, ...]]:
-    """Return the worker's version of the model and the names of all figures, from a first step.
+    """Return the worker's version of the model and the names of a scenario's figures.
 
     Parameters
     ----------
@@ -110,9 +111,12 @@ def name_metrics(task: Task) -> tuple[str, tuple[str, ...]]:
     """
     from marketsim.sweep.metrics import run_metrics
 
+    scenario = resolve_scenario(task.tables, task.changes)
     with warnings.catch_warnings(action="ignore"):
-        market = new_market(resolve_scenario(task.tables, task.changes), task.seed)
-        market.run(1)
+        # A step compiles the kernels once for all workers; should it fail, the run will tell.
+        with contextlib.suppress(Exception):
+            new_market(scenario, task.seed).run(1)
+        market = new_market(scenario, task.seed)
         return model_version(), tuple(run_metrics(market.result()))
 
 

@@ -3,7 +3,7 @@ import os
 import signal
 import time
 from collections.abc import Iterator
-from concurrent.futures import Future, wait
+from concurrent.futures import BrokenExecutor, Future, wait
 from typing import Any
 
 import pytest
@@ -54,9 +54,11 @@ def test_a_killed_worker_is_replaced_and_its_call_done_by_another(pool: WorkerPo
 
 
 def test_workers_that_cannot_start_are_given_up() -> None:
-    lost = pytest.raises(WorkerLostError, match="before they are ready")
+    lost = pytest.raises(BrokenExecutor, match="before they are ready")
     with WorkerPool(1, warm_up=os.abort) as pool, lost:
         pool.submit(math.sqrt, 4.0).result(timeout=60)
+    with pytest.raises(BrokenExecutor, match="before they are ready"):
+        pool.submit(math.sqrt, 4.0)
 
 
 def test_shutdown_without_waiting_ends_calls_under_way() -> None:
