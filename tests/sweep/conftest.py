@@ -6,22 +6,8 @@ from typing import Any
 
 import pytest
 
+from marketsim.bench.sweep import TINY
 from marketsim.sweep.design import Design, parse_design
-
-#: A market of three traders for half an hour: a run takes some milliseconds.
-TINY = """\
-name = "tiny"
-days = 0.0208333333333333333
-
-[markets.BTC]
-price = 100000.0
-tick_size = 0.5
-lot_size = 0.001
-
-[populations.crowd]
-strategy = "noise"
-count = 3
-"""
 
 GRID = """\
 base = "tiny.toml"
