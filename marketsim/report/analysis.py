@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from marketsim.record.result import Floats
 from marketsim.report.figures import bar_figure, heat_map, line_figure, save_figure
 from marketsim.report.tables import (
     number,
@@ -17,7 +18,7 @@ from marketsim.report.tables import (
     write_text,
 )
 from marketsim.sweep.analysis import Phase, SweepAnalysis, phase_table
-from marketsim.sweep.statistics import Floats, Interval
+from marketsim.sweep.statistics import Interval
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -14,7 +14,7 @@ from marketsim.sweep.metrics import HEADLINE, choose_metrics
 from marketsim.sweep.sampling import Cells
 from marketsim.sweep.statistics import (
     Interval,
-    bootstrap_mean,
+    bootstrap_means,
     first_order_indices,
     morris_indices,
     paired_difference,
@@ -152,10 +152,10 @@ def cell_means(
     groups = runs.groupby(["cell", "variant"], sort=True)
     for number, ((cell, variant), part) in enumerate(groups):
         place = {"cell": cell, "variant": variant} | part[list(parameters)].iloc[0].to_dict()
-        for metric in metrics:
-            found = bootstrap_mean(part[metric])
-            count = int(part[metric].notna().sum())
-            rows.append(place | {"metric": metric, "runs": count} | found._asdict())
+        table = part[list(metrics)]
+        counts = table.notna().sum()
+        for metric, found in zip(metrics, bootstrap_means(table), strict=True):
+            rows.append(place | {"metric": metric, "runs": int(counts[metric])} | found._asdict())
         if progress is not None:
             progress(number + 1, len(groups))
     return pd.DataFrame(rows)

@@ -6,7 +6,10 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
+
+from marketsim.record.moments import present
+from marketsim.record.result import Floats
 
 #: Share of intervals that hold the true value.
 LEVEL = 0.95
@@ -16,8 +19,6 @@ RESAMPLES = 2000
 BOOTSTRAP_SEED = 1
 #: Points below which a random balance design says nothing: three periods of its ten harmonics.
 LEAST_POINTS = 60
-
-Floats = NDArray[np.float64]
 
 
 class Interval(NamedTuple):
@@ -58,23 +59,55 @@ def bootstrap_mean(values: ArrayLike, level: float = LEVEL) -> Interval:
     ----------
     Efron, B. (1987). Better bootstrap confidence intervals. JASA 82, 171-185.
     """
+    return bootstrap_means(np.asarray(values, np.float64)[:, None], level)[0]
+
+
+def bootstrap_means(table: ArrayLike, level: float = LEVEL) -> list[Interval]:
+    """Estimate the mean of every column as `bootstrap_mean` does, all at once.
+
+    Parameters
+    ----------
+    table : array_like
+        (n, k) k figures of n independent runs; those that are NaN do not count.
+    level : float, optional
+
+    Returns
+    -------
+    list of Interval
+        Of each column.
+    """
     from scipy.stats import bootstrap
 
-    known = _known(values)
-    mean = float(known.mean()) if len(known) else math.nan
-    if len(known) < 2:
-        return Interval(mean, math.nan, math.nan)
-    if np.ptp(known) == 0.0:
-        return Interval(mean, mean, mean)
-    found = bootstrap(
-        (known,),
-        np.mean,
-        confidence_level=level,
-        n_resamples=RESAMPLES,
-        method="BCa",
-        rng=np.random.default_rng(BOOTSTRAP_SEED),
-    ).confidence_interval
-    return Interval(mean, float(found.low), float(found.high))
+    known = [present(column) for column in np.asarray(table, np.float64).T]
+    found = [_plain_mean(column) for column in known]
+    varied = [k for k, column in enumerate(known) if len(column) > 1 and np.ptp(column) > 0.0]
+    for count in {len(known[k]) for k in varied}:
+        together = [k for k in varied if len(known[k]) == count]
+        # In parts of their range: figures that differ in their last digits only would round away.
+        spread = np.array([np.ptp(known[k]) for k in together])
+        scaled = np.array([(known[k] - found[k].value) for k in together]) / spread[:, None]
+        ends = bootstrap(
+            (scaled,),
+            np.mean,
+            axis=1,
+            confidence_level=level,
+            n_resamples=RESAMPLES,
+            method="BCa",
+            rng=np.random.default_rng(BOOTSTRAP_SEED),
+        ).confidence_interval
+        for k, width, low, high in zip(together, spread, ends.low, ends.high, strict=True):
+            mean = found[k].value
+            found[k] = Interval(mean, float(mean + width * low), float(mean + width * high))
+    return found
+
+
+def _plain_mean(known: Floats) -> Interval:
+    """Return the mean; only values that are all equal say how sure it is."""
+    if not len(known):
+        return Interval(math.nan, math.nan, math.nan)
+    mean = float(known.mean())
+    is_sure = len(known) > 1 and np.ptp(known) == 0.0
+    return Interval(mean, mean, mean) if is_sure else Interval(mean, math.nan, math.nan)
 
 
 def paired_difference(base: ArrayLike, twin: ArrayLike, level: float = LEVEL) -> PairedDifference:
@@ -286,11 +319,6 @@ def _whole_blocks(output: ArrayLike, length: int) -> tuple[Floats, Any]:
     whole = ~np.isnan(figures.reshape(-1, length)).any(axis=1)
     rows = np.repeat(whole, length)
     return figures[rows], rows
-
-
-def _known(values: ArrayLike) -> Floats:
-    found = np.asarray(values, np.float64)
-    return found[~np.isnan(found)]
 
 
 def _problem(names: Sequence[str]) -> dict[str, Any]:

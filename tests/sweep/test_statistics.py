@@ -8,6 +8,7 @@ from scipy import stats
 
 from marketsim.sweep.statistics import (
     bootstrap_mean,
+    bootstrap_means,
     first_order_indices,
     morris_indices,
     paired_difference,
@@ -138,3 +139,16 @@ def test_first_order_shares_of_a_linear_function_from_any_sample():
 def test_a_small_sample_has_no_first_order_shares():
     x = np.linspace(0.0, 1.0, 59)[:, None]
     assert math.isnan(first_order_indices(["x"], x, x[:, 0])["x"].value)
+
+
+def test_means_of_many_figures_are_those_of_each():
+    table = np.random.default_rng(10).lognormal(size=(6, 5))
+    table[:, 1] = 2.0
+    table[:5, 2] = math.nan
+    table[2, 3] = math.nan
+    found = bootstrap_means(table)
+    for column, interval in zip(table.T, found, strict=True):
+        np.testing.assert_equal(interval, bootstrap_mean(column))
+    assert found[1] == (2.0, 2.0, 2.0)
+    assert math.isnan(found[2].low)
+    assert found[3].low < found[3].value < found[3].high
