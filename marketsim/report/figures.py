@@ -51,17 +51,21 @@ def line_figure(table: "pd.DataFrame", x_label: str, y_label: str) -> Figure:
     matplotlib.figure.Figure
     """
     figure, axes = _new_axes()
+    is_numeric = np.issubdtype(np.asarray(table["x"].to_list()).dtype, np.number)
+    if not is_numeric:  # names, in the order they come in
+        table = table.assign(x=table["x"].astype(str))
     has_groups = "group" in table.columns
     parts = table.groupby("group") if has_groups else [("", table)]
     for name, part in parts:
-        rows = part.sort_values("x")
+        rows = part.sort_values("x") if is_numeric else part
         (line,) = axes.plot(rows["x"], rows["value"], "o-", label=str(name))
         axes.fill_between(rows["x"], rows["low"], rows["high"], color=line.get_color(), alpha=0.25)
     if has_groups:
         axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
     axes.set_xlabel(x_label)
     axes.set_ylabel(_fold(y_label))
-    axes.xaxis.set_major_formatter(_short)
+    if is_numeric:
+        axes.xaxis.set_major_formatter(_short)
     axes.yaxis.set_major_formatter(_short)
     return figure
 

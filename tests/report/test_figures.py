@@ -61,3 +61,12 @@ def test_a_figure_is_a_png_for_a_projector(tmp_path, scale):
     table = ROWS.assign(value=ROWS["value"] * scale, low=0.0, high=ROWS["high"] * scale)
     path = save_figure(line_figure(table, "x", "y"), tmp_path / "lines.png")
     assert imread(path).shape[:2] == (900, 1600)
+
+
+def test_names_on_the_axis_keep_their_order_and_stay_names():
+    table = ROWS.assign(x=["isolated", "cross", "partial"])
+    figure = line_figure(table, "mode", "y")
+    figure.canvas.draw()
+    (axes,) = figure.axes
+    assert [text.get_text() for text in axes.get_xticklabels()] == ["isolated", "cross", "partial"]
+    np.testing.assert_array_equal(axes.lines[0].get_ydata(), [9.0, 3.0, 5.0])
