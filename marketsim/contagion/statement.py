@@ -6,7 +6,7 @@ the marks, one trader and an empty insurance fund. Re-marking the copy answers "
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -99,10 +99,6 @@ class Statement:
     def positions(self) -> tuple[PositionStatement, ...]:
         """All positions, pool by pool."""
         return tuple(position for pool in self.pools for position in pool.positions)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain numbers and lists, for JSON."""
-        return asdict(self)
 
 
 class Account:
