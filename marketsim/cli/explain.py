@@ -38,8 +38,8 @@ def explain(
     step: Annotated[
         int | None,
         typer.Option(
-            help="Show the end of this step, from 0; by default the moment before the first "
-            "liquidation, else the end of the run."
+            help="Show the end of this step, from 0. [default: just before the first liquidation, "
+            "else the end of the run]"
         ),
     ] = None,
     as_json: Annotated[

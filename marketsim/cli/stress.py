@@ -39,8 +39,8 @@ def stress(
         typer.Option(
             min=1,
             max=100_000,
-            help="Let the shock come in so many jumps, as in a run of so many steps; by default "
-            "it comes continuously, and prices are exact to the tick.",
+            help="Let the shock come in so many jumps, as in a run of so many steps. "
+            "[default: continuously, prices are exact to the tick]",
         ),
     ] = None,
     funding: Annotated[
@@ -53,7 +53,7 @@ def stress(
     ] = None,
     days: Annotated[
         float | None,
-        typer.Option(help="Days of funding; by default 30, or those of the run folder."),
+        typer.Option(help="Days of funding. [default: 30, or those of the run folder]"),
     ] = None,
     mode: Annotated[
         list[str] | None,
@@ -79,6 +79,8 @@ def stress(
     """
     with explained():
         shocks = dict(_parse_rate("--shock", text) for text in shock or [])
+        if path is not None and not shocks:
+            refuse("--path: says how --shock comes, which is not given")
         overrides = [parse_set(text) for text in set_ or []]
 
         from marketsim.contagion.funding_cost import cost_funding
@@ -253,12 +255,14 @@ def _show_funding(console: "Console", costs: "Sequence[FundingCost]") -> None:
     first = costs[0]
     console.print(f"[bold]funding[/]  {first.days:g} days, prices as they are")
     console.print(f"mean rate per 8 h: {_rates(first.mean_rate)}")
-    table = new_table("paid, USD", *(cost.mode for cost in costs))
+    ends = any(cost.liquidated_hours is not None for cost in costs)
+    title = "paid until liquidated, USD" if ends else "paid, USD"
+    table = new_table(title, *(cost.mode for cost in costs))
     for name in first.paid_usd:
         table.add_row(name, *(money(cost.paid_usd[name]) for cost in costs))
     table.add_row("total", *(money(cost.total_usd) for cost in costs))
     table.add_row("buffer at the end", *(money(cost.buffer_end_usd) for cost in costs))
-    if any(cost.liquidated_hours is not None for cost in costs):
+    if ends:
         table.add_row("liquidated by funding", *map(_end, costs))
     console.print(table)
 

@@ -32,6 +32,11 @@ def test_every_option_is_in_the_help(marketsim: Cli) -> None:
         assert option in text
 
 
+def test_the_help_says_what_is_the_default(marketsim: Cli) -> None:
+    text = marketsim("run", "--help").stdout.replace("│", " ")
+    assert "[default: the scenario's]" in " ".join(text.split())
+
+
 def test_scenarios_lists_one_a_line(marketsim: Cli) -> None:
     done = marketsim("scenarios")
     assert done.exit_code == 0
