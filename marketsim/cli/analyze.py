@@ -77,7 +77,7 @@ def _as_dict(found: "SweepAnalysis", target: Path) -> dict[str, Any]:
 def _print(found: "SweepAnalysis") -> None:
     from rich.console import Console
 
-    from marketsim.report.analysis import counts, phase_text, tables, title
+    from marketsim.report.analysis import counts, phase_text, phase_title, tables, title
     from marketsim.report.tables import to_rich
 
     console = Console()
@@ -94,7 +94,7 @@ def _print(found: "SweepAnalysis") -> None:
                 left = len(part) - MOST_ROWS
                 console.print(f"... and {left:,} more in {name}.csv", highlight=False)
     for phase in found.phases:
-        heading = f"{phase.metric}, {phase.variant}"
+        heading = phase_title(phase, found)
         console.print("", to_rich(phase_text(phase), heading, names=()))
 
 
