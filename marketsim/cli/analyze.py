@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 #: Rows of a table that are printed; all of them are in the files.
 MOST_ROWS = 30
+#: Of numbers that are printed; all of them are in the files.
+DIGITS = 3
 
 
 def analyze(
@@ -88,7 +90,10 @@ def _print(found: "SweepAnalysis") -> None:
         del shown["means"]
     for name, table in shown.items():
         console.print(f"\n{title(found, name)}", style="bold", highlight=False)
-        for metric, part in table.groupby("metric", sort=False):
+        # One cell: a row for each metric, in one table.
+        is_single = "cell" in table and len(table["cell"].unique()) == 1
+        parts = [("", table)] if is_single else table.groupby("metric", sort=False)
+        for metric, part in parts:
             console.print(_lay_out(part, str(metric), found))
             if len(part) > MOST_ROWS:
                 left = len(part) - MOST_ROWS
@@ -101,10 +106,12 @@ def _print(found: "SweepAnalysis") -> None:
 def _lay_out(part: "pd.DataFrame", metric: str, found: "SweepAnalysis") -> Any:
     from marketsim.report.tables import short_names, to_rich, with_intervals
 
-    table = with_intervals(part.head(MOST_ROWS)).drop(columns="metric")
+    table = with_intervals(part.head(MOST_ROWS), DIGITS)
     # The parameters tell the cells apart, and a column that never changes tells nothing.
     idle = ["cell"] if found.design.parameter_names else []
+    idle += ["metric"] if metric else []
     idle += [name for name in ("cell", "variant") if name in part and len(part[name].unique()) == 1]
     table = table.drop(columns=idle, errors="ignore")
-    table = table.rename(columns=short_names(found.design.parameter_names))
-    return to_rich(table, metric, names=("variant", "index", "parameter"))
+    names = short_names(found.design.parameter_names) | {"variance_ratio": "var.\nratio"}
+    table = table.rename(columns=names)
+    return to_rich(table, metric, names=("variant", "metric", "index", "parameter"))

@@ -80,12 +80,13 @@ def interval(value: float, low: float, high: float, digits: int = 4) -> str:
     return f"{number(value, digits)} [{number(low, digits)}, {number(high, digits)}]"
 
 
-def with_intervals(table: "pd.DataFrame") -> "pd.DataFrame":
+def with_intervals(table: "pd.DataFrame", digits: int = 4) -> "pd.DataFrame":
     """Put a table's columns ``value`` (or ``difference``), ``low`` and ``high`` into one of text.
 
     Parameters
     ----------
     table : pandas.DataFrame
+    digits : int, optional
 
     Returns
     -------
@@ -93,10 +94,11 @@ def with_intervals(table: "pd.DataFrame") -> "pd.DataFrame":
         Of text.
     """
     name = "difference" if "difference" in table else "value"
-    texts = [interval(*ends) for ends in zip(table[name], table["low"], table["high"], strict=True)]
+    ends = zip(table[name], table["low"], table["high"], strict=True)
+    texts = [interval(*each, digits) for each in ends]
     shown = table.drop(columns=["low", "high"]).astype(object)
     shown[name] = texts
-    return shown.map(number)
+    return shown.map(lambda value: number(value, digits))
 
 
 def to_rich(table: "pd.DataFrame", title: str, *, names: Sequence[str]) -> Table:
