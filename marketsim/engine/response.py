@@ -22,6 +22,8 @@ from marketsim.engine.state import MAX_PRICE_TICKS, NONE, MarkRule, Stage, State
 FALLS, RISES = 0, 1
 #: Atoms by which rounding may bring a pool nearer to maintenance than its notional says.
 _ROUNDING = 4
+#: What a pool has left to sell after so many steps does not count.
+_MOST_STEPS = 1000
 
 
 @kernel
@@ -199,28 +201,41 @@ def _seize_on_paper(state: State, p: int, k: int, ticks: int, room: Any, sold: A
 
 @kernel
 def _close_on_paper(state: State, p: int, available: int, sold: Any) -> None:
-    """Go through the waterfall's rounds, step after step, until the pool is safe or done."""
+    """Take a pool through the rounds of the coming steps, until it is safe or nothing goes on."""
+    totals = state.totals[0]
+    now = totals.step
+    for _ in range(_MOST_STEPS):
+        totals.step += 1  # limits and cooldowns are per step
+        has_closed = False
+        for _ in range(state.venue[0].max_rounds):
+            if not _close_round_on_paper(state, p, available, sold):
+                break
+            has_closed = True
+        if not has_closed:
+            break
+    totals.step = now
+
+
+@kernel
+def _close_round_on_paper(state: State, p: int, available: int, sold: Any) -> bool:
+    """Try each leg once, as `waterfall.liquidate_pool`; tell whether anything was closed."""
     i = wide(state.pool[p].owner)
     tried = np.zeros(len(state.market), np.bool_)
-    is_seized = True
-    while is_seized:
-        is_seized = False
-        has_closed = False
-        tried[:] = False
-        state.account[i].liquidated_step = NONE  # what a step may liquidate begins anew
-        while True:
-            assess_pool(state, p)
-            if not liquidation.may_close(state, p, is_seized):
-                break
-            m = liquidation.next_leg(state, p, tried)
-            if m == NONE:
-                break
-            tried[m] = True
-            is_seized = True
-            before = state.position[i, m].size
-            sold[m] += _close_leg_on_paper(state, p, m, available)
-            has_closed = has_closed or state.position[i, m].size != before
-        is_seized = is_seized and has_closed
+    is_seized = False
+    has_closed = False
+    while True:
+        assess_pool(state, p)
+        if not liquidation.may_close(state, p, is_seized):
+            break
+        m = liquidation.next_leg(state, p, tried)
+        if m == NONE:
+            break
+        tried[m] = True
+        is_seized = True
+        before = wide(state.position[i, m].size)
+        sold[m] += _close_leg_on_paper(state, p, m, available)
+        has_closed = has_closed or state.position[i, m].size != before
+    return has_closed
 
 
 @kernel
