@@ -3,7 +3,7 @@
 import itertools
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import mesa
 import numpy as np
@@ -16,6 +16,11 @@ from marketsim.scenario.loader import load_scenario
 from marketsim.scenario.schema import Scenario
 from marketsim.simulation import Simulation
 from marketsim.trader import Trader, TraderView
+
+if TYPE_CHECKING:
+    from marketsim.contagion.exposure import Exposure
+    from marketsim.contagion.heatmap import LiquidationMap
+    from marketsim.contagion.matrix import ContagionMatrix
 
 
 class PerpMarket(mesa.Model):
@@ -125,6 +130,18 @@ class PerpMarket(mesa.Model):
     def result(self) -> RunResult:
         """Return what the steps done so far have left."""
         return self.simulation.result()
+
+    def contagion(self, delta: float | None = None) -> "ContagionMatrix":
+        """Measure the contagion matrices as things stand; see `Simulation.contagion`."""
+        return self.simulation.contagion(delta)
+
+    def exposure(self) -> "Exposure":
+        """Take the positions of all accounts as they are now."""
+        return self.simulation.exposure()
+
+    def liquidation_map(self, market: str) -> "LiquidationMap":
+        """Find the marks at which a market's positions would be liquidated now."""
+        return self.simulation.liquidation_map(market)
 
     def _make_trader(self, account: int) -> Trader:
         """Make the object of a user's own trader, numbered like all agents by its account."""

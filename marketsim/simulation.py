@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from marketsim.agents.own import OwnClass
 from marketsim.agents.registry import build_traders, check_strategies, most_intents
 from marketsim.engine import causes
 from marketsim.engine.index import update_index
+from marketsim.engine.ledger import account_equity
 from marketsim.engine.state import NONE, State
 from marketsim.engine.step import clear_step
 from marketsim.engine.world import World
@@ -27,13 +28,18 @@ from marketsim.loop import (
     record_row,
 )
 from marketsim.record.contagion import ContagionTape
-from marketsim.record.result import Floats, RunResult, Snapshot, take_snapshot
+from marketsim.record.result import Floats, Integers, RunResult, Snapshot, take_snapshot
 from marketsim.record.wealth import record_wealth
 from marketsim.scenario.build import build_state, write_rules
 from marketsim.scenario.history import HistoryPath, load_history
 from marketsim.scenario.loader import resolved_toml
 from marketsim.scenario.schema import Scenario
 from marketsim.scenario.world import build_world, rule_changes
+
+if TYPE_CHECKING:
+    from marketsim.contagion.exposure import Exposure
+    from marketsim.contagion.heatmap import LiquidationMap
+    from marketsim.contagion.matrix import ContagionMatrix
 
 #: Hours over which traders average what is public: the basis, which makers quote around, the
 #: volatility, the trend the herd follows and the funding carry traders expect.
@@ -209,6 +215,45 @@ class Simulation:
                 self.state = self.callers.ask(self.state, int(clock.num_callers), int(clock.step))
             self.state, outcome = advance(self.state, self.world, self.traders, self.tape, goal)
         return outcome
+
+    def equity(self) -> Integers:
+        """Return what every account owns now, atoms, nothing haircut; the fund is the last."""
+        return account_equity(self.state)
+
+    def contagion(self, delta: float | None = None) -> "ContagionMatrix":
+        """Measure the contagion matrices as things stand, without changing anything.
+
+        Parameters
+        ----------
+        delta : float, optional
+            Relative move; the scenario's `record.contagion_delta` by default.
+
+        Raises
+        ------
+        ValueError
+            If delta is out of range.
+        """
+        from marketsim.contagion.matrix import measure
+
+        return measure(self, delta)
+
+    def exposure(self) -> "Exposure":
+        """Take the positions of all accounts as they are now."""
+        from marketsim.contagion.exposure import measure
+
+        return measure(self)
+
+    def liquidation_map(self, market: str) -> "LiquidationMap":
+        """Find the marks at which a market's positions would be liquidated now.
+
+        Raises
+        ------
+        KeyError
+            If there is no such market.
+        """
+        from marketsim.contagion.heatmap import measure
+
+        return measure(self, market)
 
     def result(self) -> RunResult:
         """Collect what the steps done so far have left."""

@@ -35,6 +35,7 @@ class Observed:
     settlement_hours: tuple[Floats, ...]  #: (M,) of (settlements,) hours since the start
     funding_rate: tuple[Floats, ...]  #: (M,) of (settlements,) per 8 h
     interest_rate: tuple[Floats, ...]  #: (M,) of (settlements,) per 8 h, the venue's at that time
+    reproduction_number: Floats  #: (moments, 2) of falls and rises; empty if it was not recorded
 
 
 def observe_result(result: RunResult) -> Observed:
@@ -56,6 +57,7 @@ def observe_result(result: RunResult) -> Observed:
     return _observe(
         tables.markets(result),
         tables.funding(result),
+        tables.reproduction(result)["reproduction_number"],
         names=result.market_names,
         step_minutes=result.step_minutes,
         facts=(result.scenario, result.seed, result.conservation_error),
@@ -84,9 +86,11 @@ def observe_run(run: Run) -> Observed:
         {str(name): table[name].to_numpy() for name in table}
         for table in (run.markets, run.funding)
     )
+    known = "reproduction" in run.tables
     return _observe(
         markets,
         funding,
+        run.reproduction["reproduction_number"].to_numpy() if known else np.zeros(0),
         names=tuple(run.summary["markets"]),
         step_minutes=float(run.summary["step_minutes"]),
         facts=(run.scenario, run.seed, int(run.summary["conservation_error_atoms"])),
@@ -96,6 +100,7 @@ def observe_run(run: Run) -> Observed:
 def _observe(
     markets: Mapping[str, Any],
     funding: Mapping[str, Any],
+    reproduction: Any,
     *,
     names: tuple[str, ...],
     step_minutes: float,
@@ -132,6 +137,7 @@ def _observe(
         interest_rate=tuple(
             np.asarray(funding["interest_rate"], np.float64)[rows] for rows in of_market
         ),
+        reproduction_number=np.asarray(reproduction, np.float64).reshape(-1, 2),
     )
 
 

@@ -6,7 +6,8 @@ venues too), between the 10 % and the 90 % quantile: 29-62 % of settlements at t
 5-39 % negative, a premium of 2-12 bp standard deviation, and of hourly returns an excess kurtosis
 of 13-78, Hill exponents of 2.2-2.9, a first autocorrelation of -.06 to .01, and of their sizes one
 of .22-.33. Over all years the correlation within a day was .70, and .85 in the worst 1 % of days.
-Hyperliquid liquidated 1-3 % of open interest a day (four coins, 2025-12 to 2026-01).
+Hyperliquid liquidated 1-3 % of open interest a day (four coins, 2025-12 to 2026-01). No venue
+publishes a reproduction number: its band is a judgement, not a quantile.
 """
 
 import math
@@ -133,6 +134,11 @@ MARKET_FIGURES = (
     Figure("funding_run", "funding run of one sign, 8 h", "funding.run_mean", digits=1),
 )
 
+#: Of the venue: the larger of the reproduction numbers of falls and rises, mean over the moments.
+REPRODUCTION = Figure(
+    "reproduction_number", "reproduction number R, mean", None, 0.05, 0.5, digits=3
+)
+
 #: Figures of all markets together.
 CROSS_FIGURES = (
     Figure("correlation_rise", "rise of correlation, worst 1 % days", None, 0.0),
@@ -156,7 +162,8 @@ def validate(observed: Observed, targets: Mapping[str, Any] | None = None) -> li
     Returns
     -------
     list of Check
-        Those with a band first; of a single market without the figures of several.
+        Those with a band first; of a single market without the figures of several, of a run without
+        contagion matrices without the reproduction number.
     """
     bands = targets or {}
     names = observed.market_names
@@ -170,6 +177,9 @@ def validate(observed: Observed, targets: Mapping[str, Any] | None = None) -> li
     if len(names) > 1:
         together = _cross_statistics(observed)
         checks += [_check(figure, {}, together[figure.name], bands) for figure in CROSS_FIGURES]
+    if len(observed.reproduction_number):
+        larger = np.fmax(*observed.reproduction_number.T)
+        checks.append(_check(REPRODUCTION, {}, _mean(larger), bands))
     return sorted(checks, key=lambda check: check.passed is None)
 
 

@@ -1,7 +1,8 @@
 """How fast the engine is: the *book* workload beside a peer, the *market* workload alone.
 
-The *causes* workload tells what recording the causes of liquidations costs, the *sweep* workload
-what a sweep costs beside its runs (its lines have ``runs`` in place of accounts and steps).
+The *causes* workload tells what recording the causes of liquidations costs, the *contagion*
+workload what watching the reproduction number does, the *sweep* workload what a sweep costs beside
+its runs (its lines have ``runs`` in place of accounts and steps).
 
 One JSON object per line on standard output, with at least ``workload``, ``system``,
 ``num_accounts``, ``steps``, ``orders_per_cpu_s``, ``wall_s`` and ``peak_rss_mb``. Lines with a
@@ -18,16 +19,16 @@ def main(
 
     Parameters
     ----------
-    workload : {"book", "market", "causes", "sweep"}, optional
+    workload : {"book", "market", "causes", "contagion", "sweep"}, optional
         All if None.
     accounts, steps : int, optional
         Size of the workload; its own sizes by default.
     runs : int, optional
         Size of the sweep workload.
     """
-    from marketsim.bench import book, causes, market, sweep
+    from marketsim.bench import book, causes, contagion, market, sweep
 
-    workloads = {"book": book, "market": market, "causes": causes}
+    workloads = {"book": book, "market": market, "causes": causes, "contagion": contagion}
     for name in [workload] if workload else [*workloads, "sweep"]:
         if name == "sweep":
             sweep.bench(runs)

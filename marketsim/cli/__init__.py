@@ -12,6 +12,7 @@ from marketsim.cli.bench import bench
 from marketsim.cli.calibrate import calibrate
 from marketsim.cli.cascade import cascade
 from marketsim.cli.compare import compare
+from marketsim.cli.contagion import contagion
 from marketsim.cli.experiment import experiment
 from marketsim.cli.explain import explain
 from marketsim.cli.query import query
@@ -64,6 +65,7 @@ def _options(
 
 app.command()(run)
 app.command()(cascade)
+app.command()(contagion)
 app.command()(explain)
 app.command()(stress)
 app.command()(scenarios)

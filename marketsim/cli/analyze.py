@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
 #: Rows of a table that are printed; all of them are in the files.
 MOST_ROWS = 30
-#: Of numbers that are printed; all of them are in the files.
-DIGITS = 3
 
 
 def analyze(
@@ -79,7 +77,7 @@ def _as_dict(found: "SweepAnalysis", target: Path) -> dict[str, Any]:
 def _print(found: "SweepAnalysis") -> None:
     from rich.console import Console
 
-    from marketsim.report.analysis import counts, phase_text, phase_title, tables, title
+    from marketsim.report.analysis import counts, phase_text, tables, title
     from marketsim.report.tables import to_rich
 
     console = Console()
@@ -90,28 +88,23 @@ def _print(found: "SweepAnalysis") -> None:
         del shown["means"]
     for name, table in shown.items():
         console.print(f"\n{title(found, name)}", style="bold", highlight=False)
-        # One cell: a row for each metric, in one table.
-        is_single = "cell" in table and len(table["cell"].unique()) == 1
-        parts = [("", table)] if is_single else table.groupby("metric", sort=False)
-        for metric, part in parts:
+        for metric, part in table.groupby("metric", sort=False):
             console.print(_lay_out(part, str(metric), found))
             if len(part) > MOST_ROWS:
                 left = len(part) - MOST_ROWS
                 console.print(f"... and {left:,} more in {name}.csv", highlight=False)
     for phase in found.phases:
-        heading = phase_title(phase, found)
+        heading = f"{phase.metric}, {phase.variant}"
         console.print("", to_rich(phase_text(phase), heading, names=()))
 
 
 def _lay_out(part: "pd.DataFrame", metric: str, found: "SweepAnalysis") -> Any:
     from marketsim.report.tables import short_names, to_rich, with_intervals
 
-    table = with_intervals(part.head(MOST_ROWS), DIGITS)
+    table = with_intervals(part.head(MOST_ROWS)).drop(columns="metric")
     # The parameters tell the cells apart, and a column that never changes tells nothing.
     idle = ["cell"] if found.design.parameter_names else []
-    idle += ["metric"] if metric else []
     idle += [name for name in ("cell", "variant") if name in part and len(part[name].unique()) == 1]
     table = table.drop(columns=idle, errors="ignore")
-    names = short_names(found.design.parameter_names) | {"variance_ratio": "var.\nratio"}
-    table = table.rename(columns=names)
-    return to_rich(table, metric, names=("variant", "metric", "index", "parameter"))
+    table = table.rename(columns=short_names(found.design.parameter_names))
+    return to_rich(table, metric, names=("variant", "index", "parameter"))

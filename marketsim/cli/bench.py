@@ -14,12 +14,14 @@ class Workload(StrEnum):
     BOOK = "book"
     MARKET = "market"
     CAUSES = "causes"
+    CONTAGION = "contagion"
     SWEEP = "sweep"
 
 
 def bench(
     workload: Annotated[
-        Workload | None, typer.Argument(help="book, market, causes or sweep. [default: all]")
+        Workload | None,
+        typer.Argument(help="book, market, causes, contagion or sweep. [default: all]"),
     ] = None,
     accounts: Annotated[int | None, typer.Option(min=1, help="Number of traders.")] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="Number of steps.")] = None,

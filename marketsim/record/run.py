@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from marketsim.contagion.cascades import Cascade
+    from marketsim.contagion.exposure import Exposure
+    from marketsim.contagion.matrix import Contagion
 
 #: What `run.json` says it is.
 FORMAT = "marketsim-run"
@@ -157,6 +159,42 @@ class Run:
         from marketsim.contagion.graph import build_graph
 
         return build_graph(self, min_weight)
+
+    def contagion(self) -> "Contagion":
+        """Return the contagion matrices and reproduction numbers, moment by moment.
+
+        Raises
+        ------
+        RunFolderError
+            If the run did not record them, or a table is damaged.
+        """
+        from marketsim.contagion.matrix import read_contagion
+
+        return read_contagion(self)
+
+    def exposure(self, step: int | None = None) -> "Exposure":
+        """Return the positions of all accounts at the end, or at the last snapshot up to a step.
+
+        Raises
+        ------
+        RunFolderError
+            If no snapshot was taken by that step, or a table is damaged.
+        """
+        from marketsim.contagion.exposure import read_exposure
+
+        return read_exposure(self, step)
+
+    def heatmap(self, market: str) -> "pd.DataFrame":
+        """Return a market's liquidation heat map: notional (USD) by price band and hour.
+
+        Raises
+        ------
+        RunFolderError
+            If the run did not record it, a table is damaged, or there is no such market.
+        """
+        from marketsim.contagion.heatmap import read_heatmap
+
+        return read_heatmap(self, market)
 
     def table(self, name: str) -> "pd.DataFrame":
         """Read one table afresh.

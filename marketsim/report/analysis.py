@@ -73,7 +73,7 @@ def write_analysis(
     for phase in analysis.phases:
         written.append(folder / f"phase-{phase_name(phase)}.csv")
         write_text(phase.table.to_csv(), written[-1])
-        text += [f"## {phase_title(phase, analysis)}\n", to_markdown(phase_text(phase))]
+        text += [f"## {phase.metric}, {phase.variant}\n", to_markdown(phase_text(phase))]
     written.append(folder / "analysis.md")
     write_text("\n".join(text), written[-1])
     drawings = list(_drawings(analysis)) if figures else []
@@ -116,12 +116,6 @@ def phase_text(phase: Phase) -> "pd.DataFrame":
     return shown
 
 
-def phase_title(phase: Phase, analysis: SweepAnalysis) -> str:
-    """Name a phase table: its metric, and its variant where there are several."""
-    has_variants = len(analysis.design.variant_names) > 1
-    return f"{phase.metric}, {phase.variant}" if has_variants else phase.metric
-
-
 def phase_name(phase: Phase) -> str:
     """Name a phase table's file."""
     names = short_names([phase.rows, phase.columns])
@@ -138,7 +132,7 @@ def _drawings(analysis: SweepAnalysis) -> Iterator[Drawing]:
     for phase in analysis.phases:
         yield (
             f"phase-{phase_name(phase)}",
-            partial(_phase_map, phase, phase_title(phase, analysis)),
+            partial(_phase_map, phase, f"{phase.metric}, {phase.variant}"),
         )
     if len(analysis.differences) and not len(analysis.sensitivities):
         yield from _difference_drawings(analysis, varied)

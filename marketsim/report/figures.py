@@ -31,12 +31,14 @@ STYLE: Any = {
 MOST_NUMBERS = 64
 #: Characters along the height of a figure.
 LONGEST_LABEL = 34
+#: More labels than this along an axis of a heat map overlap.
+MOST_TICKS = 9
 #: A lighter cell than this (luminance, 0-1) carries dark numbers.
 LIGHT = 0.5
 
 
 @mpl.rc_context(STYLE)
-def line_figure(table: "pd.DataFrame", x_label: str, y_label: str) -> Figure:
+def line_figure(table: "pd.DataFrame", x_label: str, y_label: str, *, marker: str = "o") -> Figure:
     """Draw the means of cells over one parameter, with their intervals as bands.
 
     Parameters
@@ -45,6 +47,8 @@ def line_figure(table: "pd.DataFrame", x_label: str, y_label: str) -> Figure:
         Columns ``x``, ``value``, ``low`` and ``high``; with a column ``group`` a line for each.
     x_label, y_label : str
         With their units.
+    marker : str
+        Of the points; none for a series in time.
 
     Returns
     -------
@@ -58,7 +62,7 @@ def line_figure(table: "pd.DataFrame", x_label: str, y_label: str) -> Figure:
     parts = table.groupby("group") if has_groups else [("", table)]
     for name, part in parts:
         rows = part.sort_values("x") if is_numeric else part
-        (line,) = axes.plot(rows["x"], rows["value"], "o-", label=str(name))
+        (line,) = axes.plot(rows["x"], rows["value"], f"{marker}-", label=str(name))
         axes.fill_between(rows["x"], rows["low"], rows["high"], color=line.get_color(), alpha=0.25)
     if has_groups:
         axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
@@ -89,8 +93,9 @@ def heat_map(table: "pd.DataFrame", x_label: str, y_label: str, value_label: str
     figure, axes = _new_axes()
     values = table.to_numpy(np.float64)
     image = axes.imshow(values, origin="lower", aspect="auto", cmap="viridis")
-    axes.set_xticks(range(values.shape[1]), [_short(name) for name in table.columns])
-    axes.set_yticks(range(values.shape[0]), [_short(name) for name in table.index])
+    for set_ticks, names in ((axes.set_xticks, table.columns), (axes.set_yticks, table.index)):
+        places = range(0, len(names), -(-len(names) // MOST_TICKS) or 1)
+        set_ticks(places, [_short(names[place]) for place in places])
     axes.tick_params(length=0)
     if values.size <= MOST_NUMBERS:
         for (row, column), value in np.ndenumerate(values):

@@ -80,13 +80,12 @@ def interval(value: float, low: float, high: float, digits: int = 4) -> str:
     return f"{number(value, digits)} [{number(low, digits)}, {number(high, digits)}]"
 
 
-def with_intervals(table: "pd.DataFrame", digits: int = 4) -> "pd.DataFrame":
+def with_intervals(table: "pd.DataFrame") -> "pd.DataFrame":
     """Put a table's columns ``value`` (or ``difference``), ``low`` and ``high`` into one of text.
 
     Parameters
     ----------
     table : pandas.DataFrame
-    digits : int, optional
 
     Returns
     -------
@@ -94,11 +93,10 @@ def with_intervals(table: "pd.DataFrame", digits: int = 4) -> "pd.DataFrame":
         Of text.
     """
     name = "difference" if "difference" in table else "value"
-    ends = zip(table[name], table["low"], table["high"], strict=True)
-    texts = [interval(*each, digits) for each in ends]
+    texts = [interval(*ends) for ends in zip(table[name], table["low"], table["high"], strict=True)]
     shown = table.drop(columns=["low", "high"]).astype(object)
     shown[name] = texts
-    return shown.map(lambda value: number(value, digits))
+    return shown.map(number)
 
 
 def to_rich(table: "pd.DataFrame", title: str, *, names: Sequence[str]) -> Table:

@@ -30,6 +30,8 @@ from marketsim.scenario.venue import Venue, preset_names, read_preset
 MAX_DEPOSIT_ATOMS = 2**60
 #: Steps fit an int32 with room for an order's life.
 MAX_STEPS = 2**30
+#: Least and largest move a contagion matrix is measured by.
+CONTAGION_DELTA = (1e-5, 0.5)
 #: The contagion matrices of a run are held in memory.
 MAX_CONTAGION_BYTES = 2**30
 
@@ -66,7 +68,7 @@ class Record(Part):
     start and the end."""
     contagion_minutes: Interval = 60.0
     """Minutes between two contagion matrices, rounded to whole steps, or "never"."""
-    contagion_delta: float = Field(0.01, ge=1e-5, le=0.5)
+    contagion_delta: float = Field(0.01, ge=CONTAGION_DELTA[0], le=CONTAGION_DELTA[1])
     """Fraction by which a contagion matrix moves each mark on paper."""
     heatmap_minutes: Interval = 60.0
     """Minutes between two liquidation heat maps, rounded to whole steps, or "never"."""

@@ -72,7 +72,7 @@ def analyze_sweep(
     path : str or Path
         Folder of the sweep.
     metrics : sequence of str, optional
-        Names or patterns. By default all that any run has, of more than `MOST_METRICS` those of
+        Names or patterns. By default all that were kept, of more than `MOST_METRICS` those of
         `marketsim.sweep.metrics.HEADLINE`.
     base : str, optional
         Variant the others are compared with; the first by default.
@@ -98,7 +98,7 @@ def analyze_sweep(
     if good.empty:
         msg = f"{path}: none of its runs is done; marketsim sweep goes on with them"
         raise SweepFolderError(msg)
-    chosen = _choose(metrics, manifest.metrics, good)
+    chosen = _choose(metrics, manifest.metrics)
     means = cell_means(good, design.parameter_names, chosen, progress)
     return SweepAnalysis(
         design=design,
@@ -114,13 +114,10 @@ def analyze_sweep(
     )
 
 
-def _choose(
-    patterns: Sequence[str] | None, kept: tuple[str, ...], runs: "pd.DataFrame"
-) -> tuple[str, ...]:
+def _choose(patterns: Sequence[str] | None, kept: tuple[str, ...]) -> tuple[str, ...]:
     if patterns is None:
-        known = tuple(name for name in kept if runs[name].notna().any())
-        headline = tuple(name for name in HEADLINE if name in known)
-        return headline if len(known) > MOST_METRICS and headline else known
+        headline = tuple(name for name in HEADLINE if name in kept)
+        return headline if len(kept) > MOST_METRICS and headline else kept
     try:
         return choose_metrics(patterns, kept)
     except ValueError as error:

@@ -1,0 +1,266 @@
+"""The contagion matrix: how far each market follows a small move of another, and where it ends."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from marketsim.record.contagion import SIDES, contagion_matrices, reproduction_number
+from marketsim.record.result import Floats, Integers
+from marketsim.record.run import RunFolderError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from marketsim.record.run import Run
+    from marketsim.simulation import Simulation
+
+#: A response whose signs do not settle in so many rounds has none.
+_MOST_ROUNDS = 100
+
+
+class RunawayError(ArithmeticError):
+    """A move has no end state: the reproduction number is 1 or more, or does not exist."""
+
+
+@dataclass(frozen=True, eq=False)
+class ContagionMatrix:
+    """The contagion matrices of one moment, of falling and of rising marks.
+
+    Row j, column k: how far the mark of market j follows a move of market k, both as fractions of
+    the price; see `marketsim.engine.response.measure_response`.
+
+    Attributes
+    ----------
+    markets : tuple of str
+    falls, rises : ndarray, (M, M)
+    step : int
+        Steps done.
+    """
+
+    markets: tuple[str, ...]
+    falls: Floats
+    rises: Floats
+    step: int
+
+    def matrix(self, side: str) -> Floats:
+        """Return the matrix of a side.
+
+        Parameters
+        ----------
+        side : {"falls", "rises"}
+
+        Raises
+        ------
+        ValueError
+            If there is no such side.
+        """
+        if side not in SIDES:
+            raise ValueError(f"side = {side!r}: must be 'falls' or 'rises'")
+        return self.falls if side == "falls" else self.rises
+
+    def table(self, side: str) -> "pd.DataFrame":
+        """Return the matrix with the markets' names; a column is a market that moves."""
+        import pandas as pd
+
+        return pd.DataFrame(self.matrix(side), index=self.markets, columns=self.markets)
+
+    def reproduction_number(self, side: str) -> float:
+        """Return R, the spectral radius: 1 and more runs away. NaN without a book to sell into."""
+        return float(reproduction_number(self.matrix(side)))
+
+    def leaders(self, side: str) -> dict[str, float]:
+        """Return how much a move of each market adds to the mode that lasts, shares of one.
+
+        The left eigenvector of R; all zero if nothing is passed on.
+
+        Raises
+        ------
+        RunawayError
+            If a matrix entry does not exist.
+        """
+        return self._shares(self.matrix(side).T)
+
+    def followers(self, side: str) -> dict[str, float]:
+        """Return how far each market moves in the mode that lasts, shares of one.
+
+        The right eigenvector of R; markets of opposite sign move apart.
+
+        Raises
+        ------
+        RunawayError
+            If a matrix entry does not exist.
+        """
+        return self._shares(self.matrix(side))
+
+    def amplification(self, side: str) -> "pd.DataFrame":
+        """Return (I - M)^-1: where each market ends (row) after a unit move of another (column).
+
+        Raises
+        ------
+        RunawayError
+            If R is 1 or more.
+        """
+        import pandas as pd
+
+        self._refuse_runaway(side)
+        inverse = np.linalg.inv(np.eye(len(self.markets)) - self.matrix(side))
+        return pd.DataFrame(inverse, index=self.markets, columns=self.markets)
+
+    def response(self, shock: Mapping[str, float]) -> dict[str, float]:
+        r"""Return where all marks end after small moves of some.
+
+        .. math:: x = s + M(x) x
+
+        where the column of a market is that of falls or of rises, whichever way it ends up moving:
+        with moves of one sign, x = (I - M)^-1 s.
+
+        Parameters
+        ----------
+        shock : mapping of str to float
+            By market, relative moves: ``{"BTC": -0.01}``.
+
+        Returns
+        -------
+        dict
+
+        Raises
+        ------
+        KeyError
+            If there is no such market.
+        RunawayError
+            If the moves have no end.
+        """
+        for name in shock:
+            if name not in self.markets:
+                raise KeyError(f"no market {name!r}; there are {', '.join(self.markets)}")
+        struck = np.array([shock.get(name, 0.0) for name in self.markets])
+        end = struck
+        for _ in range(_MOST_ROUNDS):
+            matrix = np.where(end < 0.0, self.falls, self.rises)
+            if not reproduction_number(matrix) < 1.0:
+                break
+            before, end = end, np.linalg.solve(np.eye(len(struck)) - matrix, struck)
+            if np.array_equal(end < 0.0, before < 0.0):
+                return dict(zip(self.markets, end.tolist(), strict=True))
+        raise RunawayError("the moves have no end: a small move feeds on itself")
+
+    def _refuse_runaway(self, side: str) -> None:
+        number = self.reproduction_number(side)
+        if not number < 1.0:
+            raise RunawayError(f"reproduction number {number:.3g} of {side}: there is no end state")
+
+    def _shares(self, matrix: Floats) -> dict[str, float]:
+        if not np.isfinite(matrix).all():
+            raise RunawayError("a side of a book is empty: the matrix is not known")
+        if not matrix.any():
+            return dict.fromkeys(self.markets, 0.0)
+        values, vectors = np.linalg.eig(matrix)
+        vector = vectors[:, np.abs(values).argmax()].real
+        vector = vector * np.sign(vector[np.abs(vector).argmax()])
+        shares = vector / np.abs(vector).sum()
+        return dict(zip(self.markets, shares.tolist(), strict=True))
+
+
+@dataclass(frozen=True, eq=False)
+class Contagion:
+    """The contagion matrices of a run, moment by moment.
+
+    Attributes
+    ----------
+    markets : tuple of str
+    steps : ndarray, (moments,)
+        Steps done at each.
+    hours : ndarray, (moments,)
+    matrices : ndarray, (moments, 2, M, M)
+        By side (falls, rises), market that follows, market that moves.
+    """
+
+    markets: tuple[str, ...]
+    steps: Integers
+    hours: Floats
+    matrices: Floats
+
+    @property
+    def reproduction_number(self) -> "pd.DataFrame":
+        """R by hour (index) and side (columns)."""
+        import pandas as pd
+
+        index = pd.Index(self.hours, name="hours")
+        return pd.DataFrame(reproduction_number(self.matrices), index=index, columns=list(SIDES))
+
+    def at(self, step: int) -> ContagionMatrix:
+        """Return the matrices at a step, or the last before it.
+
+        Raises
+        ------
+        ValueError
+            If the step is before the first.
+        """
+        place = int(np.searchsorted(self.steps, step, side="right")) - 1
+        if place < 0:
+            raise ValueError(f"step = {step}: the first contagion matrix is of {self.steps[0]}")
+        return self._take(place)
+
+    def peak(self, side: str | None = None) -> ContagionMatrix:
+        """Return the matrices of the moment at which R was largest, of a side or of either."""
+        table = self.reproduction_number
+        larger = table.max(axis=1) if side is None else table[side]
+        return self._take(int(np.argmax(larger.fillna(-1.0).to_numpy())))
+
+    def _take(self, place: int) -> ContagionMatrix:
+        falls, rises = self.matrices[place]
+        return ContagionMatrix(self.markets, falls, rises, int(self.steps[place]))
+
+
+def measure(simulation: "Simulation", delta: float | None = None) -> ContagionMatrix:
+    """Measure the matrices of a simulation as it stands.
+
+    Parameters
+    ----------
+    simulation : Simulation
+    delta : float, optional
+        Relative move; the scenario's `record.contagion_delta` by default.
+
+    Raises
+    ------
+    ValueError
+        If delta is out of range.
+    """
+    from marketsim.scenario.schema import CONTAGION_DELTA
+
+    low, high = CONTAGION_DELTA
+    size = simulation.scenario.record.contagion_delta if delta is None else delta
+    if not low <= size <= high:
+        raise ValueError(f"delta = {size:g}: must lie in [{low:g}, {high:g}]")
+    reflexivity = simulation.scenario.spot.reflexivity
+    falls, rises = contagion_matrices(simulation.state, reflexivity, size)
+    return ContagionMatrix(simulation.market_names, falls, rises, simulation.step_count)
+
+
+def read_contagion(run: "Run") -> Contagion:
+    """Read the contagion matrices of a run.
+
+    Raises
+    ------
+    RunFolderError
+        If the run did not record them, or a table is damaged.
+    """
+    if "contagion" not in run.tables:
+        raise RunFolderError(
+            f'{run.path}: no contagion matrices, its record.contagion_minutes is "never": set it '
+            "(--set record.contagion_minutes=60) and run again"
+        )
+    table: Any = run.table("contagion")
+    markets = tuple(run.summary["markets"])
+    each = len(SIDES) * len(markets) ** 2
+    if len(table) % each:
+        raise RunFolderError(f"{run.path}: the table of contagion matrices is damaged")
+    shape = (-1, len(SIDES), len(markets), len(markets))
+    return Contagion(
+        markets=markets,
+        steps=table["step"].to_numpy()[::each],
+        hours=table["hours"].to_numpy()[::each],
+        matrices=table["m"].to_numpy().reshape(shape),
+    )
