@@ -169,7 +169,7 @@ def sweep_progress(name: str, quiet: bool) -> Iterator[Callable[["SweepReport"],
 
     columns: tuple[Any, ...] = (
         TextColumn("{task.description}"),
-        BarColumn(),
+        BarColumn(bar_width=24),
         MofNCompleteColumn(),
         TextColumn("{task.fields[rate]}"),
         TimeRemainingColumn(elapsed_when_finished=True),
@@ -180,6 +180,8 @@ def sweep_progress(name: str, quiet: bool) -> Iterator[Callable[["SweepReport"],
 
         def advance(report: "SweepReport") -> None:
             done = report.stored + report.done
+            if bar.tasks[0].total is None:  # what was stored before tells nothing of the rate
+                bar.reset(task, total=report.total, completed=report.stored)
             speed = bar.tasks[0].finished_speed or bar.tasks[0].speed
             rate = f"{speed:,.1f} runs/s" if speed else ""
             failures = f"{report.failures:,} failed" if report.failures else ""

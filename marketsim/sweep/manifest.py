@@ -151,6 +151,12 @@ def claim(folder: Path, plan: Plan) -> Manifest | None:
         return None
     found = read_manifest(folder)
     lines = found.same_as(plan)
+    if lines and found.model != plan.model and len(lines) == 1:
+        msg = (
+            f"{folder}: was begun by marketsim {found.model}, this is {plan.model}; their runs do "
+            "not mix: go on with that version, or choose another folder"
+        )
+        raise SweepFolderError(msg)
     if lines:
         more = [f"... and {len(lines) - MOST_DIFFERENCES} more"] * (len(lines) > MOST_DIFFERENCES)
         text = "\n  ".join([*lines[:MOST_DIFFERENCES], *more])

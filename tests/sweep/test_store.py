@@ -233,6 +233,14 @@ def test_a_folder_of_another_design_is_refused_with_the_difference(
         claim(folder, changed)
 
 
+def test_a_folder_of_another_version_is_refused(
+    design: Make, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("marketsim.sweep.plan.model_version", lambda: "9.9.9+new")
+    with pytest.raises(SweepFolderError, match=r"begun by marketsim 0.*this is 9\.9\.9\+new"):
+        claim(folder, Plan(design(replicates=100, metrics=["a", "b"])))
+
+
 def test_the_name_of_a_design_may_change(design: Make, folder: Path) -> None:
     again = Plan(design(replicates=100, metrics=["a", "b"], name="other", description="new"))
     assert claim(folder, again) is not None
