@@ -167,8 +167,8 @@ def _isolated(found: "pd.DataFrame") -> Check:
 def draw(runs: "pd.DataFrame", path: Path) -> None:
     """Draw the fall elsewhere over the cross share: alignment by depth."""
     table = cell_means(effects(runs), PARAMETERS, [FALL])
-    ends = table["alignment"].isin([0.0, 1.0])
-    table = table[ends].assign(
+    table = table[table["alignment"].isin([0.0, 1.0])]
+    table = table.assign(
         x=table["cross_share"],
         group=[
             f"{'aligned' if row.alignment else 'mixed'}, {row.depth_capital / 1000:g}k"
