@@ -33,7 +33,7 @@ FIGURES = {
     FALL: ("unshocked.mark_fall", 100.0),
 }
 RESAMPLES = 1000
-#: Bins of R in the figure, with as many runs in each.
+#: Bins of R in the figure, with as many runs in each where R differs.
 NUM_BINS = 10
 
 
@@ -171,7 +171,7 @@ def draw(runs: "pd.DataFrame", path: Path) -> None:
     found = effects(runs)
     rows = []
     for fall, part in found.groupby("fall"):
-        places = pd.qcut(part[R].rank(method="first"), min(NUM_BINS, len(part)), labels=False)
+        places = pd.qcut(part[R], min(NUM_BINS, len(part)), labels=False, duplicates="drop")
         for _, members in part.groupby(places):
             mean = bootstrap_mean(members[SIZE])
             name = f"fall of {-100 * fall:g} %"
