@@ -1,6 +1,6 @@
 """The cascades of a run folder: how large, how deep, what they began with, what they moved."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,6 +25,8 @@ class Cascade:
 
     Attributes
     ----------
+    number : int
+        From 1, the largest first.
     liquidations : ndarray
         Rows of the table of liquidations, in order.
     generation, parent : ndarray
@@ -159,9 +161,7 @@ def find_cascades(run: "Run", min_weight: float = LEAST_TIE) -> "list[Cascade]":
             )
         )
     found.sort(key=lambda each: (-each.size_usd, each.liquidations[0]))
-    for number, each in enumerate(found, 1):
-        object.__setattr__(each, "number", number)
-    return found
+    return [replace(each, number=number) for number, each in enumerate(found, 1)]
 
 
 class _Matrices:
