@@ -141,6 +141,35 @@ def decide(state: State, traders: Traders, t: int, seed: int) -> int:
 
 
 @kernel
+def sort_luck(luck: Any) -> Any:
+    """Return the stable order of numbers spread over [-1, 1), as ``argsort`` would.
+
+    Each goes to one of as many buckets as there are numbers, and is put in its place there: the
+    time is in proportion to their count.
+    """
+    count = len(luck)
+    stop = np.zeros(count + 1, np.int64)
+    bucket = np.empty(count, np.int32)
+    for n in range(count):
+        bucket[n] = min(int(0.5 * (luck[n] + 1.0) * count), count - 1)
+        stop[bucket[n] + 1] += 1
+    for n in range(count):
+        stop[n + 1] += stop[n]
+    order = np.empty(count, np.int64)
+    for n in range(count):
+        order[stop[bucket[n]]] = n
+        stop[bucket[n]] += 1
+    for n in range(1, count):
+        moved = order[n]
+        place = n
+        while place > 0 and luck[order[place - 1]] > luck[moved]:
+            order[place] = order[place - 1]
+            place -= 1
+        order[place] = moved
+    return order
+
+
+@kernel
 def order_of_action(state: State, traders: Traders, t: int, seed: int) -> Any:
     """Put the step's intents in random order: cancels and post-only orders, then the rest.
 
@@ -161,7 +190,7 @@ def order_of_action(state: State, traders: Traders, t: int, seed: int) -> Any:
             last = i
         is_first = intent.kind == IntentKind.CANCEL or intent.flags & Flag.POST_ONLY != 0
         luck[n] = own - 1.0 if is_first else own
-    return np.argsort(luck, kind="mergesort")
+    return sort_luck(luck)
 
 
 @kernel

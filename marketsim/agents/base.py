@@ -80,7 +80,6 @@ TRADER = np.dtype(
     [
         ("key", "i8"),  #: of the trader's random draws
         ("population", "i8"),
-        ("next_wake", "i8"),  #: step at which it looks again
         ("last_wake", "i8"),  #: step at which it looked last
         ("elapsed", "i8"),  #: steps between the last two looks
         ("attention", "f8"),  #: mean steps between two looks; inf: never again
@@ -117,6 +116,7 @@ class Traders(NamedTuple):
     population: Any  #: (G,) POPULATION
     weight: Any  #: (G, M) share of each market
     public: Any  #: (M,) PUBLIC: what everyone sees
+    next_wake: Any  #: (N,) int64: step at which each looks again
     memory: Any  #: (N, M, MEMORY) float64
     awake: Any  #: (N,) int64 scratch: who wakes
     caller: Any  #: (N,) int64: whose decision Python makes in this step
@@ -241,6 +241,7 @@ def allocate_traders(
         population=records(POPULATION, num_populations),
         weight=np.zeros((num_populations, num_markets)),
         public=records(PUBLIC, num_markets),
+        next_wake=np.zeros(num_traders, np.int64),
         memory=np.zeros((num_traders, num_markets, MEMORY)),
         awake=np.zeros(max(num_traders, 1), np.int64),
         caller=np.zeros(max(num_traders, 1), np.int64),

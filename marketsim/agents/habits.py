@@ -4,7 +4,8 @@ import math
 from typing import Any
 
 from marketsim.agents.base import STOPPED, Kind, market_order, position_coins, submit
-from marketsim.engine._jit import kernel
+from marketsim.engine._jit import inlined, kernel, prefetch
+from marketsim.engine.book import FAR
 from marketsim.engine.pools import assess_pool, free_margin
 from marketsim.engine.state import ONE, UNLIMITED, Flag, IntentKind, State, wide
 from marketsim.streams import Stream, exponential, uniform
@@ -23,15 +24,29 @@ def wake(traders: Any, g: int, t: int, seed: int) -> int:
     population = traders.population[g]
     count = 0
     for i in range(population.start, population.stop):
-        trader = traders.trader[i]
-        if trader.next_wake <= t:
+        if traders.next_wake[i] <= t:
             traders.awake[count] = i
             count += 1
-            trader.elapsed = t - trader.last_wake
-            trader.last_wake = t
-            wait = trader.attention * exponential(seed, Stream.WAKE.value, trader.key, t, 0)
-            trader.next_wake = UNLIMITED if wait >= 1e15 else t + max(int(math.ceil(wait)), 1)
+    for n in range(count):
+        if n + FAR < count:
+            prefetch(traders.trader, traders.awake[n + FAR])
+        i = traders.awake[n]
+        trader = traders.trader[i]
+        trader.elapsed = t - trader.last_wake
+        trader.last_wake = t
+        wait = trader.attention * exponential(seed, Stream.WAKE.value, trader.key, t, 0)
+        traders.next_wake[i] = UNLIMITED if wait >= 1e15 else t + max(int(math.ceil(wait)), 1)
     return count
+
+
+@inlined
+def _fetch_trader(state: State, traders: Any, i: int) -> None:
+    """Have brought near what a trader soon to decide looks at; see `book.fetch_account`."""
+    prefetch(state.account, i)
+    prefetch(state.pool, i)
+    prefetch(traders.memory, i)
+    for m in range(len(state.market)):
+        prefetch(state.position[i], m)
 
 
 @kernel
@@ -112,6 +127,8 @@ def mind_positions(state: State, traders: Any, g: int, count: int) -> int:
     hedges = traders.population[g].kind != Kind.CARRY  # which plans both legs itself
     left = 0
     for n in range(count):
+        if n + FAR < count:
+            _fetch_trader(state, traders, traders.awake[n + FAR])
         i = traders.awake[n]
         trader = traders.trader[i]
         has_acted = False

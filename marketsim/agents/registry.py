@@ -150,7 +150,7 @@ def build_traders(
         if isinstance(values, Herd):
             seed_opinions(traders, g, seed)
         if strategy not in EARLY:
-            traders.trader["next_wake"][rows] = _first_wakes(traders, rows, seed, scenario)
+            traders.next_wake[rows] = _first_wakes(traders, rows, seed, scenario)
     variance = FIRST_VOLATILITY**2 * scenario.step_minutes / (365 * 1440)
     for m in range(len(state.market)):
         view = traders.public[m]

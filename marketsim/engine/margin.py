@@ -99,36 +99,47 @@ def assess_pools(state: State) -> int:
     A side pool that is short draws from its main pool if that makes it safe, within its draw
     limit and without taking the main pool below its own maintenance.
     """
-    _sum_up(state)
-    last = len(state.account) - 1  # the insurance fund is never liquidated
+    num_accounts = len(state.account)  # the last is the insurance fund, never liquidated
+    for p in range(num_accounts, len(state.pool)):
+        state.pool[p].equity = state.pool[p].cash
+        state.pool[p].maintenance = 0
     count = 0
-    for p in range(len(state.pool)):
+    for i in range(num_accounts):
+        pool = state.pool[i]
+        pool.equity, pool.maintenance = _sum_up(state, i)
+        if is_short(pool.equity, pool.maintenance) and i != num_accounts - 1:
+            count += 1
+    for p in range(num_accounts, len(state.pool)):
         pool = state.pool[p]
         if is_short(pool.equity, pool.maintenance):
             if pool.draw_limit > 0:
                 _draw(state, p)
-            if is_short(pool.equity, pool.maintenance) and p != last:
+            if is_short(pool.equity, pool.maintenance):
                 count += 1
     return count
 
 
-@kernel
-def _sum_up(state: State) -> None:
-    """Set equity and maintenance margin of every pool in one pass over the positions."""
-    num_accounts = len(state.account)
-    for p in range(len(state.pool)):
-        state.pool[p].equity = state.pool[p].cash
-        state.pool[p].maintenance = 0
-    for i in range(num_accounts):
-        state.pool[i].equity += haircut_holdings(state, i)
-        for m in range(len(state.market)):
-            position = state.position[i, m]
-            size = position.size
-            if size != 0:
-                market = state.market[m]
-                pool = state.pool[position.pool]
-                pool.equity += size * market.mark_ticks * market.tick_atoms
-                pool.maintenance += maintenance_requirement(state, m, size)
+@inlined
+def _sum_up(state: State, i: int) -> tuple[int, int]:
+    """Return equity and maintenance margin of a main pool; add positions in side pools to theirs.
+
+    In one pass over the positions, which of many accounts do not stay near the processor.
+    """
+    equity = state.pool[i].cash + haircut_holdings(state, i)
+    maintenance = 0
+    for m in range(len(state.market)):
+        position = state.position[i, m]
+        size = position.size
+        if size != 0:
+            value = size * state.market[m].mark_ticks * state.market[m].tick_atoms
+            requirement = maintenance_requirement(state, m, size)
+            if position.pool == i:
+                equity += value
+                maintenance += requirement
+            else:
+                state.pool[position.pool].equity += value
+                state.pool[position.pool].maintenance += requirement
+    return equity, maintenance
 
 
 @kernel

@@ -65,7 +65,7 @@ def test_it_takes_what_is_beyond_its_band_and_leaves_what_is_not(side):
         populations = {"basis": {**POPULATIONS["basis"], "parameters": {"band": BAND, "risk": 0.0}}}
         run = scenario(populations={**populations, "stranger": stranger})
         simulation = Simulation(run, 1)
-        simulation.traders.trader["next_wake"][5] = UNLIMITED
+        simulation.traders.next_wake[5] = UNLIMITED
         send(simulation.state, 5, side * 4_000, round(10_000 * (1.0 + side * premium)))
         simulation.run(2)
         size = simulation.state.position["size"][:, 0] * 0.01
@@ -82,7 +82,7 @@ def test_its_capital_sets_how_far_a_crowd_moves_the_price():
             "buyer": {**HABITS, "strategy": "holder", "count": 1, "capital": 1e6},
         }
         simulation = Simulation(scenario(populations=populations), 1)
-        simulation.traders.trader["next_wake"][5] = UNLIMITED
+        simulation.traders.next_wake[5] = UNLIMITED
         for _ in range(10):
             send(simulation.state, 5, 30_000, 10_100)
             simulation.run(1)
@@ -94,10 +94,10 @@ def test_its_capital_sets_how_far_a_crowd_moves_the_price():
 
 def test_what_is_not_taken_is_gone_after_a_step():
     simulation = arbitrageur()
-    simulation.traders.trader["next_wake"] = 0
+    simulation.traders.next_wake = 0
     simulation.run(1)
     assert simulation.state.totals[0].num_orders == 10
-    simulation.traders.trader["next_wake"] = UNLIMITED
+    simulation.traders.next_wake = UNLIMITED
     simulation.run(1)
     assert simulation.state.totals[0].num_orders == 0
 

@@ -24,7 +24,7 @@ def lived(strategy: str, *, seed: int = SEED) -> tuple[Simulation, slice]:
     """A market of everybody after some hours on a moving spot, and the strategy's accounts."""
     simulation = Simulation(scenario(spot={"kind": "factor"}), seed)
     simulation.run(LIVED)
-    simulation.traders.trader["next_wake"] = UNLIMITED
+    simulation.traders.next_wake = UNLIMITED
     place = simulation.roster.names.index(strategy)
     return simulation, simulation.roster.rows[place]
 
@@ -69,7 +69,7 @@ def test_other_draws_give_other_intents():
         found = []
         for seed in (1, 2):
             simulation = Simulation(scenario(populations={strategy: POPULATIONS[strategy]}), seed)
-            simulation.traders.trader["next_wake"] = UNLIMITED
+            simulation.traders.next_wake = UNLIMITED
             found.append(ask(simulation)["size"].tolist())
         assert found[0] != found[1]
 
@@ -157,14 +157,14 @@ def test_orders_keep_within_what_leverage_allows(strategy):
 def test_nobody_acts_before_waking(strategy):
     simulation, rows = lived(strategy)
     traders = simulation.traders
-    traders.trader["next_wake"] = LIVED + 3
+    traders.next_wake = LIVED + 3
     state = simulation.state
     memory = np.array(traders.memory)
     simulation.run(3)
     assert state.totals[0].step == LIVED + 2
     assert int(state.totals[0].num_intents) == 0
     assert np.array_equal(traders.memory, memory)
-    traders.trader["next_wake"] = UNLIMITED
+    traders.next_wake = UNLIMITED
     for i in (rows.stop - 1, rows.start):
         intents = ask(simulation, i, t=LIVED + 4)
         assert set(intents["account"].tolist()) <= {i}
@@ -176,13 +176,13 @@ def test_traders_in_a_run_act_only_when_awake(strategy):
     rows = simulation.roster.rows_of(strategy)
     actions = 0
     for t in range(120):
-        due = np.array(simulation.traders.trader["next_wake"])
+        due = np.array(simulation.traders.next_wake)
         simulation.run(1)
         state = simulation.state
         who = np.unique(state.intent["account"][: int(state.totals[0].num_intents)])
         assert (due[who] <= t).all()
         actions += ((who >= rows.start) & (who < rows.stop)).sum()
-        assert (simulation.traders.trader["next_wake"] > t).all()
+        assert (simulation.traders.next_wake > t).all()
     assert actions > 0
 
 
@@ -193,7 +193,7 @@ def test_luck_does_not_depend_on_the_other_populations(strategy):
     found = []
     for populations in (alone, {**crowd, **alone}):
         simulation = Simulation(scenario(populations=populations), SEED)
-        simulation.traders.trader["next_wake"] = UNLIMITED
+        simulation.traders.next_wake = UNLIMITED
         rows = simulation.roster.rows_of(strategy)
         simulation.traders.public["funding"] = 0.001
         asked = []
@@ -217,7 +217,7 @@ def test_waking_does_not_depend_on_the_other_populations(strategy):
         rows = simulation.roster.rows_of(strategy)
         wakes = []
         for t in range(60):
-            wakes.append(np.array(simulation.traders.trader["next_wake"][rows]))
+            wakes.append(np.array(simulation.traders.next_wake[rows]))
             simulation.state.totals[0].num_intents = 0
             decide(simulation.state, simulation.traders, t, SEED)
         found.append(np.array(wakes))

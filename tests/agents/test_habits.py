@@ -21,11 +21,11 @@ COUNT = 200
 def test_attention_is_the_mean_waiting_time(attention):
     simulation = only("noise", count=COUNT, attention=attention)
     traders = simulation.traders
-    traders.trader["next_wake"] = 0
+    traders.next_wake = 0
     looks = 0
     for t in range(STEPS):
         count = habits.wake(traders, 0, t, 1)
-        assert (traders.trader["next_wake"] > t).all()
+        assert (traders.next_wake > t).all()
         looks += count
     # Whole steps: an exponential wait rounded up is half a step longer.
     expected = 1.0 / -math.expm1(-1.0 / attention)
@@ -37,9 +37,9 @@ def test_attention_is_the_mean_waiting_time(attention):
 def test_waiting_times_are_irregular_and_each_traders_own():
     simulation = only("noise", count=COUNT, attention=20.0)
     traders = simulation.traders
-    traders.trader["next_wake"] = 0
+    traders.next_wake = 0
     assert habits.wake(traders, 0, 0, 1) == COUNT
-    wait = np.array(traders.trader["next_wake"])
+    wait = np.array(traders.next_wake)
     assert len(np.unique(wait)) > 30
     # Exponential: the standard deviation is the mean.
     assert wait.std() == pytest.approx(wait.mean(), rel=0.25)
@@ -48,9 +48,9 @@ def test_waiting_times_are_irregular_and_each_traders_own():
 def test_who_looks_once_never_wakes_again():
     simulation = only("holder", count=COUNT, attention="never")
     traders = simulation.traders
-    traders.trader["next_wake"] = 0
+    traders.next_wake = 0
     assert habits.wake(traders, 0, 0, 1) == COUNT
-    assert (traders.trader["next_wake"] == UNLIMITED).all()
+    assert (traders.next_wake == UNLIMITED).all()
     assert habits.wake(traders, 0, 10**6, 1) == 0
 
 
@@ -58,7 +58,7 @@ def test_first_looks_are_spread_over_one_attention_span():
     patient = {**POPULATIONS["holder"], "count": COUNT, "attention": 480.0}
     once = {**patient, "attention": "never"}
     simulation = Simulation(scenario(populations={"patient": patient, "once": once}), 1)
-    first = np.array(simulation.traders.trader["next_wake"], float)
+    first = np.array(simulation.traders.next_wake, float)
     for rows, mean in (("patient", 480.0), ("once", 1440.0)):
         wait = first[simulation.roster.rows_of(rows)]
         assert abs(wait.mean() - mean) < 4.0 * mean / math.sqrt(COUNT)

@@ -189,9 +189,9 @@ def test_monitored_holders_of_the_same_luck_act_again():
     rows = simulation.roster.rows_of("holder")
     looks = 0
     for _ in range(200):
-        before = np.array(simulation.traders.trader["next_wake"][rows])
+        before = np.array(simulation.traders.next_wake[rows])
         simulation.run(1)
-        looks += (simulation.traders.trader["next_wake"][rows] != before).sum()
+        looks += (simulation.traders.next_wake[rows] != before).sum()
     # Every half hour on average, after a first look within the first.
     assert looks > 3 * (rows.stop - rows.start)
 
