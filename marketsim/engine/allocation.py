@@ -121,7 +121,7 @@ def allocate(
     state.pool["owner"][: num_accounts + 1] = np.arange(num_accounts + 1)
     totals = state.totals[0]
     totals.stable_price = ONE
-    totals.free_order = totals.free_level = totals.free_node = NONE
+    totals.free_level = totals.free_node = NONE
     state.market["num_tiers"] = 1
     state.market["liquidates"] = 1
     state.market["depth_factor"] = 1.0
@@ -150,8 +150,7 @@ def grow(
     order = _longer(state.order, num_orders)
     level = _longer(state.level, num_orders)
     node = _longer(state.node, num_nodes)
-    if len(order) > len(state.order):
-        totals.free_order = _chain(order["next"], len(state.order), totals.free_order)
+    if len(level) > len(state.level):
         totals.free_level = _chain(level["head"], len(state.level), totals.free_level)
     if len(node) > len(state.node):
         start = len(state.market) if first_time else len(state.node)

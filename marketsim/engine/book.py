@@ -128,6 +128,34 @@ def next_price(state: State, m: int, price: int, side: int) -> int:
     return result
 
 
+@inlined
+def is_full(state: State) -> bool:
+    """Tell whether no slot is left for one more resting order."""
+    return state.totals[0].num_orders == len(state.order)
+
+
+@inlined
+def _free_slot(state: State) -> int:
+    """Return a free slot, the first from the one taken last; there has to be one.
+
+    What an account orders in one go thus lies side by side, however often slots change hands, and
+    the processor foresees the way through it when it is withdrawn. The search turns round after
+    twice as many slots as are in use, so it passes two for each it finds, and no others are touched.
+    """
+    totals = state.totals[0]
+    stop = min(2 * totals.num_orders + 1, len(state.order))
+    k = totals.next_order
+    while True:
+        if k >= stop:
+            k = 0
+            stop = len(state.order)
+        if state.order[k].size == 0:
+            break
+        k += 1
+    totals.next_order = k + 1
+    return k
+
+
 @kernel
 def add_order(
     state: State,
@@ -143,9 +171,8 @@ def add_order(
     """Rest an order behind all others at its price; return its slot."""
     totals = state.totals[0]
     market = state.market[m]
-    k = totals.free_order
+    k = _free_slot(state)
     order = state.order[k]
-    totals.free_order = order.next
     totals.num_orders += 1
     market.num_orders += 1
     order.price = price
@@ -239,8 +266,6 @@ def _unlink(state: State, k: int) -> None:
             state.order[order.wheel_next].wheel_prev = order.wheel_prev
     state.market[order.market].num_orders -= 1
     order.size = 0
-    order.next = totals.free_order
-    totals.free_order = k
     totals.num_orders -= 1
 
 

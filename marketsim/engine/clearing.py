@@ -28,7 +28,7 @@ def place_order(
     fee = take_fraction_up(abs(size) * price * market.tick_atoms, max(market.taker_fee, 0))
     if not margin.trade_is_accepted(state, i, m, size, worst, fee):
         return Outcome.MARGIN
-    if flags & Flag.IMMEDIATE == 0 and state.totals[0].free_order == NONE:
+    if flags & Flag.IMMEDIATE == 0 and book.is_full(state):
         return Outcome.BOOK_FULL
     before = state.position[i, m].size
     left = take(state, i, m, side, abs(size), price)

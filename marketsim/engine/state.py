@@ -261,7 +261,7 @@ TOTALS = np.dtype(
         ("num_shortfalls", "i8"),  #: rows of `State.shortfall`, emptied every round
         ("step_liquidations", "i8"),  #: row count at the start of the step
         ("step_deleverages", "i8"),
-        ("free_order", "i8"),  #: head of the list of free order slots
+        ("next_order", "i8"),  #: slot from which a free one for the next order is looked for
         ("free_level", "i8"),
         ("free_node", "i8"),
         ("num_orders", "i8"),  #: resting in all books
@@ -314,7 +314,7 @@ POOL = np.dtype(
 ORDER = np.dtype(
     [
         ("price", "i8"),
-        ("size", "i8"),  #: lots left, positive
+        ("size", "i8"),  #: lots left, positive; 0: the slot is free
         ("mid2", "i8"),  #: half ticks: mid when the order was decided
         ("account", "i4"),
         ("expiry", "i4"),  #: step at whose start it is withdrawn; 0: good till cancelled

@@ -140,7 +140,7 @@ def test_fills_of_resting_orders_keep_the_position_limit():
 def test_full_book_refuses_to_rest_but_still_fills():
     state = open_venue()
     send(state, 1, -1, 10_001)
-    state.totals[0].free_order = -1
+    state.totals[0].num_orders = len(state.order)
     assert send(state, 0, 2, 9_999) == Outcome.BOOK_FULL
     assert send(state, 0, 1, 10_001, flags=Flag.IMMEDIATE) == Outcome.ACCEPTED
     assert sizes(state)[:2] == [1, -1]
