@@ -142,8 +142,9 @@ def grow(
 ) -> State:
     """Return the state with arrays at least this long; the contents are kept.
 
-    Orders and levels grow together (a level holds at least one order). New slots are chained in
-    front of the free lists lowest number first, so growth does not depend on when it happens.
+    Orders and levels grow together (a level holds at least one order). New levels and nodes are
+    chained in front of the free lists lowest number first. Where an order, a level or a node lies
+    decides nothing, so results do not depend on when arrays grow.
     """
     totals = state.totals[0]
     first_time = len(state.node) == 0

@@ -138,9 +138,9 @@ def is_full(state: State) -> bool:
 def _free_slot(state: State) -> int:
     """Return a free slot, the first from the one taken last; there has to be one.
 
-    What an account orders in one go thus lies side by side, however often slots change hands, and
-    the processor foresees the way through it when it is withdrawn. The search turns round after
-    twice as many slots as are in use, so it passes two for each it finds, and no others are touched.
+    So what an account orders in one go lies side by side, however often slots change hands, and the
+    processor foresees the way through it when it is withdrawn; slots freed last and taken first end
+    up shuffled. Half of the slots before the turning point are free, so few are passed in vain.
     """
     totals = state.totals[0]
     stop = min(2 * totals.num_orders + 1, len(state.order))
@@ -337,16 +337,20 @@ def fetch_account(state: State, i: int, m: int) -> None:
     their records, one after the other. Each of the three calls finds its way through what the one
     before it fetched, so some time has to lie between them.
     """
-    prefetch(state.position[i], wide(0))
-    prefetch(state.position[i], m)
+    for n in range(len(state.market)):
+        prefetch(state.position[i], n)
     prefetch(state.pool, i)
     prefetch(state.flow, i)
+    if state.totals[0].record_causes != 0:
+        prefetch(state.tally[i], m)
 
 
 @inlined
 def fetch_order(state: State, i: int, m: int) -> None:
-    """Have an account's newest order in a market brought near."""
-    prefetch(state.order, wide(state.position[i, m].first_order))
+    """Have an account's newest order in a market and its pool there brought near."""
+    position = state.position[i, m]
+    prefetch(state.order, wide(position.first_order))
+    prefetch(state.pool, wide(position.pool))
 
 
 @inlined

@@ -4,6 +4,7 @@ import bisect
 import itertools
 import random
 
+import numpy as np
 import pytest
 
 from marketsim.engine import book
@@ -59,13 +60,8 @@ def best(state, m=0):
 
 
 def free_slots(state):
-    """Length of the list of free order slots."""
-    count = 0
-    k = int(state.totals[0].free_order)
-    while k != NONE:
-        count += 1
-        k = int(state.order[k].next)
-    return count
+    """Order slots that hold no order."""
+    return int((state.order["size"] == 0).sum())
 
 
 # The price tree
@@ -257,6 +253,40 @@ def test_freed_slots_are_used_again(state):
     book.remove_order(state, slot)
     assert rest(state, 1, -1, 500) == slot
     assert free_slots(state) == free - 1
+
+
+def test_no_more_slots_are_touched_than_twice_the_most_orders_resting(state):
+    touched = set()
+    for turn in range(200):
+        book.withdraw_orders(state, turn % 2, 0, 0)
+        touched |= {rest(state, turn % 2, 1, 100 + n) for n in range(10)}
+    assert len(touched) <= 2 * 20
+
+
+def test_what_an_account_orders_in_one_go_lies_side_by_side(state):
+    luck = random.Random(1)
+    for turn in range(200):
+        i = turn % 4
+        book.withdraw_orders(state, i, 0, 0)
+        ladder = [rest(state, i, 1, 100 + n) for n in range(8)]
+        # a fill gives a slot in the middle of it to whoever comes
+        book.remove_order(state, luck.choice(ladder))
+    found = [
+        np.flatnonzero((state.order["account"] == i) & (state.order["size"] > 0)) for i in range(4)
+    ]
+    steps = np.concatenate([np.diff(slots) for slots in found])
+    # taking the slot freed last instead would leave most neighbours apart
+    assert (steps <= 2).mean() > 0.9
+
+
+def test_the_last_free_slots_are_found(state):
+    slots = [rest(state, 0, 1, 1 + n) for n in range(256)]
+    assert sorted(slots) == list(range(256))
+    assert book.is_full(state)
+    for k in (255, 0, 17):
+        book.remove_order(state, k)
+        assert not book.is_full(state)
+        assert rest(state, 1, 1, 300) == k
 
 
 # Expiry

@@ -6,8 +6,8 @@ import numpy as np
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from marketsim.engine import ledger, margin, step
-from marketsim.engine.state import NONE, UNLIMITED
+from marketsim.engine import book, ledger, margin, step
+from marketsim.engine.state import UNLIMITED
 from marketsim.engine.world import allocate_world
 from tests.engine.small import PRICE, send, usd
 from tests.properties.plans import (
@@ -162,4 +162,4 @@ def test_liquidation_ends_and_leaves_no_bankrupt_position(plan):
         bankrupt = (state.pool["equity"] < 0) & (state.pool["maintenance"] > 0)
         assert set(np.flatnonzero(bankrupt).tolist()) <= {fund}
         step.settle_step(state)
-        assert state.totals[0].free_order != NONE
+        assert not book.is_full(state)
