@@ -88,7 +88,7 @@ def only(strategy: str, *, markets: Any = None, seed: int = 1, **population: Any
     fewest = MARKETS if strategy == "pair" else {"ONE": MARKETS["ONE"]}
     tables = {"markets": markets or fewest, "populations": {strategy: traders}}
     simulation = Simulation(scenario(**tables), seed)
-    simulation.traders.next_wake = UNLIMITED
+    simulation.traders.next_wake[:] = UNLIMITED
     return simulation
 
 
@@ -101,7 +101,7 @@ def ask(simulation: Simulation, *accounts: int, t: int = 0) -> Any:
     state.totals[0].num_intents = 0
     state.totals[0].step = t
     decide(state, traders, t, simulation.seed)
-    traders.next_wake = UNLIMITED
+    traders.next_wake[:] = UNLIMITED
     return np.array(state.intent[: int(state.totals[0].num_intents)])
 
 

@@ -94,10 +94,10 @@ def test_its_capital_sets_how_far_a_crowd_moves_the_price():
 
 def test_what_is_not_taken_is_gone_after_a_step():
     simulation = arbitrageur()
-    simulation.traders.next_wake = 0
+    simulation.traders.next_wake[:] = 0
     simulation.run(1)
     assert simulation.state.totals[0].num_orders == 10
-    simulation.traders.next_wake = UNLIMITED
+    simulation.traders.next_wake[:] = UNLIMITED
     simulation.run(1)
     assert simulation.state.totals[0].num_orders == 0
 

@@ -24,7 +24,7 @@ def lived(strategy: str, *, seed: int = SEED) -> tuple[Simulation, slice]:
     """A market of everybody after some hours on a moving spot, and the strategy's accounts."""
     simulation = Simulation(scenario(spot={"kind": "factor"}), seed)
     simulation.run(LIVED)
-    simulation.traders.next_wake = UNLIMITED
+    simulation.traders.next_wake[:] = UNLIMITED
     place = simulation.roster.names.index(strategy)
     return simulation, simulation.roster.rows[place]
 
@@ -69,7 +69,7 @@ def test_other_draws_give_other_intents():
         found = []
         for seed in (1, 2):
             simulation = Simulation(scenario(populations={strategy: POPULATIONS[strategy]}), seed)
-            simulation.traders.next_wake = UNLIMITED
+            simulation.traders.next_wake[:] = UNLIMITED
             found.append(ask(simulation)["size"].tolist())
         assert found[0] != found[1]
 
@@ -88,7 +88,7 @@ def test_deciding_changes_nothing_but_intents_and_own_memory(strategy):
     assert all(name.startswith("intent.") for name in changed), changed
     after = copies(simulation.traders)
     changed = differences(traders, after)
-    changed -= {"awake", "trader.next_wake", "trader.last_wake", "trader.elapsed"}
+    changed -= {"awake", "next_wake", "trader.last_wake", "trader.elapsed"}
     assert changed <= ({"memory", "crowd"} if strategy == "herd" else {"memory"})
     others = np.ones(len(after["memory"]), bool)
     others[rows] = False
@@ -157,14 +157,14 @@ def test_orders_keep_within_what_leverage_allows(strategy):
 def test_nobody_acts_before_waking(strategy):
     simulation, rows = lived(strategy)
     traders = simulation.traders
-    traders.next_wake = LIVED + 3
+    traders.next_wake[:] = LIVED + 3
     state = simulation.state
     memory = np.array(traders.memory)
     simulation.run(3)
     assert state.totals[0].step == LIVED + 2
     assert int(state.totals[0].num_intents) == 0
     assert np.array_equal(traders.memory, memory)
-    traders.next_wake = UNLIMITED
+    traders.next_wake[:] = UNLIMITED
     for i in (rows.stop - 1, rows.start):
         intents = ask(simulation, i, t=LIVED + 4)
         assert set(intents["account"].tolist()) <= {i}
@@ -193,7 +193,7 @@ def test_luck_does_not_depend_on_the_other_populations(strategy):
     found = []
     for populations in (alone, {**crowd, **alone}):
         simulation = Simulation(scenario(populations=populations), SEED)
-        simulation.traders.next_wake = UNLIMITED
+        simulation.traders.next_wake[:] = UNLIMITED
         rows = simulation.roster.rows_of(strategy)
         simulation.traders.public["funding"] = 0.001
         asked = []

@@ -21,7 +21,7 @@ COUNT = 200
 def test_attention_is_the_mean_waiting_time(attention):
     simulation = only("noise", count=COUNT, attention=attention)
     traders = simulation.traders
-    traders.next_wake = 0
+    traders.next_wake[:] = 0
     looks = 0
     for t in range(STEPS):
         count = habits.wake(traders, 0, t, 1)
@@ -37,7 +37,7 @@ def test_attention_is_the_mean_waiting_time(attention):
 def test_waiting_times_are_irregular_and_each_traders_own():
     simulation = only("noise", count=COUNT, attention=20.0)
     traders = simulation.traders
-    traders.next_wake = 0
+    traders.next_wake[:] = 0
     assert habits.wake(traders, 0, 0, 1) == COUNT
     wait = np.array(traders.next_wake)
     assert len(np.unique(wait)) > 30
@@ -48,7 +48,7 @@ def test_waiting_times_are_irregular_and_each_traders_own():
 def test_who_looks_once_never_wakes_again():
     simulation = only("holder", count=COUNT, attention="never")
     traders = simulation.traders
-    traders.next_wake = 0
+    traders.next_wake[:] = 0
     assert habits.wake(traders, 0, 0, 1) == COUNT
     assert (traders.next_wake == UNLIMITED).all()
     assert habits.wake(traders, 0, 10**6, 1) == 0

@@ -56,7 +56,7 @@ def test_newcomers_change_nobody_elses_habits_nor_the_news():
     assert np.array_equal(
         first.result().series["index_price"], second.result().series["index_price"]
     )
-    fields = ("key", "last_wake", "next_wake", "leverage", "stop_loss", "slippage", "attention")
+    fields = ("key", "last_wake", "leverage", "stop_loss", "slippage", "attention")
     for name in populations:
         rows = [run.roster.rows_of(name) for run in (first, second)]
         assert rows[0] != rows[1]
@@ -66,3 +66,4 @@ def test_newcomers_change_nobody_elses_habits_nor_the_news():
                 for run, span in zip((first, second), rows, strict=True)
             )
             assert np.array_equal(here, there)
+        assert np.array_equal(first.traders.next_wake[rows[0]], second.traders.next_wake[rows[1]])
