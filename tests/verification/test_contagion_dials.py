@@ -1,0 +1,84 @@
+"""What the contagion matrix of `contagion` before its shock rises with, measured at moves of 10 %.
+
+A closed form has R the same at any cross share where books are aligned and buffers uniform (card
+C1). Here R *falls* with the cross share: nobody stands close to maintenance, and a move of one
+market reaches a pool that holds three a third as far. What passes from one market to another rises.
+"""
+
+from functools import cache
+from typing import Any
+
+import numpy as np
+import pytest
+
+from marketsim.contagion.matrix import ContagionMatrix
+from marketsim.scenario.loader import load_scenario
+from marketsim.simulation import Simulation
+from marketsim.sweep.statistics import paired_difference
+
+SEEDS = range(8)
+SHOCK_STEP = 720
+QUIET = [
+    ("record.contagion_minutes", "never"),
+    ("record.heatmap_minutes", "never"),
+    ("record.causes", "false"),
+]
+
+
+@cache
+def before_shock(
+    seed: int, cross: float = 0.6, alignment: float = 1.0, bias: float = 0.8, makers: float = 500e3
+) -> ContagionMatrix:
+    changes = [
+        ("days", "0.5"),
+        ("populations.crowd.margin_mode", f"{{ cross = {cross}, isolated = {1 - cross:.3f} }}"),
+        ("populations.crowd.parameters.alignment", str(alignment)),
+        ("populations.crowd.parameters.bias", str(bias)),
+        ("populations.makers.capital", str(makers)),
+    ]
+    simulation = Simulation(load_scenario("contagion", [*changes, *QUIET]), seed)
+    simulation.run(SHOCK_STEP)
+    return simulation.contagion(delta=0.1)
+
+
+def reproduction(**dials: Any) -> np.ndarray:
+    return np.array([before_shock(seed, **dials).reproduction_number("falls") for seed in SEEDS])
+
+
+def passed_on(**dials: Any) -> np.ndarray:
+    """What a unit fall of one market moves the others by, mean over the markets that fall."""
+    moves = [before_shock(seed, **dials).falls for seed in SEEDS]
+    return np.array([(move.sum() - np.trace(move)) / len(move) for move in moves])
+
+
+def rise(low: np.ndarray, high: np.ndarray) -> tuple[float, float]:
+    found = paired_difference(low, high).difference
+    print(f"{low.mean():.3f} -> {high.mean():.3f}, rises by [{found.low:.3f}, {found.high:.3f}]")
+    return found.low, found.high
+
+
+@pytest.mark.slow
+def test_r_rises_with_open_interest_over_depth():
+    thin, usual, deep = (reproduction(makers=capital) for capital in (250e3, 500e3, 1000e3))
+    assert rise(deep, usual)[0] > 0.0
+    assert rise(usual, thin)[0] > 0.0
+
+
+@pytest.mark.slow
+def test_more_passes_to_other_markets_with_the_cross_share_and_with_thin_books():
+    isolated, half, whole = (passed_on(cross=share) for share in (0.0, 0.5, 1.0))
+    assert not isolated.any()
+    assert rise(isolated, half)[0] > 0.0
+    assert rise(half, whole)[0] > 0.0
+    assert rise(passed_on(makers=1000e3), passed_on(makers=250e3))[0] > 0.0
+
+
+@pytest.mark.slow
+def test_more_passes_to_other_markets_where_crowds_are_aligned():
+    apart, aligned = (passed_on(cross=1.0, bias=0.0, alignment=share) for share in (0.0, 1.0))
+    assert rise(apart, aligned)[0] > 0.0
+
+
+@pytest.mark.slow
+def test_r_falls_with_the_cross_share():
+    assert rise(reproduction(cross=0.0), reproduction(cross=1.0))[1] < 0.0
