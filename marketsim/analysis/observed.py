@@ -54,10 +54,11 @@ def observe_result(result: RunResult) -> Observed:
     AnalysisError
         If the run is shorter than a day, or its rows do not end at full hours.
     """
+    known = len(result.contagion_steps) > 0
     return _observe(
         tables.markets(result),
         tables.funding(result),
-        tables.reproduction(result)["reproduction_number"],
+        tables.reproduction(result)["reproduction_number"] if known else np.zeros(0),
         names=result.market_names,
         step_minutes=result.step_minutes,
         facts=(result.scenario, result.seed, result.conservation_error),

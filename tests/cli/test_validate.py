@@ -105,7 +105,7 @@ def test_the_table_has_a_verdict_a_line_and_fits(marketsim: Cli, market: Any) ->
     lines = done.stdout.splitlines()
     assert max(map(len, lines)) <= 100
     verdicts = [line for line in lines if " ok" in line or " FAIL" in line]
-    assert len(verdicts) == 9
+    assert len(verdicts) == 8
     assert any("0.25-0.65 FAIL" in line for line in verdicts)
     assert f"of {len(verdicts)} bands hold" in lines[-1]
     assert marketsim("validate", "tiny.toml", "--days", 3, "--quiet").stdout == ""
