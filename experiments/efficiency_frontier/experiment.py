@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from marketsim.engine.formulas.closing import liquidation_price
+from marketsim.report.experiment import Check, above, every, near, written
 from marketsim.report.figures import line_figure, save_figure
 from marketsim.sweep.analysis import cell_means
-from marketsim.sweep.experiment import Check, above, every, near, written
 from marketsim.sweep.statistics import bootstrap_mean, paired_difference
 
 if TYPE_CHECKING:

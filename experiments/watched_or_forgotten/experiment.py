@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from marketsim.report.experiment import Check, above, below, every, near, written
 from marketsim.report.figures import bar_figure, save_figure
 from marketsim.sweep.analysis import cell_means
-from marketsim.sweep.experiment import Check, above, below, every, near, written
 from marketsim.sweep.statistics import Interval, bootstrap_mean, paired_difference
 
 if TYPE_CHECKING:

@@ -59,7 +59,7 @@ def experiment(
             return
         form = "full" if full else "quick"
 
-        from marketsim.sweep.experiment import (
+        from marketsim.report.experiment import (
             load_experiment,
             publish,
             publish_index,
@@ -104,7 +104,7 @@ def _model(folder: Path) -> str:
 
 
 def _list(root: Path, as_json: bool) -> None:
-    from marketsim.sweep.experiment import find_experiments, question_of, read_result
+    from marketsim.report.experiment import find_experiments, question_of, read_result
 
     folders = find_experiments(root)
     if not folders:

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from click.testing import Result
 
-from marketsim.sweep.experiment import (
+from marketsim.report.experiment import (
     CODE_FILE,
     FIGURE_FILE,
     README_FILE,
@@ -46,7 +46,7 @@ CODE = '''\
 """A question of two cells."""
 from marketsim.report.figures import line_figure, save_figure
 from marketsim.sweep.analysis import cell_means
-from marketsim.sweep.experiment import Check, above, written
+from marketsim.report.experiment import Check, above, written
 from marketsim.sweep.statistics import bootstrap_mean
 
 COUNT = "populations.crowd.count"

@@ -7,7 +7,6 @@ cells as `marketsim.sweep.analysis.cell_means` does, ``check`` the list of predi
 `README.md` the numbers stand between two marks, and only `publish` writes there.
 """
 
-import csv
 import importlib.util
 import json
 import math
@@ -18,6 +17,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from marketsim.report.tables import interval, number, to_markdown, write_csv, write_text
 from marketsim.scenario.errors import one_of
 from marketsim.sweep.design import Design, DesignError, load_design
 from marketsim.sweep.statistics import LEVEL, Interval
@@ -32,6 +32,8 @@ README_FILE = "README.md"
 TABLE_FILE = "results.csv"
 RESULT_FILE = "results.json"
 FIGURE_FILE = "figure.png"
+#: Of a number in a text.
+DIGITS = 3
 #: What `experiment.py` has to define.
 FUNCTIONS = ("tabulate", "check", "draw", "headline")
 
@@ -135,9 +137,8 @@ def written(found: Interval, scale: float = 1.0, unit: str = "") -> str:
     >>> written(Interval(0.1234, 0.1, 0.15), 100.0, " %")
     '12.3 [10, 15] %'
     """
-    value, low, high = (_digits(scale * number) for number in found)
-    ends = "" if math.isnan(found.low) else f" [{low}, {high}]"
-    return f"{value}{ends}{unit}"
+    value, low, high = (scale * end for end in found)
+    return interval(value, low, high, DIGITS) + unit
 
 
 def find_experiments(root: str | Path) -> list[Path]:
@@ -229,7 +230,7 @@ def report(
     checks: list[Check] = experiment.code.check(good)
     target.mkdir(parents=True, exist_ok=True)
     experiment.code.draw(good, target / FIGURE_FILE)
-    table.to_csv(target / TABLE_FILE, index=False, float_format="%.6g", lineterminator="\n")
+    write_csv(table, target / TABLE_FILE)
     result = {
         "experiment": experiment.name,
         "question": experiment.question,
@@ -242,7 +243,7 @@ def report(
         "checks": [asdict(check) | {"verdict": check.verdict} for check in checks],
     }
     text = json.dumps(result, indent=2, ensure_ascii=False, allow_nan=False)
-    (target / RESULT_FILE).write_text(text + "\n", encoding="utf-8")
+    write_text(text + "\n", target / RESULT_FILE)
     return result
 
 
@@ -254,11 +255,12 @@ def publish(folder: Path) -> None:
     ExperimentError
         If the README lacks the marks.
     """
+    import pandas as pd
+
     result = read_result(folder)
     assert result is not None
-    with (folder / TABLE_FILE).open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
-    _replace(folder / README_FILE, RESULTS_BEGIN, _results_text(result, rows))
+    table = pd.read_csv(folder / TABLE_FILE)
+    _replace(folder / README_FILE, RESULTS_BEGIN, _results_text(result, table))
 
 
 def publish_index(root: Path) -> None:
@@ -266,23 +268,27 @@ def publish_index(root: Path) -> None:
 
     A README without the marks is left alone, and so is one that is not there.
     """
-    lines = ["| experiment | what was found |", "|---|---|"]
+    import pandas as pd
+
+    rows = []
     for folder in find_experiments(root):
         result = read_result(folder)
         if result is not None:
             link = f"[{folder.name}]({root.name}/{folder.name}/{README_FILE})"
-            lines.append(f"| {link} | {_cell(result['headline'])} |")
+            rows.append({"experiment": link, "what was found": result["headline"]})
     readme = root.resolve().parent / README_FILE
     if readme.exists() and INDEX_BEGIN in readme.read_text(encoding="utf-8"):
-        _replace(readme, INDEX_BEGIN, "\n".join(lines))
+        _replace(readme, INDEX_BEGIN, to_markdown(pd.DataFrame(rows)))
 
 
 def _has_design(file: Path) -> bool:
     return (file.parent / DESIGN_FILE).is_file()
 
 
-def _results_text(result: dict[str, Any], rows: list[dict[str, str]]) -> str:
+def _results_text(result: dict[str, Any], table: "pd.DataFrame") -> str:
     """Lay the results out as Markdown: checks, figure, table of the cells."""
+    import pandas as pd
+
     verdicts = [check["verdict"] for check in result["checks"]]
     counts = ", ".join(
         f"{verdicts.count(verdict)} {verdict}"
@@ -290,56 +296,40 @@ def _results_text(result: dict[str, Any], rows: list[dict[str, str]]) -> str:
         if verdict in verdicts
     )
     failed = f", {result['failed_runs']} failed" if result["failed_runs"] else ""
-    lines = [
-        f"**{result['headline']}**",
-        "",
-        f"{result['runs']:,} runs{failed}: {result['cells']} cells, {result['seeds']} seeds each; "
-        f"intervals hold {100 * LEVEL:.0f} %. marketsim {result['model']}, result hash "
-        f"`{result['result']}`. Predictions: {counts}.",
-        "",
-        "| prediction | from | verdict | found |",
-        "|---|---|---|---|",
-    ]
-    for check in result["checks"]:
-        cells = (check["prediction"], check["source"], f"**{check['verdict']}**", check["found"])
-        lines.append("| " + " | ".join(map(_cell, cells)) + " |")
-    lines += ["", f"![{result['question']}]({FIGURE_FILE})", "", *_table_lines(rows)]
-    return "\n".join(lines)
+    checks = pd.DataFrame(result["checks"])[["prediction", "source", "verdict", "found"]]
+    checks = checks.rename(columns={"source": "from"})
+    checks["verdict"] = [f"**{verdict}**" for verdict in verdicts]
+    return "\n".join(
+        [
+            f"**{result['headline']}**",
+            "",
+            f"{result['runs']:,} runs{failed}: {result['cells']} cells, {result['seeds']} seeds "
+            f"each; intervals hold {100 * LEVEL:.0f} %. marketsim {result['model']}, result hash "
+            f"`{result['result']}`. Predictions: {counts}.",
+            "",
+            to_markdown(checks),
+            f"![{result['question']}]({FIGURE_FILE})",
+            "",
+            to_markdown(_cells(table)),
+        ]
+    )
 
 
-def _table_lines(rows: list[dict[str, str]]) -> list[str]:
-    """Lay the means of cells out: a row per cell and variant, a column per figure."""
-    kept = {"cell", "variant", "metric", "runs", "value", "low", "high"}
-    metrics = list(dict.fromkeys(row["metric"] for row in rows))
-    places = [name for name in rows[0] if name not in kept]
-    if len({row["variant"] for row in rows}) > 1:
+def _cells(table: "pd.DataFrame") -> "pd.DataFrame":
+    """Lay the means of cells out: a row per cell and variant, a column of text per figure."""
+    import pandas as pd
+
+    measured = ["metric", "runs", "value", "low", "high"]
+    places = [str(name) for name in table if name not in (*measured, "cell", "variant")]
+    if len(set(table["variant"])) > 1:
         places.append("variant")
-    cells: dict[tuple[str, str], dict[str, str]] = {}
-    for row in rows:
-        cell = cells.setdefault((row["cell"], row["variant"]), {n: row[n] for n in places})
-        ends = (float(row[name] or "nan") for name in ("value", "low", "high"))
-        cell[row["metric"]] = written(Interval(*ends))
-    lines = ["| " + " | ".join([*places, *metrics]) + " |", "|---" * (len(places + metrics)) + "|"]
-    for cell in cells.values():
-        line = (_cell(cell.get(name, "")) for name in [*places, *metrics])
-        lines.append("| " + " | ".join(line) + " |")
-    return lines
-
-
-def _cell(text: str) -> str:
-    """Make a text fit for a cell of a Markdown table."""
-    return text.replace("|", "\\|").replace("\n", " ")
-
-
-def _digits(number: float) -> str:
-    """Write a number with three significant digits."""
-    if math.isnan(number):
-        return "-"
-    if number != 0.0 and abs(number) < 1e-4:
-        return f"{number:.2g}"
-    digits = 2 - math.floor(math.log10(abs(number))) if number else 0
-    text = f"{round(number, digits) + 0.0:,.{max(digits, 0)}f}"
-    return text.rstrip("0").rstrip(".") if digits > 0 else text
+    rows = []
+    for _, part in table.groupby(["cell", "variant"]):
+        ends = zip(part["value"], part["low"], part["high"], strict=True)
+        texts = [interval(*each, digits=DIGITS) for each in ends]
+        place = {name: number(part.iloc[0][name]) for name in places}
+        rows.append(place | dict(zip(part["metric"], texts, strict=True)))
+    return pd.DataFrame(rows)
 
 
 def _replace(file: Path, begin: str, text: str) -> None:
@@ -349,4 +339,4 @@ def _replace(file: Path, begin: str, text: str) -> None:
     _, end, tail = rest.partition(END)
     if not mark or not end:
         raise ExperimentError([f"needs the lines {begin} and {END}, in this order"], str(file))
-    file.write_text(f"{head}{begin}\n\n{text}\n\n{end}{tail}", encoding="utf-8")
+    write_text(f"{head}{begin}\n\n{text.rstrip()}\n\n{end}{tail}", file)
