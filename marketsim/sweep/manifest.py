@@ -36,7 +36,7 @@ class Manifest:
     metrics: tuple[str, ...]
     num_runs: int
 
-    def same_as(self, plan: Plan) -> list[str]:
+    def differences(self, plan: Plan) -> list[str]:
         """List what differs between the folder's design and a plan's, "here" and "there"."""
         ours = flat(_facts(plan.design, plan.tables, plan.model))
         theirs = flat(_facts(self.design, self.tables, self.model))
@@ -150,7 +150,7 @@ def claim(folder: Path, plan: Plan) -> Manifest | None:
             raise SweepFolderError(msg)
         return None
     found = read_manifest(folder)
-    lines = found.same_as(plan)
+    lines = found.differences(plan)
     if lines and found.model != plan.model and len(lines) == 1:
         msg = (
             f"{folder}: was begun by marketsim {found.model}, this is {plan.model}; their runs do "

@@ -69,8 +69,6 @@ class Plan:
     Parameters
     ----------
     design : Design
-    tables : dict, optional
-        Of the base scenario, if they are at hand; read by default.
     most_runs : int, optional
         Refuse more runs than this.
 
@@ -78,6 +76,8 @@ class Plan:
     ----------
     tables : dict
         Of the base scenario, with the design's `set` and `days` applied.
+    notices : list of str
+        What has no effect in the base scenario.
     point_hash : ndarray
         (points,) of the resolved scenario of each.
     shapes : list of Point
@@ -90,20 +90,18 @@ class Plan:
         If there are too many runs, or the base, a cell or a corner is no valid scenario.
     """
 
-    def __init__(
-        self, design: Design, tables: dict[str, Any] | None = None, most_runs: int | None = None
-    ) -> None:
+    def __init__(self, design: Design, most_runs: int | None = None) -> None:
         self.design = design
-        self.cells = Cells(design)
-        self.parameters = self.cells.names
+        self.parameters = design.parameter_names
         self.variants = design.variant_names
         self.num_points = count_cells(design) * len(self.variants)
         num = self.num_points * design.replicates
         if most_runs is not None and num > most_runs:
             text = f"{num:,} runs, more than {most_runs:,}: confirm with --yes"
             raise DesignError([text], design.name)
+        self.cells = Cells(design)
         self.model = model_version()
-        self.tables = _base_tables(design) if tables is None else tables
+        self.tables = _base_tables(design)
         self.notices = self._check(self.tables, "base").notices()
         for values in self.cells.corners():
             for name in self.variants:

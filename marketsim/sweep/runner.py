@@ -3,6 +3,7 @@
 import os
 import queue
 import time
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future
 from contextlib import ExitStack, contextmanager
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from marketsim.scenario.errors import ScenarioWarning
 from marketsim.sweep.design import Design, DesignError, load_design
 from marketsim.sweep.lock import Shard, SweepFolderError, locked
 from marketsim.sweep.manifest import Manifest, claim, write_manifest
@@ -125,10 +127,17 @@ def run_sweep(
         If `max_failures` runs failed.
     ExecutorLostError
         If the executor's workers are gone.
+
+    Warns
+    -----
+    ScenarioWarning
+        If part of the base scenario has no effect.
     """
     if not isinstance(design, Design):
         design = load_design(design)
     plan = Plan(design, most_runs=most_runs)
+    for notice in plan.notices:
+        warnings.warn(f"{design.base}: {notice}", ScenarioWarning, stacklevel=2)
     folder = Path(out).expanduser().resolve()
     claim(folder, plan)
     shard = shard or Shard()

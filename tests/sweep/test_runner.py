@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from marketsim.scenario.errors import ScenarioWarning
 from marketsim.scenario.loader import load_scenario
 from marketsim.simulation import Simulation
 from marketsim.sweep.design import Design, DesignError
@@ -175,6 +176,16 @@ def test_a_folder_in_use_is_refused(design: Make, inline: Inline, tmp_path: Path
     refused = pytest.raises(SweepFolderError, match="is at work on this sweep")
     with locked(tmp_path / "out", Shard()), refused:
         run_sweep(design(), tmp_path / "out", executor=inline)
+
+
+def test_what_has_no_effect_in_the_base_is_told_once(
+    design: Make, inline: Inline, tmp_path: Path
+) -> None:
+    idle = {"markets.ETH": {"price": 4000.0, "tick_size": 0.01, "lot_size": 0.01}}
+    made = design(set={**idle, "populations.crowd.markets": ["BTC"]}, replicates=1)
+    with pytest.warns(ScenarioWarning, match=r"markets\.ETH: no population trades it") as told:
+        run_sweep(made, tmp_path / "out", executor=inline)
+    assert len(told) == 1
 
 
 def test_workers_of_another_version_are_refused(
