@@ -165,12 +165,12 @@ class Plan:
 
     def _check_point(self, point: Point, what: str) -> Scenario:
         pairs = zip(self.parameters, point.values, strict=True)
-        where = ", ".join(f"{name} = {show(value)}" for name, value in pairs)
-        variant = f", variant {point.variant}" if self.design.variants else ""
+        where = [f"{name} = {show(value)}" for name, value in pairs]
+        where += [f"variant {point.variant}"] if self.design.variants else []
         try:
             return self.scenario(point)
         except ScenarioError as error:
-            source = f"{self.design.name}: {what} ({where}{variant})"
+            source = f"{self.design.name}: {what} ({', '.join(where)})"
             raise DesignError(error.problems, source) from None
 
     def _check(self, tables: dict[str, Any], what: str) -> Scenario:
