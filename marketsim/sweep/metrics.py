@@ -21,6 +21,7 @@ HEADLINE = (
     "unshocked.mark_fall",
     "spilled_usd",
     "largest_cascade_usd",
+    "reproduction_number_max",
     "premium_std_bp",
     "funding_mean_bp_8h",
     "funding_at_cap_share",
