@@ -42,6 +42,32 @@ def find_triggers(state: State) -> Any:
 
 
 @kernel
+def sum_bands(state: State, trigger: Any, edge: Any, reach: float, total: Any) -> None:
+    """Add up the lots of the positions by the band of the mark their trigger lies in.
+
+    Parameters
+    ----------
+    state : State
+    trigger : ndarray, (N, M)
+        As `find_triggers` returns them.
+    edge : ndarray of int64, (M, bands + 1)
+        Ticks, rising: band b is from edge b up to, but without, edge b + 1.
+    reach : float
+        Triggers further from the mark, a fraction, are left out.
+    total : ndarray of int64, (M, 2, bands)
+        Of longs and of shorts; added to.
+    """
+    for i in range(len(trigger)):
+        for m in range(len(state.market)):
+            ticks = trigger[i, m]
+            mark = state.market[m].mark_ticks
+            if ticks > 0 and abs(ticks - mark) <= reach * mark:
+                size = state.position[i, m].size
+                band = np.searchsorted(edge[m], ticks, side="right") - 1
+                total[m, 0 if size > 0 else 1, band] += abs(size)
+
+
+@kernel
 def _trigger(state: State, i: int, m: int, room: int) -> int:
     market = state.market[m]
     size = wide(state.position[i, m].size)

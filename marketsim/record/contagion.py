@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from marketsim.engine.response import FALLS, RISES, measure_response
 from marketsim.engine.state import State
-from marketsim.engine.triggers import find_triggers
+from marketsim.engine.triggers import find_triggers, sum_bands
 from marketsim.record.figures import Figures, finite
 from marketsim.scenario.schema import Record, Scenario
 
@@ -92,34 +92,25 @@ def liquidation_bands(
     -------
     ndarray of HEAT
     """
-    trigger = find_triggers(state)
-    size = np.asarray(state.position["size"][:-1])
-    parts = []
-    for m in range(len(state.market)):
-        mark = int(state.market[m].mark_ticks)
-        ticks = trigger[:, m]
-        near = (ticks > 0) & (np.abs(ticks - mark) <= reach * mark)
-        ticks, lots = ticks[near], size[near, m]
-        origin = float(first_price[m])
-        step_log = math.log1p(width)
-        lowest = math.floor(math.log(mark * (1.0 - reach) / origin) / step_log)
-        highest = math.ceil(math.log(mark * (1.0 + reach) / origin) / step_log)
-        number = np.arange(lowest, highest + 1)
-        edge = np.ceil(origin * np.exp(step_log * number)).astype(np.int64)
-        place = np.searchsorted(edge, ticks, side="right") - 1
-        for side in (1, -1):
-            total = np.zeros(len(number), np.int64)
-            is_side = lots * side > 0
-            np.add.at(total, place[is_side], np.abs(lots[is_side]))
-            filled = np.flatnonzero(total)
-            rows = np.zeros(len(filled), HEAT)
-            rows["step"], rows["market"], rows["side"] = step, m, side
-            rows["band"], rows["size"] = number[filled], total[filled]
-            rows["low_ticks"] = edge[filled]
-            rows["high_ticks"] = edge[filled + 1] - 1
-            rows["mark_ticks"] = mark
-            parts.append(rows)
-    return np.concatenate(parts)
+    mark = np.asarray(state.market["mark_ticks"])
+    log_width = math.log1p(width)
+    lowest = np.floor(np.log(mark * (1.0 - reach) / first_price) / log_width).astype(np.int64)
+    count = math.ceil((math.log1p(reach) - math.log1p(-reach)) / log_width) + 2
+    number = lowest[:, None] + np.arange(count + 1)
+    edge = np.ceil(first_price[:, None] * np.exp(log_width * number)).astype(np.int64)
+    total = np.zeros((len(mark), 2, count), np.int64)
+    sum_bands(state, find_triggers(state), edge, reach, total)
+    m, side, place = np.nonzero(total)
+    rows = np.zeros(len(m), HEAT)
+    rows["step"] = step
+    rows["market"] = m
+    rows["side"] = 1 - 2 * side
+    rows["band"] = number[m, place]
+    rows["low_ticks"] = edge[m, place]
+    rows["high_ticks"] = edge[m, place + 1] - 1
+    rows["size"] = total[m, side, place]
+    rows["mark_ticks"] = mark[m]
+    return rows
 
 
 class ContagionTape:
