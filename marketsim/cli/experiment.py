@@ -70,6 +70,9 @@ def experiment(
         loaded = load_experiment(root, name, form)
         folder = out or DEFAULT_PARENT / f"{name}-{form}"
         swept = _sweep(loaded.design, folder, workers, quiet)
+        if not swept.result:
+            typer.echo(f"runs are missing in {folder}; the same command makes them", err=True)
+            raise typer.Exit(FAILURE)
         runs = load_sweep(folder)
         if not (runs["status"] == "ok").any():
             typer.echo(f"every run failed: marketsim status {folder}", err=True)

@@ -1,5 +1,6 @@
 import json
 import shutil
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -159,6 +160,16 @@ def test_the_same_command_makes_no_run_twice(
     first = json.loads(marketsim("experiment", "trade", "--json").stdout)
     monkeypatch.setattr("marketsim.sweep.runner.run_task", None)
     assert json.loads(marketsim("experiment", "trade", "--json").stdout) == first
+
+
+def test_half_a_sweep_is_no_result(
+    marketsim: Cli, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("marketsim.sweep.runner.count_runs", lambda _: Counter(ok=1))
+    done = marketsim("experiment", "trade", "--full")
+    assert done.exit_code == 1
+    assert "runs are missing" in done.stderr
+    assert not (folder / RESULT_FILE).exists()
 
 
 def test_bad_input_is_explained(marketsim: Cli, folder: Path) -> None:
