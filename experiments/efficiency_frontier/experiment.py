@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 PARAMETERS = ["leverage"]
 MODES = ("cross", "partial", "isolated", "hedged", "lone")
 MARKETS = ("A", "B", "C", "D")
-VOLATILITY, MAINTENANCE, DAYS, STEP_HOURS = 0.8, 0.005, 7.0, 1.0 / 12.0
+VOLATILITY, MAINTENANCE, DAYS, STEP_HOURS = 0.8, 0.005, 7.0, 1.0 / 60.0
 CORRELATION = {"calm": 0.3, "stressed": 0.85}
 #: What the scenario's traders leave room for, as a fraction of price.
-SLIPPAGE = 0.003
+SLIPPAGE = 0.005
 YEAR_HOURS = 8760.0
 #: Largest distance from the closed form that counts as predictable, % of accounts.
 TOLERANCE = 5.0
