@@ -265,7 +265,8 @@ def _outcome(future: Future[Outcome], task: Task) -> Outcome:
     """Return what a run left; one that cost its workers the life is set aside."""
     try:
         return future.result()
-    except (CancelledError, BrokenExecutor) as error:
+    except (CancelledError, BrokenExecutor, OSError) as error:
+        # `run_task` keeps what a run raises: an OSError here is a line to the workers that broke.
         raise _lost(error) from error
     except Exception as error:
         is_lost = isinstance(error, WorkerLostError) or type(error).__name__ == "KilledWorker"

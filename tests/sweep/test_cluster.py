@@ -107,7 +107,7 @@ def test_a_cluster_that_is_closed_ends_the_sweep_and_keeps_what_was_done(
         run_sweep(design(replicates=20), tmp_path / "out", executor=found.executor, progress=close)
     runs = load_sweep(tmp_path / "out")
     assert 0 < len(runs) < 80
-    assert (runs["status"] == "ok").all()
+    assert list(runs["error"].unique()) == [""]
 
 
 def test_slurm_s_jobs_become_workers(
