@@ -19,7 +19,7 @@ from marketsim.sweep.statistics import (
 if TYPE_CHECKING:
     import pandas as pd
 
-PARAMETERS = ["fall", "depth_capital", "alignment", "cross_share"]
+PARAMETERS = ["fall", "move", "depth_capital", "alignment", "cross_share"]
 #: Falls of BTC.
 SMALL, LARGE = -0.05, -0.2
 R = "R before the shock"
@@ -87,7 +87,7 @@ def _correlation(one: "np.ndarray", two: "np.ndarray") -> float:
 def check(runs: "pd.DataFrame") -> list[Check]:
     """Hold the runs against card C1 and the claim of the design."""
     found = effects(runs)
-    small, large = (found[found["fall"] == size] for size in (SMALL, LARGE))
+    small, large, matched = _kinds(found)
     return [
         _predicts(small, SIZE, "Before a fall of 5 %, R ranks what is liquidated in all markets"),
         _predicts(small, ELSEWHERE, "... and what is liquidated in GOLD and OIL"),
@@ -97,7 +97,16 @@ def check(runs: "pd.DataFrame") -> list[Check]:
         _seed_by_seed(small),
         _rises(small),
         _deep(small),
+        _predicts(matched, SIZE, "R at moves of 20 % ranks what a fall of 20 % liquidates"),
+        _predicts(matched, ELSEWHERE, "... and what it liquidates in GOLD and OIL"),
+        _rises_matched(matched),
     ]
+
+
+def _kinds(found: "pd.DataFrame") -> "list[pd.DataFrame]":
+    """Return the runs of the small and the large fall with R at small moves, and with its own."""
+    kinds = [(SMALL, -SMALL), (LARGE, -SMALL), (LARGE, -LARGE)]
+    return [found[(found["fall"] == fall) & (found["move"] == move)] for fall, move in kinds]
 
 
 def _predicts(found: "pd.DataFrame", figure: str, what: str) -> Check:
@@ -153,6 +162,40 @@ def _rises(found: "pd.DataFrame") -> Check:
     )
 
 
+def _rises_matched(found: "pd.DataFrame") -> Check:
+    deep, thin = found["depth_capital"].max(), found["depth_capital"].min()
+    ends = {
+        "cross share (1 against 0, aligned books)": (
+            {"depth_capital": deep, "alignment": 1.0, "cross_share": 0.0},
+            {"depth_capital": deep, "alignment": 1.0, "cross_share": 1.0},
+        ),
+        "alignment (1 against 0, all on cross margin)": (
+            {"depth_capital": deep, "alignment": 0.0, "cross_share": 1.0},
+            {"depth_capital": deep, "alignment": 1.0, "cross_share": 1.0},
+        ),
+        "open interest over depth (25k against 100k, aligned, cross)": (
+            {"depth_capital": deep, "alignment": 1.0, "cross_share": 1.0},
+            {"depth_capital": thin, "alignment": 1.0, "cross_share": 1.0},
+        ),
+    }
+    said, answers = [], []
+    for name, cells in ends.items():
+        low, high = (
+            found[(found[list(cell)] == list(cell.values())).all(axis=1)].set_index("seed")[R]
+            for cell in cells
+        )
+        change = paired_difference(low, high).difference
+        said.append(f"{name}: {written(change)}")
+        answers.append(above(change, 0.0))
+    return Check(
+        "R at moves of 20 % rises with cross share x alignment x open interest over depth (the "
+        "first two at 100k)",
+        "C1, DESIGN 8",
+        "; ".join(said),
+        every(answers),
+    )
+
+
 def _deep(found: "pd.DataFrame") -> Check:
     deep = found[found["depth_capital"] == found["depth_capital"].max()]
     mean = bootstrap_mean(deep.groupby("seed")[R].mean())
@@ -170,11 +213,11 @@ def draw(runs: "pd.DataFrame", path: Path) -> None:
 
     found = effects(runs)
     rows = []
-    for fall, part in found.groupby("fall"):
+    for (fall, move), part in found.groupby(["fall", "move"]):
         places = pd.qcut(part[R], min(NUM_BINS, len(part)), labels=False, duplicates="drop")
         for _, members in part.groupby(places):
             mean = bootstrap_mean(members[SIZE])
-            name = f"fall of {-100 * fall:g} %"
+            name = f"fall {-100 * fall:g} %, R at {100 * move:g} %"
             rows.append({"x": members[R].median(), "group": name, **mean._asdict()})
     figure = line_figure(pd.DataFrame(rows), R, "liquidated, % of open interest")
     figure.axes[0].set_xscale("symlog", linthresh=0.1)
@@ -186,10 +229,11 @@ def draw(runs: "pd.DataFrame", path: Path) -> None:
 def headline(runs: "pd.DataFrame") -> str:
     """Say in one line what was found."""
     found = effects(runs)
-    small, large = (found[found["fall"] == size] for size in (SMALL, LARGE))
+    small, large, matched = _kinds(found)
     return (
-        f"R before the shock ranks the size of the cascade after a fall of 5 % with Spearman's rho "
-        f"{written(rank_correlation(small, SIZE))} ({len(small):,} runs of all settings), "
-        f"after one of 20 % with {written(rank_correlation(large, SIZE))}: it is about moves "
-        f"of its own size."
+        f"R before the shock ranks the size of the cascade with Spearman's rho "
+        f"{written(rank_correlation(small, SIZE))} if it is measured at moves of the size of the "
+        f"shock, 5 % ({len(small):,} runs of all settings), and "
+        f"{written(rank_correlation(matched, SIZE))} at 20 %; R at 5 % does not rank what a fall "
+        f"of 20 % does ({written(rank_correlation(large, SIZE))})."
     )

@@ -1,8 +1,10 @@
-"""What the contagion matrix of `contagion` before its shock rises with, measured at moves of 10 %.
+"""What the contagion matrix of `contagion` before its shock rises with.
 
 A closed form has R the same at any cross share where books are aligned and buffers uniform (card
-C1). Here R *falls* with the cross share: nobody stands close to maintenance, and a move of one
-market reaches a pool that holds three a third as far. What passes from one market to another rises.
+C1). Here it depends on the size of the move. At that of the shock, 20 %, R rises with cross share,
+alignment and open interest over depth. At 10 % it *falls* with the cross share: nobody stands close
+to maintenance, and a move of one market reaches a pool that holds three a third as far; what passes
+from one market to another rises even then.
 """
 
 from functools import cache
@@ -18,6 +20,7 @@ from marketsim.sweep.statistics import paired_difference
 
 SEEDS = range(8)
 SHOCK_STEP = 720
+SHOCK = 0.2
 QUIET = [
     ("record.contagion_minutes", "never"),
     ("record.heatmap_minutes", "never"),
@@ -27,7 +30,12 @@ QUIET = [
 
 @cache
 def before_shock(
-    seed: int, cross: float = 0.6, alignment: float = 1.0, bias: float = 0.8, makers: float = 500e3
+    seed: int,
+    cross: float = 0.6,
+    alignment: float = 1.0,
+    bias: float = 0.8,
+    makers: float = 500e3,
+    delta: float = 0.1,
 ) -> ContagionMatrix:
     changes = [
         ("days", "0.5"),
@@ -38,7 +46,7 @@ def before_shock(
     ]
     simulation = Simulation(load_scenario("contagion", [*changes, *QUIET]), seed)
     simulation.run(SHOCK_STEP)
-    return simulation.contagion(delta=0.1)
+    return simulation.contagion(delta=delta)
 
 
 def reproduction(**dials: Any) -> np.ndarray:
@@ -80,5 +88,18 @@ def test_more_passes_to_other_markets_where_crowds_are_aligned():
 
 
 @pytest.mark.slow
-def test_r_falls_with_the_cross_share():
+def test_r_at_the_size_of_the_shock_rises_with_cross_share_alignment_and_thin_books():
+    isolated, whole = (reproduction(cross=share, delta=SHOCK) for share in (0.0, 1.0))
+    assert rise(isolated, whole)[0] > 0.0
+    for bias in (0.0, 0.8):
+        apart, aligned = (
+            reproduction(cross=1.0, bias=bias, alignment=share, delta=SHOCK) for share in (0.0, 1.0)
+        )
+        assert rise(apart, aligned)[0] > 0.0
+    deep, thin = (reproduction(makers=capital, delta=SHOCK) for capital in (1000e3, 250e3))
+    assert rise(deep, thin)[0] > 0.0
+
+
+@pytest.mark.slow
+def test_r_at_half_that_size_falls_with_the_cross_share():
     assert rise(reproduction(cross=0.0), reproduction(cross=1.0))[1] < 0.0
