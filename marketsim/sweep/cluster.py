@@ -1,6 +1,7 @@
 """Workers beyond this machine: Dask's, at a scheduler that runs or started through SLURM."""
 
 import contextlib
+import signal
 import subprocess
 import tempfile
 import tomllib
@@ -109,12 +110,16 @@ def _count_workers(client: Any, cluster: str) -> int:
 def _slurm_cluster(settings: SlurmSettings) -> Iterator[Any]:
     """Submit the jobs; those that wait in SLURM's queue join when they start."""
     import dask
+
+    handler = signal.getsignal(signal.SIGINT)
     from dask_jobqueue import SLURMCluster
+
+    signal.signal(signal.SIGINT, handler)  # loading it had made Ctrl-C a silent exit
 
     # Runs hold Python's lock, so a process for each core.
     arguments = {
         "processes": settings.cluster.get("cores", 1),
-        "scheduler_options": {"dashboard_address": None},
+        "scheduler_options": {"dashboard_address": ":0"},  # any port: 8787 may be another's
     } | settings.cluster
     _try_job(_job_script(arguments))
     with (

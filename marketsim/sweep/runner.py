@@ -23,7 +23,6 @@ from marketsim.sweep.pool import WorkerLostError, WorkerPool
 from marketsim.sweep.store import Store, drop_failed, stored_keys
 from marketsim.sweep.table import count_runs, result_hash
 from marketsim.sweep.worker import (
-    ERROR,
     OK,
     QUARANTINED,
     Outcome,
@@ -265,12 +264,11 @@ def _outcome(future: Future[Outcome], task: Task) -> Outcome:
     """Return what a run left; one that cost its workers the life is set aside."""
     try:
         return future.result()
-    except (CancelledError, BrokenExecutor, OSError) as error:
-        # `run_task` keeps what a run raises: an OSError here is a line to the workers that broke.
-        raise _lost(error) from error
     except Exception as error:
-        is_lost = isinstance(error, WorkerLostError) or type(error).__name__ == "KilledWorker"
-        return failed(task, QUARANTINED if is_lost else ERROR, error)
+        if isinstance(error, WorkerLostError) or type(error).__name__ == "KilledWorker":
+            return failed(task, QUARANTINED, error)
+        # `run_task` keeps what a run raises, so this is a line to the workers that broke.
+        raise _lost(error) from error
 
 
 def _lost(error: BaseException) -> ExecutorLostError:

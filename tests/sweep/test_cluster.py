@@ -40,7 +40,7 @@ exit 1
 @pytest.fixture
 def local() -> Iterator[LocalCluster]:
     with LocalCluster(
-        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None
+        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0"
     ) as cluster:
         yield cluster
 
@@ -118,6 +118,7 @@ def test_slurm_s_jobs_become_workers(
         'jobs = 2\n[cluster]\ncores = 1\nmemory = "1GB"\nqueue = "long"\ninterface = "lo"\n'
     )
     with connected("slurm:slurm.toml") as found:
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
         assert found.num_workers == 2
         there = run_sweep(design(), tmp_path / "there", executor=found.executor)
     here = run_sweep(design(), tmp_path / "here", executor=inline)
@@ -173,7 +174,7 @@ def test_an_address_where_nobody_answers_is_refused(monkeypatch: pytest.MonkeyPa
 def test_a_scheduler_without_workers_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("marketsim.sweep.cluster.PATIENCE", 2)
     with (
-        LocalCluster(n_workers=0, dashboard_address=None) as cluster,
+        LocalCluster(n_workers=0, dashboard_address=":0") as cluster,
         pytest.raises(ClusterError, match="the scheduler has no workers"),
         connected(cluster.scheduler_address),
     ):
