@@ -79,9 +79,9 @@ HABITS = (
 TRADER = np.dtype(
     [
         ("key", "i8"),  #: of the trader's random draws
-        ("population", "i8"),
         ("last_wake", "i8"),  #: step at which it looked last
-        ("elapsed", "i8"),  #: steps between the last two looks
+        ("population", "i4"),
+        ("elapsed", "i4"),  #: steps between the last two looks
         ("attention", "f8"),  #: mean steps between two looks; inf: never again
         *((habit, "f8") for habit in HABITS),
     ]

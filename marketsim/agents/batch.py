@@ -221,7 +221,7 @@ class Batch:
     @cached_property
     def spot(self) -> Any:
         """(n, M) coins held beside the positions."""
-        return self._state.position["spot"][self.account] * self._state.market["lot_size"]
+        return self._state.spot[self.account] * self._state.market["lot_size"]
 
     @cached_property
     def has_orders(self) -> Any:

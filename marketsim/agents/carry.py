@@ -75,7 +75,7 @@ def decide(state: State, traders: Any, g: int, count: int, t: int, seed: int) ->
             share = wanted_share(view.funding, hurdle, p.full_rate, p.exit_rate)
             if traders.memory[i, m, STOPPED] != 0.0:  # margin ran thin: out, then think again
                 share = 0.0
-                if held == 0.0 and state.position[i, m].spot == 0:
+                if held == 0.0 and state.spot[i, m] == 0:
                     traders.memory[i, m, STOPPED] = 0.0
             # What the coins cost is not there as margin: leverage is on the rest.
             whole = 0.95 * wealth * weight * trader.leverage / (1.0 + hedge * trader.leverage)

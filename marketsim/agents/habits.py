@@ -42,7 +42,7 @@ def wake(traders: Any, g: int, t: int, seed: int) -> int:
 @inlined
 def _fetch_trader(state: State, traders: Any, i: int) -> None:
     """Have brought near what a trader soon to decide looks at; see `book.fetch_account`."""
-    prefetch(state.account, i)
+    prefetch(state.stable, i)
     prefetch(state.pool, i)
     prefetch(traders.memory, i)
     for m in range(len(state.market)):
@@ -158,10 +158,10 @@ def hedge_with_spot(state: State, traders: Any, i: int, m: int, position: float)
     Nothing is traded within a band of 2 %, so that funding does not cause a trade at every look.
     """
     lot = state.market[m].lot_size
-    held = state.position[i, m].spot * lot
+    held = state.spot[i, m] * lot
     wanted = traders.trader[i].spot_hedge * max(-position, 0.0)
     if abs(wanted - held) > HEDGE_BAND * max(wanted, held):
-        lots = int(math.floor(wanted / lot + 1e-6)) - state.position[i, m].spot
+        lots = int(math.floor(wanted / lot + 1e-6)) - state.spot[i, m]
         if lots != 0:
             submit(state, i, m, IntentKind.SPOT.value, lots, 0, 0, 0)
 

@@ -134,8 +134,8 @@ class Account:
         )
         for name in ("venue", "totals", "market", "tier"):
             getattr(lone, name)[:] = getattr(state, name)
-        lone.account[ME] = state.account[account]
-        lone.position[ME] = state.position[account]
+        for name in ("account", "position", "spot", "stable", "chunk_step"):
+            getattr(lone, name)[ME] = getattr(state, name)[account]
         lone.position["first_order"][ME] = NONE
         for place, p in enumerate(self.numbers):
             if p != NONE:
@@ -266,7 +266,7 @@ def _exposed(account: Account, place: int) -> list[int]:
     if not held.any():
         return []
     if place == ME and state.venue[0].spot_haircut < ONE:
-        held |= np.asarray(position["spot"]) != 0
+        held |= state.spot[ME] != 0
     return [int(m) for m in np.flatnonzero(held)]
 
 
@@ -299,12 +299,12 @@ def _state_holdings(account: Account) -> tuple[tuple[Holding, ...], int]:
     """List coins and stablecoins at market value, and their value as collateral in atoms."""
     state = account.state
     found = []
-    stable = int(state.account[ME].stable)
+    stable = int(state.stable[ME])
     if stable:
         worth = stable / ATOMS * int(state.totals[0].stable_price) / ONE
         found.append(Holding("stablecoins", stable / ATOMS, worth))
     for m, name in enumerate(account.market_names):
-        market, lots = state.market[m], int(state.position[ME, m].spot)
+        market, lots = state.market[m], int(state.spot[ME, m])
         if lots:
             worth = lots * int(market.index_ticks) * int(market.tick_atoms) / ATOMS
             found.append(Holding(name, lots * float(market.lot_size), worth))

@@ -97,6 +97,9 @@ def allocate(
         tier=records(TIER, num_markets, num_tiers),
         account=records(ACCOUNT, num_accounts + 1),
         position=records(POSITION, num_accounts + 1, num_markets),
+        spot=np.zeros((num_accounts + 1, num_markets), np.int64),
+        stable=np.zeros(num_accounts + 1, np.int64),
+        chunk_step=np.full((num_accounts + 1, num_markets), -UNLIMITED),
         pool=records(POOL, num_pools),
         flow=np.zeros((num_accounts + 1, len(Cause)), np.int64),
         order=records(ORDER, 0),
@@ -116,7 +119,6 @@ def allocate(
     )
     state.position["pool"] = np.arange(num_accounts + 1)[:, None]
     state.position["first_order"] = NONE
-    state.position["chunk_step"] = -UNLIMITED
     state.account["liquidated_step"] = NONE
     state.pool["owner"][: num_accounts + 1] = np.arange(num_accounts + 1)
     totals = state.totals[0]

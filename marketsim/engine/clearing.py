@@ -99,7 +99,7 @@ def exchange_coins(state: State, i: int, m: int, lots: int) -> Outcome:
         return Outcome.ZERO_SIZE
     if abs(lots) > state.market[m].max_position_lots:
         return Outcome.POSITION_LIMIT
-    if state.position[i, m].spot + lots < 0:
+    if state.spot[i, m] + lots < 0:
         return Outcome.NO_FUNDS
     price = state.market[m].index_ticks
     cost = lots * price * state.market[m].tick_atoms
@@ -117,7 +117,7 @@ def exchange_stable(state: State, i: int, atoms: int) -> Outcome:
         return Outcome.ZERO_SIZE
     if abs(atoms) > MAX_ATOMS:
         return Outcome.POSITION_LIMIT
-    if state.account[i].stable + atoms < 0:
+    if state.stable[i] + atoms < 0:
         return Outcome.NO_FUNDS
     cost = mul_div(atoms, price, ONE)
     if cost > 0 and not _affords(state, i, cost, state.venue[0].stable_haircut):

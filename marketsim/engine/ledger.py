@@ -98,7 +98,7 @@ def trade_spot(state: State, i: int, m: int, lots: int, price: int) -> None:
     cost = lots * price * state.market[m].tick_atoms
     post(state, i, Cause.SPOT, -cost)
     state.totals[0].outside_cash += cost
-    state.position[i, m].spot += lots
+    state.spot[i, m] += lots
 
 
 @kernel
@@ -107,7 +107,7 @@ def trade_stable(state: State, i: int, atoms: int, price: int) -> None:
     cost = mul_div(atoms, price, ONE)
     post(state, i, Cause.SPOT, -cost)
     state.totals[0].outside_cash += cost
-    state.account[i].stable += atoms
+    state.stable[i] += atoms
 
 
 @kernel
@@ -132,10 +132,10 @@ def sweep(state: State, p: int) -> None:
 @kernel
 def holdings_value(state: State, i: int) -> int:
     """Value an account's spot coins at the index and its stablecoins at their price, atoms."""
-    value = mul_div(state.account[i].stable, state.totals[0].stable_price, ONE)
+    value = mul_div(state.stable[i], state.totals[0].stable_price, ONE)
     for m in range(len(state.market)):
         market = state.market[m]
-        value += state.position[i, m].spot * market.index_ticks * market.tick_atoms
+        value += state.spot[i, m] * market.index_ticks * market.tick_atoms
     return value
 
 

@@ -86,7 +86,7 @@ def order_size(state: State, i: int, m: int) -> int:
         if tier > 0:
             wanted = lots - (state.tier[m, tier].floor_atoms - 1) // lot_value
     elif venue.size_rule == SizeRule.CHUNK:
-        cooling = state.totals[0].step - position.chunk_step <= venue.chunk_cooldown
+        cooling = state.totals[0].step - state.chunk_step[i, m] <= venue.chunk_cooldown
         portion = chunk_portion(notional, venue.chunk_threshold_atoms, venue.portion, cooling)
     limit = remaining_limit(venue.max_account_notional_atoms, used_notional(state, i))
     if limit == 0:
@@ -335,16 +335,16 @@ def seize_holdings(state: State, i: int, needed: int) -> None:
     """Sell an account's collateral coins and stablecoins until its main pool has `needed` more."""
     venue = state.venue[0]
     totals = state.totals[0]
-    if venue.stable_haircut < ONE and state.account[i].stable > 0 and totals.stable_price > 0:
+    if venue.stable_haircut < ONE and state.stable[i] > 0 and totals.stable_price > 0:
         price = totals.stable_price
-        atoms = min(mul_div(needed, ONE, price) + 1, state.account[i].stable)
+        atoms = min(mul_div(needed, ONE, price) + 1, state.stable[i])
         before = state.pool[i].cash
         ledger.trade_stable(state, i, -atoms, price)
         needed -= state.pool[i].cash - before
     if venue.spot_haircut == ONE:
         return
     for m in range(len(state.market)):
-        coins = state.position[i, m].spot
+        coins = state.spot[i, m]
         if needed > 0 and coins > 0:
             market = state.market[m]
             price = max(

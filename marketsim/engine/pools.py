@@ -76,15 +76,15 @@ def haircut_holdings(state: State, i: int) -> int:
     """Value of an account's coins and stablecoins as collateral of its main pool, atoms."""
     venue = state.venue[0]
     value = 0
-    if state.account[i].stable != 0:
+    if state.stable[i] != 0:
         price = state.totals[0].stable_price
-        worth = mul_div(state.account[i].stable, price, ONE)
+        worth = mul_div(state.stable[i], price, ONE)
         value += worth - take_fraction_up(worth, venue.stable_haircut)
     if venue.spot_haircut < ONE:
         for m in range(len(state.market)):
-            if state.position[i, m].spot != 0:
+            if state.spot[i, m] != 0:
                 market = state.market[m]
-                worth = state.position[i, m].spot * market.index_ticks * market.tick_atoms
+                worth = state.spot[i, m] * market.index_ticks * market.tick_atoms
                 value += worth - take_fraction_up(worth, venue.spot_haircut)
     return value
 

@@ -187,12 +187,12 @@ def _seize_on_paper(state: State, p: int, k: int, ticks: int, room: Any, sold: A
         chunk_step = np.empty(num_markets, np.int64)
         for m in range(num_markets):
             size[m] = state.position[i, m].size
-            chunk_step[m] = state.position[i, m].chunk_step
+            chunk_step[m] = state.chunk_step[i, m]
         pool.cash += max(min(-pool.equity, spare), 0)
         _close_on_paper(state, p, room[len(state.account) - 1], sold)
         for m in range(num_markets):
             state.position[i, m].size = size[m]
-            state.position[i, m].chunk_step = chunk_step[m]
+            state.chunk_step[i, m] = chunk_step[m]
     market.mark_ticks = mark
     account.liquidated_atoms, account.liquidated_step = counted, step
     account.fund_loss_atoms = loss
@@ -260,7 +260,7 @@ def _close_leg_on_paper(state: State, p: int, m: int, available: int) -> float:
             delta = liquidation.fund_delta(state, i, m, -side * lots, market.mark_ticks)
             liquidation.count_use(state, i, abs(value), max(-delta, 0))
             if lots < abs(size):
-                position.chunk_step = state.totals[0].step
+                state.chunk_step[i, m] = state.totals[0].step
             pool.cash += value - delta
             position.size -= side * lots
             return float(value)

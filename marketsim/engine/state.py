@@ -275,11 +275,9 @@ ACCOUNT = np.dtype(
     [
         ("priority", "i8"),  #: a fixed random rank that settles ties, keyed by the trader
         ("deposit", "i8"),  #: atoms, in cash and holdings, at the start
-        ("stable", "i8"),  #: stablecoin atoms
         ("liquidated_step", "i8"),  #: step the two counters below belong to
         ("liquidated_atoms", "i8"),  #: notional liquidated in that step
         ("fund_loss_atoms", "i8"),  #: paid by the fund for book fills in that step
-        ("_padding", "i8", (2,)),
     ]
 )
 
@@ -287,12 +285,9 @@ POSITION = np.dtype(
     [
         ("size", "i8"),  #: lots, long > 0
         ("entry_cost", "i8"),  #: atoms, signed like size
-        ("spot", "i8"),  #: lots of the underlying coin held
         ("own_fraction", "i8"),  #: 1e-9: 1 / leverage chosen for this market; 0: the market's
         ("pool", "i4"),
         ("first_order", "i4"),  #: newest resting order of this account and market
-        ("chunk_step", "i8"),  #: step of the last partial liquidation that filled
-        ("_padding", "i8", (2,)),
     ]
 )
 
@@ -426,6 +421,10 @@ class State(NamedTuple):
     tier: Any  #: (M, tiers) TIER
     account: Any  #: (N + 1,) ACCOUNT
     position: Any  #: (N + 1, M) POSITION
+    # apart from their accounts and positions, which every step passes over
+    spot: Any  #: (N + 1, M) int64 lots of the underlying coin held
+    stable: Any  #: (N + 1,) int64 stablecoin atoms
+    chunk_step: Any  #: (N + 1, M) int64 step of the last partial liquidation that filled
     pool: Any  #: (P,) POOL
     flow: Any  #: (N + 1, causes) int64 atoms
     order: Any  #: (orders,) ORDER

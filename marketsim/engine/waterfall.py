@@ -62,7 +62,7 @@ def liquidate_leg(state: State, p: int, m: int, turn: int) -> None:
     fill_leg(state, number)
     if row.book_size > 0:
         if row.order_size < abs(row.size_before):
-            state.position[i, m].chunk_step = state.totals[0].step
+            state.chunk_step[i, m] = state.totals[0].step
         return
     assess_pool(state, p)
     if pool.equity < 0:

@@ -52,8 +52,8 @@ def take_snapshot(state: State) -> Snapshot:
         cash=cash,
         position_value=position_value,
         size=size,
-        spot=np.array(state.position["spot"], np.int64),
-        stable=np.array(state.account["stable"], np.int64),
+        spot=np.array(state.spot, np.int64),
+        stable=np.array(state.stable, np.int64),
         flow=np.array(state.flow, np.int64),
     )
 

@@ -241,7 +241,7 @@ def _open_accounts(state: State, scenario: Scenario, roster: Roster, deposit: An
     state.account["priority"][:n] = roster.priority
     state.account["deposit"][:n] = deposit
     stable = np.rint(deposit * roster.stable_share).astype(np.int64)
-    state.account["stable"][:n] = stable
+    state.stable[:n] = stable
     state.pool["cash"][:n] = deposit - stable
     fund = _atoms(scenario.insurance_fund)
     state.account["deposit"][n] = fund

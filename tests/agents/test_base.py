@@ -38,6 +38,6 @@ def test_wealth_counts_coins_that_are_no_collateral():
     state = simulation.state
     assert state.venue[0].spot_haircut == ONE
     give(simulation, 0, 10.0)
-    state.position[0, 1].spot = 300  # three coins of 50 USD
+    state.spot[0, 1] = 300  # three coins of 50 USD
     assert account_equity_usd(state, 0) == pytest.approx(1e4)
     assert wealth_usd(state, 0) == pytest.approx(1e4 + 150.0)

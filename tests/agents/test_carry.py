@@ -48,7 +48,7 @@ def hedged(funding, size=200.0):
     """One that is short so many coins and holds them."""
     simulation = carry(funding)
     give(simulation, 0, -size)
-    simulation.state.position[0, 0].spot = round(size / 0.01)
+    simulation.state.spot[0, 0] = round(size / 0.01)
     simulation.state.pool[0].cash -= round(size * 100.0 * 1e6)
     return simulation
 
@@ -77,7 +77,7 @@ def test_who_ran_thin_leaves_and_then_thinks_again():
     simulation.traders.memory[0, 0, 3] = -1.0
     assert legs(simulation, ask(simulation, 0)) == (-200.0, 200.0)
     give(simulation, 0, 200.0)
-    simulation.state.position[0, 0].spot = 0
+    simulation.state.spot[0, 0] = 0
     assert len(ask(simulation, 0)) == 0
     spot, perp = legs(simulation, ask(simulation, 0, t=1))
     assert spot > 0.0 > perp
@@ -99,7 +99,7 @@ def test_a_rally_liquidates_a_hedged_short_unless_its_coins_are_collateral(hairc
     simulation.run(299)
     rows = simulation.roster.rows_of("carry")
     state = simulation.state
-    size, spot = (state.position[field][rows, 0] for field in ("size", "spot"))
+    size, spot = state.position["size"][rows, 0], state.spot[rows, 0]
     assert (size < 0).all()
     assert spot == pytest.approx(-size, rel=0.021)
     before = simulation.result().end.equity[rows]

@@ -129,7 +129,7 @@ def test_every_strategy_tops_an_isolated_pool_up(strategy):
 )
 def test_a_spot_hedge_covers_shorts_within_a_band(position, held, wanted):
     simulation = only("holder", count=2, spot_hedge=1.0)
-    simulation.state.position[0, 0].spot = round(held / 0.01)
+    simulation.state.spot[0, 0] = round(held / 0.01)
     simulation.state.totals[0].num_intents = 0
     habits.hedge_with_spot(simulation.state, simulation.traders, 0, 0, position)
     intents = simulation.state.intent[: simulation.state.totals[0].num_intents]

@@ -223,7 +223,7 @@ def test_spot_transfers_and_limits_do_what_they_say():
     state = model.simulation.state
     (trader,) = model.agents
     assert trader.is_done
-    assert int(state.position["spot"][0, 0]) == 200
+    assert int(state.spot[0, 0]) == 200
     assert int(state.pool["cash"][state.position["pool"][0, 1]]) == 500_000_000
     assert int(state.totals[0].num_orders) == 1
     assert trader.cash == pytest.approx(1e5 - 200.0)

@@ -132,8 +132,8 @@ def hold(state: State, i: int, size: int, price: int = PRICE, m: int = 0) -> Non
 def give_holdings(state: State, i: int, *, stable: float = 0.0, coins: int = 0, m: int = 0) -> None:
     """Turn an account's deposit into stablecoins (USD) and coins (lots, at the index)."""
     cost = usd(stable) + coins * int(state.market[m].index_ticks * state.market[m].tick_atoms)
-    state.account[i].stable += usd(stable)
-    state.position[i, m].spot += coins
+    state.stable[i] += usd(stable)
+    state.spot[i, m] += coins
     state.pool[i].cash -= cost
     state.flow[i, 8] -= cost
     state.totals[0].outside_cash += cost

@@ -245,7 +245,7 @@ def test_coins_are_bought_with_cash_the_pool_has(lots, outcome):
     assert send(state, 0, lots, kind=IntentKind.SPOT) == outcome
     if outcome == Outcome.ACCEPTED:
         assert state.pool[0].cash == usd(999) - lots * LOT
-        assert state.position[0, 0].spot == 2 + lots
+        assert state.spot[0, 0] == 2 + lots
     assert ledger.conservation_error(state) == 0
 
 
@@ -276,7 +276,7 @@ def test_stablecoins_trade_at_their_price():
     state.totals[0].stable_price = 980_000_000
     assert send(state, 0, usd(102.05), kind=IntentKind.STABLE) == Outcome.NO_FUNDS
     assert send(state, 0, usd(50), kind=IntentKind.STABLE) == Outcome.ACCEPTED
-    assert (state.account[0].stable, state.pool[0].cash) == (usd(50), usd(51))
+    assert (state.stable[0], state.pool[0].cash) == (usd(50), usd(51))
     assert send(state, 0, -usd(51), kind=IntentKind.STABLE) == Outcome.NO_FUNDS
     assert send(state, 0, -usd(50), kind=IntentKind.STABLE) == Outcome.ACCEPTED
-    assert (state.account[0].stable, state.pool[0].cash) == (0, 100 * ATOMS)
+    assert (state.stable[0], state.pool[0].cash) == (0, 100 * ATOMS)

@@ -135,7 +135,7 @@ def test_coins_are_bought_outside_and_stay_in_equity():
 def test_stablecoins_cost_their_price():
     state = open_venue((1000,))
     ledger.trade_stable(state, 0, usd(100), 900_000_000)
-    assert (state.pool[0].cash, state.account[0].stable) == (usd(910), usd(100))
+    assert (state.pool[0].cash, state.stable[0]) == (usd(910), usd(100))
     state.totals[0].stable_price = ONE // 2
     assert ledger.account_equity(state).tolist() == [usd(960), 0]
     ledger.trade_stable(state, 0, -usd(100), ONE // 2)

@@ -85,7 +85,7 @@ def test_chunk_goes_first_and_within_the_cooldown_the_whole_leg():
         state.totals[0].step = step
         closed.append(order_size(state))
         if closed[-1] == 20:  # the chunk fills, so the cooldown begins
-            state.position[0, 0].chunk_step = step
+            state.chunk_step[0, 0] = step
     assert closed == [20, 100, 100, 20, 100, 100]
 
 
@@ -311,8 +311,8 @@ def test_stablecoins_are_seized_before_coins():
     state.totals[0].stable_price = ONE // 2
     assert liquidation.settle_deficit(state, 0, 0) == 0
     # 300 stablecoins bring 150; 3 coins at 90 USD the other 250
-    assert state.account[0].stable == 0
-    assert state.position[0, 0].spot == 2
+    assert state.stable[0] == 0
+    assert state.spot[0, 0] == 2
     assert state.pool[0].cash == usd(20)
 
 
@@ -321,7 +321,7 @@ def test_holdings_that_are_no_collateral_are_not_seized():
     give_holdings(state, 0, stable=300, coins=5)
     state.pool[0].cash = -usd(400)
     assert liquidation.settle_deficit(state, 0, 0) == usd(400)
-    assert (state.account[0].stable, state.position[0, 0].spot) == (usd(300), 5)
+    assert (state.stable[0], state.spot[0, 0]) == (usd(300), 5)
 
 
 @pytest.mark.parametrize("amount", [1e3, 2e4, 1e6, 1e9])
@@ -330,7 +330,7 @@ def test_seizing_stablecoins_does_not_overflow(amount):
     give_holdings(state, 0, stable=2 * amount)
     state.pool[0].cash = -usd(amount)
     assert liquidation.settle_deficit(state, 0, 0) == 0
-    assert usd(amount) - 1 <= state.account[0].stable <= usd(amount)
+    assert usd(amount) - 1 <= state.stable[0] <= usd(amount)
 
 
 # The fund's own position

@@ -268,7 +268,7 @@ def test_insurance_fund_is_never_liquidated():
 def test_pool_without_positions_is_seized_only_when_it_owes_more_than_it_has():
     state = open_venue((0,), stable_haircut=0)
     state.pool[0].cash = -usd(5)
-    state.account[0].stable = usd(5)
+    state.stable[0] = usd(5)
     assert below(state) == []
-    state.account[0].stable = usd(5) - 1
+    state.stable[0] = usd(5) - 1
     assert below(state) == [0]

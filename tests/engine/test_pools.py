@@ -94,7 +94,7 @@ def test_holdings_are_collateral_less_their_haircut(
 
 def test_haircut_is_rounded_against_the_account():
     state = open_venue(stable_haircut=1)
-    state.account[0].stable = 5
+    state.stable[0] = 5
     assert pools.haircut_holdings(state, 0) == 4
 
 

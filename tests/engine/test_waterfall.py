@@ -393,7 +393,7 @@ def test_bankrupt_account_pays_with_its_stablecoins():
     (row,) = clear(state)
     # equity -5,000: deleveraged at 70 USD, which leaves a debt of 29,000
     assert row.adl_size == 1000
-    assert state.account[0].stable <= 1
+    assert state.stable[0] <= 1
     assert abs(equity(state)[0]) < 1e-5
     assert row.socialised == 0
 
@@ -407,7 +407,7 @@ def test_debt_of_a_pool_without_positions_is_called_in():
     clear(state)
     # the coins bring 100 USD; the fund had 10 and bears the rest: nobody holds the market
     assert cash(state) == [0, 1000, -490]
-    assert state.position[0, 0].spot == 0
+    assert state.spot[0, 0] == 0
     assert state.totals[0].socialised_atoms == usd(490)
     assert ledger.conservation_error(state) == 0
 
@@ -428,7 +428,7 @@ def test_chunk_nobody_buys_starts_no_cooldown():
     send(state, 2, 100, 9_300)
     rows = clear(state)
     assert rows["order_size"][0] == 20
-    assert state.position[0, 0].chunk_step == state.totals[0].step
+    assert state.chunk_step[0, 0] == state.totals[0].step
 
 
 def test_bankrupt_side_pool_leaves_the_main_pool_alone():

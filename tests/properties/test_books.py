@@ -27,8 +27,8 @@ def check_positions(state):
     assert not size.sum(axis=0).any()
     assert state.market["open_interest"].tolist() == np.maximum(size, 0).sum(axis=0).tolist()
     assert (np.sign(state.position["entry_cost"]) == np.sign(size)).all()
-    assert (state.position["spot"] >= 0).all()
-    assert (state.account["stable"] >= 0).all()
+    assert (state.spot >= 0).all()
+    assert (state.stable >= 0).all()
 
 
 def check_book(state):
@@ -98,7 +98,7 @@ def check_debts(state):
     for p in range(len(state.pool)):
         pool = state.pool[p]
         i = pool.owner
-        backed = p == i and (state.account[i].stable > 0 or state.position["spot"][i].any())
+        backed = p == i and (state.stable[i] > 0 or state.spot[i].any())
         if i < len(state.account) - 1 and not backed and ledger.is_flat(state, p):
             assert pool.cash >= 0
 

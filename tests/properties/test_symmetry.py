@@ -110,11 +110,12 @@ def test_accounts_are_interchangeable(plan, data):
                 table[field] = to[table[field]]
     expected[1]["pool"] = pool_to[expected[1]["pool"]]
     assert_same(expected, history(other))
-    for field in ("size", "entry_cost", "spot"):
+    for field in ("size", "entry_cost"):
         assert one.position[field].tolist() == other.position[field][to].tolist()
+    assert one.spot.tolist() == other.spot[to].tolist()
     assert one.flow.tolist() == other.flow[to].tolist()
     assert one.pool["cash"].tolist() == other.pool["cash"][pool_to].tolist()
-    assert one.account["stable"].tolist() == other.account["stable"][to].tolist()
+    assert one.stable.tolist() == other.stable[to].tolist()
     assert_same([one.market], [other.market])
 
 
@@ -143,7 +144,8 @@ def test_markets_are_interchangeable(plan, data):
     for table in expected:
         table["market"] = to[table["market"]]
     assert_same(expected, history(other))
-    for field in ("size", "entry_cost", "spot"):
+    assert one.spot.tolist() == other.spot[:, to].tolist()
+    for field in ("size", "entry_cost"):
         assert one.position[field].tolist() == other.position[field][:, to].tolist()
     assert one.flow.tolist() == other.flow.tolist()
     assert one.pool["cash"].tolist() == other.pool["cash"].tolist()

@@ -20,8 +20,9 @@ MARKET_STATE = (
     *("basis", "depth_factor", "premium", "funding_rate", "oi_ratio", "volume", "num_fills"),
     *("liquidated_atoms", "num_liquidations"),
 )
-POSITION_STATE = ("size", "entry_cost", "spot", "chunk_step")
-ACCOUNT_STATE = ("stable", "liquidated_step", "liquidated_atoms", "fund_loss_atoms")
+POSITION_STATE = ("size", "entry_cost")
+HOLDING_STATE = ("spot", "chunk_step")
+ACCOUNT_STATE = ("liquidated_step", "liquidated_atoms", "fund_loss_atoms")
 TOTALS_STATE = ("step", "fees", "outside_cash", "stable_price", "adl_atoms", "socialised_atoms")
 ASSET_STATE = ("base", "fundamental", "lean", "price", "variance", "spread", "burst_return")
 
@@ -56,8 +57,11 @@ def state_of(venue: Venue) -> State:
             write(state.tier[m, number], tier)
     for i, account in enumerate(venue.accounts):
         write(state.account[i], account)
+        state.stable[i] = account.stable
         for m, position in enumerate(venue.positions[i]):
             write(state.position[i, m], position)
+            for name in HOLDING_STATE:
+                getattr(state, name)[i, m] = getattr(position, name)
     for p, pool in enumerate(venue.pools):
         write(state.pool[p], pool)
     for m, market in enumerate(venue.markets):
@@ -163,10 +167,14 @@ def _pairs(state: State, venue: Venue) -> Iterator[Difference]:
         yield from _named(f"pool {p}", ("cash", "drawn"), state.pool[p], pool)
     for i, account in enumerate(venue.accounts):
         yield from _named(f"account {i}", ACCOUNT_STATE, state.account[i], account)
+        yield f"account {i}.stable", state.stable[i], account.stable
         for cause in Cause:
             yield f"account {i} {cause.name}", state.flow[i, cause], venue.flow[i, cause]
         for m, position in enumerate(venue.positions[i]):
-            yield from _named(f"position {i}, {m}", POSITION_STATE, state.position[i, m], position)
+            label = f"position {i}, {m}"
+            yield from _named(label, POSITION_STATE, state.position[i, m], position)
+            for name in HOLDING_STATE:
+                yield f"{label}.{name}", getattr(state, name)[i, m], getattr(position, name)
     yield from _row_pairs("fill", state.totals[0].num_fills, state.fill, venue.fills)
     count = state.totals[0].num_liquidations
     yield from _row_pairs("liquidation", count, state.liquidation, venue.liquidations)

@@ -189,8 +189,8 @@ def test_deposits_add_up_to_the_atom() -> None:
     n = roster.num_traders
     account, pool = state.account, state.pool
     assert account["deposit"][n] == pool["cash"][n] == 1_234_567_891
-    assert np.array_equal(account["stable"] + pool["cash"][: n + 1], account["deposit"])
-    assert account["stable"][:n].sum() > 0
+    assert np.array_equal(state.stable + pool["cash"][: n + 1], account["deposit"])
+    assert state.stable[:n].sum() > 0
     assert state.totals[0].deposits == account["deposit"].sum()
     assert np.all(pool["cash"][n + 1 :] == 0)
     assert account["deposit"][:n] == pytest.approx(roster.capital * ATOMS, abs=0.5)
