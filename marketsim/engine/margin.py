@@ -13,6 +13,7 @@ from marketsim.engine.pools import (
     haircut_holdings,
     initial_margin,
     initial_requirement,
+    maintenance_of,
     maintenance_requirement,
 )
 from marketsim.engine.state import State, wide
@@ -106,7 +107,9 @@ def assess_pools(state: State) -> int:
     count = 0
     for i in range(num_accounts):
         pool = state.pool[i]
-        pool.equity, pool.maintenance = _sum_up(state, i)
+        pool.equity = pool.cash + haircut_holdings(state, i)
+        pool.maintenance = 0
+        _add_positions(state, i)
         if is_short(pool.equity, pool.maintenance) and i != num_accounts - 1:
             count += 1
     for p in range(num_accounts, len(state.pool)):
@@ -120,26 +123,18 @@ def assess_pools(state: State) -> int:
 
 
 @inlined
-def _sum_up(state: State, i: int) -> tuple[int, int]:
-    """Return equity and maintenance margin of a main pool; add positions in side pools to theirs.
+def _add_positions(state: State, i: int) -> None:
+    """Add an account's positions to equity and maintenance margin of their pools.
 
-    In one pass over the positions, which of many accounts do not stay near the processor.
+    One pass over the positions, which of many accounts do not stay near the processor, and no
+    question whether there is one: of many accounts the processor does not foresee the answer.
     """
-    equity = state.pool[i].cash + haircut_holdings(state, i)
-    maintenance = 0
     for m in range(len(state.market)):
         position = state.position[i, m]
-        size = position.size
-        if size != 0:
-            value = size * state.market[m].mark_ticks * state.market[m].tick_atoms
-            requirement = maintenance_requirement(state, m, size)
-            if position.pool == i:
-                equity += value
-                maintenance += requirement
-            else:
-                state.pool[position.pool].equity += value
-                state.pool[position.pool].maintenance += requirement
-    return equity, maintenance
+        value = position.size * state.market[m].mark_ticks * state.market[m].tick_atoms
+        pool = state.pool[position.pool]
+        pool.equity += value
+        pool.maintenance += maintenance_of(state, m, abs(value))
 
 
 @kernel
