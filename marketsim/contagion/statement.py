@@ -140,6 +140,7 @@ class Account:
         for place, p in enumerate(self.numbers):
             if p != NONE:
                 lone.pool[place] = state.pool[p]
+                lone.draw[place] = state.draw[p]
                 lone.pool[place].owner = ME
                 held = np.asarray(state.position["pool"][account]) == p
                 lone.position["pool"][ME, held] = place
@@ -238,9 +239,9 @@ def _state_pool(account: Account, place: int) -> PoolStatement:
     entry = sum(int(state.position[ME, m].entry_cost) for m in held)
     notional = sum((position.notional_usd for position in positions), 0.0)
     equity, maintenance = int(pool.equity), int(pool.maintenance)
-    draw_left = int(pool.draw_limit - pool.drawn)
+    draw_left = int(state.draw[place].limit - state.draw[place].drawn)
     return PoolStatement(
-        name=pool_name(account.market_names, inside, place == ME, int(pool.draw_limit)),
+        name=pool_name(account.market_names, inside, place == ME, int(state.draw[place].limit)),
         pool=account.numbers[place],
         cash_usd=(int(pool.cash) + entry) / ATOMS,
         holdings=holdings,

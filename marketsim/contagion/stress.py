@@ -215,7 +215,8 @@ class _Stressed:
 
     def is_short(self, share: float) -> bool:
         """Tell whether a margin pass there would seize a pool; nothing is changed."""
-        trial = self.state._replace(market=self.state.market.copy(), pool=self.state.pool.copy())
+        own = {name: getattr(self.state, name).copy() for name in ("market", "pool", "draw")}
+        trial = self.state._replace(**own)
         self.path.write(trial, share)
         return int(margin.assess_pools(trial)) > 0
 
@@ -327,7 +328,7 @@ def _seizures(run: _Stressed) -> Iterator[Seizure]:
         inside = np.flatnonzero(np.asarray(state.position["pool"][OWNER]) == p)
         yield Seizure(
             market=names[m],
-            pool=pool_name(names, inside, p == OWNER, int(state.pool[p].draw_limit)),
+            pool=pool_name(names, inside, p == OWNER, int(state.draw[p].limit)),
             side="long" if first.size_before > 0 else "short",
             share=events[0].share,
             step=events[0].step,
@@ -354,7 +355,7 @@ def _needed(
     run = _Stressed(portfolio, mode, shocks)
     state = run.state
     side = side_pools(state)
-    limit = np.array([int(state.pool[p].draw_limit) for p in side], dtype=object)
+    limit = np.array([int(state.draw[p].limit) for p in side], dtype=object)
     worst = np.zeros(len(side), dtype=object)
     main = 0
     for k in range((num_steps or GRID) + 1):

@@ -5,11 +5,12 @@ from typing import Any
 
 import numpy as np
 
-from marketsim.engine.cause_records import LOSS, PUSH, SEIZURE, SPLIT, TALLY
+from marketsim.engine.cause_records import LOSS, PUSH, SAFE, SEIZURE, SPLIT, TALLY
 from marketsim.engine.state import (
     ACCOUNT,
     CACHE_LINE,
     DELEVERAGE,
+    DRAW,
     FILL,
     INTENT,
     LEVEL,
@@ -101,6 +102,7 @@ def allocate(
         stable=np.zeros(num_accounts + 1, np.int64),
         chunk_step=np.full((num_accounts + 1, num_markets), -UNLIMITED),
         pool=records(POOL, num_pools),
+        draw=records(DRAW, num_pools),
         flow=np.zeros((num_accounts + 1, len(Cause)), np.int64),
         order=records(ORDER, 0),
         level=records(LEVEL, 0),
@@ -113,6 +115,7 @@ def allocate(
         shortfall=records(SHORTFALL, MAX_ROWS_PER_STEP),
         split=records(SPLIT, num_markets),
         tally=records(TALLY, *((num_accounts + 1, num_markets) if causes else (1, 1))),
+        safe=records(SAFE, num_pools if causes else 1),
         push=records(PUSH, MAX_ROWS_PER_STEP if causes else 1),
         seizure=records(SEIZURE, MAX_ROWS_PER_STEP + 1 if causes else 1),
         loss=records(LOSS, MAX_ROWS_PER_STEP if causes else 1),

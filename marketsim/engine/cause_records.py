@@ -26,7 +26,7 @@ SPLIT = np.dtype(
 
 TALLY = np.dtype(
     [
-        ("safe_pass", "i4"),  #: the pool's `safe_pass` it counts from
+        ("safe_pass", "i4"),  #: pass from which it counts: `SAFE.number` of its pool
         # ticks: mark and its parts up to which it has counted
         ("mark", "i4"),
         ("mark_index", "f8"),
@@ -37,6 +37,15 @@ TALLY = np.dtype(
         ("forced", "f8"),  #: and of its forced part
         ("funding", "i8"),
         ("fees", "i8"),  #: fees, and what trades cost against the mark
+    ]
+)
+
+SAFE = np.dtype(
+    [
+        # of the last margin pass that found a pool safe
+        ("equity", "i8"),
+        ("number", "i4"),  #: which pass it was
+        ("row", "i4"),  #: liquidation rows written by then
     ]
 )
 

@@ -37,9 +37,7 @@ def begin(state: State) -> None:
     note_prices(state)
     for p in range(len(state.pool)):
         assess_pool(state, p)
-        state.pool[p].safe_equity = state.pool[p].equity
-        state.pool[p].safe_pass = totals.num_passes
-        state.pool[p].safe_row = totals.num_liquidations
+        _note_safe(state, p)
 
 
 @kernel
@@ -174,10 +172,8 @@ def note_pass(state: State) -> None:
     for p in range(len(state.pool)):
         pool = state.pool[p]
         if pool.equity >= SAFE_RATIO * pool.maintenance:
-            pool.safe_equity = pool.equity
-            pool.safe_pass = totals.num_passes
-            pool.safe_row = totals.num_liquidations
-        elif pool.safe_pass == before:
+            _note_safe(state, p)
+        elif state.safe[p].number == before:
             for m in range(len(state.market)):
                 if state.position[pool.owner, m].pool == p:
                     open_tally(state, wide(pool.owner), m)
@@ -185,10 +181,18 @@ def note_pass(state: State) -> None:
 
 
 @inlined
+def _note_safe(state: State, p: int) -> None:
+    safe = state.safe[p]
+    safe.equity = state.pool[p].equity
+    safe.number = state.totals[0].num_passes
+    safe.row = state.totals[0].num_liquidations
+
+
+@inlined
 def open_tally(state: State, i: int, m: int) -> None:
     """Start a position's tally at the marks of the last pass, unless it runs already."""
     tally = state.tally[i, m]
-    number = state.pool[state.position[i, m].pool].safe_pass
+    number = state.safe[state.position[i, m].pool].number
     if tally.safe_pass != number:
         split = state.split[m]
         tally.safe_pass = number
@@ -288,11 +292,11 @@ def open_seizure(state: State, p: int) -> None:
     seizure.pool = p
     seizure.first_row = totals.num_liquidations
     seizure.first_loss = totals.num_losses
-    seizure.safe_row = pool.safe_row
-    seizure.loss = pool.safe_equity - pool.equity
+    seizure.safe_row = state.safe[p].row
+    seizure.loss = state.safe[p].equity - pool.equity
     for m in range(len(state.market)):
         position = state.position[i, m]
-        is_counted = state.tally[i, m].safe_pass == pool.safe_pass
+        is_counted = state.tally[i, m].safe_pass == state.safe[p].number
         if position.pool == p and (position.size != 0 or is_counted):
             update_tally(state, i, m)
             _write_loss(state, i, m)
@@ -309,7 +313,7 @@ def _write_loss(state: State, i: int, m: int) -> None:
     loss.seizure = totals.num_seizures
     loss.market = m
     loss.by_last = split.by_last
-    loss.first_row = max(state.pool[state.position[i, m].pool].safe_row, split.healed_row)
+    loss.first_row = max(state.safe[state.position[i, m].pool].row, split.healed_row)
     loss.size = state.position[i, m].size
     loss.index = int(math.floor(tally.index + 0.5))
     loss.forced = int(math.floor(tally.forced + 0.5))

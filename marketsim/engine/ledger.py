@@ -126,7 +126,7 @@ def sweep(state: State, p: int) -> None:
     pool = state.pool[p]
     if p != pool.owner and pool.cash >= 0 and is_flat(state, p):
         move_cash(state, p, pool.owner, pool.cash)
-        pool.drawn = 0
+        state.draw[p].drawn = 0
 
 
 @kernel

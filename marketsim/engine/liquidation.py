@@ -365,9 +365,10 @@ def draw_loss(state: State, p: int) -> None:
         return
     assess_pool(state, i)
     spare = state.pool[i].equity - state.pool[i].maintenance
-    drawn = max(min(-pool.equity, pool.draw_limit - pool.drawn, spare), 0)
+    draw = state.draw[p]
+    drawn = max(min(-pool.equity, draw.limit - draw.drawn, spare), 0)
     ledger.move_cash(state, i, p, drawn)
-    pool.drawn += drawn
+    draw.drawn += drawn
     pool.equity += drawn
 
 

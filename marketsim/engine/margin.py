@@ -115,7 +115,7 @@ def assess_pools(state: State) -> int:
     for p in range(num_accounts, len(state.pool)):
         pool = state.pool[p]
         if is_short(pool.equity, pool.maintenance):
-            if pool.draw_limit > 0:
+            if state.draw[p].limit > 0:
                 _draw(state, p)
             if is_short(pool.equity, pool.maintenance):
                 count += 1
@@ -142,10 +142,11 @@ def _draw(state: State, p: int) -> None:
     """Let a short side pool draw what it lacks from its main pool, all of it or nothing."""
     pool = state.pool[p]
     main = state.pool[pool.owner]
+    draw = state.draw[p]
     short = pool.maintenance - pool.equity
-    if short <= pool.draw_limit - pool.drawn and short <= main.equity - main.maintenance:
+    if short <= draw.limit - draw.drawn and short <= main.equity - main.maintenance:
         ledger.move_cash(state, pool.owner, p, short)
-        pool.drawn += short
+        draw.drawn += short
         pool.equity += short
         main.equity -= short
 

@@ -160,10 +160,11 @@ def drawable(state: State, p: int, room: Any) -> int:
 
     `room` is that of `margin_room`.
     """
-    pool = state.pool[p]
-    if p == pool.owner or pool.draw_limit == 0:
+    owner = state.pool[p].owner
+    draw = state.draw[p]
+    if p == owner or draw.limit == 0:
         return 0
-    return max(min(pool.draw_limit - pool.drawn, room[pool.owner]), 0)
+    return max(min(draw.limit - draw.drawn, room[owner]), 0)
 
 
 @kernel

@@ -294,15 +294,16 @@ POSITION = np.dtype(
 POOL = np.dtype(
     [
         ("cash", "i8"),  #: atoms: buying `size` at `price` takes size * price out of it
-        ("owner", "i8"),  #: account; its main pool has the same number
-        ("draw_limit", "i8"),  #: atoms the pool may draw from the main pool; 0 is isolated
-        ("drawn", "i8"),
         ("equity", "i8"),  #: atoms, with haircut collateral, at the last margin pass
         ("maintenance", "i8"),  #: atoms, at the last margin pass
-        # of the last margin pass that found it safe, see `marketsim.engine.causes`
-        ("safe_equity", "i8"),
-        ("safe_pass", "i4"),  #: its number
-        ("safe_row", "i4"),  #: liquidation rows written by then
+        ("owner", "i8"),  #: account; its main pool has the same number
+    ]
+)
+
+DRAW = np.dtype(
+    [
+        ("limit", "i8"),  #: atoms a side pool may draw from its main pool; 0 is isolated
+        ("drawn", "i8"),
     ]
 )
 
@@ -421,11 +422,12 @@ class State(NamedTuple):
     tier: Any  #: (M, tiers) TIER
     account: Any  #: (N + 1,) ACCOUNT
     position: Any  #: (N + 1, M) POSITION
-    # apart from their accounts and positions, which every step passes over
+    # apart from their accounts and positions: every step passes over those
     spot: Any  #: (N + 1, M) int64 lots of the underlying coin held
     stable: Any  #: (N + 1,) int64 stablecoin atoms
     chunk_step: Any  #: (N + 1, M) int64 step of the last partial liquidation that filled
     pool: Any  #: (P,) POOL
+    draw: Any  #: (P,) DRAW
     flow: Any  #: (N + 1, causes) int64 atoms
     order: Any  #: (orders,) ORDER
     level: Any  #: (levels,) LEVEL
@@ -439,6 +441,7 @@ class State(NamedTuple):
     # why pools are liquidated (`cause_records`); one row each unless that is recorded
     split: Any  #: (M,) SPLIT
     tally: Any  #: (N + 1, M) TALLY
+    safe: Any  #: (P,) SAFE
     push: Any  #: (rows,) PUSH, beside `liquidation`
     seizure: Any  #: (rows,) SEIZURE
     loss: Any  #: (rows,) LOSS

@@ -257,5 +257,5 @@ def _open_accounts(state: State, scenario: Scenario, roster: Roster, deposit: An
         state.position["own_fraction"][:n, m] = np.maximum(own, tiers.min())
     side = roster.side_pool
     state.pool["owner"][n + 1 :] = side.owner
-    state.pool["draw_limit"][n + 1 :] = np.rint(side.draw_limit * ATOMS).astype(np.int64)
+    state.draw["limit"][n + 1 :] = np.rint(side.draw_limit * ATOMS).astype(np.int64)
     state.position["pool"][side.account, side.market] = n + 1 + side.number

@@ -105,7 +105,7 @@ def open_venue(
     state.totals[0].deposits = sum(deposit)
     for p, (owner, draw_limit, markets) in enumerate(pools, num_accounts + 1):
         state.pool[p].owner = owner
-        state.pool[p].draw_limit = usd(draw_limit)
+        state.draw[p].limit = usd(draw_limit)
         state.position["pool"][owner, list(markets)] = p
     return state
 

@@ -158,13 +158,13 @@ def test_equity_is_cash_of_all_pools_with_positions_at_mark_and_holdings_at_mark
 def test_sweep_returns_the_cash_of_a_flat_side_pool_only():
     state = open_venue((1000, 1000), side_pools=[(0, 500, [0])])
     ledger.move_cash(state, 0, 3, usd(300))
-    state.pool[3].drawn = usd(300)
+    state.draw[3].drawn = usd(300)
     hold(state, 0, 1)
     ledger.sweep(state, 3)
-    assert state.pool[3].drawn == usd(300)
+    assert state.draw[3].drawn == usd(300)
     hold(state, 0, -1)
     ledger.sweep(state, 3)
-    assert (state.pool[0].cash, state.pool[3].cash, state.pool[3].drawn) == (usd(1000), 0, 0)
+    assert (state.pool[0].cash, state.pool[3].cash, state.draw[3].drawn) == (usd(1000), 0, 0)
 
 
 def test_sweep_leaves_a_debt_where_it_is():

@@ -181,7 +181,7 @@ def test_short_side_pool_draws_all_it_lacks_or_nothing(amount, draw_limit, drawn
     state = short_of(amount, draw_limit)
     main = state.pool[0].cash
     assert below(state) == ([3] if amount > drawn else [])
-    assert (state.pool[3].drawn, main - state.pool[0].cash) == (usd(drawn), usd(drawn))
+    assert (state.draw[3].drawn, main - state.pool[0].cash) == (usd(drawn), usd(drawn))
     assert state.pool[3].equity == usd(100 - amount + drawn)
     assert state.pool[0].equity == state.pool[0].cash
 
@@ -191,13 +191,13 @@ def test_draws_add_up_to_the_limit():
     assert below(state) == []
     set_price(state, 9_799)  # 20 lots lose 40.20 and need 2.01 less: 38.19 more
     assert below(state) == []
-    assert state.pool[3].drawn == usd(98.19)
+    assert state.draw[3].drawn == usd(98.19)
     set_price(state, 9_798)
     assert below(state) == []
-    assert state.pool[3].drawn == usd(98.38)
+    assert state.draw[3].drawn == usd(98.38)
     set_price(state, 9_789)  # 1.71 more would be 100.09
     assert below(state) == [3]
-    assert state.pool[3].drawn == usd(98.38)
+    assert state.draw[3].drawn == usd(98.38)
 
 
 def test_draw_never_takes_the_main_pool_below_its_own_maintenance():
@@ -209,15 +209,15 @@ def test_draw_never_takes_the_main_pool_below_its_own_maintenance():
     state.pool[3].cash += usd(40)
     set_price(state, 9_540)  # the main pool has 500 left and needs 477; the side pool lacks 10
     assert below(state) == []
-    assert (state.pool[0].equity, state.pool[3].drawn) == (usd(490), usd(10))
+    assert (state.pool[0].equity, state.draw[3].drawn) == (usd(490), usd(10))
     set_price(state, 9_800, 1)  # it lacks 19 more where 13 are spare
     assert below(state) == [3]
-    assert state.pool[3].drawn == usd(10)
+    assert state.draw[3].drawn == usd(10)
 
 
 def test_unlimited_draw_ends_where_the_accounts_money_ends():
     state = short_of(100, 0, main=150)
-    state.pool[3].draw_limit = UNLIMITED
+    state.draw[3].limit = UNLIMITED
     set_price(state, 9_737)
     # equity of both pools together: 150 - 52.60 = 97.40 against 97.37
     assert below(state) == []

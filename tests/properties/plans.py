@@ -100,7 +100,8 @@ def enlarge(state: State, scale: int) -> None:
         (state.market, ("tick_atoms", "impact_atoms", "oi_lower_atoms", "oi_upper_atoms")),
         (state.tier, ("floor_atoms", "maintenance_amount")),
         (state.account, ("deposit",)),
-        (state.pool, ("cash", "draw_limit")),
+        (state.pool, ("cash",)),
+        (state.draw, ("limit",)),
         (state.totals, ("deposits",)),
         (state.venue, [name for name in state.venue.dtype.names if name.endswith("_atoms")]),
     ):

@@ -84,8 +84,8 @@ def check_liquidations(state):
 
 def check_limits(state):
     """No pool drew beyond its limit, and every number is a number."""
-    assert (state.pool["drawn"] <= state.pool["draw_limit"]).all()
-    assert (state.pool["drawn"] >= 0).all()
+    assert (state.draw["drawn"] <= state.draw["limit"]).all()
+    assert (state.draw["drawn"] >= 0).all()
     for table in (state.market, state.liquidation[: state.totals[0].num_liquidations]):
         for name in table.dtype.names:
             if table.dtype[name] == np.float64 and name != "funding_cap":

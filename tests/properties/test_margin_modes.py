@@ -70,7 +70,7 @@ def test_side_pool_costs_the_main_pool_its_draw_limit_at_most(plan, limit, amoun
     plan = replace(plan, side_pools=((0, limit, group),), margin=((0, 0, amount),))
     main = usd(1000.0) - usd(amount)
     for state in play(plan):
-        assert state.pool[3].drawn <= usd(limit)
+        assert state.draw[3].drawn <= usd(limit)
         assert state.pool[0].cash >= main - usd(limit)
 
 

@@ -64,6 +64,7 @@ def state_of(venue: Venue) -> State:
                 getattr(state, name)[i, m] = getattr(position, name)
     for p, pool in enumerate(venue.pools):
         write(state.pool[p], pool)
+        state.draw[p] = (pool.draw_limit, pool.drawn)
     for m, market in enumerate(venue.markets):
         for each in market.orders():
             terms = (each.side, each.size, each.price, each.mid2, each.expiry, each.flags)
@@ -164,7 +165,8 @@ def _pairs(state: State, venue: Venue) -> Iterator[Difference]:
         yield f"{label}.num_orders", state.market[m].num_orders, len(market.orders())
         yield f"{label} book", resting(state, m), expected_book(market)
     for p, pool in enumerate(venue.pools):
-        yield from _named(f"pool {p}", ("cash", "drawn"), state.pool[p], pool)
+        yield f"pool {p}.cash", state.pool[p].cash, pool.cash
+        yield f"pool {p}.drawn", state.draw[p].drawn, pool.drawn
     for i, account in enumerate(venue.accounts):
         yield from _named(f"account {i}", ACCOUNT_STATE, state.account[i], account)
         yield f"account {i}.stable", state.stable[i], account.stable

@@ -239,7 +239,7 @@ def test_isolated_positions_have_a_pool_each_that_draws_nothing() -> None:
     sides = pools[:, [0, 2]]
     assert np.array_equal(sides.ravel(), np.arange(n + 1, 3 * n + 1))
     assert np.array_equal(state.pool["owner"][sides], np.arange(n)[:, None].repeat(2, axis=1))
-    assert np.all(state.pool["draw_limit"] == 0)
+    assert np.all(state.draw["limit"] == 0)
 
 
 def test_groups_share_a_pool_with_a_draw_limit() -> None:
@@ -253,7 +253,7 @@ def test_groups_share_a_pool_with_a_draw_limit() -> None:
     assert np.array_equal(pools[:, 0], pools[:, 1])
     assert len(np.unique(pools)) == 2 * n == len(state.pool) - n - 1
     assert np.array_equal(state.pool["owner"][pools[:, 2]], np.arange(n))
-    limit = state.pool["draw_limit"]
+    limit = state.draw["limit"]
     assert limit[pools[:, 0]] == pytest.approx(0.25 * roster.capital * ATOMS, abs=0.5)
     assert np.all(limit[pools[:, 2]] == 100 * ATOMS)
 
