@@ -17,6 +17,7 @@ import sys
 import time
 from functools import partial
 
+from marketsim.agents.herd import Herd
 from marketsim.bench.measure import Timing, median, show, summary, timed
 from marketsim.model import PerpMarket
 from marketsim.scenario.loader import load_scenario
@@ -47,10 +48,21 @@ class Contrarian(Trader):
 
 
 def sized_scenario(num_accounts: int, steps: int, own: int = 0) -> Scenario:
-    """Load the scenario with `num_accounts` traders in all, `own` of them the user's."""
-    counts = {name: each.count for name, each in load_scenario(SCENARIO).populations.items()}
+    """Load the scenario with `num_accounts` traders in all, `own` of them the user's.
+
+    Everybody is as busy as in the scenario. The herd's rate of imitation counts heads: with a
+    hundred times as many each would change sides a hundred times as often, so its independence
+    grows with its number.
+    """
+    populations = load_scenario(SCENARIO).populations
+    counts = {name: each.count for name, each in populations.items()}
     scaled = scaled_counts(counts, num_accounts - own)
     changes = [(f"populations.{name}.count", str(count)) for name, count in scaled.items()]
+    for name, each in populations.items():
+        if each.strategy == "herd":
+            independence = Herd(**each.parameters).independence * scaled[name] / each.count
+            field = f"populations.{name}.parameters.independence"
+            changes.append((field, repr(independence)))
     if own:
         mine = {"strategy": "contrarian", "count": str(own), "capital": "10_000.0"}
         changes += [(f"populations.own.{field}", value) for field, value in mine.items()]

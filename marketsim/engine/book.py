@@ -8,7 +8,7 @@ steps.
 """
 
 from marketsim.engine._jit import highest_bit, inlined, kernel, lowest_bit, prefetch
-from marketsim.engine.state import NONE, WHEEL_SLOTS, State, wide
+from marketsim.engine.state import NONE, WHEEL_SLOTS, Cause, State, wide
 
 TOP_SHIFT = 25
 #: Changes no index, but tells the compiler that it need not look for a negative one.
@@ -341,6 +341,7 @@ def fetch_account(state: State, i: int, m: int) -> None:
         prefetch(state.position[i], n)
     prefetch(state.pool, i)
     prefetch(state.flow, i)
+    prefetch(state.flow[i], Cause.FEE.value)
     if state.totals[0].record_causes != 0:
         prefetch(state.tally[i], m)
 
