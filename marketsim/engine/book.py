@@ -287,6 +287,8 @@ def withdraw_orders(state: State, i: int, m: int, price: int) -> int:
     k = wide(state.position[i, m].first_order)
     while k != NONE:
         following = wide(state.order[k].own_next)
+        if following != NONE:
+            _fetch_surroundings(state, following)
         if price == 0 or state.order[k].price == price:
             remove_order(state, k)
             count += 1
@@ -359,5 +361,11 @@ def fetch_neighbours(state: State, i: int, m: int) -> None:
     """Have brought near what withdrawing that order changes."""
     k = wide(state.position[i, m].first_order)
     if k != NONE:
-        prefetch(state.order, wide(state.order[k].prev))
-        prefetch(state.order, wide(state.order[k].next))
+        _fetch_surroundings(state, k)
+
+
+@inlined
+def _fetch_surroundings(state: State, k: int) -> None:
+    prefetch(state.order, wide(state.order[k].prev))
+    prefetch(state.order, wide(state.order[k].next))
+    prefetch(state.level, wide(state.order[k].level))
