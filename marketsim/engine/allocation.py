@@ -103,6 +103,7 @@ def allocate(
         chunk_step=np.full((num_accounts + 1, num_markets), -UNLIMITED),
         pool=records(POOL, num_pools),
         draw=records(DRAW, num_pools),
+        touched=np.zeros(num_pools, np.int8),
         flow=np.zeros((num_accounts + 1, len(Cause)), np.int64),
         order=records(ORDER, 0),
         level=records(LEVEL, 0),

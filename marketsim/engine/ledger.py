@@ -20,6 +20,7 @@ from marketsim.engine.state import ONE, Cause, State, wide
 def post(state: State, p: int, cause: int, amount: int) -> None:
     """Credit `amount` atoms to pool `p`; the other side of the entry is the caller's."""
     state.pool[p].cash += amount
+    state.touched[p] = 1
     state.flow[state.pool[p].owner, cause] += amount
 
 
@@ -35,6 +36,8 @@ def move_cash(state: State, p_from: int, p_to: int, amount: int) -> None:
     """Move cash between two pools of one account: nobody's profit or loss."""
     state.pool[p_from].cash -= amount
     state.pool[p_to].cash += amount
+    state.touched[p_from] = 1
+    state.touched[p_to] = 1
 
 
 @inlined

@@ -112,7 +112,34 @@ def assess_pools(state: State) -> int:
         _add_positions(state, i)
         if is_short(pool.equity, pool.maintenance) and i != num_accounts - 1:
             count += 1
-    for p in range(num_accounts, len(state.pool)):
+    state.touched[:] = 0
+    return count + _draw_for_side_pools(state)
+
+
+@kernel
+def reassess_pools(state: State) -> int:
+    """Do what `assess_pools` does after a pass since which no mark and no index moved.
+
+    Only the pools that were touched since are looked at anew: with many accounts most rounds of
+    liquidation touch a few.
+    """
+    last = len(state.account) - 1
+    count = 0
+    for p in range(len(state.pool)):
+        if state.touched[p] != 0:
+            assess_pool(state, p)
+            state.touched[p] = 0
+        pool = state.pool[p]
+        if p < last and is_short(pool.equity, pool.maintenance):
+            count += 1
+    return count + _draw_for_side_pools(state)
+
+
+@kernel
+def _draw_for_side_pools(state: State) -> int:
+    """Let side pools that are short draw what saves them; return how many are short still."""
+    count = 0
+    for p in range(len(state.account), len(state.pool)):
         pool = state.pool[p]
         if is_short(pool.equity, pool.maintenance):
             if state.draw[p].limit > 0:

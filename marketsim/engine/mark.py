@@ -29,8 +29,10 @@ def update_basis(state: State) -> None:
 
 
 @kernel
-def update_marks(state: State) -> None:
-    """Set every market's mark price by the venue's rule; overwrites `mark_ticks`.
+def update_marks(state: State) -> bool:
+    """Set every market's mark price by the venue's rule; tell whether any moved.
+
+    Overwrites `mark_ticks`.
 
     `MEDIAN` is the median of three of Binance (FAQ "Mark Price and Price Index"): the index
     carried forward by the last funding rate over the time left, the index plus the average basis,
@@ -39,8 +41,10 @@ def update_marks(state: State) -> None:
     venue = state.venue[0]
     into = state.totals[0].step % venue.funding_interval
     left = (venue.funding_interval - into) / venue.funding_interval * venue.funding_share
+    has_moved = False
     for m in range(len(state.market)):
         market = state.market[m]
+        before = market.mark_ticks
         last = market.last_ticks if market.last_ticks != 0 else market.index_ticks
         based = _to_ticks((market.index_price + market.basis) / market.tick_size)
         if venue.mark_rule == MarkRule.INDEX:
@@ -53,6 +57,8 @@ def update_marks(state: State) -> None:
             carried = market.index_price * (1.0 + market.funding_rate * left) / market.tick_size
             first = _to_ticks(carried)
             market.mark_ticks = max(min(first, based), min(max(first, based), last))
+        has_moved = has_moved or market.mark_ticks != before
+    return has_moved
 
 
 @kernel

@@ -428,6 +428,7 @@ class State(NamedTuple):
     chunk_step: Any  #: (N + 1, M) int64 step of the last partial liquidation that filled
     pool: Any  #: (P,) POOL
     draw: Any  #: (P,) DRAW
+    touched: Any  #: (P,) int8: 1 if money or positions may have changed since the last margin pass
     flow: Any  #: (N + 1, causes) int64 atoms
     order: Any  #: (orders,) ORDER
     level: Any  #: (levels,) LEVEL

@@ -46,10 +46,13 @@ def clear_step(state: State, sequence: Any) -> None:
     mark.update_basis(state)
     waterfall.unwind_fund(state)
     for turn in range(state.venue[0].max_rounds):
-        mark.update_marks(state)
+        has_moved = mark.update_marks(state)
         causes.split_marks(state)
         pools.update_open_interest_ratios(state)
-        count = margin.assess_pools(state)
+        if turn == 0 or has_moved:
+            count = margin.assess_pools(state)
+        else:
+            count = margin.reassess_pools(state)
         causes.note_pass(state)
         if count == 0:
             break
