@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from marketsim.engine import book, ledger, margin, step
+from marketsim.engine import book, clearing, ledger, margin, step, waterfall
 from marketsim.engine.state import UNLIMITED
 from marketsim.engine.world import allocate_world
 from tests.engine.small import PRICE, send, usd
@@ -163,3 +163,29 @@ def test_liquidation_ends_and_leaves_no_bankrupt_position(plan):
         assert set(np.flatnonzero(bankrupt).tolist()) <= {fund}
         step.settle_step(state)
         assert not book.is_full(state)
+
+
+@tried(150)
+@given(plans(), st.lists(st.booleans(), min_size=8, max_size=8))
+def test_pass_over_touched_pools_is_a_pass_over_all_if_no_mark_moved(plan, hits):
+    """Orders and liquidations in between, seized or not, and draws of side pools."""
+    state = open_plan(plan)
+    world = allocate_world(plan.num_markets, 1)
+    for t, now in enumerate(plan.steps):
+        begin(state, world, now, t, plan.scale)
+        margin.assess_pools(state)
+        for n in range(len(now.intents)):
+            clearing.clear_intent(state, n)
+        for p in margin.riskiest_first(state, margin.reassess_pools(state)):
+            if hits[p % len(hits)]:
+                waterfall.liquidate_pool(state, p, 0)
+        one = copy_of(state)
+        assert margin.reassess_pools(one) == margin.assess_pools(state)
+        assert one.pool.tolist() == state.pool.tolist()
+        assert one.draw.tolist() == state.draw.tolist()
+        waterfall.deleverage(state)
+
+
+def copy_of(state):
+    """Copy all arrays of a venue."""
+    return type(state)(*(array.copy() for array in state))
