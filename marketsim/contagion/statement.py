@@ -157,12 +157,13 @@ class Account:
         Cash and pools of what is returned are its own.
         """
         market, pool = self.state.market.copy(), self.state.pool.copy()
+        draw = self.state.draw.copy()
         for m, ticks in moves.items():
             before = int(market[m].mark_ticks)
             index = int(market[m].index_ticks) * ticks / before
             market[m].index_ticks = min(max(round(index), 1), MAX_PRICE_TICKS)
             market[m].mark_ticks = ticks
-        return self.state._replace(market=market, pool=pool)
+        return self.state._replace(market=market, pool=pool, draw=draw)
 
     def moved(self, m: int, move: float) -> int:
         """Mark of market `m` after a relative move, in ticks."""
