@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from marketsim.engine import margin, pools
-from marketsim.engine.allocation import allocate
+from marketsim.engine.allocation import allocate, trial_copy
 from marketsim.engine.state import ATOMS, MAX_PRICE_TICKS, NONE, ONE, State
 
 #: The move by which every market is tried, as a fraction.
@@ -156,14 +156,13 @@ class Account:
 
         Cash and pools of what is returned are its own.
         """
-        market, pool = self.state.market.copy(), self.state.pool.copy()
-        draw = self.state.draw.copy()
+        trial = trial_copy(self.state)
         for m, ticks in moves.items():
-            before = int(market[m].mark_ticks)
-            index = int(market[m].index_ticks) * ticks / before
-            market[m].index_ticks = min(max(round(index), 1), MAX_PRICE_TICKS)
-            market[m].mark_ticks = ticks
-        return self.state._replace(market=market, pool=pool, draw=draw)
+            market = trial.market[m]
+            index = int(market.index_ticks) * ticks / int(market.mark_ticks)
+            market.index_ticks = min(max(round(index), 1), MAX_PRICE_TICKS)
+            market.mark_ticks = ticks
+        return trial
 
     def moved(self, m: int, move: float) -> int:
         """Mark of market `m` after a relative move, in ticks."""

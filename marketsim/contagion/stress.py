@@ -15,6 +15,7 @@ import numpy as np
 from marketsim.contagion.portfolio import NEUTRAL, OWNER, Portfolio, open_portfolio, side_pools
 from marketsim.contagion.statement import Account, Statement, pool_name, state_account
 from marketsim.engine import book, ledger, margin, mark, pools, step
+from marketsim.engine.allocation import trial_copy
 from marketsim.engine.state import ATOMS, MAX_PRICE_TICKS, Cause, State
 from marketsim.loop import make_room
 from marketsim.scenario.errors import ScenarioError, one_of
@@ -215,8 +216,7 @@ class _Stressed:
 
     def is_short(self, share: float) -> bool:
         """Tell whether a margin pass there would seize a pool; nothing is changed."""
-        own = {name: getattr(self.state, name).copy() for name in ("market", "pool", "draw")}
-        trial = self.state._replace(**own)
+        trial = trial_copy(self.state)
         self.path.write(trial, share)
         return int(margin.assess_pools(trial)) > 0
 

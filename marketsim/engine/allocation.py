@@ -54,7 +54,7 @@ class Record(np.record):  # type: ignore[misc]
 def records(dtype: np.dtype[Any], *shape: int) -> Any:
     """Allocate zeroed records whose fields read as attributes, compiled or not.
 
-    The first one begins on a cache line, so that a record of 64 bytes never straddles two.
+    The first one begins on a cache line, so that one of 32 or 64 bytes never straddles two.
     """
     length = math.prod(shape) * dtype.itemsize
     memory = np.zeros(length + CACHE_LINE, np.uint8)
@@ -175,6 +175,12 @@ def grow(
         seizure=_longer(state.seizure, num_liquidations + 1 if totals.record_causes else 0),
         loss=_longer(state.loss, num_losses),
     )
+
+
+def trial_copy(state: State) -> State:
+    """Return the venue with markets and pools of its own, to try a move and a margin pass on."""
+    changed = ("market", "pool", "draw", "touched")
+    return state._replace(**{name: getattr(state, name).copy() for name in changed})
 
 
 def _longer(array: Any, length: int) -> Any:

@@ -98,7 +98,7 @@ def assess_pools(state: State) -> int:
     """Set equity and maintenance margin of every pool; return how many are below maintenance.
 
     A side pool that is short draws from its main pool if that makes it safe, within its draw
-    limit and without taking the main pool below its own maintenance.
+    limit and without taking the main pool below its own maintenance. Clears `touched`.
     """
     num_accounts = len(state.account)  # the last is the insurance fund, never liquidated
     for p in range(num_accounts, len(state.pool)):

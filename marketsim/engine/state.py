@@ -28,7 +28,7 @@ MAX_ATOMS = 2**60
 wide: Any = np.int64
 #: A limit that never binds.
 UNLIMITED = 2**62
-#: Bytes of a cache line: records met in random order fill whole ones.
+#: Bytes of a cache line: records met in random order fill one, or half of one.
 CACHE_LINE = 64
 #: Liquidation rows (and deleveraging rows) one step may write; what is left goes on next step.
 MAX_ROWS_PER_STEP = 65_536
