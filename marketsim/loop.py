@@ -116,27 +116,29 @@ def decide(state: State, traders: Traders, t: int, seed: int) -> int:
     """
     callers = 0
     for g in range(len(traders.population)):
-        count = habits.wake(traders, g, t, seed)
-        count = habits.mind_positions(state, traders, g, count)
         kind = traders.population[g].kind
-        if kind == Kind.MAKER:
-            maker.decide(state, traders, g, count, t, seed)
-        elif kind == Kind.BASIS:
-            basis.decide(state, traders, g, count, t, seed)
-        elif kind == Kind.NOISE:
-            noise.decide(state, traders, g, count, t, seed)
-        elif kind == Kind.HOLDER:
-            holder.decide(state, traders, g, count, t, seed)
-        elif kind == Kind.HERD:
-            herd.decide(state, traders, g, count, t, seed)
-        elif kind == Kind.CARRY:
-            carry.decide(state, traders, g, count, t, seed)
-        elif kind == Kind.PAIR:
-            pair.decide(state, traders, g, count, t, seed)
-        else:
-            for n in range(count):
-                traders.caller[callers] = traders.awake[n]
-                callers += 1
+        i = traders.population[g].start
+        while i < traders.population[g].stop:
+            count, i = habits.wake(state, traders, g, i, t, seed)
+            count = habits.mind_positions(state, traders, g, count)
+            if kind == Kind.MAKER:
+                maker.decide(state, traders, g, count, t, seed)
+            elif kind == Kind.BASIS:
+                basis.decide(state, traders, g, count, t, seed)
+            elif kind == Kind.NOISE:
+                noise.decide(state, traders, g, count, t, seed)
+            elif kind == Kind.HOLDER:
+                holder.decide(state, traders, g, count, t, seed)
+            elif kind == Kind.HERD:
+                herd.decide(state, traders, g, count, t, seed)
+            elif kind == Kind.CARRY:
+                carry.decide(state, traders, g, count, t, seed)
+            elif kind == Kind.PAIR:
+                pair.decide(state, traders, g, count, t, seed)
+            else:
+                for n in range(count):
+                    traders.caller[callers] = traders.awake[n]
+                    callers += 1
     return callers
 
 
@@ -179,7 +181,10 @@ def order_of_action(state: State, traders: Traders, t: int, seed: int) -> Any:
     no venue would leave standing so long.
     """
     num_intents = state.totals[0].num_intents
+    # Neighbours with the same luck are one trader's: a run of intents that moves as a whole.
     luck = np.empty(num_intents, np.float64)
+    start = np.empty(num_intents + 1, np.int64)
+    runs = 0
     last = NONE
     own = 0.0
     for n in range(num_intents):
@@ -189,8 +194,19 @@ def order_of_action(state: State, traders: Traders, t: int, seed: int) -> Any:
             own = uniform(seed, Stream.ORDER.value, traders.trader[i].key, t, 0)
             last = i
         is_first = intent.kind == IntentKind.CANCEL or intent.flags & Flag.POST_ONLY != 0
-        luck[n] = own - 1.0 if is_first else own
-    return sort_luck(luck)
+        here = own - 1.0 if is_first else own
+        if runs == 0 or here != luck[runs - 1]:
+            luck[runs] = here
+            start[runs] = n
+            runs += 1
+    start[runs] = num_intents
+    sequence = np.empty(num_intents, np.int64)
+    place = 0
+    for run in sort_luck(luck[:runs]):
+        for n in range(start[run], start[run + 1]):
+            sequence[place] = n
+            place += 1
+    return sequence
 
 
 @kernel

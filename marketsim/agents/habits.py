@@ -5,48 +5,66 @@ from typing import Any
 
 from marketsim.agents.base import STOPPED, Kind, market_order, position_coins, submit
 from marketsim.engine._jit import inlined, kernel, prefetch
-from marketsim.engine.book import FAR
 from marketsim.engine.pools import assess_pool, free_margin
 from marketsim.engine.state import ONE, UNLIMITED, Flag, IntentKind, State, wide
 from marketsim.streams import Stream, exponential, uniform
 
 #: A spot hedge is left alone while it is off by less than this share.
 HEDGE_BAND = 0.02
+#: Traders of a population who decide before the next are listed: what they look at is fetched
+#: together, and stays near until they are done.
+AT_ONCE = 32
 
 
 @kernel
-def wake(traders: Any, g: int, t: int, seed: int) -> int:
-    """List the traders of population `g` who look at the market in step `t`; return how many.
+def wake(state: State, traders: Any, g: int, first: int, t: int, seed: int) -> tuple[int, int]:
+    """List who of population `g`, from account `first` on, looks at the market in step `t`.
 
-    Waiting times are exponential around the trader's attention, at least one step. Overwrites
-    `traders.awake` and the last and next waking of those listed.
+    Returns how many, at most `AT_ONCE`, and the account to go on from. Waiting times are
+    exponential around the trader's attention, at least one step. Overwrites `traders.awake` and the
+    last and next waking of those listed.
     """
-    population = traders.population[g]
     count = 0
-    for i in range(population.start, population.stop):
+    i = first
+    while i < traders.population[g].stop and count < AT_ONCE:
         if traders.next_wake[i] <= t:
+            _fetch_trader(state, traders, i)
             traders.awake[count] = i
             count += 1
+        i += 1
     for n in range(count):
-        if n + FAR < count:
-            prefetch(traders.trader, traders.awake[n + FAR])
-        i = traders.awake[n]
-        trader = traders.trader[i]
-        trader.elapsed = t - trader.last_wake
-        trader.last_wake = t
-        wait = trader.attention * exponential(seed, Stream.WAKE.value, trader.key, t, 0)
-        traders.next_wake[i] = UNLIMITED if wait >= 1e15 else t + max(int(math.ceil(wait)), 1)
-    return count
+        _fetch_pools(state, traders.awake[n])
+        _look(traders, traders.awake[n], t, seed)
+    return count, i
+
+
+@inlined
+def _look(traders: Any, i: int, t: int, seed: int) -> None:
+    """Note that a trader looks now, and draw when it looks again."""
+    trader = traders.trader[i]
+    trader.elapsed = t - trader.last_wake
+    trader.last_wake = t
+    wait = trader.attention * exponential(seed, Stream.WAKE.value, trader.key, t, 0)
+    traders.next_wake[i] = UNLIMITED if wait >= 1e15 else t + max(int(math.ceil(wait)), 1)
 
 
 @inlined
 def _fetch_trader(state: State, traders: Any, i: int) -> None:
     """Have brought near what a trader soon to decide looks at; see `book.fetch_account`."""
+    prefetch(traders.trader, i)
+    prefetch(traders.link_span, i)
     prefetch(state.stable, i)
     prefetch(state.pool, i)
-    prefetch(traders.memory, i)
     for m in range(len(state.market)):
+        prefetch(traders.memory[i], m)
         prefetch(state.position[i], m)
+        prefetch(state.spot[i], m)
+
+
+@inlined
+def _fetch_pools(state: State, i: int) -> None:
+    for m in range(len(state.market)):
+        prefetch(state.pool, wide(state.position[i, m].pool))
 
 
 @kernel
@@ -127,8 +145,6 @@ def mind_positions(state: State, traders: Any, g: int, count: int) -> int:
     hedges = traders.population[g].kind != Kind.CARRY  # which plans both legs itself
     left = 0
     for n in range(count):
-        if n + FAR < count:
-            _fetch_trader(state, traders, traders.awake[n + FAR])
         i = traders.awake[n]
         trader = traders.trader[i]
         has_acted = False

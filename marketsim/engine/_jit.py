@@ -40,6 +40,10 @@ KERNEL_SOURCES = ("engine", "agents", "record", "streams.py", "loop.py", "bench"
 
 KEPT_DIGESTS = 3
 
+#: Bytes of a cache line: records met in random order fill one, or half of one.
+CACHE_LINE = 64
+_BYTES = ir.IntType(8).as_pointer()
+
 
 def kernel_sources() -> list[Path]:
     """List the source files whose text decides what a compiled kernel does."""
@@ -195,18 +199,24 @@ else:
 
     @intrinsic
     def prefetch(typingctx: Any, array: Any, row: Any) -> Any:  # noqa: ARG001
-        """Ask the processor for the first line of a row of an array; no result depends on it."""
+        """Ask the processor for a record: its first line, and its last if it is longer than one.
+
+        Of a row of several records only the first line. No result depends on it.
+        """
 
         def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
             view = context.make_array(signature.args[0])(context, builder, value=args[0])
             stride = cgutils.unpack_tuple(builder, view.strides)[0]
             start = builder.ptrtoint(view.data, stride.type)
-            byte = builder.add(start, builder.mul(args[1], stride))
-            pointer = builder.inttoptr(byte, ir.IntType(8).as_pointer())
+            first = builder.add(start, builder.mul(args[1], stride))
             number = ir.IntType(32)
-            kind = ir.FunctionType(ir.VoidType(), [pointer.type, number, number, number])
+            kind = ir.FunctionType(ir.VoidType(), [_BYTES, number, number, number])
             function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
-            builder.call(function, [pointer, number(1), number(3), number(1)])
+            size = context.get_abi_sizeof(context.get_data_type(array.dtype))
+            for offset in (0, size - 1)[: 1 + (size > CACHE_LINE)]:
+                byte = builder.add(first, stride.type(offset))
+                pointer = builder.inttoptr(byte, _BYTES)
+                builder.call(function, [pointer, number(1), number(3), number(1)])
             return context.get_dummy_value()
 
         return types.void(array, types.int64), codegen

@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 
+from marketsim.engine._jit import CACHE_LINE
 from marketsim.engine.cause_records import LOSS, PUSH, SAFE, SEIZURE, SPLIT, TALLY
 from marketsim.engine.state import (
     ACCOUNT,
-    CACHE_LINE,
     DELEVERAGE,
     DRAW,
     FILL,
@@ -104,6 +104,7 @@ def allocate(
         pool=records(POOL, num_pools),
         draw=records(DRAW, num_pools),
         touched=np.zeros(num_pools, np.int8),
+        short=np.zeros(num_pools, np.int64),
         flow=np.zeros((num_accounts + 1, len(Cause)), np.int64),
         order=records(ORDER, 0),
         level=records(LEVEL, 0),
@@ -179,7 +180,7 @@ def grow(
 
 def trial_copy(state: State) -> State:
     """Return the venue with markets and pools of its own, to try a move and a margin pass on."""
-    changed = ("market", "pool", "draw", "touched")
+    changed = ("market", "pool", "draw", "touched", "short")
     return state._replace(**{name: getattr(state, name).copy() for name in changed})
 
 

@@ -16,6 +16,8 @@ NOT_NEGATIVE = wide(2**31 - 1)
 #: Turns before its own at which `fetch_account`, `fetch_order` and `fetch_neighbours` are called
 #: for an account.
 FAR, MIDDLE, NEAR = 12, 8, 4
+#: Slots ahead of the one an order takes that are fetched for those to come.
+SLOTS_AHEAD = 12
 
 
 @inlined
@@ -153,6 +155,7 @@ def _free_slot(state: State) -> int:
             break
         k += 1
     totals.next_order = k + 1
+    prefetch(state.order, k + SLOTS_AHEAD)
     return k
 
 
@@ -287,8 +290,6 @@ def withdraw_orders(state: State, i: int, m: int, price: int) -> int:
     k = wide(state.position[i, m].first_order)
     while k != NONE:
         following = wide(state.order[k].own_next)
-        if following != NONE:
-            _fetch_surroundings(state, following)
         if price == 0 or state.order[k].price == price:
             remove_order(state, k)
             count += 1
@@ -354,14 +355,17 @@ def fetch_order(state: State, i: int, m: int) -> None:
     position = state.position[i, m]
     prefetch(state.order, wide(position.first_order))
     prefetch(state.pool, wide(position.pool))
+    if state.totals[0].record_causes != 0:
+        prefetch(state.safe, wide(position.pool))
 
 
 @inlined
 def fetch_neighbours(state: State, i: int, m: int) -> None:
-    """Have brought near what withdrawing that order changes."""
+    """Have brought near what withdrawing all of an account's orders in a market changes."""
     k = wide(state.position[i, m].first_order)
-    if k != NONE:
+    while k != NONE:
         _fetch_surroundings(state, k)
+        k = wide(state.order[k].own_next)
 
 
 @inlined

@@ -171,9 +171,14 @@ def note_pass(state: State) -> None:
     totals.num_passes += 1
     for p in range(len(state.pool)):
         pool = state.pool[p]
-        if pool.equity >= SAFE_RATIO * pool.maintenance:
-            _note_safe(state, p)
-        elif state.safe[p].number == before:
+        safe = state.safe[p]
+        is_safe = pool.equity >= SAFE_RATIO * pool.maintenance
+        number = wide(safe.number)
+        # Written in either case: of many pools the processor does not foresee which are safe.
+        safe.equity = pool.equity if is_safe else safe.equity
+        safe.number = totals.num_passes if is_safe else number
+        safe.row = totals.num_liquidations if is_safe else safe.row
+        if not is_safe and number == before:
             for m in range(len(state.market)):
                 if state.position[pool.owner, m].pool == p:
                     open_tally(state, wide(pool.owner), m)

@@ -157,11 +157,22 @@ def fetch_ahead(state: State, sequence: Any, n: int) -> None:
     """Have brought near what the intents after the `n`-th of `sequence` are going to need."""
     if n + book.FAR < len(sequence):
         intent = state.intent[sequence[n + book.FAR]]
-        book.fetch_account(state, wide(intent.account), wide(intent.market))
+        if _begins(state, sequence, n + book.FAR):
+            book.fetch_account(state, wide(intent.account), wide(intent.market))
         intent = state.intent[sequence[n + book.MIDDLE]]
-        book.fetch_order(state, wide(intent.account), wide(intent.market))
+        if _begins(state, sequence, n + book.MIDDLE):
+            book.fetch_order(state, wide(intent.account), wide(intent.market))
         intent = state.intent[sequence[n + book.NEAR]]
-        book.fetch_neighbours(state, wide(intent.account), wide(intent.market))
+        if intent.kind == IntentKind.CANCEL:
+            book.fetch_neighbours(state, wide(intent.account), wide(intent.market))
+
+
+@inlined
+def _begins(state: State, sequence: Any, n: int) -> bool:
+    """Tell whether an intent is of another account or market than the one before it."""
+    intent = state.intent[sequence[n]]
+    before = state.intent[sequence[n - 1]]
+    return intent.account != before.account or intent.market != before.market
 
 
 @kernel

@@ -98,54 +98,64 @@ def assess_pools(state: State) -> int:
     """Set equity and maintenance margin of every pool; return how many are below maintenance.
 
     A side pool that is short draws from its main pool if that makes it safe, within its draw
-    limit and without taking the main pool below its own maintenance. Clears `touched`.
+    limit and without taking the main pool below its own maintenance. Overwrites `short` and
+    `touched`.
     """
-    num_accounts = len(state.account)  # the last is the insurance fund, never liquidated
+    num_accounts = len(state.account)
     for p in range(num_accounts, len(state.pool)):
         state.pool[p].equity = state.pool[p].cash
         state.pool[p].maintenance = 0
+        state.touched[p] = 1
     count = 0
     for i in range(num_accounts):
         pool = state.pool[i]
         pool.equity = pool.cash + haircut_holdings(state, i)
         pool.maintenance = 0
         _add_positions(state, i)
-        if is_short(pool.equity, pool.maintenance) and i != num_accounts - 1:
-            count += 1
-    state.touched[:] = 0
-    return count + _draw_for_side_pools(state)
+        count += _list_short(state, i, count)
+    return count + _draw_for_side_pools(state, count)
 
 
 @kernel
 def reassess_pools(state: State) -> int:
     """Do what `assess_pools` does after a pass since which no mark and no index moved.
 
-    Only the pools that were touched since are looked at anew: with many accounts most rounds of
-    liquidation touch a few.
+    Only the pools that were short or were touched since are looked at anew: with many accounts most
+    rounds of liquidation touch a few.
     """
-    last = len(state.account) - 1
     count = 0
     for p in range(len(state.pool)):
         if state.touched[p] != 0:
             assess_pool(state, p)
-            state.touched[p] = 0
-        pool = state.pool[p]
-        if p < last and is_short(pool.equity, pool.maintenance):
-            count += 1
-    return count + _draw_for_side_pools(state)
+            if p < len(state.account):
+                count += _list_short(state, p, count)
+    return count + _draw_for_side_pools(state, count)
+
+
+@inlined
+def _list_short(state: State, p: int, count: int) -> int:
+    """Put a pool that is short on the list behind `count` others; return 1 if it is, else 0."""
+    pool = state.pool[p]
+    is_fund = p == len(state.account) - 1  # which is never liquidated
+    found = 1 if is_short(pool.equity, pool.maintenance) and not is_fund else 0
+    state.short[count] = p
+    state.touched[p] = found
+    return found
 
 
 @kernel
-def _draw_for_side_pools(state: State) -> int:
-    """Let side pools that are short draw what saves them; return how many are short still."""
+def _draw_for_side_pools(state: State, first: int) -> int:
+    """Let side pools that are short draw what saves them; list those that still are.
+
+    They go behind the `first` main pools; returns how many they are.
+    """
     count = 0
     for p in range(len(state.account), len(state.pool)):
-        pool = state.pool[p]
-        if is_short(pool.equity, pool.maintenance):
-            if state.draw[p].limit > 0:
+        if state.touched[p] != 0:
+            pool = state.pool[p]
+            if state.draw[p].limit > 0 and is_short(pool.equity, pool.maintenance):
                 _draw(state, p)
-            if is_short(pool.equity, pool.maintenance):
-                count += 1
+            count += _list_short(state, p, first + count)
     return count
 
 
@@ -188,16 +198,10 @@ def riskiest_first(state: State, count: int) -> Any:
     -------
     array of int64, shape (count,)
     """
-    last = len(state.account) - 1
-    found = np.empty(count, np.int64)
+    found = state.short[:count]
     priority = np.empty(count, np.int64)
-    n = 0
-    for p in range(len(state.pool)):
-        pool = state.pool[p]
-        if p != last and is_short(pool.equity, pool.maintenance):
-            found[n] = p
-            priority[n] = state.account[pool.owner].priority
-            n += 1
+    for n in range(count):
+        priority[n] = state.account[state.pool[found[n]].owner].priority
     found = found[np.argsort(priority, kind="mergesort")]
     ratio = np.empty(count, np.float64)
     for n in range(count):

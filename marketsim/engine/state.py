@@ -28,8 +28,6 @@ MAX_ATOMS = 2**60
 wide: Any = np.int64
 #: A limit that never binds.
 UNLIMITED = 2**62
-#: Bytes of a cache line: records met in random order fill one, or half of one.
-CACHE_LINE = 64
 #: Liquidation rows (and deleveraging rows) one step may write; what is left goes on next step.
 MAX_ROWS_PER_STEP = 65_536
 #: Slots of the expiry wheel; an order that lives longer passes its slot more than once.
@@ -428,7 +426,10 @@ class State(NamedTuple):
     chunk_step: Any  #: (N + 1, M) int64 step of the last partial liquidation that filled
     pool: Any  #: (P,) POOL
     draw: Any  #: (P,) DRAW
-    touched: Any  #: (P,) int8: 1 if money or positions may have changed since the last margin pass
+    #: (P,) int8: 1 if a pool was short in the last margin pass, or money or positions may have
+    #: changed since
+    touched: Any
+    short: Any  #: (P,) int64: the pools the last margin pass found below maintenance come first
     flow: Any  #: (N + 1, causes) int64 atoms
     order: Any  #: (orders,) ORDER
     level: Any  #: (levels,) LEVEL

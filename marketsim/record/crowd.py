@@ -77,20 +77,16 @@ def _sum_up(state: State) -> Any:
         stretch[m, 0] = 1.0 / (1.0 - fraction)
         stretch[m, 1] = 1.0 / (1.0 + fraction)
     total = np.zeros((num_markets, _COLUMNS))
-    held = np.empty(num_markets, np.int64)
+    is_held = np.empty(num_markets)
     for i in range(len(state.account) - 1):
-        count = 0
         gross = 0
         for m in range(num_markets):
             position = state.position[i, m]
             size = position.size
-            if size == 0:
-                continue
-            held[count] = m
-            count += 1
+            is_held[m] = 0.0 if size == 0 else 1.0
             notional = abs(size) * unit[m]
             gross += notional
-            # No branch by side: half of the guesses would be wrong.
+            # No branch by side or size: half of the guesses would be wrong.
             side = 1 if size < 0 else 0
             pool = state.pool[position.pool]
             room = (pool.equity - pool.maintenance) * stretch[m, side]
@@ -100,12 +96,12 @@ def _sum_up(state: State) -> Any:
                     1.0 - (1 - 2 * side) * (tier.maintenance_fraction / ONE)
                 )
             first = side * _SHORT
-            total[m, first + _COUNT] += 1.0
+            total[m, first + _COUNT] += is_held[m]
             total[m, first + _NOTIONAL] += notional
             total[m, first + _ROOM] += min(max(room, 0.0), float(notional))
-        for n in range(count):
-            total[held[n], _GROSS] += gross
-            total[held[n], _EQUITY] += equity[i]
+        for m in range(num_markets):
+            total[m, _GROSS] += is_held[m] * gross
+            total[m, _EQUITY] += is_held[m] * equity[i]
     return total
 
 

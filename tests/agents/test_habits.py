@@ -17,6 +17,18 @@ STEPS = 1500
 COUNT = 200
 
 
+def who_wakes(simulation, t):
+    """Let the traders of the first population who wake in step `t` look; list them."""
+    traders = simulation.traders
+    found: list[int] = []
+    i = 0
+    while i < COUNT:
+        count, i = habits.wake(simulation.state, traders, 0, i, t, 1)
+        assert count <= habits.AT_ONCE
+        found += traders.awake[:count].tolist()
+    return found
+
+
 @pytest.mark.parametrize("attention", [3.0, 10.0, 60.0])
 def test_attention_is_the_mean_waiting_time(attention):
     simulation = only("noise", count=COUNT, attention=attention)
@@ -24,7 +36,7 @@ def test_attention_is_the_mean_waiting_time(attention):
     traders.next_wake[:] = 0
     looks = 0
     for t in range(STEPS):
-        count = habits.wake(traders, 0, t, 1)
+        count = len(who_wakes(simulation, t))
         assert (traders.next_wake > t).all()
         looks += count
     # Whole steps: an exponential wait rounded up is half a step longer.
@@ -38,7 +50,7 @@ def test_waiting_times_are_irregular_and_each_traders_own():
     simulation = only("noise", count=COUNT, attention=20.0)
     traders = simulation.traders
     traders.next_wake[:] = 0
-    assert habits.wake(traders, 0, 0, 1) == COUNT
+    assert who_wakes(simulation, 0) == list(range(COUNT))
     wait = np.array(traders.next_wake)
     assert len(np.unique(wait)) > 30
     # Exponential: the standard deviation is the mean.
@@ -49,9 +61,9 @@ def test_who_looks_once_never_wakes_again():
     simulation = only("holder", count=COUNT, attention="never")
     traders = simulation.traders
     traders.next_wake[:] = 0
-    assert habits.wake(traders, 0, 0, 1) == COUNT
+    assert who_wakes(simulation, 0) == list(range(COUNT))
     assert (traders.next_wake == UNLIMITED).all()
-    assert habits.wake(traders, 0, 10**6, 1) == 0
+    assert who_wakes(simulation, 10**6) == []
 
 
 def test_first_looks_are_spread_over_one_attention_span():

@@ -37,17 +37,19 @@ def watch_crowd(state: Any, traders: Any, rate: float, start: int, every: int, c
     Funding stands at `rate` x the balance of the crowd, as if the premium followed it at once.
     """
     num_traders = traders.population[0].stop
-    who = np.empty(num_traders, np.int64)
+    who = np.empty(habits.AT_ONCE, np.int64)
     t = start
     for k in range(len(crowd)):
         for _ in range(every):
-            count = habits.wake(traders, 0, t, 1)
-            who[:count] = traders.awake[:count]
-            for n in range(count):
-                balance = 2.0 * traders.crowd[0, 0] / num_traders - 1.0
-                state.market[0].funding_rate = rate * balance
-                traders.awake[0] = who[n]
-                decide(state, traders, 0, 1, t, 1)
+            i = 0
+            while i < num_traders:
+                count, i = habits.wake(state, traders, 0, i, t, 1)
+                who[:count] = traders.awake[:count]
+                for n in range(count):
+                    balance = 2.0 * traders.crowd[0, 0] / num_traders - 1.0
+                    state.market[0].funding_rate = rate * balance
+                    traders.awake[0] = who[n]
+                    decide(state, traders, 0, 1, t, 1)
             t += 1
         crowd[k] = traders.crowd[0, 0]
 
