@@ -354,7 +354,7 @@ def _scenario(portfolio: Portfolio, mode: Mode) -> Scenario:
 
 def _hold_positions(state: State, portfolio: Portfolio) -> None:
     """Book the positions at their entry prices, each with its own initial fraction."""
-    state.position["own_fraction"][[OWNER, NEUTRAL]] = 0
+    state.own_fraction[[OWNER, NEUTRAL]] = 0
     for m, name in enumerate(portfolio.markets):
         if name not in portfolio.positions:
             continue
@@ -364,7 +364,7 @@ def _hold_positions(state: State, portfolio: Portfolio) -> None:
             ledger.book_transfer(state, account, m, sign * lots, -sign * cost, int(Cause.PRICE))
         leverage = portfolio.positions[name].leverage
         if leverage is not None:
-            state.position[OWNER, m].own_fraction = round(1e9 / leverage)
+            state.own_fraction[OWNER, m] = round(1e9 / leverage)
 
 
 def _fund_pools(state: State, portfolio: Portfolio, mode: Mode) -> None:

@@ -134,7 +134,7 @@ class Account:
         )
         for name in ("venue", "totals", "market", "tier"):
             getattr(lone, name)[:] = getattr(state, name)
-        for name in ("account", "position", "spot", "stable", "chunk_step"):
+        for name in ("account", "position", "spot", "stable", "own_fraction", "chunk_step"):
             getattr(lone, name)[ME] = getattr(state, name)[account]
         lone.position["first_order"][ME] = NONE
         for place, p in enumerate(self.numbers):

@@ -199,7 +199,7 @@ else:
 
     @intrinsic
     def prefetch(typingctx: Any, array: Any, row: Any) -> Any:  # noqa: ARG001
-        """Ask the processor for a record: its first line, and its last if it is longer than one.
+        """Ask the processor for a record: its first line, and its last if it may reach into one.
 
         Of a row of several records only the first line. No result depends on it.
         """
@@ -213,7 +213,7 @@ else:
             kind = ir.FunctionType(ir.VoidType(), [_BYTES, number, number, number])
             function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
             size = context.get_abi_sizeof(context.get_data_type(array.dtype))
-            for offset in (0, size - 1)[: 1 + (size > CACHE_LINE)]:
+            for offset in (0, size - 1)[: 1 + (CACHE_LINE % size != 0)]:
                 byte = builder.add(first, stride.type(offset))
                 pointer = builder.inttoptr(byte, _BYTES)
                 builder.call(function, [pointer, number(1), number(3), number(1)])
@@ -266,6 +266,8 @@ def _load_field(context: Any, builder: Any, struct: ByReference, value: Any, nam
     """Load one array's descriptor, as a borrowed array: the caller keeps it alive."""
     position = list(struct.fields).index(name)
     loaded = builder.load(cgutils.gep_inbounds(builder, value, 0, position))
+    # No store changes where an array lies, but the compiler cannot know that by itself.
+    loaded.set_metadata("invariant.load", builder.module.add_metadata([]))
     array = context.make_array(struct.fields[name])(context, builder, value=loaded)
     array.meminfo = cgutils.get_null_value(array.meminfo.type)
     array.parent = cgutils.get_null_value(array.parent.type)

@@ -100,6 +100,7 @@ def allocate(
         position=records(POSITION, num_accounts + 1, num_markets),
         spot=np.zeros((num_accounts + 1, num_markets), np.int64),
         stable=np.zeros(num_accounts + 1, np.int64),
+        own_fraction=np.zeros((num_accounts + 1, num_markets), np.int64),
         chunk_step=np.full((num_accounts + 1, num_markets), -UNLIMITED),
         pool=records(POOL, num_pools),
         draw=records(DRAW, num_pools),

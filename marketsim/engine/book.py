@@ -342,6 +342,7 @@ def fetch_account(state: State, i: int, m: int) -> None:
     """
     for n in range(len(state.market)):
         prefetch(state.position[i], n)
+        prefetch(state.own_fraction[i], n)
     prefetch(state.pool, i)
     prefetch(state.flow, i)
     prefetch(state.flow[i], Cause.FEE.value)

@@ -37,7 +37,7 @@ def begin(state: State) -> None:
     note_prices(state)
     for p in range(len(state.pool)):
         assess_pool(state, p)
-        _note_safe(state, p)
+        _note_safe(state, p, True)
 
 
 @kernel
@@ -171,13 +171,9 @@ def note_pass(state: State) -> None:
     totals.num_passes += 1
     for p in range(len(state.pool)):
         pool = state.pool[p]
-        safe = state.safe[p]
+        number = state.safe[p].number
         is_safe = pool.equity >= SAFE_RATIO * pool.maintenance
-        number = wide(safe.number)
-        # Written in either case: of many pools the processor does not foresee which are safe.
-        safe.equity = pool.equity if is_safe else safe.equity
-        safe.number = totals.num_passes if is_safe else number
-        safe.row = totals.num_liquidations if is_safe else safe.row
+        _note_safe(state, p, is_safe)
         if not is_safe and number == before:
             for m in range(len(state.market)):
                 if state.position[pool.owner, m].pool == p:
@@ -186,11 +182,16 @@ def note_pass(state: State) -> None:
 
 
 @inlined
-def _note_safe(state: State, p: int) -> None:
+def _note_safe(state: State, p: int, is_safe: bool) -> None:
+    """Keep when a pool was safe and what it was worth, if it is.
+
+    Written in either case: of many pools the processor does not foresee which are safe.
+    """
+    totals = state.totals[0]
     safe = state.safe[p]
-    safe.equity = state.pool[p].equity
-    safe.number = state.totals[0].num_passes
-    safe.row = state.totals[0].num_liquidations
+    safe.equity = state.pool[p].equity if is_safe else safe.equity
+    safe.number = totals.num_passes if is_safe else wide(safe.number)
+    safe.row = totals.num_liquidations if is_safe else wide(safe.row)
 
 
 @inlined

@@ -57,7 +57,7 @@ def initial_requirement(state: State, i: int, m: int, size: int) -> int:
     notional = abs(size) * market.mark_ticks * market.tick_atoms
     tier = state.tier[m, bracket(state, m, notional)]
     fraction = scaled_initial_fraction(tier.initial_fraction, market.oi_ratio)
-    return take_fraction_up(notional, max(fraction, state.position[i, m].own_fraction))
+    return take_fraction_up(notional, max(fraction, state.own_fraction[i, m]))
 
 
 @kernel

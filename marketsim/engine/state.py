@@ -283,7 +283,6 @@ POSITION = np.dtype(
     [
         ("size", "i8"),  #: lots, long > 0
         ("entry_cost", "i8"),  #: atoms, signed like size
-        ("own_fraction", "i8"),  #: 1e-9: 1 / leverage chosen for this market; 0: the market's
         ("pool", "i4"),
         ("first_order", "i4"),  #: newest resting order of this account and market
     ]
@@ -423,6 +422,7 @@ class State(NamedTuple):
     # apart from their accounts and positions: every step passes over those
     spot: Any  #: (N + 1, M) int64 lots of the underlying coin held
     stable: Any  #: (N + 1,) int64 stablecoin atoms
+    own_fraction: Any  #: (N + 1, M) int64 1e-9: 1 / leverage chosen; 0: the market's
     chunk_step: Any  #: (N + 1, M) int64 step of the last partial liquidation that filled
     pool: Any  #: (P,) POOL
     draw: Any  #: (P,) DRAW

@@ -254,7 +254,7 @@ def _open_accounts(state: State, scenario: Scenario, roster: Roster, deposit: An
     own = np.rint(1e9 / roster.leverage).astype(np.int64)
     for m in range(len(state.market)):
         tiers = state.tier["initial_fraction"][m, : state.market[m].num_tiers]
-        state.position["own_fraction"][:n, m] = np.maximum(own, tiers.min())
+        state.own_fraction[:n, m] = np.maximum(own, tiers.min())
     side = roster.side_pool
     state.pool["owner"][n + 1 :] = side.owner
     state.draw["limit"][n + 1 :] = np.rint(side.draw_limit * ATOMS).astype(np.int64)

@@ -134,7 +134,7 @@ def test_second_run_compiles_nothing_and_an_edit_of_a_called_kernel_takes_effect
     # the edited function is in another file than the one that is called and cached
     edited = package / "engine" / "formulas" / "integers.py"
     text = edited.read_text()
-    line = "    taken = size // ONE * share + size % ONE * share // ONE\n"
+    line = "    taken = int(np.int64(size // _ONE * share + size % _ONE * share // _ONE))\n"
     assert text.count(line) == 1
     edited.write_text(text.replace(line, line + "    taken += 7\n"))
     assert run(package, cache) == (346_500_007, True, 0)

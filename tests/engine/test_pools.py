@@ -47,7 +47,7 @@ def test_maintenance_is_rounded_up_to_the_atom():
 )
 def test_initial_margin_takes_the_tier_or_the_accounts_own_leverage(lots, own_fraction, expected):
     state = open_venue(tiers=TIERS)
-    state.position[0, 0].own_fraction = round(own_fraction * ONE)
+    state.own_fraction[0, 0] = round(own_fraction * ONE)
     assert pools.initial_requirement(state, 0, 0, lots) == usd(expected)
 
 

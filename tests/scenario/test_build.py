@@ -199,12 +199,12 @@ def test_deposits_add_up_to_the_atom() -> None:
 def test_the_fund_is_the_last_account() -> None:
     state, roster = build()
     assert len(state.account) == roster.num_traders + 1
-    assert np.all(state.position["own_fraction"][-1] == 0)
+    assert np.all(state.own_fraction[-1] == 0)
 
 
 def test_own_fractions_are_one_over_leverage_and_not_below_the_market_s() -> None:
     state, roster = build()
-    own = state.position["own_fraction"][:-1]
+    own = state.own_fraction[:-1]
     assert np.all(own >= 20_000_000)
     assert own[:, 0] == pytest.approx(1e9 / roster.leverage, abs=0.5)
     assert roster.leverage.max() == 50.0  # the median of 8 reaches the limit of 50 in 200 draws

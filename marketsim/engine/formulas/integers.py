@@ -1,5 +1,7 @@
 """Exact products and quotients of 64-bit integers."""
 
+import numpy as np
+
 from marketsim.engine._jit import highest_bit, kernel
 from marketsim.engine.state import ONE
 
@@ -7,6 +9,9 @@ from marketsim.engine.state import ONE
 _SAFE_PRODUCT = 9.0e18
 _HALF = 31
 _HALF_MASK = 2**31 - 1
+# Unsigned, for quicker quotients: there is no rounding toward minus infinity to see to.
+_ONE = np.uint64(ONE)
+_ALL_BUT_ONE = np.uint64(ONE - 1)
 
 
 @kernel
@@ -187,9 +192,9 @@ def take_fraction(amount: int, fraction: int) -> int:
     >>> take_fraction(2_000_001, 500_000_000), take_fraction(-2_000_001, 500_000_000)
     (1000000, -1000000)
     """
-    size, share = abs(int(amount)), abs(int(fraction))
+    size, share = np.uint64(abs(int(amount))), np.uint64(abs(int(fraction)))
     # The remainder is below 1e9, so its product with the fraction is below 9e18.
-    taken = size // ONE * share + size % ONE * share // ONE
+    taken = int(np.int64(size // _ONE * share + size % _ONE * share // _ONE))
     return -taken if (amount < 0) != (fraction < 0) else taken
 
 
@@ -220,9 +225,7 @@ def take_fraction_up(amount: int, fraction: int) -> int:
     >>> take_fraction_up(2_000_001, 500_000_000), take_fraction_up(-1, 1)
     (1000001, -1)
     """
-    size, share = abs(int(amount)), abs(int(fraction))
-    product = size % ONE * share
-    taken = size // ONE * share + product // ONE
-    if product % ONE > 0:
-        taken += 1
+    size, share = np.uint64(abs(int(amount))), np.uint64(abs(int(fraction)))
+    rest = size % _ONE * share + _ALL_BUT_ONE
+    taken = int(np.int64(size // _ONE * share + rest // _ONE))
     return -taken if (amount < 0) != (fraction < 0) else taken
