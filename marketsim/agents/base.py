@@ -5,10 +5,10 @@ A strategy is one file: a frozen `Parameters` class of floats and one kernel::
     decide(state, traders, g, count, t, seed)
 
 which reads the venue (`state`), what is public (`traders.public`), its own parameters (row ``g`` of
-its array in `traders`) and the `count` traders of population ``g`` who wake in step ``t``
-(``traders.awake[:count]``), and submits intents. It changes nothing but the intents and its
-traders' rows of `traders.memory`. Draws are keyed by (seed, stream, trader key, step), so nobody's
-luck depends on who else is in the market.
+its array in `traders`) and `count` of the traders of population ``g`` who wake in step ``t``
+(``traders.awake[:count]``; it is called until all had their turn), and submits intents. It changes
+nothing but the intents and its traders' rows of `traders.memory`. Draws are keyed by (seed, stream,
+trader key, step), so nobody's luck depends on who else is in the market.
 """
 
 import math
