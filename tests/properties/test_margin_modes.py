@@ -180,7 +180,9 @@ def test_pass_over_touched_pools_is_a_pass_over_all_if_no_mark_moved(plan, hits)
             if hits[p % len(hits)]:
                 waterfall.liquidate_pool(state, p, 0)
         one = copy_of(state)
-        assert margin.reassess_pools(one) == margin.assess_pools(state)
+        count = margin.assess_pools(state)
+        assert margin.reassess_pools(one) == count
+        assert one.short[:count].tolist() == state.short[:count].tolist()
         assert one.pool.tolist() == state.pool.tolist()
         assert one.draw.tolist() == state.draw.tolist()
         waterfall.deleverage(state)
