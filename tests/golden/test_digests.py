@@ -1,0 +1,49 @@
+"""Digests of every shipped scenario, shortened: no simulated number changes unnoticed.
+
+After a change that is meant, rewrite the text file beside this one::
+
+    MARKETSIM_UPDATE_GOLDEN=1 pytest tests/golden/test_digests.py
+"""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from marketsim.record.digest import digest_result
+from marketsim.scenario.loader import list_scenarios, load_scenario
+from marketsim.simulation import Simulation
+
+FOLDER = Path(__file__).parent
+FILE = FOLDER / "digests.txt"
+PRICES = FOLDER.parents[2] / "shared" / "data" / "binance_15m.parquet"
+UPDATE = bool(os.environ.get("MARKETSIM_UPDATE_GOLDEN"))
+
+SEED = 7
+#: Steps after the last scheduled shock, and of a scenario without one.
+STEPS = 1440
+
+
+def known_digests() -> dict[str, str]:
+    return dict(line.split() for line in FILE.read_text(encoding="utf-8").splitlines())
+
+
+@pytest.mark.parametrize("name", [name for name, _ in list_scenarios()])
+def test_a_shipped_scenario_has_the_digest_it_had(name: str) -> None:
+    overrides = [("spot.history.path", str(PRICES))] if name == "history" else []
+    if name == "history" and not PRICES.exists():
+        pytest.skip(f"no shared price data at {PRICES}")
+    scenario = load_scenario(name, overrides)
+    hours = max((shock.at for shock in scenario.shocks), default=0.0)
+    simulation = Simulation(scenario, SEED)
+    simulation.run(min(simulation.num_steps, round(hours * 60 / scenario.step_minutes) + STEPS))
+    found = digest_result(simulation.result())
+    known = known_digests()
+    if UPDATE:
+        known[name] = found
+        FILE.write_text("".join(f"{key} {known[key]}\n" for key in sorted(known)))
+    assert found == known[name]
+
+
+def test_the_file_lists_the_shipped_scenarios() -> None:
+    assert sorted(known_digests()) == sorted(name for name, _ in list_scenarios())
