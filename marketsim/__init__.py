@@ -8,30 +8,31 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from marketsim.agents.own import OwnTraderError, Strategy
-    from marketsim.model import PerpMarket
-    from marketsim.record.run import Run, RunFolderError, load_run
+    from marketsim.model.market import PerpMarket
+    from marketsim.model.trader import Trader, TraderView
+    from marketsim.results.files import RunFolderError
+    from marketsim.results.run import Run, load_run
+    from marketsim.run.simulation import Simulation
     from marketsim.scenario.errors import ScenarioError
     from marketsim.scenario.loader import list_scenarios, load_scenario
-    from marketsim.simulation import Simulation
-    from marketsim.sweep.calibrate import calibrate
-    from marketsim.sweep.compare import compare
+    from marketsim.study.calibrate import calibrate
+    from marketsim.study.compare import compare
     from marketsim.sweep.table import load_sweep
-    from marketsim.trader import Trader, TraderView
 
 __version__ = "0.1.0"
 
 _PLACES = {
-    "PerpMarket": "marketsim.model",
-    "Trader": "marketsim.trader",
-    "TraderView": "marketsim.trader",
+    "PerpMarket": "marketsim.model.market",
+    "Trader": "marketsim.model.trader",
+    "TraderView": "marketsim.model.trader",
     "Strategy": "marketsim.agents.own",
     "OwnTraderError": "marketsim.agents.own",
-    "Simulation": "marketsim.simulation",
-    "Run": "marketsim.record.run",
-    "RunFolderError": "marketsim.record.run",
-    "calibrate": "marketsim.sweep.calibrate",
-    "compare": "marketsim.sweep.compare",
-    "load_run": "marketsim.record.run",
+    "Simulation": "marketsim.run.simulation",
+    "Run": "marketsim.results.run",
+    "RunFolderError": "marketsim.results.files",
+    "calibrate": "marketsim.study.calibrate",
+    "compare": "marketsim.study.compare",
+    "load_run": "marketsim.results.run",
     "load_sweep": "marketsim.sweep.table",
     "ScenarioError": "marketsim.scenario.errors",
     "list_scenarios": "marketsim.scenario.loader",

@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from marketsim.report.charts import line_figure, save_figure
 from marketsim.report.experiment import Check, above, below, every, written
-from marketsim.report.figures import line_figure, save_figure
-from marketsim.sweep.analysis import cell_means
-from marketsim.sweep.statistics import (
+from marketsim.study.analysis import cell_means
+from marketsim.study.statistics import (
     BOOTSTRAP_SEED,
     LEVEL,
     Interval,

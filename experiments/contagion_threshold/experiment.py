@@ -4,10 +4,10 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from marketsim.report.charts import line_figure, save_figure
 from marketsim.report.experiment import Check, above, below, every, written
-from marketsim.report.figures import line_figure, save_figure
-from marketsim.sweep.analysis import cell_means
-from marketsim.sweep.statistics import Interval, bootstrap_mean, paired_difference
+from marketsim.study.analysis import cell_means
+from marketsim.study.statistics import Interval, bootstrap_mean, paired_difference
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from marketsim.engine.formulas.closing import liquidation_price
+from marketsim.report.charts import line_figure, save_figure
 from marketsim.report.experiment import Check, above, every, near, written
-from marketsim.report.figures import line_figure, save_figure
-from marketsim.sweep.analysis import cell_means
-from marketsim.sweep.statistics import bootstrap_mean, paired_difference
+from marketsim.study.analysis import cell_means
+from marketsim.study.statistics import bootstrap_mean, paired_difference
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -8,10 +8,10 @@ import numpy as np
 from scipy.linalg import expm
 
 from marketsim.agents.herd import critical_field
+from marketsim.report.charts import line_figure, save_figure
 from marketsim.report.experiment import Check, above, below, every, near, written
-from marketsim.report.figures import line_figure, save_figure
-from marketsim.sweep.analysis import cell_means
-from marketsim.sweep.statistics import Interval, bootstrap_mean, paired_difference
+from marketsim.study.analysis import cell_means
+from marketsim.study.statistics import Interval, bootstrap_mean, paired_difference
 
 if TYPE_CHECKING:
     import pandas as pd

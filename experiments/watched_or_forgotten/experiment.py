@@ -3,10 +3,10 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from marketsim.report.charts import bar_figure, save_figure
 from marketsim.report.experiment import Check, above, below, every, near, written
-from marketsim.report.figures import bar_figure, save_figure
-from marketsim.sweep.analysis import cell_means
-from marketsim.sweep.statistics import Interval, bootstrap_mean, paired_difference
+from marketsim.study.analysis import cell_means
+from marketsim.study.statistics import Interval, bootstrap_mean, paired_difference
 
 if TYPE_CHECKING:
     import pandas as pd

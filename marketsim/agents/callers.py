@@ -20,8 +20,8 @@ from marketsim.agents.own import (
 from marketsim.engine.state import State
 from marketsim.scenario.errors import ScenarioError
 
-#: Makes the trader of an account, a Mesa agent.
-Maker = Callable[[int], Plain]
+#: Given an account, returns its trader in plain Python, a Mesa agent.
+FindTrader = Callable[[int], Plain]
 
 
 class Callers:
@@ -36,12 +36,12 @@ class Callers:
     traders : Traders
     desk : Desk
     seed : int
+    find_trader : callable, optional
+        Given an account, returns its trader in plain Python.
 
     Attributes
     ----------
     desk : Desk
-    find_trader : callable or None
-        Given an account, returns its plain trader; the Mesa face sets it.
     """
 
     def __init__(
@@ -51,9 +51,10 @@ class Callers:
         traders: Traders,
         desk: Desk,
         seed: int,
+        find_trader: FindTrader | None = None,
     ) -> None:
         self.desk = desk
-        self.find_trader: Maker | None = None
+        self._find_trader = find_trader
         self._names = names
         self._chosen = chosen
         self._traders = traders
@@ -120,7 +121,7 @@ class Callers:
         return int(population.start), int(population.stop)
 
     def _trader(self, g: int, i: int) -> Plain:
-        if self.find_trader is None:
+        if self._find_trader is None:
             name = self._names[g]
             raise ScenarioError(
                 [
@@ -128,7 +129,7 @@ class Callers:
                     "run them with marketsim.PerpMarket"
                 ]
             )
-        return self.find_trader(i)
+        return self._find_trader(i)
 
     @contextmanager
     def _blaming(self, g: int, step: int, account: int | None = None) -> Iterator[None]:

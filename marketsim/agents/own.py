@@ -16,7 +16,7 @@ from typing import Any, ClassVar, TypeAlias, get_origin, get_type_hints
 from pydantic import ConfigDict, create_model
 
 from marketsim.agents.base import Parameters
-from marketsim.scenario.spot import nearest
+from marketsim.scenario.errors import nearest
 
 
 class OwnTraderError(Exception):

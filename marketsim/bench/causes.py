@@ -12,12 +12,12 @@ from functools import partial
 
 from marketsim.bench.market import NUM_ACCOUNTS, SEED, STEPS, sized_scenario
 from marketsim.bench.measure import REPETITIONS, Timing, median, show, summary, timed
-from marketsim.record.cascades import cascade_figures
-from marketsim.record.causes import tabulate_causes
-from marketsim.record.result import RunResult
+from marketsim.contagion.attribution import tabulate_causes
+from marketsim.contagion.ties import cascade_figures
+from marketsim.run.simulation import Simulation
 from marketsim.scenario.loader import load_scenario
 from marketsim.scenario.schema import Scenario
-from marketsim.simulation import Simulation
+from marketsim.tape.result import RunResult
 
 #: Steps of the untimed run: enough to reach every stage.
 _WARM_UP = 10

@@ -11,11 +11,11 @@ from functools import partial
 
 from marketsim.bench.market import SEED, sized_scenario
 from marketsim.bench.measure import REPETITIONS, Timing, median, show, summary, timed
-from marketsim.record.contagion import reproduction_number
-from marketsim.record.result import RunResult
+from marketsim.contagion.recorder import reproduction_number
+from marketsim.run.simulation import Simulation
 from marketsim.scenario.markets import Market
 from marketsim.scenario.schema import Scenario
-from marketsim.simulation import Simulation
+from marketsim.tape.result import RunResult
 
 NUM_ACCOUNTS = 10_000
 NUM_MARKETS = 5

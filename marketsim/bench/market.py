@@ -19,10 +19,10 @@ from functools import partial
 
 from marketsim.agents.herd import Herd
 from marketsim.bench.measure import Timing, median, show, summary, timed
-from marketsim.model import PerpMarket
+from marketsim.model.market import PerpMarket
+from marketsim.model.trader import Trader
 from marketsim.scenario.loader import load_scenario
 from marketsim.scenario.schema import Scenario
-from marketsim.trader import Trader
 
 SCENARIO = "calm"
 NUM_ACCOUNTS = 1_000

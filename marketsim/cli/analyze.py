@@ -12,7 +12,7 @@ from marketsim.cli.run import progress_bar
 if TYPE_CHECKING:
     import pandas as pd
 
-    from marketsim.sweep.analysis import SweepAnalysis
+    from marketsim.study.analysis import SweepAnalysis
 
 #: Rows of a table that are printed; all of them are in the files.
 MOST_ROWS = 30
@@ -44,8 +44,8 @@ def analyze(
 ) -> None:
     """Analyse a sweep: means with intervals, paired differences, sensitivities, phase tables."""
     with explained():
-        from marketsim.report.analysis import write_analysis
-        from marketsim.sweep.analysis import analyze_sweep
+        from marketsim.report.findings import write_analysis
+        from marketsim.study.analysis import analyze_sweep
 
         with progress_bar("averaging", quiet, "cells") as advance:
             found = analyze_sweep(folder, metric, base, advance)
@@ -60,8 +60,8 @@ def analyze(
 
 
 def _as_dict(found: "SweepAnalysis", target: Path) -> dict[str, Any]:
-    from marketsim.report.analysis import tables
-    from marketsim.report.tables import records
+    from marketsim.report.findings import tables
+    from marketsim.report.numbers import records
 
     return {
         "name": found.design.name,
@@ -77,8 +77,8 @@ def _as_dict(found: "SweepAnalysis", target: Path) -> dict[str, Any]:
 def _print(found: "SweepAnalysis") -> None:
     from rich.console import Console
 
-    from marketsim.report.analysis import counts, phase_text, tables, title
-    from marketsim.report.tables import to_rich
+    from marketsim.report.findings import counts, phase_text, tables, title
+    from marketsim.report.numbers import to_rich
 
     console = Console()
     console.print(f"{found.design.name}: {counts(found)}", highlight=False)
@@ -99,7 +99,7 @@ def _print(found: "SweepAnalysis") -> None:
 
 
 def _lay_out(part: "pd.DataFrame", metric: str, found: "SweepAnalysis") -> Any:
-    from marketsim.report.tables import short_names, to_rich, with_intervals
+    from marketsim.report.numbers import short_names, to_rich, with_intervals
 
     table = with_intervals(part.head(MOST_ROWS)).drop(columns="metric")
     # The parameters tell the cells apart, and a column that never changes tells nothing.

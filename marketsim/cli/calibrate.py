@@ -15,7 +15,7 @@ from marketsim.cli.sweep import SOME_FAILED, connect_workers
 if TYPE_CHECKING:
     import pandas as pd
 
-    from marketsim.sweep.calibrate import Calibration
+    from marketsim.study.calibrate import Calibration
 
 
 def calibrate(
@@ -47,8 +47,8 @@ def calibrate(
     end, but some trials failed.
     """
     with explained():
-        from marketsim.sweep import calibrate as search
-        from marketsim.sweep.targets import load_targets
+        from marketsim.study import calibrate as search
+        from marketsim.study.targets import load_targets
 
         if cluster is not None and workers is not None:
             refuse("--workers and --cluster exclude each other")
@@ -79,8 +79,8 @@ def calibrate(
 
 
 def _as_dict(found: "Calibration") -> dict[str, Any]:
-    from marketsim.report.tables import records
-    from marketsim.sweep.calibrate import BEST_FILE
+    from marketsim.report.numbers import records
+    from marketsim.study.calibrate import BEST_FILE
 
     return {
         "name": found.search.name,
@@ -113,8 +113,8 @@ def _print(found: "Calibration") -> None:
     import pandas as pd
     from rich.console import Console
 
-    from marketsim.report.tables import number, to_rich
-    from marketsim.sweep.calibrate import BEST_FILE
+    from marketsim.report.numbers import number, to_rich
+    from marketsim.study.calibrate import BEST_FILE
 
     search, best = found.search, found.best
     ends = [dial.ends() for dial in search.dials.values()]

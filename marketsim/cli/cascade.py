@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from rich.text import Text
     from rich.tree import Tree
 
-    from marketsim.contagion.cascades import Cascade
-    from marketsim.record.run import Run
+    from marketsim.results.cascades import Cascade
+    from marketsim.results.run import Run
 
 #: Branches of a cascade shown as a tree: those with most liquidated in all they lead to.
 MOST_NODES = 24
@@ -44,7 +44,7 @@ def cascade(
     with explained():
         from rich.console import Console
 
-        from marketsim.record.run import load_run
+        from marketsim.results.run import load_run
 
         if graph is not None and graph.suffix not in (".graphml", ".json"):
             refuse(f"--graph {graph}: must end in .graphml or .json")

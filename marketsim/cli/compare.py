@@ -56,7 +56,7 @@ def compare(
 ) -> None:
     """Run pairs with the same luck and show what a change does to every headline figure."""
     with explained():
-        from marketsim.sweep import compare as twins
+        from marketsim.study import compare as twins
 
         changes = _parse(change, "--change")
         try:
@@ -103,7 +103,7 @@ def _parse(texts: list[str], option: str) -> dict[str, Any]:
 def _as_dict(
     found: "pd.DataFrame", scenario: str, changes: dict[str, Any], seeds: int
 ) -> dict[str, Any]:
-    from marketsim.report.tables import records
+    from marketsim.report.numbers import records
 
     return {
         "scenario": scenario,
@@ -118,7 +118,7 @@ def _as_dict(
 def _print(found: "pd.DataFrame", title: str) -> None:
     from rich.console import Console
 
-    from marketsim.report.tables import interval, number, to_rich
+    from marketsim.report.numbers import interval, number, to_rich
 
     is_zero = (found["base"] == 0) & (found["twin"] == 0)
     known = found[(found["pairs"] > 0) & ~is_zero]

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from marketsim.contagion.matrix import Contagion, ContagionMatrix
-    from marketsim.record.run import Run
+    from marketsim.results.run import Run
 
 #: More markets than this make too wide a table for a terminal.
 MOST_COLUMNS = 6
@@ -36,7 +36,7 @@ def contagion(
     small move dies out, at 1 it runs away.
     """
     with explained():
-        from marketsim.record.run import load_run
+        from marketsim.results.run import load_run
 
         loaded = load_run(run)
         series = loaded.contagion()
@@ -56,7 +56,7 @@ def contagion(
 
 
 def _summary(run: "Run", series: "Contagion") -> dict[str, Any]:
-    from marketsim.record.contagion import SIDES
+    from marketsim.contagion.recorder import SIDES
 
     numbers = series.reproduction_number
     peaks = {side: series.peak(side) for side in SIDES}
@@ -175,7 +175,7 @@ def _draw(run: "Run", series: "Contagion", out: Path) -> list[Path]:
     """Draw R over time, M at its peak and the liquidation heat map of every market."""
     import pandas as pd
 
-    from marketsim.report.figures import heat_map, line_figure, save_figure
+    from marketsim.report.charts import heat_map, line_figure, save_figure
 
     try:
         out.mkdir(parents=True, exist_ok=True)

@@ -77,7 +77,7 @@ def _leave(message: str, code: int) -> NoReturn:
 
 def _bad_input() -> tuple[type[Exception], ...]:
     """Return the errors that are the user's to mend; only loaded once something went wrong."""
-    from marketsim.record.run import RunFolderError
+    from marketsim.results.files import RunFolderError
     from marketsim.scenario.errors import ScenarioError
     from marketsim.scenario.history import HistoryError
     from marketsim.sweep.cluster import ClusterError

@@ -12,7 +12,7 @@ from marketsim.cli.run import announce_compiling, progress_bar
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from marketsim.contagion.explain import CauseOfLiquidation, Explanation, LiquidationOrder
+    from marketsim.account.explain import CauseOfLiquidation, Explanation, LiquidationOrder
 
 #: Orders, causes and counterparties shown; the rest is counted.
 MOST_ORDERS, MOST_TRADERS = 12, 3
@@ -53,8 +53,8 @@ def explain(
     recorded.
     """
     with explained():
-        from marketsim.contagion.explain import explain as find
-        from marketsim.record.run import load_run
+        from marketsim.account.explain import explain as find
+        from marketsim.results.run import load_run
 
         folder = load_run(run)
         announce_compiling(quiet)
@@ -73,7 +73,7 @@ def explain(
 def _render(found: "Explanation") -> "list[RenderableType]":
     from rich.text import Text
 
-    from marketsim.report.statement import render_statement
+    from marketsim.report.account_page import render_statement
 
     parts: list[RenderableType] = [
         Text.assemble(
@@ -113,7 +113,7 @@ def _why(found: "Explanation") -> "list[RenderableType]":
     """Say what the step of the seizure changed, and what the recorded causes are."""
     from rich.text import Text
 
-    from marketsim.report.statement import money, new_table, percent, price, signed
+    from marketsim.report.account_page import money, new_table, percent, price, signed
 
     assert found.before is not None
     table = new_table("mark", "a step before", "as seized", "move")
@@ -142,7 +142,7 @@ def _causes(causes: "tuple[CauseOfLiquidation, ...]") -> "list[RenderableType]":
     """Sum causes up by market and kind, the largest first, and name the worst liquidation."""
     from rich.text import Text
 
-    from marketsim.report.statement import money, new_table
+    from marketsim.report.account_page import money, new_table
 
     table = new_table("weight", "USD", "cause", left=0)
     table.columns[2].justify = "left"
@@ -174,7 +174,7 @@ def _how(found: "Explanation") -> "list[RenderableType]":
     """List what was closed where, at what price, who took the rest and what it cost."""
     from rich.text import Text
 
-    from marketsim.report.statement import money, new_table, percent, price
+    from marketsim.report.account_page import money, new_table, percent, price
 
     table = new_table(
         "step", "held", "in book", "at", "to mark", "rest to", "cost", "others pay", left=2
@@ -209,7 +209,7 @@ def _borne_by_others(order: "LiquidationOrder") -> float:
 
 
 def _sums(found: "Explanation") -> list[str]:
-    from marketsim.report.statement import money
+    from marketsim.report.account_page import money
 
     orders = found.liquidations
     fields = (
@@ -253,7 +253,7 @@ def _counterparties(order: "LiquidationOrder") -> list[str]:
 def _outcome(found: "Explanation") -> "list[RenderableType]":
     from rich.text import Text
 
-    from marketsim.report.statement import money, new_table, signed
+    from marketsim.report.account_page import money, new_table, signed
 
     table = new_table("over the whole run", "USD")
     table.add_row("deposit", money(found.deposit_usd))

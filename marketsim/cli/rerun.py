@@ -24,8 +24,8 @@ def rerun(
 
         found = find_run(folder, key)
 
-        from marketsim.record.folder import check_target, free_path, write_run
-        from marketsim.record.summary import summarise
+        from marketsim.results.folder import check_target, free_path, write_run
+        from marketsim.results.summary import summarise
 
         target = check_target(out or free_path(DEFAULT_PARENT, found.key), force)
         result = simulate(found.scenario, found.seed, quiet)

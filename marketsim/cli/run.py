@@ -15,8 +15,8 @@ import typer
 from marketsim.cli.errors import FAILURE, explained, refuse
 
 if TYPE_CHECKING:
-    from marketsim.record.result import RunResult
     from marketsim.scenario.schema import Scenario
+    from marketsim.tape.result import RunResult
 
 #: Where runs go that are not told where.
 DEFAULT_PARENT = Path("runs")
@@ -67,7 +67,7 @@ def run(
             overrides.append(("days", positive_days(days)))
         loaded = _load(scenario, overrides, steps)
 
-        from marketsim.record.folder import check_target, free_path, write_run
+        from marketsim.results.folder import check_target, free_path, write_run
 
         seed = loaded.seed if seed is None else seed
         stem = f"{loaded.name}-{seed}"
@@ -76,7 +76,7 @@ def run(
         check_target(out or free_path(DEFAULT_PARENT, stem), force, rows)
 
         from marketsim.agents.own import OwnTraderError
-        from marketsim.record.summary import summarise
+        from marketsim.results.summary import summarise
 
         failure = None
         try:
@@ -128,10 +128,10 @@ def _load(name: str, overrides: list[tuple[str, str]], steps: int | None) -> "Sc
 def simulate(scenario: "Scenario", seed: int, quiet: bool) -> "RunResult":
     """Run a scenario to its end, with a progress bar if someone watches."""
     from marketsim.agents.own import OwnTraderError
-    from marketsim.market import new_market
+    from marketsim.model.opening import open_simulation
 
     announce_compiling(quiet)
-    simulation = new_market(scenario, seed)
+    simulation = open_simulation(scenario, seed)
     try:
         with progress_bar(scenario.name, quiet) as advance:
             simulation.run(scenario.num_steps, progress=advance)
@@ -187,7 +187,7 @@ def _report(summary: dict[str, Any], target: Path, as_json: bool, quiet: bool) -
         return
     from rich.console import Console
 
-    from marketsim.record.summary import render_summary
+    from marketsim.report.run_page import render_summary
 
     console = Console(soft_wrap=False)
     console.print(render_summary(summary))

@@ -14,9 +14,9 @@ from marketsim.cli.run import announce_compiling, parse_set
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from marketsim.contagion.funding_cost import FundingCost, Settlement
-    from marketsim.contagion.portfolio import Portfolio
-    from marketsim.contagion.stress import Seizure, Stress
+    from marketsim.account.funding_cost import FundingCost, Settlement
+    from marketsim.account.portfolio import Portfolio
+    from marketsim.account.stress import Seizure, Stress
 
 #: Days of funding at given rates.
 DEFAULT_DAYS = 30.0
@@ -83,10 +83,10 @@ def stress(
             refuse("--path: says how --shock comes, which is not given")
         overrides = [parse_set(text) for text in set_ or []]
 
-        from marketsim.contagion.funding_cost import cost_funding
-        from marketsim.contagion.portfolio import load_portfolio
-        from marketsim.contagion.stress import check_modes
-        from marketsim.contagion.stress import stress as find
+        from marketsim.account.funding_cost import cost_funding
+        from marketsim.account.portfolio import load_portfolio
+        from marketsim.account.stress import check_modes
+        from marketsim.account.stress import stress as find
 
         loaded = load_portfolio(portfolio, overrides)
         modes = check_modes(loaded, mode or None)
@@ -125,7 +125,7 @@ def _settlements(
     portfolio: "Portfolio", funding: Sequence[str], days: float | None
 ) -> "tuple[Sequence[Settlement], float]":
     """Turn what --funding says into settlements and the days they stand for."""
-    from marketsim.contagion.funding_cost import given_rates, recorded_rates
+    from marketsim.account.funding_cost import given_rates, recorded_rates
 
     if not funding:
         if days is not None:
@@ -134,7 +134,7 @@ def _settlements(
     if len(funding) == 1 and "=" not in funding[0]:
         rate = _fraction(funding[0])
         if rate is None:
-            from marketsim.record.run import load_run
+            from marketsim.results.run import load_run
 
             run = load_run(funding[0])
             found = recorded_rates(portfolio, run, days)
@@ -156,7 +156,7 @@ def _report(console: "Console", found: "Stress", costs: "Sequence[FundingCost]")
     console.print(f"[bold]{found.portfolio}[/]  venue {found.venue}\n")
     console.print(_limits(found))
     if moves:
-        from marketsim.report.statement import percent
+        from marketsim.report.account_page import percent
 
         text = ", ".join(f"{name} {percent(move, 1)}" for name, move in moves.items())
         pace = "" if found.num_steps is None else f", in {found.num_steps} jumps"
@@ -170,7 +170,7 @@ def _report(console: "Console", found: "Stress", costs: "Sequence[FundingCost]")
 
 def _limits(found: "Stress") -> Any:
     """Put the liquidation prices of every position side by side."""
-    from marketsim.report.statement import money, new_table, price
+    from marketsim.report.account_page import money, new_table, price
 
     names = [each.mode for each in found.modes]
     table = new_table("liquidated at, if it alone moves", "price now", *names)
@@ -191,7 +191,7 @@ def _limits(found: "Stress") -> Any:
 
 
 def _losses(found: "Stress") -> Any:
-    from marketsim.report.statement import money, new_table, percent
+    from marketsim.report.account_page import money, new_table, percent
 
     modes = found.modes
     table = new_table("USD", *(each.mode for each in modes))
@@ -215,7 +215,7 @@ def _losses(found: "Stress") -> Any:
 
 def _show_seizures(console: "Console", found: "Stress") -> None:
     """List what is liquidated, mode by mode, in order."""
-    from marketsim.report.statement import money, new_table, price
+    from marketsim.report.account_page import money, new_table, price
 
     table = new_table(
         "liquidated", "position", "at", "of shock", "closed", "last at", "fee USD", left=2
@@ -243,14 +243,14 @@ def _show_seizures(console: "Console", found: "Stress") -> None:
 def _prices(one: "Seizure", moved: Sequence[str]) -> Any:
     from rich.text import Text
 
-    from marketsim.report.statement import price
+    from marketsim.report.account_page import price
 
     others = [f"{name} {price(one.prices[name])}" for name in moved if name != one.market]
     return Text(f"with {', '.join(others)}" if others else "", "dim")
 
 
 def _show_funding(console: "Console", costs: "Sequence[FundingCost]") -> None:
-    from marketsim.report.statement import money, new_table
+    from marketsim.report.account_page import money, new_table
 
     first = costs[0]
     console.print(f"[bold]funding[/]  {first.days:g} days, prices as they are")

@@ -14,8 +14,8 @@ from marketsim.cli.run import positive_days, simulate
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from marketsim.analysis.observed import Observed
-    from marketsim.analysis.validation import Check
+    from marketsim.study.observed import Observed
+    from marketsim.study.validation import Check
 
 #: Length of a run that is given none: what the bands were set for.
 DEFAULT_DAYS = 90.0
@@ -54,8 +54,8 @@ def validate(
     with explained():
         bands = _read_bands(targets) if targets is not None else {}
 
-        from marketsim.analysis.observed import AnalysisError
-        from marketsim.analysis.validation import validate as check
+        from marketsim.study.observed import AnalysisError
+        from marketsim.study.validation import validate as check
 
         try:
             observed = _observe(target, days, seed, quiet)
@@ -71,8 +71,8 @@ def validate(
 
 
 def _observe(target: str, days: float | None, seed: int | None, quiet: bool) -> "Observed":
-    from marketsim.analysis.observed import observe_result, observe_run
     from marketsim.scenario.loader import list_scenarios, load_scenario
+    from marketsim.study.observed import observe_result, observe_run
 
     folder = Path(target).expanduser()
     # A folder that happens to bear a shipped scenario's name is only meant if it holds a run.
@@ -80,7 +80,7 @@ def _observe(target: str, days: float | None, seed: int | None, quiet: bool) -> 
     if (folder / "run.json").is_file() or (folder.is_dir() and not is_shipped):
         if days is not None or seed is not None:
             refuse("--days and --seed are for a scenario; a run folder has its own")
-        from marketsim.record.run import load_run
+        from marketsim.results.run import load_run
 
         return observe_run(load_run(folder))
     length = positive_days(DEFAULT_DAYS if days is None else days)

@@ -1,1 +1,1 @@
-"""Why liquidations come and what follows from them."""
+"""Why liquidations come and what follows from them; arrays in, arrays out."""

@@ -5,16 +5,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from marketsim.engine.state import ATOMS
-from marketsim.record.result import Floats, Integers
-from marketsim.record.run import RunFolderError
+from marketsim.engine.ledger import account_equity
+from marketsim.engine.state import ATOMS, State
+from marketsim.tape.result import Floats, Integers
 
 if TYPE_CHECKING:
     import networkx
     import pandas as pd
-
-    from marketsim.record.run import Run
-    from marketsim.simulation import Simulation
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,53 +138,27 @@ class Exposure:
         return pd.DataFrame(rows)
 
 
-def measure(simulation: "Simulation") -> Exposure:
-    """Take the positions of a simulation as it stands."""
-    state, roster = simulation.state, simulation.roster
+def measure_exposure(
+    state: State, markets: tuple[str, ...], population: tuple[str, ...], step: int
+) -> Exposure:
+    """Take the positions of a venue's accounts as they are now.
+
+    Parameters
+    ----------
+    state : State
+    markets : tuple of str
+        Names.
+    population : tuple of str
+        Of each account.
+    step : int
+        Steps done.
+    """
     unit = np.asarray(state.market["mark_ticks"] * state.market["tick_atoms"])
     return Exposure(
-        markets=simulation.market_names,
-        population=tuple(roster.names[group] for group in roster.population),
+        markets=markets,
+        population=population,
         notional=np.asarray(state.position["size"][:-1]) * unit / ATOMS,
         pool=np.array(state.position["pool"][:-1], np.int64),
-        equity=simulation.equity()[:-1] / ATOMS,
-        step=simulation.step_count,
-    )
-
-
-def read_exposure(run: "Run", step: int | None = None) -> Exposure:
-    """Read the positions of a run at its end, or at the last snapshot up to a step.
-
-    Raises
-    ------
-    RunFolderError
-        If no snapshot was taken by that step, or a table is damaged.
-    """
-    accounts = run.accounts.iloc[:-1]
-    markets = tuple(run.summary["markets"])
-    end = int(run.summary["steps"])
-    if step is None or step >= end:
-        rows, moment, sizes = accounts, end, "size_end_"
-        equity = accounts["equity_end_usd"]
-    else:
-        if "snapshots" not in run.tables:
-            raise RunFolderError(
-                f'{run.path}: no snapshots, its record.snapshot_minutes is "never": the positions '
-                "are known at the end only"
-            )
-        known = run.snapshots["step"]
-        moment = int(known[known <= step].max())
-        rows, sizes = run.snapshots[known == moment].iloc[:-1], "size_"
-        equity = rows["equity_usd"]
-    series = run.markets
-    before = series[series["step"] < max(moment, 1)]
-    last = before.groupby("market", sort=False, observed=True)["mark_price"].last()
-    size = rows[[f"{sizes}{name}" for name in markets]].to_numpy(np.float64)
-    return Exposure(
-        markets=markets,
-        population=tuple(accounts["population"].astype(str)),
-        notional=size * last[list(markets)].to_numpy(np.float64),
-        pool=accounts[[f"pool_{name}" for name in markets]].to_numpy(np.int64),
-        equity=equity.to_numpy(np.float64),
-        step=moment,
+        equity=account_equity(state)[:-1] / ATOMS,
+        step=step,
     )

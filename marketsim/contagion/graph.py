@@ -4,49 +4,45 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from marketsim.contagion.cascades import edges
-
 if TYPE_CHECKING:
     import networkx
-
-    from marketsim.record.run import Run
+    import pandas as pd
 
 #: Columns of the table of liquidations that nodes carry.
 NODE_COLUMNS = ("step", "round", "account", "population", "market", "side", "notional_usd")
 
 
-def build_graph(run: "Run", min_weight: float = 0.0) -> "networkx.DiGraph":
+def build_graph(
+    liquidations: "pd.DataFrame", ties: "pd.DataFrame", **facts: str | int
+) -> "networkx.DiGraph":
     """Return the liquidations of a run and who caused whom.
 
     Parameters
     ----------
-    run : Run
-    min_weight : float
-        Edges of a smaller weight are left out.
+    liquidations : DataFrame
+        Table of the run.
+    ties : DataFrame
+        Columns ``parent``, ``liquidation``, ``weight``.
+    **facts
+        Attributes of the graph: the run's scenario and seed.
 
     Returns
     -------
     networkx.DiGraph
         Nodes are rows of the table of liquidations; an edge leads from cause to effect, its
         ``weight`` is the share of the effect's causes.
-
-    Raises
-    ------
-    RunFolderError
-        If the run did not record causes.
     """
     import networkx
 
-    graph = networkx.DiGraph(scenario=run.scenario, seed=run.seed)
-    rows = run.liquidations[list(NODE_COLUMNS)].astype({"population": str, "market": str})
+    graph = networkx.DiGraph(**facts)
+    rows = liquidations[list(NODE_COLUMNS)].astype({"population": str, "market": str})
     for number, record in enumerate(rows.to_dict("records")):
         graph.add_node(number, **{str(name): _plain(value) for name, value in record.items()})
-    pairs = edges(run, min_weight)
     graph.add_weighted_edges_from(
         zip(
-            pairs["parent"].tolist(),
-            pairs["liquidation"].tolist(),
-            pairs["weight"].tolist(),
+            ties["parent"].tolist(),
+            ties["liquidation"].tolist(),
+            ties["weight"].tolist(),
             strict=True,
         )
     )

@@ -2,19 +2,17 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from marketsim.record.contagion import SIDES, contagion_matrices, reproduction_number
-from marketsim.record.result import Floats, Integers
-from marketsim.record.run import RunFolderError
+from marketsim.contagion.recorder import SIDES, contagion_matrices, reproduction_number
+from marketsim.engine.state import State
+from marketsim.scenario.schema import CONTAGION_DELTA
+from marketsim.tape.result import Floats, Integers
 
 if TYPE_CHECKING:
     import pandas as pd
-
-    from marketsim.record.run import Run
-    from marketsim.simulation import Simulation
 
 #: A response whose signs do not settle in so many rounds has none.
 _MOST_ROUNDS = 100
@@ -29,7 +27,7 @@ class ContagionMatrix:
     """The contagion matrices of one moment, of falling and of rising marks.
 
     Row j, column k: how far the mark of market j follows a move of market k, both as fractions of
-    the price; see `marketsim.engine.response.measure_response`.
+    the price; see `marketsim.contagion.response.measure_response`.
 
     Attributes
     ----------
@@ -214,53 +212,35 @@ class Contagion:
         return ContagionMatrix(self.markets, falls, rises, int(self.steps[place]))
 
 
-def measure(simulation: "Simulation", delta: float | None = None) -> ContagionMatrix:
-    """Measure the matrices of a simulation as it stands.
+def measure_contagion(
+    state: State,
+    markets: tuple[str, ...],
+    *,
+    step: int,
+    delta: float,
+    reflexivity: float = 0.0,
+) -> ContagionMatrix:
+    """Measure the matrices of a venue as it stands, without changing it.
 
     Parameters
     ----------
-    simulation : Simulation
-    delta : float, optional
-        Relative move; the scenario's `record.contagion_delta` by default.
+    state : State
+    markets : tuple of str
+        Names.
+    step : int
+        Steps done.
+    delta : float
+        Relative move.
+    reflexivity : float, optional
+        Share of the perp's price impact that becomes spot return.
 
     Raises
     ------
     ValueError
         If delta is out of range.
     """
-    from marketsim.scenario.schema import CONTAGION_DELTA
-
     low, high = CONTAGION_DELTA
-    size = simulation.scenario.record.contagion_delta if delta is None else delta
-    if not low <= size <= high:
-        raise ValueError(f"delta = {size:g}: must lie in [{low:g}, {high:g}]")
-    reflexivity = simulation.scenario.spot.reflexivity
-    falls, rises = contagion_matrices(simulation.state, reflexivity, size)
-    return ContagionMatrix(simulation.market_names, falls, rises, simulation.step_count)
-
-
-def read_contagion(run: "Run") -> Contagion:
-    """Read the contagion matrices of a run.
-
-    Raises
-    ------
-    RunFolderError
-        If the run did not record them, or a table is damaged.
-    """
-    if "contagion" not in run.tables:
-        raise RunFolderError(
-            f'{run.path}: no contagion matrices, its record.contagion_minutes is "never": set it '
-            "(--set record.contagion_minutes=60) and run again"
-        )
-    table: Any = run.table("contagion")
-    markets = tuple(run.summary["markets"])
-    each = len(SIDES) * len(markets) ** 2
-    if len(table) % each:
-        raise RunFolderError(f"{run.path}: the table of contagion matrices is damaged")
-    shape = (-1, len(SIDES), len(markets), len(markets))
-    return Contagion(
-        markets=markets,
-        steps=table["step"].to_numpy()[::each],
-        hours=table["hours"].to_numpy()[::each],
-        matrices=table["m"].to_numpy().reshape(shape),
-    )
+    if not low <= delta <= high:
+        raise ValueError(f"delta = {delta:g}: must lie in [{low:g}, {high:g}]")
+    falls, rises = contagion_matrices(state, reflexivity, delta)
+    return ContagionMatrix(markets, falls, rises, step)

@@ -36,7 +36,7 @@ Struct = TypeVar("Struct", bound=type[tuple[Any, ...]])
 PACKAGE = Path(__file__).resolve().parent.parent
 
 #: Folders and modules that may hold kernels; `tests/engine/test_jit.py` keeps the list complete.
-KERNEL_SOURCES = ("engine", "agents", "record", "streams.py", "loop.py", "bench")
+KERNEL_SOURCES = ("engine", "agents", "tape", "contagion", "streams.py", "run", "bench")
 
 KEPT_DIGESTS = 3
 

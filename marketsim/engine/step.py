@@ -1,7 +1,7 @@
 """The order of the stages: one step of the venue from top to bottom.
 
 Stage 3, in which the traders decide, lies between `open_step` and `clear_step` and belongs to
-`marketsim.loop`.
+`marketsim.run.loop`.
 """
 
 from typing import Any

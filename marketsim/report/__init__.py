@@ -1,1 +1,1 @@
-"""Figures and pages about runs that are over."""
+"""Everything drawn or written for people."""

@@ -2,7 +2,7 @@
 
 An experiment is a folder. `design.toml` states the runs; `experiment.py` has four functions that
 take the table of runs (`marketsim.sweep.table.load_sweep`): ``tabulate`` returns the means of the
-cells as `marketsim.sweep.analysis.cell_means` does, ``check`` the list of predictions, each a
+cells as `marketsim.study.analysis.cell_means` does, ``check`` the list of predictions, each a
 `Check`, ``draw`` writes the figure to a path, ``headline`` says in one line what was found. In
 `README.md` the numbers stand between two marks, and only `publish` writes there.
 """
@@ -17,10 +17,10 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from marketsim.report.tables import interval, number, to_markdown, write_csv, write_text
+from marketsim.report.numbers import interval, number, to_markdown, write_csv, write_text
 from marketsim.scenario.errors import one_of
+from marketsim.study.statistics import LEVEL, Interval
 from marketsim.sweep.design import Design, DesignError, load_design
-from marketsim.sweep.statistics import LEVEL, Interval
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -13,7 +13,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from marketsim.scenario.spot import Bar, History, nearest
+from marketsim.scenario.errors import nearest
+from marketsim.scenario.spot_model import Bar, History
 
 HOUR = 3_600_000_000_000
 MINUTE = HOUR // 60

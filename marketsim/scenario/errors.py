@@ -1,12 +1,11 @@
 """One error for everything wrong with a scenario: every field, its value and what is allowed."""
 
+import difflib
 import re
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 from pydantic import ValidationError
-
-from marketsim.scenario.spot import nearest
 
 Key: TypeAlias = str | int
 Location: TypeAlias = tuple[Key, ...]
@@ -271,3 +270,15 @@ def _expand(node: dict[str, Any], schema: dict[str, Any], *, whole: bool) -> lis
     for member in members:
         found += _expand(member, schema, whole=whole)
     return found or [node]
+
+
+def nearest(name: str, names: Iterable[str]) -> str:
+    """Return " (did you mean 'x'?)" with the nearest of some names, or nothing.
+
+    Examples
+    --------
+    >>> nearest("closse", ["close", "high"])
+    " (did you mean 'close'?)"
+    """
+    found = difflib.get_close_matches(name, list(names), n=1)
+    return f" (did you mean '{found[0]}'?)" if found else ""

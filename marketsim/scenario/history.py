@@ -25,7 +25,7 @@ from marketsim.scenario.bars import (
     read_time,
     show_time,
 )
-from marketsim.scenario.spot import History
+from marketsim.scenario.spot_model import History
 from marketsim.streams import Stream, asset_key, fill_normal
 
 __all__ = ["HistoryError", "HistoryPath", "load_history"]

@@ -18,9 +18,9 @@ from marketsim.scenario.errors import (
     ScenarioError,
     ScenarioWarning,
     explain,
+    nearest,
 )
 from marketsim.scenario.schema import Scenario, completed
-from marketsim.scenario.spot import nearest
 from marketsim.scenario.writer import resolved_toml
 
 __all__ = [

@@ -16,7 +16,7 @@ from marketsim.scenario.distributions import Part, median
 from marketsim.scenario.errors import Problem, one_of, raise_problems
 from marketsim.scenario.markets import Market, with_defaults
 from marketsim.scenario.population import Population
-from marketsim.scenario.spot import (
+from marketsim.scenario.spot_model import (
     CrashShock,
     JumpShock,
     RuleShock,

@@ -1,1 +1,1 @@
-"""Designs of many runs, their runner and store, and what they say together."""
+"""Many runs: their design, plan, runner and store."""

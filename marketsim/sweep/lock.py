@@ -10,12 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+from marketsim.results.files import FolderError
+
 FOLDER = "locks"
 #: Held while a driver looks at the others' locks, so that two cannot miss each other.
 DOOR = "door.lock"
 
 
-class SweepFolderError(Exception):
+class SweepFolderError(FolderError):
     """A sweep's folder cannot be used: another design's, taken, damaged, or not to be written."""
 
 

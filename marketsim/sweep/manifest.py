@@ -1,18 +1,16 @@
 """What a sweep's folder says of itself: its design, its plan, the columns of its runs."""
 
-import contextlib
-import errno
 import json
-import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from marketsim.results.files import atomic
 from marketsim.scenario.errors import show
 from marketsim.sweep.design import Design, parse_design
 from marketsim.sweep.lock import SweepFolderError
@@ -231,31 +229,3 @@ def flat(node: Any, *path: str) -> dict[str, Any]:
     if isinstance(node, dict) and node:
         return {p: v for key, value in node.items() for p, v in flat(value, *path, key).items()}
     return {".".join(path): list(node) if isinstance(node, tuple) else node}
-
-
-@contextlib.contextmanager
-def atomic(file: Path) -> Iterator[IO[bytes]]:
-    """Write a file that appears complete, on disk, or not at all.
-
-    Raises
-    ------
-    SweepFolderError
-        If the disk is full or cannot be written.
-    """
-    staging = file.parent / f".{file.name}.{os.getpid()}.tmp"
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with staging.open("wb") as stream:
-                yield stream
-                stream.flush()
-                os.fsync(stream.fileno())
-            staging.replace(file)
-        except BaseException:
-            staging.unlink(missing_ok=True)
-            raise
-    except OSError as error:
-        full = error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-        what = "disk full" if full else f"cannot be written: {error.strerror or error}"
-        msg = f"{file.parent}: {what}"
-        raise SweepFolderError(msg) from error

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from marketsim.record.result import RunResult
-from marketsim.record.summary import run_figures
-from marketsim.scenario.spot import nearest
+from marketsim.results.summary import run_figures
+from marketsim.scenario.errors import nearest
+from marketsim.tape.result import RunResult
 
 #: What is looked at first, of the whole venue.
 HEADLINE = (
@@ -52,7 +52,7 @@ def run_metrics(result: RunResult) -> dict[str, float]:
     dict of float
         By dotted path: ``liquidated_share``, ``markets.BTC.premium_std_bp``,
         ``populations.carry.sharpe_net``. What each is and its unit,
-        `marketsim.record.summary.run_figures` says; the names are the same for every run of the
+        `marketsim.results.summary.run_figures` says; the names are the same for every run of the
         same markets and populations, however short.
     """
     return dict(_flat(run_figures(result), ""))

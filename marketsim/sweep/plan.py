@@ -6,6 +6,7 @@ import json
 import warnings
 from collections.abc import Iterable, Iterator
 from functools import cache
+from importlib.metadata import version
 from importlib.util import find_spec
 from itertools import chain
 from pathlib import Path
@@ -13,7 +14,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-import marketsim
 from marketsim.scenario.errors import ScenarioError, show
 from marketsim.scenario.loader import absolute_value, change_tables, parse_scenario, read_tables
 from marketsim.scenario.schema import Scenario
@@ -27,14 +27,14 @@ WORDING = {"name", "description", "seed"}
 #: Parts of the package that decide what a run's figures are.
 MODEL_SOURCES = (
     "engine",
-    "agents",
-    "scenario",
-    "record",
     "streams.py",
-    "loop.py",
-    "simulation.py",
-    "trader.py",
-    "model.py",
+    "tape",
+    "scenario",
+    "agents",
+    "contagion",
+    "run",
+    "model",
+    "results",
     "sweep/metrics.py",
 )
 #: Hexadecimal digits of a key.
@@ -281,7 +281,7 @@ def run_key(scenario: str, seed: int, model: str) -> str:
 @cache
 def model_version() -> str:
     """Return the package's version and a hash of its sources that decide a run's figures."""
-    root = Path(marketsim.__file__).parent
+    root = Path(__file__).parent.parent
     digest = hashlib.blake2b(digest_size=8)
     for name in MODEL_SOURCES:
         path = root / name
@@ -289,7 +289,7 @@ def model_version() -> str:
         for file in sorted(chain(*found)) if path.is_dir() else [path]:
             digest.update(file.relative_to(root).as_posix().encode() + b"\0")
             digest.update(file.read_bytes() + b"\0")
-    return f"{marketsim.__version__}+{digest.hexdigest()}"
+    return f"{version('marketsim-perps')}+{digest.hexdigest()}"
 
 
 @cache

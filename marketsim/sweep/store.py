@@ -19,8 +19,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from marketsim.results.files import atomic
 from marketsim.sweep.lock import Shard, SweepFolderError
-from marketsim.sweep.manifest import PLAN_FILE, Manifest, atomic, parameter_column
+from marketsim.sweep.manifest import PLAN_FILE, Manifest, parameter_column
 from marketsim.sweep.plan import KEY_DIGITS, Run
 from marketsim.sweep.worker import OK, Outcome
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from marketsim.market import new_market
+from marketsim.model.opening import open_simulation
 from marketsim.sweep.plan import model_version, resolve_scenario
 
 #: What became of a run.
@@ -42,7 +42,7 @@ class Outcome(NamedTuple):
 
 def warm_up() -> None:
     """Load what runs need, so that the first is not slower than the rest."""
-    import marketsim.simulation
+    import marketsim.run.simulation
     import marketsim.sweep.metrics  # noqa: F401
 
 
@@ -57,15 +57,15 @@ def run_task(task: Task) -> Outcome:
     -------
     Outcome
     """
-    from marketsim.record.digest import digest_result
     from marketsim.sweep.metrics import run_metrics
+    from marketsim.tape.digest import digest_result
 
     began = time.perf_counter()
     try:
         with warnings.catch_warnings(action="ignore"):  # of the base's, the driver has told
-            market = new_market(resolve_scenario(task.tables, task.changes), task.seed)
-            market.run(market.scenario.num_steps)
-            result = market.result()
+            simulation = open_simulation(resolve_scenario(task.tables, task.changes), task.seed)
+            simulation.run(simulation.scenario.num_steps)
+            result = simulation.result()
             if result.conservation_error:
                 msg = f"the books are off by {result.conservation_error} atoms"
                 raise ArithmeticError(msg)
@@ -115,9 +115,9 @@ def name_metrics(task: Task) -> tuple[str, tuple[str, ...]]:
     with warnings.catch_warnings(action="ignore"):
         # A step compiles the kernels once for all workers; should it fail, the run will tell.
         with contextlib.suppress(Exception):
-            new_market(scenario, task.seed).run(1)
-        market = new_market(scenario, task.seed)
-        return model_version(), tuple(run_metrics(market.result()))
+            open_simulation(scenario, task.seed).run(1)
+        simulation = open_simulation(scenario, task.seed)
+        return model_version(), tuple(run_metrics(simulation.result()))
 
 
 def _pack(name: str, key: str, result: Any) -> bytes:
@@ -125,8 +125,8 @@ def _pack(name: str, key: str, result: Any) -> bytes:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    from marketsim.record.folder import to_arrow
-    from marketsim.record.tables import liquidations, markets
+    from marketsim.results.folder import to_arrow
+    from marketsim.results.tables import liquidations, markets
 
     columns = markets(result) if name == "series" else liquidations(result)
     small = {

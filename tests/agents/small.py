@@ -10,10 +10,10 @@ import numpy as np
 
 from marketsim.agents.base import Traders
 from marketsim.engine.state import ATOMS, UNLIMITED, State
-from marketsim.loop import decide
+from marketsim.run.loop import decide
+from marketsim.run.simulation import Simulation
 from marketsim.scenario.loader import parse_scenario
 from marketsim.scenario.schema import Scenario
-from marketsim.simulation import Simulation
 
 MARKET = {"tick_size": 0.01, "lot_size": 0.01, "maker_fee": 0.0, "taker_fee": 0.0}
 MARKETS = {"ONE": {**MARKET, "price": 100.0}, "TWO": {**MARKET, "price": 50.0}}

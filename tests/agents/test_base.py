@@ -4,7 +4,7 @@ import pytest
 
 from marketsim.agents.base import account_equity_usd, wealth_usd
 from marketsim.engine.state import ONE
-from marketsim.simulation import Simulation
+from marketsim.run.simulation import Simulation
 from tests.agents.small import HABITS, MARKETS, give, scenario
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from marketsim.engine.state import ONE, UNLIMITED
-from marketsim.simulation import Simulation
+from marketsim.run.simulation import Simulation
 from tests.agents.small import HABITS, POPULATIONS, ask, coins, give, only, prices, scenario
 from tests.engine.small import send
 

@@ -4,7 +4,7 @@ import pytest
 
 from marketsim.agents.carry import wanted_share
 from marketsim.engine.state import ONE, Flag, IntentKind
-from marketsim.simulation import Simulation
+from marketsim.run.simulation import Simulation
 from tests.agents.small import POPULATIONS, ask, coins, give, only, scenario
 
 #: Coins of one leg that 1e5 USD carry at leverage 4 and 100 USD: coins take the rest.

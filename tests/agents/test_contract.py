@@ -8,9 +8,9 @@ import pytest
 from marketsim.agents.base import Kind
 from marketsim.agents.registry import STRATEGIES
 from marketsim.engine.state import MAX_PRICE_TICKS, UNLIMITED, Flag, IntentKind
-from marketsim.loop import decide
+from marketsim.run.loop import decide
+from marketsim.run.simulation import Simulation
 from marketsim.scenario.population import BUILT_IN
-from marketsim.simulation import Simulation
 from tests.agents.small import MARKETS, POPULATIONS, ask, scenario
 
 everyone = pytest.mark.parametrize("strategy", list(STRATEGIES))

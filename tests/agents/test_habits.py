@@ -8,7 +8,7 @@ import pytest
 from marketsim.agents import habits
 from marketsim.agents.base import STOPPED
 from marketsim.engine.state import ATOMS, UNLIMITED, Flag, IntentKind
-from marketsim.simulation import Simulation
+from marketsim.run.simulation import Simulation
 from tests.agents.small import POPULATIONS, ask, coins, give, only, prices, scenario, set_price
 
 everyone = pytest.mark.parametrize("strategy", list(POPULATIONS))

@@ -7,7 +7,7 @@ import pytest
 
 from marketsim.agents.holder import ENTERED, TARGET, UNTIL, Holder
 from marketsim.engine.state import ATOMS, Flag, IntentKind
-from marketsim.simulation import Simulation
+from marketsim.run.simulation import Simulation
 from tests.agents.small import (
     MARKETS,
     POPULATIONS,

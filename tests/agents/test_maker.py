@@ -7,7 +7,7 @@ import pytest
 
 from marketsim.agents.maker import Maker, optimal_spread, reservation_price
 from marketsim.engine.state import ATOMS, NONE, Flag, IntentKind
-from marketsim.simulation import Simulation
+from marketsim.run.simulation import Simulation
 from tests.agents.small import POPULATIONS, ask, coins, give, only, prices, scenario
 
 LEVELS = int(Maker().levels)

@@ -5,7 +5,7 @@ import pytest
 
 from marketsim.agents.noise import Noise
 from marketsim.engine.state import Flag, IntentKind
-from marketsim.simulation import Simulation
+from marketsim.run.simulation import Simulation
 from tests.agents.small import MARKETS, POPULATIONS, ask, coins, give, only, prices, scenario
 
 #: Coins one trader's equity buys with its leverage: 2e4 USD x 4 at 100 USD.

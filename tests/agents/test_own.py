@@ -13,8 +13,8 @@ import pytest
 import marketsim
 from marketsim import OwnTraderError, PerpMarket, ScenarioError, Simulation
 from marketsim.agents.own import load_strategy
-from marketsim.record.digest import digest_result
 from marketsim.streams import Stream, uniform
+from marketsim.tape.digest import digest_result
 from tests.agents.small import HABITS, POPULATIONS, scenario
 
 OWN = {**HABITS, "strategy": "mine", "count": 4, "capital": 1e5, "attention": 2.0}

@@ -12,10 +12,10 @@ from typer.testing import CliRunner
 from marketsim.cli import app
 from marketsim.engine.allocation import allocate, records
 from marketsim.engine.state import DELEVERAGE, FILL, LIQUIDATION, Cause, Outcome
-from marketsim.record.result import RunResult, take_snapshot
-from marketsim.record.series import FUNDING, SERIES, STEP
-from marketsim.record.wealth import EXPOSURE, WEALTH
 from marketsim.scenario.loader import resolved_toml
+from marketsim.tape.result import RunResult, take_snapshot
+from marketsim.tape.series import FUNDING, SERIES, STEP
+from marketsim.tape.wealth import EXPOSURE, WEALTH
 
 TINY = """\
 name = "tiny"
@@ -108,7 +108,7 @@ def stub(monkeypatch: pytest.MonkeyPatch) -> type[StubMarket]:
     class Stub(StubMarket):
         pass
 
-    module = ModuleType("marketsim.simulation")
+    module = ModuleType("marketsim.run.simulation")
     module.Simulation = Stub  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "marketsim.simulation", module)
+    monkeypatch.setitem(sys.modules, "marketsim.run.simulation", module)
     return Stub

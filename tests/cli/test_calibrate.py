@@ -10,7 +10,7 @@ import pytest
 from click.testing import Result
 
 from marketsim.scenario.loader import load_scenario
-from marketsim.sweep import calibrate as module
+from marketsim.study import calibrate as module
 
 Cli = Callable[..., Result]
 

@@ -12,8 +12,8 @@ from click.testing import Result
 from scipy import stats
 
 import marketsim as package
+from marketsim.run.simulation import Simulation
 from marketsim.scenario.loader import load_scenario
-from marketsim.simulation import Simulation
 from marketsim.sweep import runner
 from marketsim.sweep.metrics import run_metrics
 

@@ -6,10 +6,10 @@ import pytest
 from typer.testing import CliRunner
 
 from marketsim.cli import app
-from marketsim.record.folder import write_run
-from marketsim.record.run import load_run
+from marketsim.results.folder import write_run
+from marketsim.results.run import load_run
+from marketsim.run.simulation import Simulation
 from marketsim.scenario.loader import load_scenario
-from marketsim.simulation import Simulation
 
 
 def invoke(*arguments):

@@ -44,10 +44,10 @@ replicates = 3
 """
 CODE = '''\
 """A question of two cells."""
-from marketsim.report.figures import line_figure, save_figure
-from marketsim.sweep.analysis import cell_means
+from marketsim.report.charts import line_figure, save_figure
+from marketsim.study.analysis import cell_means
 from marketsim.report.experiment import Check, above, written
-from marketsim.sweep.statistics import bootstrap_mean
+from marketsim.study.statistics import bootstrap_mean
 
 COUNT = "populations.crowd.count"
 

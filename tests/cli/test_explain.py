@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from click.testing import Result
 
-from marketsim.record.run import Run, load_run
-from tests.contagion.conftest import JUMP, make_run
+from marketsim.results.run import Run, load_run
+from tests.account.conftest import JUMP, make_run
 
 Cli = Callable[..., Result]
 

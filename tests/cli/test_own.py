@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from click.testing import Result
 
-from marketsim.record.run import load_run
+from marketsim.results.run import load_run
 
 Cli = Callable[..., Result]
 

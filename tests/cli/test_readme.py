@@ -8,12 +8,12 @@ from typer.testing import CliRunner
 
 from marketsim.cli import app
 from marketsim.scenario.loader import load_scenario, parse_scenario
-from marketsim.sweep.calibrate import check_dials
+from marketsim.study.calibrate import check_dials
+from marketsim.study.targets import parse_targets
 from marketsim.sweep.design import parse_design
 from marketsim.sweep.metrics import HEADLINE, choose_metrics
 from marketsim.sweep.plan import Plan
 from marketsim.sweep.sampling import count_cells
-from marketsim.sweep.targets import parse_targets
 
 ROOT = Path(__file__).parents[2]
 

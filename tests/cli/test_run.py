@@ -9,8 +9,8 @@ from typing import NoReturn
 import pytest
 from click.testing import Result
 
-from marketsim.record import folder
-from marketsim.record.run import load_run
+from marketsim.results import folder
+from marketsim.results.run import load_run
 
 Cli = Callable[..., Result]
 

@@ -8,7 +8,7 @@ import pytest
 from click.testing import Result
 
 import marketsim as package
-from marketsim.simulation import Simulation
+from marketsim.run.simulation import Simulation
 from tests.sweep.conftest import Inline
 
 Cli = Callable[..., Result]
@@ -132,7 +132,7 @@ def test_a_rerun_with_another_digest_fails(
     marketsim: Cli, design: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr("marketsim.record.digest.digest_result", lambda _: "0" * 32)
+        patch.setattr("marketsim.tape.digest.digest_result", lambda _: "0" * 32)
         marketsim("sweep", design, "--out", "out")
     key = package.load_sweep("out")["key"].iloc[0]
     done = marketsim("rerun", "out", key, "--out", "again")

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from click.testing import Result
 
-from marketsim.analysis import validation
 from marketsim.engine.allocation import records
-from marketsim.record.folder import write_run
-from marketsim.record.result import RunResult
-from marketsim.record.series import FUNDING
+from marketsim.results.folder import write_run
 from marketsim.scenario.loader import load_scenario
+from marketsim.study import validation
+from marketsim.tape.result import RunResult
+from marketsim.tape.series import FUNDING
 
 Cli = Callable[..., Result]
 
@@ -47,7 +47,7 @@ def market(stub: Any, tiny: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
         def result(self) -> RunResult:
             return lively(super().result())
 
-    monkeypatch.setattr(sys.modules["marketsim.simulation"], "Simulation", Lively)
+    monkeypatch.setattr(sys.modules["marketsim.run.simulation"], "Simulation", Lively)
     return Lively
 
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from marketsim.contagion.portfolio import Portfolio, parse_portfolio
-from marketsim.contagion.stress import stress
+from marketsim.account.portfolio import Portfolio, parse_portfolio
+from marketsim.account.stress import stress
 from tests.conformance.cases import FOLDER, Case, load_cases, unit
 
 CASES = [case for case in load_cases() if case["category"] == "liquidation_price"]

@@ -13,11 +13,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from marketsim.contagion.cascades import dollar_matrix, find_cascades
+from marketsim.contagion.attribution import tabulate_causes
 from marketsim.contagion.graph import build_graph
 from marketsim.engine import causes, step
 from marketsim.engine.state import ATOMS, LimitRule, MarkRule
-from marketsim.record.causes import tabulate_causes
+from marketsim.results.cascades import dollar_matrix, find_cascades, tie_table
 from tests.engine.small import hold, open_venue, send
 
 X, Y = 0, 1
@@ -58,29 +58,22 @@ def play_chain(**market):
     )
 
 
-def as_run(result):
+def tables_of(result):
     row = result.liquidation
     names = np.array(result.market_names)
-    return SimpleNamespace(
-        path="chain",
-        scenario="chain",
-        seed=0,
-        scenario_text="",
-        causes=pd.DataFrame(tabulate_causes(result)),
-        markets=pd.DataFrame({"market": names}),
-        liquidations=pd.DataFrame(
-            {
-                "step": row["step"],
-                "round": row["round"],
-                "pool": row["pool"],
-                "account": row["account"],
-                "population": "crowd",
-                "side": "long",
-                "market": names[row["market"]],
-                "notional_usd": (row["size_before"] - row["size_after"]) * row["mark_ticks"] / 100,
-            }
-        ),
+    liquidations = pd.DataFrame(
+        {
+            "step": row["step"],
+            "round": row["round"],
+            "pool": row["pool"],
+            "account": row["account"],
+            "population": "crowd",
+            "side": "long",
+            "market": names[row["market"]],
+            "notional_usd": (row["size_before"] - row["size_after"]) * row["mark_ticks"] / 100,
+        }
     )
+    return liquidations, pd.DataFrame(tabulate_causes(result)), result.market_names
 
 
 @pytest.fixture(scope="module")
@@ -96,7 +89,8 @@ def test_the_chain_is_liquidated_in_its_order(chain):
 
 
 def test_the_graph_has_exactly_the_edges_of_the_chain(chain):
-    graph = build_graph(as_run(chain))
+    liquidations, causes, _ = tables_of(chain)
+    graph = build_graph(liquidations, tie_table(causes))
     assert {(a, b): w for a, b, w in graph.edges(data="weight")} == {
         (0, 1): pytest.approx(85 / 350, abs=1e-15),
         (1, 2): 1.0,
@@ -119,7 +113,7 @@ def test_losses_are_what_was_worked_out(chain):
 
 
 def test_the_cascade_is_the_chain(chain):
-    (cascade,) = find_cascades(as_run(chain))
+    (cascade,) = find_cascades(*tables_of(chain))
     assert cascade.generation.tolist() == [0, 1, 2]
     assert (cascade.depth, cascade.num_accounts, cascade.duration_steps) == (3, 3, 1)
     assert cascade.root == "order flow in X"
@@ -128,12 +122,12 @@ def test_the_cascade_is_the_chain(chain):
     assert sold.tolist() == [100, 50, 100]
     expected = np.array([[9_470.0, 0.0], [5_000.0, 9_800.0]])
     assert cascade.matrix == pytest.approx(expected)
-    assert dollar_matrix(as_run(chain)).to_numpy() == pytest.approx(expected)
+    assert dollar_matrix(*tables_of(chain)).to_numpy() == pytest.approx(expected)
     assert cascade.size_usd == pytest.approx(expected.sum())
 
 
 def test_ties_below_the_least_weight_do_not_make_a_cascade(chain):
-    sizes = [len(each.liquidations) for each in find_cascades(as_run(chain), min_weight=0.3)]
+    sizes = [len(each.liquidations) for each in find_cascades(*tables_of(chain), min_weight=0.3)]
     assert sizes == [2, 1]
 
 

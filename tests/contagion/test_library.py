@@ -4,14 +4,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from marketsim.contagion.cascades import dollar_matrix
-from marketsim.record.cascades import cascade_figures
-from marketsim.record.causes import Kind, seizure_causes, tabulate_causes
-from marketsim.record.digest import digest_result
-from marketsim.record.folder import write_run
-from marketsim.record.run import load_run
+from marketsim.contagion.attribution import Kind, seizure_causes, tabulate_causes
+from marketsim.contagion.ties import cascade_figures
+from marketsim.results.folder import write_run
+from marketsim.results.run import load_run
+from marketsim.run.simulation import Simulation
 from marketsim.scenario.loader import load_scenario
-from marketsim.simulation import Simulation
+from marketsim.tape.digest import digest_result
 
 RUNS = {"contagion": 0.6, "mark-spiral": 1.7, "flash-crash": 1.6, "depeg": 2.8, "calm": 2.0}
 
@@ -66,7 +65,7 @@ def test_figures_of_the_summary_are_those_of_the_folder(result, tmp_path):
         assert figures["largest_cascade_usd"] == pytest.approx(largest.size_usd)
         assert figures["largest_cascade_accounts"] == largest.num_accounts
         assert figures["largest_cascade_depth"] == largest.depth
-    matrix = dollar_matrix(run).to_numpy()
+    matrix = run.dollar_matrix().to_numpy()
     assert figures["spilled_usd"] == pytest.approx(matrix.sum() - matrix.trace())
     causes = run.causes[run.causes["kind"] == "forced"]
     usd = run.liquidations["notional_usd"].to_numpy()[causes["liquidation"]]

@@ -7,11 +7,12 @@ import pytest
 
 from marketsim import PerpMarket
 from marketsim.contagion.matrix import ContagionMatrix, RunawayError
-from marketsim.record.folder import write_run
-from marketsim.record.run import RunFolderError, load_run
+from marketsim.results.files import RunFolderError
+from marketsim.results.folder import write_run
+from marketsim.results.run import load_run
+from marketsim.run.simulation import Simulation
 from marketsim.scenario.errors import ScenarioError
 from marketsim.scenario.loader import load_scenario
-from marketsim.simulation import Simulation
 
 AB = ("A", "B")
 
@@ -156,7 +157,7 @@ def test_recording_changes_no_number_of_a_run():
         simulation = Simulation(load_scenario("mark-spiral", changes), 3)
         simulation.run(simulation.num_steps)
         result = simulation.result()
-        from marketsim.record.digest import digest_result
+        from marketsim.tape.digest import digest_result
 
         digests.append(digest_result(result))
     assert digests[0] == digests[1]

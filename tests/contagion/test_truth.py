@@ -21,9 +21,9 @@ what is blamed: those who would have followed are spared, too.
 import numpy as np
 import pytest
 
-from marketsim.record.causes import tabulate_causes
+from marketsim.contagion.attribution import tabulate_causes
+from marketsim.run.simulation import Simulation
 from marketsim.scenario.loader import load_scenario
-from marketsim.simulation import Simulation
 
 SEEDS = range(20)
 MARKETS = ("BTC", "ETH", "SOL")

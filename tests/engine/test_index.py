@@ -8,8 +8,8 @@ from marketsim.engine.allocation import allocate
 from marketsim.engine.index import update_index
 from marketsim.engine.spot import move_spot
 from marketsim.engine.state import NONE
-from marketsim.scenario.spot import Shock, Source, Spot
-from marketsim.scenario.world import build_world
+from marketsim.scenario.build_world import build_world
+from marketsim.scenario.spot_model import Shock, Source, Spot
 from marketsim.streams import draw_news
 
 

@@ -12,9 +12,9 @@ from marketsim.engine.allocation import allocate
 from marketsim.engine.index import update_index
 from marketsim.engine.spot import move_spot, shock_share
 from marketsim.engine.state import MAX_PRICE_TICKS, NONE, ONE
+from marketsim.scenario.build_world import build_world, rule_changes
 from marketsim.scenario.history import HistoryPath
-from marketsim.scenario.spot import Factor, Jumps, MarketSpot, Own, Shock, Spot, unknown_names
-from marketsim.scenario.world import build_world, rule_changes
+from marketsim.scenario.spot_model import Factor, Jumps, MarketSpot, Own, Shock, Spot, unknown_names
 from marketsim.streams import draw_news
 
 PRICES = {"BTC": 100_000.0, "XRP": 2.5, "DOGE": 0.25}
@@ -393,8 +393,8 @@ from types import SimpleNamespace
 from marketsim.engine.index import update_index
 from marketsim.engine.spot import move_spot
 from marketsim.engine.allocation import allocate
-from marketsim.scenario.spot import CrashShock, Factor, Jumps, Own, Spot
-from marketsim.scenario.world import build_world
+from marketsim.scenario.spot_model import CrashShock, Factor, Jumps, Own, Spot
+from marketsim.scenario.build_world import build_world
 from marketsim.streams import draw_news
 
 jumps = Jumps(per_day=100, law="double_exponential")

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from marketsim.record.digest import digest_result
+from marketsim.run.simulation import Simulation
 from marketsim.scenario.loader import list_scenarios, load_scenario
-from marketsim.simulation import Simulation
+from marketsim.tape.digest import digest_result
 
 FOLDER = Path(__file__).parent
 FILE = FOLDER / "digests.txt"

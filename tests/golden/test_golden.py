@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from marketsim.record.summary import summarise
+from marketsim.results.summary import summarise
+from marketsim.run.simulation import Simulation
 from marketsim.scenario.loader import parse_scenario
-from marketsim.simulation import Simulation
 
 FOLDER = Path(__file__).parent
 PRICES = FOLDER.parents[2] / "shared" / "data" / "binance_15m.parquet"

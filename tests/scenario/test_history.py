@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from marketsim.scenario.history import HistoryError, load_history
-from marketsim.scenario.spot import History
+from marketsim.scenario.spot_model import History
 
 SHARED = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "binance_15m.parquet"
 

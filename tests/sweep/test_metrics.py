@@ -6,9 +6,9 @@ import math
 import numpy as np
 import pytest
 
-from marketsim.record.summary import summarise
+from marketsim.results.summary import summarise
+from marketsim.run.simulation import Simulation
 from marketsim.scenario.loader import load_scenario
-from marketsim.simulation import Simulation
 from marketsim.sweep.metrics import choose_metrics, run_metrics
 
 NAMES = ("fees_usd", "markets.BTC.volume_usd", "markets.ETH.volume_usd", "markets.ETH.mark_fall")

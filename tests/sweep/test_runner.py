@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from marketsim.run.simulation import Simulation
 from marketsim.scenario.errors import ScenarioWarning
 from marketsim.scenario.loader import load_scenario
-from marketsim.simulation import Simulation
 from marketsim.sweep.design import Design, DesignError
 from marketsim.sweep.lock import Shard, SweepFolderError, locked
 from marketsim.sweep.metrics import run_metrics

@@ -11,9 +11,9 @@ import pytest
 from scipy import stats
 
 from marketsim.contagion.matrix import ContagionMatrix
+from marketsim.contagion.response import measure_response
 from marketsim.engine import step
 from marketsim.engine.book import withdraw_orders
-from marketsim.engine.response import measure_response
 from marketsim.engine.state import State
 from tests.contagion.books import MARK, fill_book, open_books
 from tests.engine.small import write_intent

@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 
 from marketsim.contagion.matrix import ContagionMatrix
+from marketsim.run.simulation import Simulation
 from marketsim.scenario.loader import load_scenario
-from marketsim.simulation import Simulation
-from marketsim.sweep.statistics import paired_difference
+from marketsim.study.statistics import paired_difference
 
 SEEDS = range(8)
 SHOCK_STEP = 720

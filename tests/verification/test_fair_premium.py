@@ -8,9 +8,9 @@ import pytest
 import QuantLib as ql
 
 from marketsim.agents.basis import fair_premium
-from marketsim.record.result import RunResult
+from marketsim.run.simulation import Simulation
 from marketsim.scenario.loader import parse_scenario
-from marketsim.simulation import Simulation
+from marketsim.tape.result import RunResult
 
 INTEREST = 1e-4
 PERIODS = 1095.0

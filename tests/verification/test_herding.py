@@ -15,7 +15,7 @@ from scipy.stats import betabinom
 from marketsim.agents import habits
 from marketsim.agents.herd import Herd, critical_field, decide, switch_probability
 from marketsim.engine._jit import kernel
-from marketsim.simulation import Simulation
+from marketsim.run.simulation import Simulation
 from tests.agents.small import only
 
 pytestmark = pytest.mark.slow

@@ -30,10 +30,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 
-from marketsim.analysis.returns import hill_exponent
-from marketsim.record.moments import excess_kurtosis
+from marketsim.run.simulation import Simulation
 from marketsim.scenario.loader import parse_scenario
-from marketsim.simulation import Simulation
+from marketsim.study.returns import hill_exponent
+from marketsim.tape.moments import excess_kurtosis
 
 pytestmark = pytest.mark.slow
 

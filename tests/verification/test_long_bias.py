@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 
-from marketsim.record.result import RunResult
+from marketsim.run.simulation import Simulation
 from marketsim.scenario.loader import parse_scenario
-from marketsim.simulation import Simulation
+from marketsim.tape.result import RunResult
 
 pytestmark = pytest.mark.slow
 

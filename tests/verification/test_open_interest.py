@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from marketsim.record.result import RunResult
+from marketsim.run.simulation import Simulation
 from marketsim.scenario.loader import parse_scenario
-from marketsim.simulation import Simulation
+from marketsim.tape.result import RunResult
 
 
 def quickstart(days: float, **tables: Any) -> RunResult:

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from marketsim.record.digest import digest_result
+from marketsim.run.simulation import Simulation
 from marketsim.scenario.loader import parse_scenario
-from marketsim.simulation import Simulation
+from marketsim.tape.digest import digest_result
 
 pytestmark = pytest.mark.slow
 

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 
 from marketsim.agents import herd
-from marketsim.analysis.observed import observe_result
-from marketsim.analysis.validation import validate
-from marketsim.record.result import RunResult
-from marketsim.record.risk import population_risk
+from marketsim.results.risk import population_risk
+from marketsim.run.simulation import Simulation
 from marketsim.scenario.loader import load_scenario
-from marketsim.simulation import Simulation
+from marketsim.study.observed import observe_result
+from marketsim.study.validation import validate
+from marketsim.tape.result import RunResult
 
 pytestmark = pytest.mark.slow
 

@@ -8,10 +8,10 @@ import pytest
 
 from marketsim.engine.margin import assess_pools
 from marketsim.engine.state import MAX_ROWS_PER_STEP, Outcome
-from marketsim.record.result import RunResult
+from marketsim.run.simulation import Simulation
 from marketsim.scenario.loader import list_scenarios, load_scenario
 from marketsim.scenario.schema import Scenario
-from marketsim.simulation import Simulation
+from marketsim.tape.result import RunResult
 
 PRICES = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "binance_15m.parquet"
 

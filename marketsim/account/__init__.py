@@ -1,0 +1,1 @@
+"""One account or portfolio: its margin maths, explained and put under stress."""

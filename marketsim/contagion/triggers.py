@@ -1,0 +1,114 @@
+"""At which mark every position's pool falls below maintenance, to the tick."""
+
+import math
+from typing import Any
+
+import numpy as np
+
+from marketsim.contagion.response import drawable, margin_room
+from marketsim.engine._jit import kernel
+from marketsim.engine.formulas.closing import liquidation_price
+from marketsim.engine.pools import bracket, maintenance_of
+from marketsim.engine.state import MAX_ATOMS, MAX_PRICE_TICKS, ONE, State, wide
+
+
+@kernel
+def find_triggers(state: State) -> Any:
+    """Find the first mark at which each position would be liquidated, other marks as they are.
+
+    Coming from the present mark: for a long the highest mark at which its pool is short, for a
+    short the lowest, after what a side pool may draw from its main pool. The present mark itself if
+    it is short already; 0 without a position, or where no mark within the range liquidates it. A
+    jump to any mark beyond it liquidates it too. The insurance fund is never liquidated.
+
+    Parameters
+    ----------
+    state : State
+        Left as it is.
+
+    Returns
+    -------
+    array of int64, shape (N, M)
+        Ticks.
+    """
+    room = margin_room(state)
+    found = np.zeros((len(state.account) - 1, len(state.market)), np.int64)
+    for i in range(len(found)):
+        for m in range(len(state.market)):
+            if state.position[i, m].size != 0 and state.market[m].liquidates != 0:
+                p = wide(state.position[i, m].pool)
+                found[i, m] = _trigger(state, i, m, room[p] + drawable(state, p, room))
+    return found
+
+
+@kernel
+def sum_bands(state: State, trigger: Any, edge: Any, reach: float, total: Any) -> None:
+    """Add up the lots of the positions by the band of the mark their trigger lies in.
+
+    Parameters
+    ----------
+    state : State
+    trigger : ndarray, (N, M)
+        As `find_triggers` returns them.
+    edge : ndarray of int64, (M, bands + 1)
+        Ticks, rising: band b is from edge b up to, but without, edge b + 1.
+    reach : float
+        Triggers further from the mark, a fraction, are left out.
+    total : ndarray of int64, (M, 2, bands)
+        Of longs and of shorts; added to.
+    """
+    for i in range(len(trigger)):
+        for m in range(len(state.market)):
+            ticks = trigger[i, m]
+            mark = state.market[m].mark_ticks
+            if ticks > 0 and abs(ticks - mark) <= reach * mark:
+                size = state.position[i, m].size
+                band = np.searchsorted(edge[m], ticks, side="right") - 1
+                total[m, 0 if size > 0 else 1, band] += abs(size)
+
+
+@kernel
+def _trigger(state: State, i: int, m: int, room: int) -> int:
+    market = state.market[m]
+    size = wide(state.position[i, m].size)
+    mark = wide(market.mark_ticks)
+    if room < 0:
+        return mark
+    value = size * market.tick_atoms
+    notional = abs(value) * mark
+    # What the pool has apart from this position's value and requirement.
+    rest = room - value * mark + maintenance_of(state, m, notional)
+    side = 1 if size > 0 else -1
+    tier = state.tier[m, bracket(state, m, notional)]
+    fraction = tier.maintenance_fraction / ONE
+    guess = liquidation_price(float(rest), float(value), fraction, float(tier.maintenance_amount))
+    # No deposit holds a short of twice the largest notional.
+    far = wide(1 if size > 0 else min(MAX_PRICE_TICKS, 2 * MAX_ATOMS // abs(value)))
+    if not _is_short(state, m, value, rest, far):
+        return 0
+    # Exact where the tier stays the same and the guess is off by rounding alone.
+    if guess >= 2.0 and guess <= MAX_PRICE_TICKS - 2.0:
+        near = int(math.floor(guess + 0.5)) + side
+        for _ in range(3):
+            beyond = near - side
+            if (mark - near) * side >= 0 and not _is_short(state, m, value, rest, near):
+                if _is_short(state, m, value, rest, beyond):
+                    return beyond
+            near = beyond
+    safe = mark
+    while abs(safe - far) > 1:
+        middle = (safe + far) // 2
+        if _is_short(state, m, value, rest, middle):
+            far = middle
+        else:
+            safe = middle
+    return far
+
+
+@kernel
+def _is_short(state: State, m: int, value: int, rest: int, ticks: int) -> bool:
+    """Tell whether a pool is below maintenance with this mark at `ticks`.
+
+    `value` is the position's, atoms a tick, `rest` all else the pool has for it.
+    """
+    return rest + value * ticks < maintenance_of(state, m, abs(value) * ticks)

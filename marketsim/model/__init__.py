@@ -1,0 +1,1 @@
+"""The Mesa face: the market as a `mesa.Model`, its traders as agents."""

@@ -1,0 +1,297 @@
+"""Traders as Mesa agents: a view of each account, and the base of traders users write."""
+
+from collections.abc import Callable, Iterator
+from typing import Any, Protocol
+
+import mesa
+import numpy as np
+
+from marketsim.agents.desk import MOST_USD, assess_account, checked_number
+from marketsim.agents.own import Plain, RefusedError
+from marketsim.engine.pools import bankruptcy_price, liquidation_price
+from marketsim.engine.state import ATOMS, Flag, IntentKind
+from marketsim.run.simulation import Simulation
+from marketsim.streams import Stream, normal, uniform
+
+
+class Market(Protocol):
+    """What a trader needs of its model; `marketsim.PerpMarket` has it."""
+
+    simulation: Simulation
+    numbers: Iterator[int]  #: of the agents to come
+
+    def market_index(self, name: str) -> int:
+        """Return the number of a market; KeyError if there is none."""
+
+    def mid_price(self, name: str) -> float:
+        """Return the mid of a market's book as traders saw it last, USD."""
+
+
+class _Numbers:
+    """Numbers of a model's agents, kept with the model."""
+
+    def __getitem__(self, model: Market) -> Iterator[int]:
+        return model.numbers
+
+
+class TraderView(mesa.Agent):
+    """One trader, read from the market's arrays; holds nothing itself.
+
+    Attributes
+    ----------
+    account : int
+        Row of the trader in the venue's arrays.
+    population : str
+        Name of its population in the scenario.
+    strategy : str
+    """
+
+    #: Mesa before 3.4 counts agents in a table of the class, which keeps every model alive.
+    _ids = _Numbers()
+
+    def __init__(self, model: Market, account: int) -> None:
+        super().__init__(model)
+        roster = model.simulation.roster
+        place = int(roster.population[account])
+        self.account = account
+        self.population = roster.names[place]
+        self.strategy = roster.strategies[place]
+        self._seen = -1, (0.0, 0.0, 0.0)  # margins, and when they were read
+
+    @property
+    def capital(self) -> float:
+        """USD deposited at the start."""
+        return float(self._state.account["deposit"][self.account]) / ATOMS
+
+    @property
+    def cash(self) -> float:
+        """Wallet balance over all pools, USD: deposits and what has been realised."""
+        cash = int(self._state.pool["cash"][self._pools].sum())
+        return (cash + int(self._state.position["entry_cost"][self.account].sum())) / ATOMS
+
+    @property
+    def equity(self) -> float:
+        """USD over all pools: cash, unrealised profit, and holdings after their haircut."""
+        return self._margin()[0]
+
+    @property
+    def maintenance_margin(self) -> float:
+        """USD over all pools."""
+        return self._margin()[1]
+
+    @property
+    def free_margin(self) -> float:
+        """USD of the main pool beyond its initial margin: what new orders may use."""
+        return self._margin()[2]
+
+    @property
+    def notional(self) -> float:
+        """USD of all positions at their marks."""
+        market = self._state.market
+        value = self._state.position["size"][self.account] * market["mark_ticks"]
+        return float(np.abs(value * market["tick_atoms"]).sum()) / ATOMS
+
+    @property
+    def leverage(self) -> float:
+        """Notional / equity; inf when equity is not above zero."""
+        equity = self.equity
+        return self.notional / equity if equity > 0 else float("inf")
+
+    def size(self, market: str) -> float:
+        """Return the position in a market in coins, long > 0."""
+        m = self.model.market_index(market)
+        lots: int = self._state.position["size"].item(self.account, m)
+        return lots * self._state.market["lot_size"].item(m)
+
+    def entry_price(self, market: str) -> float:
+        """Return the average entry price of a position in USD, nan without one."""
+        m = self.model.market_index(market)
+        cost = int(self._state.position["entry_cost"][self.account, m])
+        size = self.size(market)
+        return cost / ATOMS / size if size else float("nan")
+
+    def liquidation_price(self, market: str) -> float:
+        """Return the mark price in USD that liquidates a position, other marks as they are.
+
+        nan without a position, or where no price does.
+        """
+        return self._in_usd(liquidation_price, market)
+
+    def bankruptcy_price(self, market: str) -> float:
+        """Return the price in USD at which a position's share of equity is used up, or nan."""
+        return self._in_usd(bankruptcy_price, market)
+
+    def step(self) -> None:
+        """Do nothing: built-in traders act in the kernels, inside the model's step."""
+
+    @property
+    def _state(self) -> Any:
+        return self.model.simulation.state
+
+    @property
+    def _pools(self) -> Any:
+        pool, first = self.model.simulation.callers.desk.pools
+        return pool[first[self.account] : first[self.account + 1]]
+
+    def _in_usd(self, price: Callable[[Any, int, int], float], market: str) -> float:
+        m = self.model.market_index(market)
+        return price(self._state, self.account, m) * float(self._state.market["tick_size"][m])
+
+    def _margin(self) -> tuple[float, float, float]:
+        """Return equity and maintenance margin over all pools and free margin, USD."""
+        desk = self.model.simulation.callers.desk
+        if desk.is_open and self._seen[0] == desk.num_openings:
+            return self._seen[1]  # nothing is traded while the traders of a step decide
+        pool, first = desk.pools
+        i = self.account
+        found = assess_account(self._state, pool, first.item(i), first.item(i + 1))
+        margin = found[0] / ATOMS, found[1] / ATOMS, found[2] / ATOMS
+        self._seen = desk.num_openings, margin
+        return margin
+
+
+class Trader(Plain, TraderView):
+    """Base of a trader in plain Python: one object per account, `step` when it wakes.
+
+    Annotated attributes of the class with a default are parameters, which a population's
+    ``parameters`` set. A class may have an ``__init__(self, model, account)``; the parameters are
+    there once ``super().__init__(model, account)`` is done.
+
+    Sizes are coins, prices and amounts USD. Orders take effect after all traders of the step have
+    decided, in random order. `model` has what is public: ``self.model.mid_price("BTC")``.
+
+    Examples
+    --------
+    >>> class Contrarian(Trader):
+    ...     share: float = 0.1
+    ...     def step(self):
+    ...         if self.model.funding_rate("BTC") > 0.0002:
+    ...             self.sell("BTC", self.share * self.equity / self.model.mid_price("BTC"))
+    ...         else:
+    ...             self.close("BTC")
+    """
+
+    def __init__(self, model: Market, account: int) -> None:
+        super().__init__(model, account)
+        callers = model.simulation.callers
+        self._desk = callers.desk
+        self._key = model.simulation.traders.trader["key"].item(account)
+        number = model.simulation.traders.trader["population"].item(account)
+        for name, value in callers.parameters_of(number).model_dump().items():
+            setattr(self, name, value)
+
+    def habit(self, name: str) -> float:
+        """Return one of its habits, as drawn: ``"leverage"``, ``"slippage"``, ..."""
+        return float(self.model.simulation.traders.trader[name].item(self.account))
+
+    def uniform(self, k: int = 0) -> float:
+        """Draw a number in (0, 1).
+
+        The `k`-th draw of a trader in a step is the same whoever else is in the market, and is
+        the same number when drawn again.
+        """
+        simulation = self.model.simulation
+        stream = Stream.ACTION.value
+        return float(uniform(simulation.seed, stream, self._key, simulation.step_count, k))
+
+    def normal(self, k: int = 0) -> float:
+        """Draw a standard normal number; `k` as for `uniform`."""
+        simulation = self.model.simulation
+        stream = Stream.ACTION.value
+        return float(normal(simulation.seed, stream, self._key, simulation.step_count, k))
+
+    def order(
+        self,
+        market: str,
+        size: float,
+        limit: float | None = None,
+        *,
+        minutes: float | None = None,
+        slippage: float | None = None,
+        post_only: bool = False,
+        reduce_only: bool = False,
+    ) -> None:
+        """Place an order.
+
+        Parameters
+        ----------
+        market : str
+        size : float
+            Coins, buy > 0; in whole lots, rounded toward zero. 0 is no order.
+        limit : float, optional
+            USD. Left out, the order trades at once, within the slippage bound, or not at all.
+        minutes : float, optional
+            Life of a limit order; left out: until withdrawn.
+        slippage : float, optional
+            Fraction of mid an order without a limit may move; the trader's own by default.
+        post_only : bool, optional
+            Drop a limit order that would trade at once.
+        reduce_only : bool, optional
+            Only what closes a position.
+        """
+        m = self._desk.market_index(market)
+        coins = checked_number(size, f"size {size} for {market}")
+        flags = Flag.REDUCE_ONLY.value if reduce_only else 0
+        if limit is None:
+            away = self.habit("slippage") if slippage is None else slippage
+            away = checked_number(away, f"slippage {away} for {market}")
+            side = 1.0 if coins > 0.0 else -1.0
+            price = self.model.mid_price(market) * (1.0 + side * away)
+            flags |= Flag.IMMEDIATE.value
+        else:
+            price = checked_number(limit, f"limit {limit} for {market}")
+            if not price > 0.0:
+                raise RefusedError(f"limit {limit} for {market}: must be above 0")
+            flags |= Flag.POST_ONLY.value if post_only else 0
+        expiry = self._desk.expiry(minutes)
+        kind = IntentKind.ORDER.value
+        self._desk.add(self.account, m, kind, coins, price, flags, expiry)
+
+    def buy(self, market: str, size: float, limit: float | None = None, **options: Any) -> None:
+        """Buy `size` coins, at the market or with a limit in USD; options as for `order`."""
+        self.order(market, self._amount(market, size, "size"), limit, **options)
+
+    def sell(self, market: str, size: float, limit: float | None = None, **options: Any) -> None:
+        """Sell `size` coins, at the market or with a limit in USD; options as for `order`."""
+        self.order(market, -self._amount(market, size, "size"), limit, **options)
+
+    def close(self, market: str) -> None:
+        """Close the position in a market, within the slippage bound."""
+        self.order(market, -self.size(market), reduce_only=True)
+
+    def cancel(self, market: str) -> None:
+        """Withdraw all resting orders in a market."""
+        m = self._desk.market_index(market)
+        self._desk.add(self.account, m, IntentKind.CANCEL.value, 0.0, 0.0, 0, 0)
+
+    def buy_spot(self, market: str, size: float) -> None:
+        """Buy coins themselves, outside, at the index price with free cash."""
+        self._trade_spot(market, self._amount(market, size, "size"))
+
+    def sell_spot(self, market: str, size: float) -> None:
+        """Sell coins held."""
+        self._trade_spot(market, -self._amount(market, size, "size"))
+
+    def transfer(self, market: str, amount: float) -> None:
+        """Move USD from the main pool to an isolated market's pool (negative: back), if free."""
+        m = self._desk.market_index(market)
+        usd = checked_number(amount, f"amount {amount} for {market}")
+        usd = min(max(usd, -MOST_USD), MOST_USD)
+        self._desk.add(self.account, m, IntentKind.TRANSFER.value, usd, 0.0, 0, 0)
+
+    def _trade_spot(self, market: str, coins: float) -> None:
+        m = self._desk.market_index(market)
+        self._desk.add(self.account, m, IntentKind.SPOT.value, coins, 0.0, 0, 0)
+
+    def _amount(self, market: str, size: Any, what: str) -> float:
+        """Return a size that has no sign."""
+        self._desk.market_index(market)
+        amount = checked_number(size, f"{what} {size} for {market}")
+        if amount < 0.0:
+            raise RefusedError(
+                f"{what} {size} for {market}: must not be negative; order() takes signed sizes"
+            )
+        return amount
+
+
+__all__ = ["Trader", "TraderView"]

@@ -1,1 +1,0 @@
-"""What a run writes down: series, event rows, the finished result and the run folder."""

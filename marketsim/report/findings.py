@@ -1,0 +1,217 @@
+"""The analysis of a sweep as files: tables in CSV and Markdown, figures in PNG."""
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from marketsim.report.charts import bar_figure, heat_map, line_figure, save_figure
+from marketsim.report.numbers import (
+    number,
+    short_names,
+    to_markdown,
+    with_intervals,
+    write_csv,
+    write_text,
+)
+from marketsim.study.analysis import Phase, SweepAnalysis, phase_table
+from marketsim.study.statistics import Interval
+from marketsim.tape.result import Floats
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+#: Titles of the tables, by their files' names.
+TITLES = {
+    "means": "Means of the cells, with 95 % bootstrap intervals",
+    "differences": "Paired differences, {twin} - {base}, with 95 % t intervals",
+    "sensitivities": "Sensitivity indices, with 95 % bootstrap intervals",
+}
+INDEX_LABELS = {
+    "mu_star": "mu*: change over a whole range",
+    "first": "first-order share of the variance",
+    "total": "total share of the variance",
+}
+
+#: A file's name without its ending, and what draws it.
+Drawing = tuple[str, Callable[[], "Figure"]]
+
+
+def write_analysis(
+    analysis: SweepAnalysis,
+    folder: Path,
+    *,
+    figures: bool = True,
+    progress: Callable[[int, int], None] | None = None,
+) -> list[Path]:
+    """Write the tables of an analysis and, if asked, its figures.
+
+    Parameters
+    ----------
+    analysis : SweepAnalysis
+    folder : Path
+        Made if missing; files of the same names are replaced.
+    figures : bool, optional
+    progress : callable, optional
+        Called with (figures drawn, figures in all).
+
+    Returns
+    -------
+    list of Path
+        What was written.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    written = []
+    text = [f"# {analysis.design.name}\n", counts(analysis) + "\n"]
+    for name, table in tables(analysis).items():
+        written.append(folder / f"{name}.csv")
+        write_csv(table, written[-1])
+        text += [f"## {title(analysis, name)}\n", to_markdown(with_intervals(table))]
+    for phase in analysis.phases:
+        written.append(folder / f"phase-{phase_name(phase)}.csv")
+        write_text(phase.table.to_csv(), written[-1])
+        text += [f"## {phase.metric}, {phase.variant}\n", to_markdown(phase_text(phase))]
+    written.append(folder / "analysis.md")
+    write_text("\n".join(text), written[-1])
+    drawings = list(_drawings(analysis)) if figures else []
+    for done, (name, draw) in enumerate(drawings):
+        written.append(save_figure(draw(), folder / f"{name}.png"))
+        if progress is not None:
+            progress(done + 1, len(drawings))
+    return written
+
+
+def counts(analysis: SweepAnalysis) -> str:
+    """Say how many runs the analysis rests on."""
+    text = f"{analysis.num_ok:,} of {analysis.num_runs:,} runs"
+    return text + (f", {analysis.num_failed:,} failed" if analysis.num_failed else "")
+
+
+def title(analysis: SweepAnalysis, name: str) -> str:
+    """Return the title of a table."""
+    twins = [each for each in analysis.design.variant_names if each != analysis.base]
+    twin = twins[0] if len(twins) == 1 else "each variant"
+    return TITLES[name].format(twin=twin, base=analysis.base)
+
+
+def tables(analysis: SweepAnalysis) -> "dict[str, pd.DataFrame]":
+    """Return the tables that have rows, by name."""
+    found = {
+        "means": analysis.means,
+        "differences": analysis.differences,
+        "sensitivities": analysis.sensitivities,
+    }
+    return {name: table for name, table in found.items() if len(table)}
+
+
+def phase_text(phase: Phase) -> "pd.DataFrame":
+    """Write a phase table as text, its rows' values in the first column."""
+    names = short_names([phase.rows, phase.columns])
+    shown = phase.table.map(number).rename(columns=number)
+    corner = f"{names[phase.rows]} \\ {names[phase.columns]}"
+    shown.insert(0, corner, [number(value) for value in phase.table.index])
+    return shown
+
+
+def phase_name(phase: Phase) -> str:
+    """Name a phase table's file."""
+    names = short_names([phase.rows, phase.columns])
+    parts = (phase.metric, phase.variant, names[phase.rows], names[phase.columns])
+    return "-".join(parts)
+
+
+def _drawings(analysis: SweepAnalysis) -> Iterator[Drawing]:
+    varied = [name for name in analysis.design.parameter_names if _is_varied(analysis, name)]
+    if len(analysis.sensitivities):
+        yield from _bars(analysis.sensitivities)
+    elif len(varied) == 1:
+        yield from _lines(analysis, varied[0])
+    for phase in analysis.phases:
+        yield (
+            f"phase-{phase_name(phase)}",
+            partial(_phase_map, phase, f"{phase.metric}, {phase.variant}"),
+        )
+    if len(analysis.differences) and not len(analysis.sensitivities):
+        yield from _difference_drawings(analysis, varied)
+
+
+def _is_varied(analysis: SweepAnalysis, name: str) -> bool:
+    return len(analysis.means[name].unique()) > 1
+
+
+def _bars(table: "pd.DataFrame") -> Iterator[Drawing]:
+    for names, part in table.groupby(["variant", "metric", "index"], sort=False):
+        variant, metric, index = map(str, names)
+        ends = part[["value", "low", "high"]].to_numpy(np.float64)
+        effects = dict(zip(map(str, part["parameter"]), map(_interval, ends), strict=True))
+        label = f"{metric}, {INDEX_LABELS[index]}"
+        name = f"{index}-{metric}-{variant}"
+        yield name, partial(bar_figure, effects, label)
+
+
+def _lines(analysis: SweepAnalysis, parameter: str) -> Iterator[Drawing]:
+    for metric in analysis.metrics:
+        table = analysis.means[analysis.means["metric"] == metric]
+        table = table.rename(columns={parameter: "x"})
+        if len(analysis.design.variant_names) > 1:
+            table = table.rename(columns={"variant": "group"})
+        yield metric, partial(line_figure, table, short_names([parameter])[parameter], metric)
+
+
+def _phase_map(phase: Phase, label: str) -> "Figure":
+    names = short_names([phase.columns, phase.rows])
+    return heat_map(phase.table, names[phase.columns], names[phase.rows], label)
+
+
+def _difference_drawings(analysis: SweepAnalysis, varied: list[str]) -> Iterator[Drawing]:
+    """Draw differences over what was varied; where nothing was, in parts of the base."""
+    for twin, part in analysis.differences.groupby("variant", sort=False):
+        label = f"{twin} - {analysis.base}"
+        if not varied:
+            effects = relative_effects(part)
+            text = f"{label}, % of {analysis.base}"
+            yield f"difference-{twin}", partial(bar_figure, effects, text)
+            continue
+        for metric in analysis.metrics:
+            rows = part[part["metric"] == metric].rename(columns={"difference": "value"})
+            name, text = f"difference-{metric}-{twin}", f"{metric}, {label}"
+            if len(varied) == 1:
+                rows = rows.rename(columns={varied[0]: "x"})
+                yield name, partial(line_figure, rows, short_names(varied)[varied[0]], text)
+            else:
+                phase = Phase(
+                    str(twin),
+                    metric,
+                    varied[1],
+                    varied[0],
+                    phase_table(rows, metric, varied[1], varied[0]),
+                )
+                yield name, partial(_phase_map, phase, text)
+
+
+def relative_effects(table: "pd.DataFrame") -> dict[str, Interval]:
+    """Express differences in percent of the base's mean; those of a base of zero are left out.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        As `marketsim.study.analysis.paired_differences` returns it, of one cell.
+
+    Returns
+    -------
+    dict of Interval
+    """
+    base = table["base"].to_numpy(np.float64)
+    ends = table[["difference", "low", "high"]].to_numpy(np.float64)
+    return {
+        str(metric): _interval(100.0 * each / abs(whole))
+        for metric, whole, each in zip(table["metric"], base, ends, strict=True)
+        if abs(whole) > 0.0
+    }
+
+
+def _interval(ends: Floats) -> Interval:
+    return Interval(*map(float, ends))

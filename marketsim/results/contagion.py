@@ -1,0 +1,109 @@
+"""What a run recorded of contagion, read back from its tables."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from marketsim.contagion.exposure import Exposure
+from marketsim.contagion.matrix import Contagion
+from marketsim.contagion.recorder import SIDES
+from marketsim.results.files import RunFolderError
+from marketsim.tape.result import Floats
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def read_contagion(table: "pd.DataFrame", markets: tuple[str, ...], path: Path) -> Contagion:
+    """Read the contagion matrices of a run.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Of contagion matrices.
+    markets : tuple of str
+    path : Path
+        Of the run, for the error.
+
+    Raises
+    ------
+    RunFolderError
+        If the table is damaged.
+    """
+    each = len(SIDES) * len(markets) ** 2
+    if len(table) % each:
+        raise RunFolderError(f"{path}: the table of contagion matrices is damaged")
+    shape = (-1, len(SIDES), len(markets), len(markets))
+    return Contagion(
+        markets=markets,
+        steps=table["step"].to_numpy()[::each],
+        hours=table["hours"].to_numpy()[::each],
+        matrices=table["m"].to_numpy().reshape(shape),
+    )
+
+
+def read_exposure(
+    accounts: "pd.DataFrame", rows: "pd.DataFrame", series: "pd.DataFrame", step: int, *, end: bool
+) -> Exposure:
+    """Read the positions of a run at one moment.
+
+    Parameters
+    ----------
+    accounts : DataFrame
+        The table of accounts.
+    rows : DataFrame
+        What they held: the table of accounts itself at the end, else the snapshot of the moment.
+    series : DataFrame
+        The table of markets.
+    step : int
+        Steps done.
+    end : bool
+        Whether the moment is the end of the run.
+    """
+    markets = tuple(dict.fromkeys(series["market"].astype(str)))
+    before = series[series["step"] < max(step, 1)]
+    last = before.groupby("market", sort=False, observed=True)["mark_price"].last()
+    held, equity = ("size_end_", "equity_end_usd") if end else ("size_", "equity_usd")
+    size = rows[[f"{held}{name}" for name in markets]].to_numpy(np.float64)[:-1]
+    traders = accounts.iloc[:-1]
+    return Exposure(
+        markets=markets,
+        population=tuple(traders["population"].astype(str)),
+        notional=size * last[list(markets)].to_numpy(np.float64),
+        pool=traders[[f"pool_{name}" for name in markets]].to_numpy(np.int64),
+        equity=rows[equity].to_numpy(np.float64)[:-1],
+        step=step,
+    )
+
+
+def read_heatmap(table: "pd.DataFrame", market: str) -> "pd.DataFrame":
+    """Read a market's liquidation heat map: notional (USD) by price band and hour.
+
+    Parameters
+    ----------
+    table : DataFrame
+        The heat map of all markets.
+    market : str
+
+    Returns
+    -------
+    pandas.DataFrame
+        Index: lower edges of the price bands, USD; columns: hours; longs and shorts together.
+    """
+    own = table[table["market"].astype(str) == market]
+    grid = own.pivot_table(index="band", columns="hours", values="notional_usd", aggfunc="sum")
+    edges = own.groupby("band")["low_price"].min()
+    bands = np.arange(grid.index.min(), grid.index.max() + 1) if len(grid) else grid.index
+    grid = grid.reindex(bands).fillna(0.0)
+    known = edges.reindex(bands).to_numpy(np.float64)
+    grid.index = np.exp(_filled(np.log(known)))
+    grid.index.name = "price"
+    return grid
+
+
+def _filled(values: Floats) -> Floats:
+    """Fill gaps between known values straight."""
+    known = np.isfinite(values)
+    places = np.arange(len(values))
+    return np.interp(places, places[known], values[known]) if known.any() else values

@@ -1,0 +1,360 @@
+"""Reading a run folder back: pandas tables, loaded when first asked for."""
+
+import json
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from marketsim.results.files import RunFolderError
+
+if TYPE_CHECKING:
+    import networkx
+    import pandas as pd
+
+    from marketsim.contagion.exposure import Exposure
+    from marketsim.contagion.matrix import Contagion
+    from marketsim.results.cascades import Cascade
+
+#: What `run.json` says it is.
+FORMAT = "marketsim-run"
+#: Raised when an older reader would misread a newer folder.
+FORMAT_VERSION = 3
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run, read from its folder.
+
+    Attributes
+    ----------
+    path : Path
+    seed : int
+    digest : str
+        Hash of the results.
+    summary : dict
+        As `marketsim run --json` prints it.
+    notes : tuple of str
+        What the user must know, such as how gaps of a history were bridged.
+    versions : dict
+        Of Python and the packages that made it.
+    """
+
+    path: Path
+    scenario: str
+    seed: int
+    digest: str
+    notes: tuple[str, ...]
+    summary: dict[str, Any] = field(repr=False)
+    versions: dict[str, str] = field(repr=False)
+    tables: tuple[str, ...] = field(repr=False)
+
+    @cached_property
+    def scenario_text(self) -> str:
+        """The resolved scenario, TOML."""
+        return (self.path / "scenario.toml").read_text(encoding="utf-8")
+
+    @property
+    def market_names(self) -> tuple[str, ...]:
+        """Names of the markets, in the run's order."""
+        return tuple(self.summary["markets"])
+
+    @cached_property
+    def markets(self) -> "pd.DataFrame":
+        """One row per step and market: prices, premium, funding, open interest, volume."""
+        return self.table("markets")
+
+    @cached_property
+    def steps(self) -> "pd.DataFrame":
+        """One row per step: insurance fund, fees, deleveraging, books."""
+        return self.table("steps")
+
+    @cached_property
+    def funding(self) -> "pd.DataFrame":
+        """One row per market and funding settlement."""
+        return self.table("funding")
+
+    @cached_property
+    def funding_heatmap(self) -> "pd.DataFrame":
+        """One row per settlement time, the rate and average premium of each market as columns."""
+        return self.table("funding_heatmap")
+
+    @cached_property
+    def liquidations(self) -> "pd.DataFrame":
+        """One row per liquidation order: who, what was sold where, who took the rest."""
+        return self.table("liquidations")
+
+    @cached_property
+    def causes(self) -> "pd.DataFrame":
+        """One row per liquidation and cause: what its pool lost since it was last safe, weight."""
+        return self.table("causes")
+
+    @cached_property
+    def deleveragings(self) -> "pd.DataFrame":
+        """One row per account made to close against a liquidation."""
+        return self.table("deleveragings")
+
+    @cached_property
+    def populations(self) -> "pd.DataFrame":
+        """One row per population: capital and profit by cause."""
+        return self.table("populations")
+
+    @cached_property
+    def population_series(self) -> "pd.DataFrame":
+        """One row per population and hour (or as recorded): equity, fees, exposure by market."""
+        return self.table("population_series")
+
+    @cached_property
+    def accounts(self) -> "pd.DataFrame":
+        """One row per account, at start and end; the insurance fund is the last."""
+        return self.table("accounts")
+
+    @cached_property
+    def snapshots(self) -> "pd.DataFrame":
+        """One row per account and moment, if the scenario asked for snapshots."""
+        return self.table("snapshots")
+
+    @cached_property
+    def fills(self) -> "pd.DataFrame":
+        """One row per fill, if the scenario recorded them."""
+        return self.table("fills")
+
+    @cached_property
+    def reproduction(self) -> "pd.DataFrame":
+        """One row per side and moment: the reproduction number, if the scenario recorded it."""
+        return self.table("reproduction")
+
+    @cached_property
+    def liquidation_heatmap(self) -> "pd.DataFrame":
+        """One row per moment, market, side and price band, if the scenario recorded it."""
+        return self.table("liquidation_heatmap")
+
+    def cascades(self, min_weight: float = 0.05) -> "list[Cascade]":
+        """Group the liquidations into cascades, largest first.
+
+        Parameters
+        ----------
+        min_weight : float
+            Liquidations tied by a smaller weight than this count as independent.
+
+        Raises
+        ------
+        RunFolderError
+            If the run did not record causes, or a table is damaged.
+        """
+        from marketsim.contagion.strikes import read_strikes
+        from marketsim.results.cascades import find_cascades
+
+        strikes = read_strikes(self.scenario_text)
+        causes = self._known_causes()
+        return find_cascades(self.liquidations, causes, self.market_names, strikes, min_weight)
+
+    def dollar_matrix(self) -> "pd.DataFrame":
+        """Return what was liquidated in each market (rows) for losses in each (columns), USD.
+
+        Raises
+        ------
+        RunFolderError
+            If the run did not record causes, or a table is damaged.
+        """
+        from marketsim.results.cascades import dollar_matrix
+
+        return dollar_matrix(self.liquidations, self._known_causes(), self.market_names)
+
+    def graph(self, min_weight: float = 0.0) -> "networkx.DiGraph":
+        """Return who caused whose liquidation as a directed graph.
+
+        Parameters
+        ----------
+        min_weight : float
+            Edges of a smaller weight are left out.
+
+        Raises
+        ------
+        RunFolderError
+            If the run did not record causes, or a table is damaged.
+        """
+        from marketsim.contagion.graph import build_graph
+        from marketsim.results.cascades import tie_table
+
+        ties = tie_table(self._known_causes(), min_weight)
+        return build_graph(self.liquidations, ties, scenario=self.scenario, seed=self.seed)
+
+    def contagion(self) -> "Contagion":
+        """Return the contagion matrices and reproduction numbers, moment by moment.
+
+        Raises
+        ------
+        RunFolderError
+            If the run did not record them, or a table is damaged.
+        """
+        from marketsim.results.contagion import read_contagion
+
+        if "contagion" not in self.tables:
+            raise RunFolderError(
+                f'{self.path}: no contagion matrices, its record.contagion_minutes is "never": set '
+                "it (--set record.contagion_minutes=60) and run again"
+            )
+        return read_contagion(self.table("contagion"), self.market_names, self.path)
+
+    def exposure(self, step: int | None = None) -> "Exposure":
+        """Return the positions of all accounts at the end, or at the last snapshot up to a step.
+
+        Raises
+        ------
+        RunFolderError
+            If no snapshot was taken by that step, or a table is damaged.
+        """
+        from marketsim.results.contagion import read_exposure
+
+        end = int(self.summary["steps"])
+        if step is None or step >= end:
+            return read_exposure(self.accounts, self.accounts, self.markets, end, end=True)
+        if "snapshots" not in self.tables:
+            raise RunFolderError(
+                f'{self.path}: no snapshots, its record.snapshot_minutes is "never": the positions '
+                "are known at the end only"
+            )
+        known = self.snapshots["step"]
+        moment = int(known[known <= step].max())
+        rows = self.snapshots[known == moment]
+        return read_exposure(self.accounts, rows, self.markets, moment, end=False)
+
+    def heatmap(self, market: str) -> "pd.DataFrame":
+        """Return a market's liquidation heat map: notional (USD) by price band and hour.
+
+        Raises
+        ------
+        RunFolderError
+            If the run did not record it, a table is damaged, or there is no such market.
+        """
+        from marketsim.results.contagion import read_heatmap
+
+        if market not in self.market_names:
+            names = ", ".join(self.market_names)
+            raise RunFolderError(f"{self.path}: no market {market!r}; there are {names}")
+        if "liquidation_heatmap" not in self.tables:
+            raise RunFolderError(
+                f'{self.path}: no liquidation heat map, its record.heatmap_minutes is "never": set '
+                "it (--set record.heatmap_minutes=60) and run again (or nobody ever held a "
+                "position)"
+            )
+        return read_heatmap(self.liquidation_heatmap, market)
+
+    def _known_causes(self) -> "pd.DataFrame":
+        from marketsim.results.cascades import check_causes
+
+        check_causes(self.causes, self.liquidations, self.path)
+        return self.causes
+
+    def table(self, name: str) -> "pd.DataFrame":
+        """Read one table afresh.
+
+        Parameters
+        ----------
+        name : str
+            One of `tables`.
+
+        Returns
+        -------
+        pandas.DataFrame
+
+        Raises
+        ------
+        RunFolderError
+            If this run has no such table, or its file is damaged.
+        """
+        import pandas as pd
+
+        if name not in self.tables:
+            msg = f"{self.path}: no table {name!r}, only {', '.join(self.tables)}"
+            raise RunFolderError(msg)
+        file = self.path / f"{name}.parquet"
+        try:
+            return pd.read_parquet(file)
+        except (OSError, ValueError) as error:
+            msg = f"{file}: cannot be read: {error}"
+            raise RunFolderError(msg) from error
+
+
+def load_run(path: str | Path) -> Run:
+    """Open a run folder.
+
+    Parameters
+    ----------
+    path : str or Path
+
+    Returns
+    -------
+    Run
+
+    Raises
+    ------
+    RunFolderError
+        If there is no run folder, a file is missing or cut short, or another version wrote it.
+    """
+    folder = Path(path).expanduser()
+    record = describe(folder)
+    for name, facts in record["tables"].items():
+        file = folder / f"{name}.parquet"
+        if not file.is_file():
+            msg = f"{file}: missing, the run folder is damaged"
+            raise RunFolderError(msg)
+        if file.stat().st_size != facts["bytes"]:
+            msg = f"{file}: {file.stat().st_size:,} bytes instead of {facts['bytes']:,}, damaged"
+            raise RunFolderError(msg)
+    if not (folder / "scenario.toml").is_file():
+        msg = f"{folder / 'scenario.toml'}: missing, the run folder is damaged"
+        raise RunFolderError(msg)
+    return Run(
+        path=folder,
+        scenario=record["scenario"],
+        seed=record["seed"],
+        digest=record["digest"],
+        notes=tuple(record["notes"]),
+        summary=record["summary"],
+        versions=record["versions"],
+        tables=tuple(record["tables"]),
+    )
+
+
+def describe(folder: Path) -> dict[str, Any]:
+    """Read and check `run.json`.
+
+    Parameters
+    ----------
+    folder : Path
+
+    Returns
+    -------
+    dict
+
+    Raises
+    ------
+    RunFolderError
+        If there is none, it is damaged, or of another format version.
+    """
+    file = folder / "run.json"
+    if not folder.is_dir():
+        msg = f"{folder}: no such folder"
+        raise RunFolderError(msg)
+    try:
+        record = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        msg = f"{folder}: not a run folder (it has no run.json)"
+        raise RunFolderError(msg) from error
+    except (OSError, ValueError) as error:
+        msg = f"{file}: cannot be read, the run folder is damaged: {error}"
+        raise RunFolderError(msg) from error
+    if not isinstance(record, dict) or record.get("format") != FORMAT:
+        msg = f"{file}: not written by marketsim"
+        raise RunFolderError(msg)
+    if record.get("format_version") != FORMAT_VERSION:
+        found = record.get("format_version")
+        msg = f"{file}: format version {found}, this marketsim reads version {FORMAT_VERSION}"
+        raise RunFolderError(msg)
+    needed = {"scenario", "seed", "digest", "notes", "summary", "versions", "tables"}
+    if missing := needed - record.keys():
+        msg = f"{file}: damaged, without {', '.join(sorted(missing))}"
+        raise RunFolderError(msg)
+    return record

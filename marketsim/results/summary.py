@@ -1,0 +1,124 @@
+"""A finished run in a few numbers, for a terminal, a script and `run.json`."""
+
+from typing import Any
+
+from marketsim.contagion.recorder import contagion_figures
+from marketsim.contagion.ties import cascade_figures
+from marketsim.engine.state import Outcome
+from marketsim.results.figures import (
+    account_figures,
+    joint_figures,
+    market_figures,
+    usd,
+)
+from marketsim.results.risk import population_risk
+from marketsim.results.tables import populations
+from marketsim.tape.digest import digest_result
+from marketsim.tape.moments import Figures
+from marketsim.tape.result import FUND_NAME, RunResult
+
+
+def summarise(result: RunResult) -> dict[str, Any]:
+    """Sum up a run in plain numbers that JSON can hold; what does not exist is None.
+
+    Which run it was: `scenario`, `seed`, `steps`, `step_minutes`, `digest` (see `digest_result`),
+    `wall_s` (seconds of stepping, without compilation), `notes`; and its `run_figures`.
+
+    Parameters
+    ----------
+    result : RunResult
+
+    Returns
+    -------
+    dict
+    """
+    return {
+        "scenario": result.scenario,
+        "seed": result.seed,
+        "steps": result.num_steps,
+        "step_minutes": result.step_minutes,
+        "digest": digest_result(result),
+        "wall_s": result.timings.get("wall"),
+        **run_figures(result),
+        "notes": list(result.notes),
+    }
+
+
+def run_figures(result: RunResult) -> dict[str, Any]:
+    """Measure a run: numbers, and tables of numbers; what does not exist is None.
+
+    Shares and changes of prices are fractions. Where a row of the series covers several steps, its
+    last step stands for them in the means.
+
+    Of the whole venue: `conservation_error_atoms` (largest seen; 0), `insurance_fund_usd` (equity
+    of the fund at the end), `adl_usd` (notional deleveraged, at mark), `socialised_usd`,
+    `fees_usd`, `num_accounts` (the fund left out), `accounts_liquidated` (met a liquidation order),
+    `accounts_ruined` (ended with less than a tenth of their deposit) and their shares; how
+    liquidations spread, as `marketsim.contagion.ties.cascade_figures` has it; and of its
+    markets together, sums or means (each market counts the same) of the figures below, as
+    `marketsim.results.figures` lists them. The same of the markets that no scheduled jump or crash
+    moves, in `unshocked`; None if that is all of them, or none.
+
+    Of each market, `markets[NAME]`:
+
+    - `liquidated_usd` (notional at mark), `liquidated_share` (over mean open interest),
+      `liquidations` (orders of the liquidation engine), `open_interest_usd` (one-sided, at mark,
+      mean over steps) and `open_interest_max_usd`, `volume_usd` (at mark), `two_sided_share` (steps
+      that ended with both a bid and an ask);
+    - `index_start`, `index_end`, `index_min` (USD), `index_fall` and `mark_fall` (largest fall
+      below the first price);
+    - `premium_mean_bp`, `premium_std_bp`, `premium_kurtosis` (excess) and `premium_acf_1h`
+      (autocorrelation at one hour) of the venue's samples, over steps;
+    - over settlements: `settlements`, `funding_mean_bp_8h` and `funding_std_bp_8h` (rate per 8 h),
+      `funding_at_interest_share` (exactly the venue's interest rate), `funding_negative_share`,
+      `funding_at_cap_share`, `funding_paid_usd` (gross); `cap_steps_share` (steps at which the rate
+      in force is at its cap);
+    - means over steps of the crowd, as `marketsim.tape.crowd` has it: `herd_index`,
+      `herd_index_abs` (of the absolute value), `long_share`, `leverage`, `long_distance` and
+      `short_distance` (to liquidation); `crowd_paid_share` (of the steps at which the herd has a
+      side and funding is not zero, those at which the herd's side is paid).
+
+    Of each population, `populations[NAME]`: accounts, capital, profit by cause, liquidations, and
+    return and risk as `marketsim.results.risk.population_risk` gives them.
+
+    Parameters
+    ----------
+    result : RunResult
+
+    Returns
+    -------
+    dict
+    """
+    markets = {name: market_figures(result, m) for m, name in enumerate(result.market_names)}
+    spared = [figures for name, figures in markets.items() if name not in result.struck]
+    table = populations(result)
+    in_usd = [key for key in table if key != "population" and not key.endswith("_atoms")]
+    risk = population_risk(result)
+    groups = {
+        str(name): {key: table[key][row].item() for key in in_usd} | risk[row]
+        for row, name in enumerate(table["population"])
+    }
+    return {
+        "conservation_error_atoms": int(result.conservation_error),
+        **_venue_figures(result),
+        **account_figures(groups, FUND_NAME),
+        **cascade_figures(result),
+        **joint_figures(list(markets.values())),
+        **contagion_figures(result.contagion_steps, result.contagion, result.strikes),
+        "unshocked": joint_figures(spared if result.struck else []),
+        "markets": markets,
+        "populations": groups,
+        "intents": {kind.name.lower(): int(result.outcome[kind]) for kind in Outcome},
+    }
+
+
+def _venue_figures(result: RunResult) -> Figures:
+    columns = {
+        "insurance_fund_usd": "fund_equity",
+        "adl_usd": "adl_atoms",
+        "socialised_usd": "socialised_atoms",
+        "fees_usd": "fees",
+    }
+    if not len(result.steps):
+        return dict.fromkeys(columns)
+    return {name: usd(result.steps[-1][column]) for name, column in columns.items()}

@@ -1,0 +1,334 @@
+"""Many steps in one call: spot, index, decide, clear, record, over and over.
+
+The kernel comes back early only when an array is too short for the step ahead; `advance` lengthens
+it and goes on where it stopped, so results do not depend on the lengths.
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from marketsim.agents import basis, carry, habits, herd, holder, maker, noise, pair
+from marketsim.agents.base import Kind, Traders, observe
+from marketsim.engine import causes, funding, step
+from marketsim.engine._jit import by_reference, kernel
+from marketsim.engine.allocation import grow, records
+from marketsim.engine.state import (
+    MAX_ROWS_PER_STEP,
+    NONE,
+    TREE_LEVELS,
+    Flag,
+    IntentKind,
+    State,
+    wide,
+)
+from marketsim.engine.world import World
+from marketsim.streams import Stream, draw_news, uniform
+from marketsim.tape.crowd import record_crowd
+from marketsim.tape.series import (
+    FUNDING,
+    SERIES,
+    STEP,
+    record_deviation,
+    record_funding,
+    record_step,
+)
+from marketsim.tape.wealth import EXPOSURE, WEALTH, record_wealth
+
+#: What `run_steps` came back with.
+DONE = 0
+TOO_SHORT = 1
+OUT_OF_RANGE = 2
+ASK = 3
+
+CLOCK = np.dtype(
+    [
+        ("seed", "i8"),
+        ("step", "i8"),  #: the next step
+        ("is_open", "i8"),  #: 1: the step's intents are there, it has to be cleared
+        ("series_every", "i8"),  #: steps per row of the series
+        ("wealth_every", "i8"),  #: steps per row of the population series
+        ("num_funding", "i8"),  #: rows of the funding tape used
+        ("num_callers", "i8"),  #: traders whose decision Python makes in this step
+        # of the newest value in the averages of `marketsim.agents.base.PUBLIC`
+        ("basis_weight", "f8"),
+        ("variance_weight", "f8"),
+        ("trend_weight", "f8"),
+        ("funding_weight", "f8"),
+        ("lost_market", "i8"),  #: the market whose price left the range
+    ]
+)
+
+
+@by_reference
+class Tape(NamedTuple):
+    """What the loop writes as it goes."""
+
+    clock: Any  #: (1,) CLOCK
+    series: Any  #: (rows, M) SERIES
+    steps: Any  #: (rows,) STEP
+    funding: Any  #: (rows,) FUNDING
+    deviation: Any  #: (rows, M, venues) float64: spot venue price / index price - 1
+    wealth: Any  #: (rows, G + 1) WEALTH; row 0 is the start
+    exposure: Any  #: (rows, G + 1, M) EXPOSURE
+    group: Any  #: (N + 1,) int64 population of each account, G of the fund
+    herd_size: Any  #: (M,) float64 herd traders who trade each market
+
+
+def new_tape(
+    num_steps: int,
+    group: Any,
+    herd_size: Any,
+    *,
+    num_venues: int,
+    interval: int,
+    series_every: int,
+    wealth_every: int,
+    seed: int,
+) -> Tape:
+    """Allocate the tape of a run; `interval` is the shortest between two settlements, in steps."""
+    rows = -(-num_steps // series_every)
+    moments = -(-num_steps // wealth_every) + 1
+    num_markets, num_groups = len(herd_size), int(group[-1]) + 1
+    tape = Tape(
+        clock=records(CLOCK, 1),
+        series=records(SERIES, rows, num_markets),
+        steps=records(STEP, rows),
+        funding=records(FUNDING, (num_steps // interval + 1) * num_markets),
+        deviation=np.zeros((rows, num_markets, num_venues)),
+        wealth=records(WEALTH, moments, num_groups),
+        exposure=records(EXPOSURE, moments, num_groups, num_markets),
+        group=group,
+        herd_size=herd_size,
+    )
+    clock = tape.clock[0]
+    clock.seed = seed
+    clock.series_every = series_every
+    clock.wealth_every = wealth_every
+    return tape
+
+
+@kernel
+def decide(state: State, traders: Traders, t: int, seed: int) -> int:
+    """Stage 3: the traders who wake form intents, population by population.
+
+    Returns how many decide in Python; overwrites `traders.caller` with them.
+    """
+    callers = 0
+    for g in range(len(traders.population)):
+        kind = traders.population[g].kind
+        i = traders.population[g].start
+        while i < traders.population[g].stop:
+            count, i = habits.wake(state, traders, g, i, t, seed)
+            count = habits.mind_positions(state, traders, g, count)
+            if kind == Kind.MAKER:
+                maker.decide(state, traders, g, count, t, seed)
+            elif kind == Kind.BASIS:
+                basis.decide(state, traders, g, count, t, seed)
+            elif kind == Kind.NOISE:
+                noise.decide(state, traders, g, count, t, seed)
+            elif kind == Kind.HOLDER:
+                holder.decide(state, traders, g, count, t, seed)
+            elif kind == Kind.HERD:
+                herd.decide(state, traders, g, count, t, seed)
+            elif kind == Kind.CARRY:
+                carry.decide(state, traders, g, count, t, seed)
+            elif kind == Kind.PAIR:
+                pair.decide(state, traders, g, count, t, seed)
+            else:
+                for n in range(count):
+                    traders.caller[callers] = traders.awake[n]
+                    callers += 1
+    return callers
+
+
+@kernel
+def sort_luck(luck: Any) -> Any:
+    """Return the stable order of numbers spread over [-1, 1), as ``argsort`` would.
+
+    Each goes to one of as many buckets as there are numbers, and is put in its place there: the
+    time is in proportion to their count.
+    """
+    count = len(luck)
+    stop = np.zeros(count + 1, np.int64)
+    bucket = np.empty(count, np.int32)
+    for n in range(count):
+        bucket[n] = min(int(0.5 * (luck[n] + 1.0) * count), count - 1)
+        stop[bucket[n] + 1] += 1
+    for n in range(count):
+        stop[n + 1] += stop[n]
+    order = np.empty(count, np.int64)
+    for n in range(count):
+        order[stop[bucket[n]]] = n
+        stop[bucket[n]] += 1
+    for n in range(1, count):
+        moved = order[n]
+        place = n
+        while place > 0 and luck[order[place - 1]] > luck[moved]:
+            order[place] = order[place - 1]
+            place -= 1
+        order[place] = moved
+    return order
+
+
+@kernel
+def order_of_action(state: State, traders: Traders, t: int, seed: int) -> Any:
+    """Put the step's intents in random order: cancels and post-only orders, then the rest.
+
+    Whether one trader acts before another depends on the two alone, and a trader's own intents keep
+    their order. Cancels and post-only orders go first, as on Hyperliquid ("HyperBFT", order of
+    actions in a block): with steps of a minute, makers would otherwise be run over by quotes that
+    no venue would leave standing so long.
+    """
+    num_intents = state.totals[0].num_intents
+    # Neighbours with the same luck are one trader's: a run of intents that moves as a whole.
+    luck = np.empty(num_intents, np.float64)
+    start = np.empty(num_intents + 1, np.int64)
+    runs = 0
+    last = NONE
+    own = 0.0
+    for n in range(num_intents):
+        intent = state.intent[n]
+        i = wide(intent.account)
+        if i != last:
+            own = uniform(seed, Stream.ORDER.value, traders.trader[i].key, t, 0)
+            last = i
+        is_first = intent.kind == IntentKind.CANCEL or intent.flags & Flag.POST_ONLY != 0
+        here = own - 1.0 if is_first else own
+        if runs == 0 or here != luck[runs - 1]:
+            luck[runs] = here
+            start[runs] = n
+            runs += 1
+    start[runs] = num_intents
+    sequence = np.empty(num_intents, np.int64)
+    place = 0
+    for run in sort_luck(luck[:runs]):
+        for n in range(start[run], start[run + 1]):
+            sequence[place] = n
+            place += 1
+    return sequence
+
+
+@kernel
+def has_room(state: State) -> bool:
+    """Tell whether the arrays are long enough to clear the step's intents."""
+    totals = state.totals[0]
+    orders = totals.num_orders + totals.num_intents
+    return (
+        orders < len(state.order)
+        and totals.num_nodes + (TREE_LEVELS - 1) * totals.num_intents < len(state.node)
+        and totals.num_liquidations + MAX_ROWS_PER_STEP <= len(state.liquidation)
+        and totals.num_deleverages + MAX_ROWS_PER_STEP <= len(state.deleverage)
+        and totals.num_losses + causes.losses_per_step(state) <= len(state.loss)
+        and (
+            totals.record_fills == 0
+            or totals.num_fills + orders + MAX_ROWS_PER_STEP < len(state.fill)
+        )
+    )
+
+
+@kernel
+def record(state: State, world: World, traders: Traders, tape: Tape, t: int) -> None:
+    """Write what step `t` leaves behind; what a row shows as it ended is written with its end."""
+    clock = tape.clock[0]
+    row = t // clock.series_every
+    record_step(state, world, tape.series, tape.steps, row)
+    if (t + 1) % clock.series_every == 0:
+        record_row(state, world, traders, tape, row)
+    if (t + 1) % clock.wealth_every == 0:
+        moment = (t + 1) // clock.wealth_every
+        record_wealth(state, tape.group, tape.wealth, tape.exposure, moment, t + 1)
+
+
+@kernel
+def record_row(state: State, world: World, traders: Traders, tape: Tape, row: int) -> None:
+    """Write what passes over all accounts and venues, once per row of the series."""
+    record_crowd(state, traders.crowd, tape.herd_size, tape.series, row)
+    record_deviation(state, world, tape.deviation, row)
+
+
+@kernel
+def open_step(state: State, world: World, traders: Traders, tape: Tape, t: int) -> int:
+    """Stages 1 to 3: prices move, traders decide; return DONE, OUT_OF_RANGE or ASK."""
+    clock = tape.clock[0]
+    draw_news(clock.seed, t, world)
+    lost = step.open_step(state, world, t)
+    if lost != NONE:
+        clock.lost_market = lost
+        return OUT_OF_RANGE
+    observe(state, traders, clock)
+    clock.num_callers = decide(state, traders, t, clock.seed)
+    clock.is_open = 1
+    return ASK if clock.num_callers > 0 else DONE
+
+
+@kernel
+def run_steps(state: State, world: World, traders: Traders, tape: Tape, stop: int) -> int:
+    """Run to step `stop`; return DONE, TOO_SHORT, OUT_OF_RANGE or ASK.
+
+    ASK means that traders of `traders.caller` decide in Python now; call again when they have.
+    """
+    clock = tape.clock[0]
+    while clock.step < stop:
+        t = clock.step
+        if clock.is_open == 0:
+            outcome = open_step(state, world, traders, tape, t)
+            if outcome != DONE:
+                return outcome
+        if not has_room(state):
+            return TOO_SHORT
+        step.clear_step(state, order_of_action(state, traders, t, clock.seed))
+        if funding.is_due(state):
+            clock.num_funding = record_funding(state, tape.funding, clock.num_funding)
+        step.settle_step(state)
+        record(state, world, traders, tape, t)
+        clock.is_open = 0
+        clock.step = t + 1
+    return DONE
+
+
+def make_room(state: State) -> State:
+    """Return the state with arrays long enough for the step ahead, and some to spare."""
+    totals = state.totals[0]
+    orders = int(totals.num_orders + totals.num_intents) + 1
+    nodes = int(totals.num_nodes + (TREE_LEVELS - 1) * totals.num_intents) + 1
+    fills = int(totals.num_fills) + orders + MAX_ROWS_PER_STEP if totals.record_fills else 0
+    return grow(
+        state,
+        num_orders=_spare(orders, len(state.order)),
+        num_nodes=_spare(nodes, len(state.node)),
+        num_fills=_spare(fills, len(state.fill)),
+        num_liquidations=_spare(
+            int(totals.num_liquidations) + MAX_ROWS_PER_STEP, len(state.liquidation)
+        ),
+        num_deleverages=_spare(
+            int(totals.num_deleverages) + MAX_ROWS_PER_STEP, len(state.deleverage)
+        ),
+        num_losses=_spare(
+            int(totals.num_losses) + int(causes.losses_per_step(state)), len(state.loss)
+        ),
+    )
+
+
+def _spare(needed: int, length: int) -> int:
+    """Return the length to grow to: half as much again as needed, or as it is."""
+    return needed + needed // 2 if needed > length else length
+
+
+def advance(
+    state: State, world: World, traders: Traders, tape: Tape, stop: int
+) -> tuple[State, int]:
+    """Run to step `stop`, lengthening arrays on the way.
+
+    Returns
+    -------
+    state : State
+        The same venue, perhaps in longer arrays.
+    outcome : int
+        DONE, OUT_OF_RANGE or ASK.
+    """
+    outcome = run_steps(state, world, traders, tape, stop)
+    while outcome == TOO_SHORT:
+        state = make_room(state)
+        outcome = run_steps(state, world, traders, tape, stop)
+    return state, outcome

@@ -1,0 +1,420 @@
+"""A run: a scenario and a seed brought to life, advanced and summed up. Knows no Mesa."""
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from marketsim.agents.base import Kind
+from marketsim.agents.callers import Callers, FindTrader
+from marketsim.agents.desk import Desk
+from marketsim.agents.own import OwnClass
+from marketsim.agents.registry import build_traders, check_strategies, most_intents
+from marketsim.contagion.exposure import Exposure, measure_exposure
+from marketsim.contagion.heatmap import LiquidationMap, measure_triggers
+from marketsim.contagion.matrix import ContagionMatrix, measure_contagion
+from marketsim.contagion.recorder import ContagionTape
+from marketsim.engine import causes
+from marketsim.engine.index import update_index
+from marketsim.engine.ledger import account_equity
+from marketsim.engine.state import NONE, State
+from marketsim.engine.step import clear_step
+from marketsim.engine.world import World
+from marketsim.run.loop import (
+    ASK,
+    OUT_OF_RANGE,
+    advance,
+    make_room,
+    new_tape,
+    open_step,
+    order_of_action,
+    record_row,
+)
+from marketsim.scenario.build import build_state, write_rules
+from marketsim.scenario.build_world import build_world, rule_changes
+from marketsim.scenario.history import HistoryPath, load_history
+from marketsim.scenario.loader import resolved_toml
+from marketsim.scenario.schema import Scenario
+from marketsim.tape.result import Floats, Integers, RunResult, Snapshot, take_snapshot
+from marketsim.tape.wealth import record_wealth
+
+#: Hours over which traders average what is public: the basis, which makers quote around, the
+#: volatility, the trend the herd follows and the funding carry traders expect.
+AVERAGE_HOURS = {"basis": 4.0, "variance": 2.0, "trend": 72.0, "funding": 72.0}
+
+#: A kernel call lasts about so long: between two, progress is shown and Ctrl-C is heard.
+CHUNK_SECONDS = 0.2
+FIRST_CHUNK = 64
+
+
+class PriceOutOfRangeError(ArithmeticError):
+    """An index price left the range of prices a book can hold."""
+
+
+class Simulation:
+    """A scenario with its seed, from the first step on.
+
+    Parameters
+    ----------
+    scenario : Scenario
+    seed : int
+        Of all random draws.
+    strategies : mapping, optional
+        Users' own classes by the name a population's ``strategy`` calls them.
+    find_trader : callable, optional
+        Given an account, returns its trader in plain Python; `marketsim.PerpMarket`, which makes
+        these, hands it over. Only scenarios with such traders need it.
+
+    Attributes
+    ----------
+    callers : Callers
+        The users' own traders.
+    state : State
+        The venue; its arrays may be replaced by longer ones from one step to the next.
+    step_count : int
+        Steps done.
+
+    Raises
+    ------
+    ScenarioError
+        If a strategy, a parameter or a first price is wrong.
+    HistoryError
+        If the price file cannot be replayed.
+    """
+
+    def __init__(
+        self,
+        scenario: Scenario,
+        seed: int,
+        strategies: Mapping[str, OwnClass] | None = None,
+        find_trader: FindTrader | None = None,
+    ) -> None:
+        self._started = time.perf_counter()
+        self.scenario = scenario
+        self.seed = seed
+        self.market_names = tuple(scenario.markets)
+        self.num_steps = scenario.num_steps
+        history = self._load_history()
+        self.notes: tuple[str, ...] = (*scenario.notices(), *(history.notes if history else ()))
+        self._start_time = np.datetime64(history.start.replace(tzinfo=None)) if history else None
+        self._prices = self._first_prices(history)
+        chosen = check_strategies(scenario, strategies)
+        capacity = most_intents(scenario, chosen)
+        self.state: State
+        self.state, self.roster = build_state(
+            scenario, seed=seed, prices=self._prices, num_intents=capacity + 1
+        )
+        self.state.totals[0].record_fills = int(scenario.record.fills)
+        self.world: World = build_world(
+            scenario.spot,
+            scenario.shocks,
+            scenario.markets,
+            step_minutes=scenario.step_minutes,
+            history=history,
+        )
+        self._check_range(update_index(self.world, self.state, NONE))
+        self.state.market["mark_ticks"] = self.state.market["index_ticks"]
+        if scenario.record.causes:
+            causes.begin(self.state)
+        self.traders = build_traders(scenario, self.state, self.roster, seed, chosen)
+        desk = Desk(self.state, self.market_names, scenario.step_minutes)
+        self.callers = Callers(self.roster.names, chosen, self.traders, desk, seed, find_trader)
+        self._changes = rule_changes(scenario.shocks, scenario.step_minutes)
+        self._rules = scenario  # as the changes so far have left it
+        self._caps: list[tuple[int, Floats]] = []  # (first step, funding cap of each market)
+        self._snapshots: list[tuple[int, Snapshot]] = []
+        self._contagion = ContagionTape(scenario, self.state)
+        self._start = take_snapshot(self.state)
+        self.tape = self._new_tape()
+        self._keep_caps()
+        self._run_seconds = 0.0
+        self._build_seconds = time.perf_counter() - self._started
+
+    @property
+    def step_count(self) -> int:
+        """Steps done so far."""
+        return int(self.tape.clock[0].step)
+
+    def run(self, num_steps: int, progress: Callable[[int, int], None] | None = None) -> None:
+        """Advance by a number of steps.
+
+        Parameters
+        ----------
+        num_steps : int
+            The scenario's length is the limit of what is recorded; no step beyond it is taken.
+        progress : callable, optional
+            Called with (steps done, steps asked) a few times a second.
+
+        Raises
+        ------
+        ValueError
+            If the run would go beyond the scenario's length.
+        PriceOutOfRangeError
+            If an index price leaves the range of the order book.
+        OwnTraderError
+            If a user's own trader fails; the step it failed in is not done.
+        """
+        first = self.step_count
+        stop = first + num_steps
+        if num_steps < 0 or stop > self.num_steps:
+            raise ValueError(
+                f"run({num_steps}): {self.num_steps - first} of the scenario's {self.num_steps} "
+                "steps are left; raise the scenario's days"
+            )
+        began = time.perf_counter()
+        chunk = FIRST_CHUNK
+        while self.step_count < stop:
+            self._apply_rules()
+            self._keep_snapshot()
+            self._contagion.keep(self.state, self.step_count)
+            goal = min(stop, self._next_event(), self.step_count + chunk)
+            here = time.perf_counter()
+            before = self.step_count
+            if self._advance(goal) == OUT_OF_RANGE:
+                self._check_range(int(self.tape.clock[0].lost_market))
+            spent = max(time.perf_counter() - here, 1e-9)
+            pace = (self.step_count - before) / spent
+            chunk = max(int(min(pace * CHUNK_SECONDS, 4.0 * chunk)), 1)
+            if progress is not None:
+                progress(self.step_count - first, num_steps)
+        self._contagion.keep(self.state, self.step_count)
+        self._run_seconds += time.perf_counter() - began
+
+    def stop_before_liquidation(self, rounds: int = 0) -> None:
+        """Take the coming step up to a margin pass of its liquidation, and no further.
+
+        For a look at a pool as it is seized: prices have moved, orders have met, and so many rounds
+        of liquidation are done. The run cannot go on from there.
+
+        Parameters
+        ----------
+        rounds : int
+
+        Raises
+        ------
+        PriceOutOfRangeError
+            If an index price leaves the range of the order book.
+        OwnTraderError
+            If a user's own trader fails.
+        """
+        self._apply_rules()
+        clock = self.tape.clock[0]
+        t = int(clock.step)
+        outcome = open_step(self.state, self.world, self.traders, self.tape, t)
+        if outcome == OUT_OF_RANGE:
+            self._check_range(int(clock.lost_market))
+        if outcome == ASK:
+            self.state = self.callers.ask(self.state, int(clock.num_callers), t)
+        self.state = make_room(self.state)
+        self.state.venue[0].max_rounds = rounds
+        clear_step(self.state, order_of_action(self.state, self.traders, t, self.seed))
+
+    def _advance(self, goal: int) -> int:
+        """Run to step `goal` and ask the users' own traders on the way; return the outcome."""
+        clock = self.tape.clock[0]
+        outcome = ASK if clock.is_open and clock.num_callers else None
+        while outcome is None or outcome == ASK:
+            if outcome == ASK:
+                self.state = self.callers.ask(self.state, int(clock.num_callers), int(clock.step))
+            self.state, outcome = advance(self.state, self.world, self.traders, self.tape, goal)
+        return outcome
+
+    def equity(self) -> Integers:
+        """Return what every account owns now, atoms, nothing haircut; the fund is the last."""
+        return account_equity(self.state)
+
+    def contagion(self, delta: float | None = None) -> ContagionMatrix:
+        """Measure the contagion matrices as things stand, without changing anything.
+
+        Parameters
+        ----------
+        delta : float, optional
+            Relative move; the scenario's `record.contagion_delta` by default.
+
+        Raises
+        ------
+        ValueError
+            If delta is out of range.
+        """
+        return measure_contagion(
+            self.state,
+            self.market_names,
+            step=self.step_count,
+            delta=self.scenario.record.contagion_delta if delta is None else delta,
+            reflexivity=self.scenario.spot.reflexivity,
+        )
+
+    def exposure(self) -> Exposure:
+        """Take the positions of all accounts as they are now."""
+        roster = self.roster
+        population = tuple(roster.names[group] for group in roster.population)
+        return measure_exposure(self.state, self.market_names, population, self.step_count)
+
+    def liquidation_map(self, market: str) -> LiquidationMap:
+        """Find the marks at which a market's positions would be liquidated now.
+
+        Raises
+        ------
+        KeyError
+            If there is no such market.
+        """
+        return measure_triggers(self.state, self.market_names, market)
+
+    def result(self) -> RunResult:
+        """Collect what the steps done so far have left."""
+        state, tape = self.state, self.tape
+        totals = state.totals[0]
+        funding = tape.funding[: int(tape.clock[0].num_funding)]
+        rows = -(-self.step_count // int(tape.clock[0].series_every))
+        moments = -(-self.step_count // int(tape.clock[0].wealth_every)) + 1
+        self._complete_rows(rows - 1, moments - 1)
+        return RunResult(
+            scenario=self.scenario.name,
+            scenario_text=resolved_toml(self.scenario),
+            seed=self.seed,
+            num_steps=self.step_count,
+            step_minutes=self.scenario.step_minutes,
+            market_names=self.market_names,
+            venue_names=tuple(self.scenario.spot.sources),
+            population_names=self.roster.names,
+            tick_size=np.array(state.market["tick_size"]),
+            lot_size=np.array(state.market["lot_size"]),
+            tick_atoms=np.array(state.market["tick_atoms"]),
+            series=tape.series[:rows],
+            deviation=tape.deviation[:rows],
+            steps=tape.steps[:rows],
+            funding=funding,
+            funding_cap=self._funding_cap(funding),
+            liquidation=state.liquidation[: int(totals.num_liquidations)],
+            push=state.push[: int(totals.num_liquidations) * int(totals.record_causes)],
+            seizure=state.seizure[: int(totals.num_seizures)],
+            loss=state.loss[: int(totals.num_losses)],
+            deleverage=state.deleverage[: int(totals.num_deleverages)],
+            fill=state.fill[: int(totals.num_fills)],
+            wealth=tape.wealth[:moments],
+            exposure=tape.exposure[:moments],
+            population=np.append(self.roster.population, NONE).astype(np.int64),
+            deposit=np.array(state.account["deposit"]),
+            pool=np.array(state.position["pool"], np.int64),
+            start=self._start,
+            end=take_snapshot(state),
+            outcome=np.array(totals.outcome),
+            conservation_error=int(totals.conservation_error),
+            struck=self.scenario.struck_markets,
+            strikes=self.scenario.strikes,
+            contagion_steps=self._contagion.steps,
+            contagion=self._contagion.matrices(len(self.market_names)),
+            heat=self._contagion.heat,
+            snapshots=tuple(self._snapshots),
+            start_time=self._start_time,
+            notes=self.notes,
+            timings={
+                "build": self._build_seconds,
+                "run": self._run_seconds,
+                "wall": time.perf_counter() - self._started,
+            },
+        )
+
+    def _load_history(self) -> HistoryPath | None:
+        if self.scenario.spot.history is None or self.scenario.spot.kind != "history":
+            return None
+        return load_history(
+            self.scenario.spot.history,
+            self.market_names,
+            self.scenario.step_minutes,
+            self.num_steps,
+            self.seed,
+        )
+
+    def _first_prices(self, history: HistoryPath | None) -> Mapping[str, float]:
+        if history is not None:
+            return dict(zip(self.market_names, map(float, history.price[0]), strict=True))
+        return {name: float(market.price or 0) for name, market in self.scenario.markets.items()}
+
+    def _complete_rows(self, row: int, moment: int) -> None:
+        """Write the last rows of the tape if the run stands between two of them."""
+        tape, done = self.tape, self.step_count
+        if done % int(tape.clock[0].series_every) != 0:
+            record_row(self.state, self.world, self.traders, tape, row)
+        if done % int(tape.clock[0].wealth_every) != 0:
+            record_wealth(self.state, tape.group, tape.wealth, tape.exposure, moment, done)
+
+    def _new_tape(self) -> Any:
+        scenario, roster = self.scenario, self.roster
+        is_herd = self.traders.population["kind"] == Kind.HERD
+        heads = np.bincount(roster.population, minlength=len(roster.names)) * is_herd
+        tape = new_tape(
+            self.num_steps,
+            np.append(roster.population, len(roster.names)).astype(np.int64),
+            (heads[:, None] * (roster.market_weight > 0)).sum(axis=0).astype(np.float64),
+            num_venues=len(scenario.spot.sources),
+            interval=self._shortest_interval(),
+            series_every=scenario.steps_of(scenario.record.series_minutes),
+            wealth_every=scenario.steps_of(scenario.record.population_minutes),
+            seed=self.seed,
+        )
+        record_wealth(self.state, tape.group, tape.wealth, tape.exposure, 0, 0)
+        clock = tape.clock[0]
+        hours = scenario.step_minutes / 60.0
+        for name, span in AVERAGE_HOURS.items():
+            clock[f"{name}_weight"] = min(hours / span, 1.0)
+        return tape
+
+    def _shortest_interval(self) -> int:
+        """Return the shortest funding interval the run will see, in steps."""
+        scenario = self.scenario
+        shortest = scenario.funding_interval_steps
+        for change in self._changes:
+            scenario = scenario.with_rule(change.field, change.value)
+            shortest = min(shortest, scenario.funding_interval_steps)
+        return shortest
+
+    def _apply_rules(self) -> None:
+        """Apply the changes of venue rules that are due."""
+        while self._changes and self._changes[0].step <= self.step_count:
+            change = self._changes.pop(0)
+            self._rules = self._rules.with_rule(change.field, change.value)
+            write_rules(self.state, self._rules, self._prices)
+            self._keep_caps()
+
+    def _keep_caps(self) -> None:
+        caps = np.array(self.state.market["funding_cap"], np.float64)
+        self._caps.append((self.step_count, caps))
+
+    def _funding_cap(self, funding: Any) -> Floats:
+        """Return the cap in force at each settlement."""
+        first = [step for step, _ in self._caps]
+        place = np.searchsorted(first, funding["step"], side="right") - 1
+        caps: Floats = np.array([cap for _, cap in self._caps])[place, funding["market"]]
+        return caps
+
+    def _keep_snapshot(self) -> None:
+        minutes = self.scenario.record.snapshot_minutes
+        if isinstance(minutes, str) or self.step_count == 0:
+            return
+        due = self.step_count % self.scenario.steps_of(minutes) == 0
+        if due and (not self._snapshots or self._snapshots[-1][0] != self.step_count):
+            self._snapshots.append((self.step_count, take_snapshot(self.state)))
+
+    def _next_event(self) -> int:
+        """Return the next step before which Python has something to do."""
+        event = self.num_steps
+        if self._changes:
+            event = min(event, self._changes[0].step)
+        minutes = self.scenario.record.snapshot_minutes
+        if not isinstance(minutes, str):
+            every = self.scenario.steps_of(minutes)
+            event = min(event, (self.step_count // every + 1) * every)
+        moment = self._contagion.next_moment(self.step_count)
+        return event if moment is None else min(event, moment)
+
+    def _check_range(self, market: int) -> None:
+        if market != NONE:
+            name = self.market_names[market]
+            price = float(self.world.asset[market].price)
+            tick = float(self.state.market[market].tick_size)
+            raise PriceOutOfRangeError(
+                f"step {self.step_count}: the price of {name}, {price:g} USD, left the range of "
+                f"its book, 1 to 2**30 - 1 ticks of {tick:g}: change markets.{name}.tick_size"
+            )

@@ -1,0 +1,268 @@
+"""From the spot tables of a scenario to the arrays of the outside world."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+from marketsim.engine.state import NONE, UNLIMITED
+from marketsim.engine.world import (
+    IndexRule,
+    JumpLaw,
+    ShockKind,
+    SpotKind,
+    World,
+    allocate_world,
+)
+from marketsim.scenario.spot_model import (
+    CrashShock,
+    DepegShock,
+    DepthShock,
+    Jumps,
+    JumpShock,
+    OutageShock,
+    RuleShock,
+    Shock,
+    Spot,
+    VolatilityShock,
+    unknown_names,
+)
+from marketsim.streams import asset_key
+
+if TYPE_CHECKING:
+    from marketsim.scenario.history import HistoryPath
+
+YEAR_HOURS = 365 * 24
+#: More expected jumps in a step than this would be cut by the limit of one.
+MAX_JUMPS_PER_STEP = 0.2
+DEFAULT_DEVIATION = 0.0001
+
+
+class Priced(Protocol):
+    """A market as far as the outside world knows it."""
+
+    @property
+    def price(self) -> float | None:
+        """USD, at the start; not needed where a history states it."""
+
+
+#: Shocks that strike the outside world.
+WorldShock = JumpShock | CrashShock | VolatilityShock | DepthShock | OutageShock | DepegShock
+
+
+class RuleChange(NamedTuple):
+    """A rule of the venue that changes at the start of a step."""
+
+    step: int
+    field: str
+    value: bool | int | float | str
+
+
+def build_world(
+    spot: Spot,
+    shocks: Sequence[Shock],
+    markets: Mapping[str, Priced],
+    *,
+    step_minutes: float,
+    history: "HistoryPath | None" = None,
+) -> World:
+    """Build the arrays of the outside world.
+
+    Parameters
+    ----------
+    spot : Spot
+    shocks : sequence of Shock
+    markets : mapping of str to Priced
+        Name -> anything with a `price`; their order is the order of the arrays.
+    step_minutes : float
+    history : HistoryPath, optional
+        Of these markets in this order; needed for ``kind = "history"``.
+
+    Returns
+    -------
+    World
+        Before the first step; call ``update_index(world, state, NONE)`` for the opening index.
+
+    Raises
+    ------
+    ValueError
+        If a market or spot venue is named that does not exist, jumps are too frequent for the
+        step, the history is missing or bursts are scheduled for a constant price.
+    """
+    _check(spot, shocks, markets, step_minutes, history)
+    rows = _shock_rows(shocks, list(markets), list(spot.sources), step_minutes)
+    world = allocate_world(
+        len(markets),
+        len(spot.sources),
+        num_shocks=len(rows),
+        num_steps=0 if history is None else history.num_steps,
+    )
+    for j, row in enumerate(rows):
+        for field, value in row.items():
+            world.shock[field][j] = value
+    if spot.kind == "history" and history is not None:
+        world.history[:] = history.price
+    _set_factor(world, spot, step_minutes)
+    for m, name in enumerate(markets):
+        start = world.history[0, m] if spot.kind == "history" else markets[name].price
+        _set_asset(world.asset[m], spot, name, start, step_minutes)
+        _set_sources(world, spot, m, name, step_minutes)
+    return world
+
+
+def rule_changes(shocks: Sequence[Shock], step_minutes: float) -> list[RuleChange]:
+    """List the scheduled changes of venue rules, earliest first."""
+    changes = [
+        RuleChange(_steps(60.0 * shock.at, step_minutes), shock.field, shock.value)
+        for shock in shocks
+        if isinstance(shock, RuleShock)
+    ]
+    return sorted(changes, key=lambda change: change.step)
+
+
+def _check(
+    spot: Spot,
+    shocks: Sequence[Shock],
+    markets: Mapping[str, Priced],
+    step_minutes: float,
+    history: "HistoryPath | None",
+) -> None:
+    problems = unknown_names(spot, shocks, markets)
+    if spot.kind == "history" and history is None:
+        problems.append("spot.kind: 'history' needs a loaded history")
+    if spot.kind == "constant" and any(isinstance(shock, VolatilityShock) for shock in shocks):
+        problems.append("shocks: a volatility shock does nothing where spot.kind = 'constant'")
+    named = [("spot.factor.jumps", spot.factor.jumps)]
+    named += [(f"jumps of market {name}", spot.market(name).jumps) for name in markets]
+    for field, jumps in named:
+        most = MAX_JUMPS_PER_STEP * 1440.0 / step_minutes
+        if jumps.per_day > most:
+            problems.append(
+                f"{field}: per_day = {jumps.per_day:g} is too often for steps of {step_minutes:g} "
+                f"minutes, at most {most:g}"
+            )
+    if spot.kind != "history":
+        missing = [name for name, market in markets.items() if market.price is None]
+        problems += [f"markets.{name}.price: needed unless a history states it" for name in missing]
+    if problems:
+        raise ValueError("; ".join(problems))
+
+
+def _steps(minutes: float, step_minutes: float) -> int:
+    """Return the nearest whole number of steps (halves up)."""
+    return math.floor(minutes / step_minutes + 0.5)
+
+
+def _set_factor(world: World, spot: Spot, step_minutes: float) -> None:
+    factor = world.factor[0]
+    factor.kind = SpotKind[spot.kind.upper()]
+    factor.is_random = spot.kind == "factor"
+    factor.index_rule = IndexRule.MEDIAN if spot.median else IndexRule.MEAN
+    factor.reflexivity = spot.reflexivity
+    stated = spot.factor
+    _set_garch(factor, stated.volatility, stated.half_life, stated.clustering, step_minutes)
+    _set_jumps(factor, stated.jumps, step_minutes)
+    factor.enter_probability = -math.expm1(-stated.stress_per_day * step_minutes / 1440.0)
+    factor.leave_probability = -math.expm1(-step_minutes / (60.0 * stated.stress_hours))
+    factor.stress_multiplier = stated.stress_multiplier
+
+
+def _set_asset(asset: Any, spot: Spot, name: str, price: Any, step_minutes: float) -> None:
+    own = spot.market(name)
+    asset.key = asset_key(name)
+    asset.loading = own.beta
+    asset.drift = own.drift * step_minutes / (60.0 * YEAR_HOURS)
+    _set_garch(asset, own.volatility, own.half_life, own.clustering, step_minutes)
+    _set_jumps(asset, own.jumps, step_minutes)
+    asset.base = asset.fundamental = asset.price = price
+
+
+def _set_garch(
+    series: Any, volatility: float, half_life: float, clustering: float, step_minutes: float
+) -> None:
+    """Set a GARCH(1,1) from quantities that do not depend on the step.
+
+    With persistence ``p = alpha + beta`` the kurtosis of returns is
+    ``3 (1 - p^2) / (1 - p^2 - 2 alpha^2)``, which `clustering` fixes at ``3 / (1 - clustering)``.
+    """
+    variance = volatility * volatility * step_minutes / (60.0 * YEAR_HOURS)
+    memory = math.exp(-math.log(2.0) * step_minutes / (60.0 * half_life))
+    alpha = min(memory, math.sqrt(0.5 * clustering * (1.0 - memory * memory)))
+    series.alpha = alpha
+    series.persistence = memory - alpha
+    series.omega = variance * (1.0 - memory)
+    series.variance = variance
+
+
+def _set_jumps(series: Any, jumps: Jumps, step_minutes: float) -> None:
+    series.jump_probability = -math.expm1(-jumps.per_day * step_minutes / 1440.0)
+    series.jump_law = JumpLaw[jumps.law.upper()]
+    series.jump_mean = jumps.mean
+    series.jump_sd = jumps.sd
+    series.jump_up_share = jumps.up_share
+    series.jump_up_mean = jumps.up_mean
+    series.jump_down_mean = jumps.down_mean
+
+
+def _set_sources(world: World, spot: Spot, m: int, market: str, step_minutes: float) -> None:
+    first = int(world.asset["first_source"][m])
+    total = sum(stated.weight for stated in spot.sources.values())
+    for k, (name, stated) in enumerate(spot.sources.items(), start=first):
+        source = world.source[k]
+        deviation = stated.deviation
+        if deviation is None:
+            deviation = 0.0 if spot.kind == "constant" else DEFAULT_DEVIATION
+        memory = math.exp(-math.log(2.0) * step_minutes / stated.half_life_minutes)
+        source.key = asset_key(f"{market}\0{name}")
+        source.weight = stated.weight / total
+        source.deviation_persistence = memory
+        source.deviation_sd = deviation * math.sqrt(1.0 - memory * memory)
+        source.price = world.asset["price"][m]
+
+
+def _shock_rows(
+    shocks: Sequence[Shock], markets: list[str], sources: list[str], step_minutes: float
+) -> list[dict[str, float]]:
+    """Return the schedule's rows: one per shock and market it strikes."""
+    rows: list[dict[str, float]] = []
+    for shock in shocks:
+        if isinstance(shock, RuleShock):
+            continue
+        start = _steps(60.0 * shock.at, step_minutes)
+        row = _envelope(shock, step_minutes) | {"start": start}
+        if isinstance(shock, DepegShock):
+            rows.append(row | {"market": NONE})
+            continue
+        struck = markets if shock.markets is None else shock.markets
+        for m, market in enumerate(markets):
+            if market in struck:
+                source = NONE
+                if isinstance(shock, OutageShock):
+                    source = m * len(sources) + sources.index(shock.source)
+                rows.append(row | {"market": m, "source": source})
+    return rows
+
+
+def _envelope(shock: WorldShock, step_minutes: float) -> dict[str, float]:
+    """Return what, how much and how long, in steps; whatever lasts at all lasts a step."""
+    if isinstance(shock, CrashShock | DepegShock):
+        kind = ShockKind.PRICE if isinstance(shock, CrashShock) else ShockKind.STABLE
+        return {
+            "kind": kind,
+            "size": shock.size,
+            "rise": max(1, _steps(shock.fall_minutes, step_minutes)),
+            "hold": _steps(shock.hold_minutes, step_minutes),
+            "recovery": _steps(shock.recovery_minutes, step_minutes),
+            "remainder": 1.0 - shock.recovered,
+        }
+    if isinstance(shock, JumpShock):
+        return {"kind": ShockKind.PRICE, "size": shock.size, "rise": 1, "hold": UNLIMITED}
+    # full strength from the first step on: `rise` counts as the first of its steps
+    row: dict[str, float] = {"rise": 1, "hold": max(1, _steps(shock.minutes, step_minutes)) - 1}
+    if isinstance(shock, VolatilityShock | DepthShock):
+        burst = isinstance(shock, VolatilityShock)
+        kind = ShockKind.VOLATILITY if burst else ShockKind.DEPTH
+        fade = _steps(shock.fade_minutes, step_minutes)
+        return row | {"kind": kind, "size": shock.factor, "recovery": fade}
+    wrong = shock.mode == "wrong"
+    kind = ShockKind.SOURCE_FACTOR if wrong else ShockKind.SOURCE_STALE
+    return row | {"kind": kind, "size": shock.factor}

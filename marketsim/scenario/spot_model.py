@@ -1,0 +1,338 @@
+"""What a user states about the outside world: the ``[spot]`` table and the ``[[shocks]]`` list.
+
+Units: USD, hours and fractions; volatilities a year; a name that says minutes means minutes.
+"""
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Literal, TypeVar
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import Field, field_validator, model_validator
+
+from marketsim.scenario.distributions import Part
+from marketsim.scenario.errors import nearest
+
+Positive = Annotated[float, Field(gt=0)]
+NotNegative = Annotated[float, Field(ge=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
+#: A relative change of a price: -0.12 is a fall by 12 %.
+Change = Annotated[float, Field(gt=-1, le=100)]
+Name = Annotated[str, Field(min_length=1)]
+
+
+class Jumps(Part):
+    """Sudden moves of a price: at most one a step, their number Poisson."""
+
+    per_day: NotNegative = 0.0
+    """Expected number a day."""
+    law: Literal["normal", "double_exponential"] = "normal"
+    """Law of the log return of a jump."""
+    mean: float = 0.0
+    """Of the normal law."""
+    sd: NotNegative = 0.02
+    """Of the normal law."""
+    up_share: Share = 0.5
+    """Of the double exponential law: probability that a jump goes up."""
+    up_mean: NotNegative = 0.02
+    """Of the double exponential law: mean log return of jumps up."""
+    down_mean: NotNegative = 0.02
+    """Of the double exponential law: mean log return of jumps down, stated positive."""
+
+
+class Factor(Part):
+    """The common factor: GARCH volatility, a calm and a stress regime, jumps.
+
+    The defaults here and in `Own` were set so that hourly returns of the simulated index look
+    like those of large coins in 2020-2025 (volatility .8, Hill exponent 2.5, autocorrelation of
+    absolute returns .26 after an hour, correlation .67); what they miss is the memory of
+    volatility beyond four days.
+    """
+
+    volatility: NotNegative = 0.48
+    """A year, in calm."""
+    half_life: Positive = 72.0
+    """Hours in which half of a burst of volatility is forgotten."""
+    clustering: Annotated[float, Field(ge=0, lt=1)] = 0.95
+    """0: constant volatility; the kurtosis of one step's return is 3 / (1 - clustering)."""
+    stress_per_day: NotNegative = 0.12
+    """How often calm turns into stress."""
+    stress_hours: Positive = 14.0
+    """Mean length of stress."""
+    stress_multiplier: Annotated[float, Field(ge=1, le=100)] = 4.0
+    """Of the factor's volatility, in stress."""
+    jumps: Jumps = Jumps(per_day=0.05, mean=-0.005, sd=0.03)
+    """Common jumps; an asset makes `beta` times the jump."""
+
+
+class Own(Part):
+    """What moves one asset: its share of the factor and news of its own."""
+
+    beta: float = 1.0
+    """Return per return of the factor."""
+    drift: float = 0.0
+    """Expected growth of the price a year (its logarithm), jumps apart."""
+    volatility: NotNegative = 0.45
+    """A year, of the own part."""
+    half_life: Positive = 36.0
+    """Hours in which half of a burst of volatility is forgotten."""
+    clustering: Annotated[float, Field(ge=0, lt=1)] = 0.95
+    """As for the factor."""
+    jumps: Jumps = Jumps(per_day=0.1, sd=0.03)
+    """Jumps of this asset alone."""
+
+
+class MarketSpot(Part):
+    """Fields of `spot.own` that differ for one market."""
+
+    beta: float | None = None
+    drift: float | None = None
+    volatility: NotNegative | None = None
+    half_life: Positive | None = None
+    clustering: Annotated[float, Field(ge=0, lt=1)] | None = None
+    jumps: Jumps | None = None
+
+
+class Source(Part):
+    """One spot venue whose price enters every index."""
+
+    weight: Positive = 1.0
+    """Its traded volume; only ratios matter."""
+    deviation: Annotated[float, Field(ge=0, le=0.1)] | None = None
+    """Standard deviation of the fraction by which it prints off the asset's price; left out it is
+    0.0001, and 0 where spot is constant."""
+    half_life_minutes: Positive = 10.0
+    """Of a deviation."""
+
+
+def _three_sources() -> dict[str, Source]:
+    return {"first": Source(weight=0.5), "second": Source(weight=0.3), "third": Source(weight=0.2)}
+
+
+class Bar(Part):
+    """Columns of one market in a wide file."""
+
+    close: Name
+    high: Name | None = None
+    low: Name | None = None
+
+    @model_validator(mode="after")
+    def _check_extremes(self) -> "Bar":
+        return _with_both_extremes(self)
+
+
+class History(Part):
+    """A file of prices to replay."""
+
+    path: Path
+    """CSV or Parquet file."""
+    format: Literal["long", "wide"] = "long"
+    """long: a row per time and asset; wide: a row per time, columns per market."""
+    time: Name = "time"
+    """Column of the times."""
+    time_marks: Literal["open", "close"] = "open"
+    """Which end of its bar a time marks."""
+    asset: Name = "asset"
+    """Long format: column of the asset's name."""
+    close: Name = "close"
+    """Long format: column of the price at the end of the bar."""
+    high: Name | None = None
+    """Long format: column of the bar's highest price; with `low`, bars pass their extremes."""
+    low: Name | None = None
+    """Long format: column of the bar's lowest price."""
+    columns: dict[str, Name | Bar] = Field(default_factory=dict)
+    """Wide format: market -> column of its price, or a table of close, high and low columns."""
+    symbols: dict[str, Name] = Field(default_factory=dict)
+    """Long format: market -> its name in the file, where that differs."""
+    start: datetime | None = None
+    """Left out: the first moment at which all markets have a price."""
+    end: datetime | None = None
+    """Left out: the last such moment."""
+    timezone: Name = "UTC"
+    """Zone of times without an offset, in the file and here; times with one are converted."""
+    bar_minutes: Positive | None = None
+    """Length of a bar; left out: the most common distance of two rows."""
+    bridge: Literal["linear", "hold", "brownian"] = "linear"
+    """Between known prices: straight in log price, the last price held, or a random path."""
+    max_gap: NotNegative = 6.0
+    """Hours; a longer hole in the file is an error."""
+
+    @field_validator("timezone")
+    @classmethod
+    def _check_zone(cls, zone: str) -> str:
+        try:
+            ZoneInfo(zone)
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            raise ValueError("not a time zone; write for example 'UTC' or 'Asia/Tokyo'") from None
+        return zone
+
+    @model_validator(mode="after")
+    def _check_columns(self) -> "History":
+        if self.format == "wide" and not self.columns:
+            raise ValueError("format = 'wide' needs 'columns': a table market -> column")
+        return _with_both_extremes(self)
+
+
+def _with_both_extremes(bar: "BarOrHistory") -> "BarOrHistory":
+    if (bar.high is None) != (bar.low is None):
+        raise ValueError("name both a high and a low column, or neither")
+    return bar
+
+
+BarOrHistory = TypeVar("BarOrHistory", Bar, History)
+
+
+class Spot(Part):
+    """The outside world: what moves spot prices and how spot venues make an index."""
+
+    kind: Literal["factor", "history", "constant"] = "factor"
+    """A random factor model, a replayed file, or prices that only shocks move."""
+    factor: Factor = Factor()
+    """What all assets share."""
+    own: Own = Own()
+    """What each asset has of its own."""
+    markets: dict[str, MarketSpot] = Field(default_factory=dict)
+    """By market: what differs from `own`."""
+    sources: dict[str, Source] = Field(default_factory=_three_sources, min_length=1, max_length=64)
+    """The spot venues, by name; every market's index is made of all of them."""
+    median: bool = False
+    """The index is the median of the sources, each counting once, not their weighted mean."""
+    reflexivity: Share = 0.0
+    """Share of the perp's price impact that becomes spot return a step later."""
+    history: History | None = None
+    """The file to replay, for kind = "history"."""
+
+    @model_validator(mode="after")
+    def _check_history(self) -> "Spot":
+        if self.kind == "history" and self.history is None:
+            raise ValueError("kind = 'history' needs a table [spot.history] with a path")
+        return self
+
+    def market(self, name: str) -> Own:
+        """Return what moves one market's asset, its overrides applied."""
+        override = self.markets.get(name, MarketSpot())
+        fields = {field: getattr(override, field) for field in override.model_fields_set}
+        return self.own.model_copy(update={k: v for k, v in fields.items() if v is not None})
+
+
+class _Scheduled(Part):
+    at: NotNegative
+    """Hours after the start of the run."""
+
+
+class _MarketShock(_Scheduled):
+    markets: Annotated[tuple[Name, ...], Field(min_length=1)] | None = None
+    """Left out: all markets."""
+
+
+class _Fading(Part):
+    size: Change
+    """Relative change at the worst moment: -0.12 is a fall by 12 %."""
+    fall_minutes: NotNegative = 10.0
+    """Time to the worst moment; 0: at once."""
+    hold_minutes: NotNegative = 0.0
+    """Time it stays there."""
+    recovery_minutes: NotNegative = 60.0
+    """Time in which it recovers."""
+    recovered: Share = 1.0
+    """Share of the move that is undone in the end."""
+
+
+class JumpShock(_MarketShock):
+    """Spot prices jump at once and stay."""
+
+    kind: Literal["jump"]
+    size: Change
+    """Relative change: -0.12 is a fall by 12 %."""
+
+
+class CrashShock(_MarketShock, _Fading):
+    """Spot prices crash (or rally) over minutes and recover, straight in log price."""
+
+    kind: Literal["crash"]
+
+
+class VolatilityShock(_MarketShock):
+    """Spot returns other than jumps grow by a factor for a while; a history's, all of them."""
+
+    kind: Literal["volatility"]
+    factor: Annotated[float, Field(ge=0, le=100)]
+    minutes: Positive
+    fade_minutes: NotNegative = 0.0
+
+
+class DepthShock(_MarketShock):
+    """Makers show only a share of their usual depth for a while."""
+
+    kind: Literal["depth"]
+    factor: Share
+    """Depth that is left, as a share."""
+    minutes: Positive
+    fade_minutes: NotNegative = 0.0
+
+
+class OutageShock(_MarketShock):
+    """One spot venue prints its last price, or a wrong one, for a while."""
+
+    kind: Literal["outage"]
+    source: Name
+    """Name of the spot venue."""
+    minutes: Positive
+    mode: Literal["stale", "wrong"] = "stale"
+    factor: Positive = 1.0
+    """For mode "wrong": the price printed over the true one."""
+
+    @model_validator(mode="after")
+    def _check_factor(self) -> "OutageShock":
+        if (self.mode == "wrong") != (self.factor != 1.0):
+            raise ValueError(
+                "mode = 'wrong' needs a factor other than 1, mode = 'stale' takes none"
+            )
+        return self
+
+
+class DepegShock(_Scheduled, _Fading):
+    """The stablecoin leaves its dollar and recovers."""
+
+    kind: Literal["depeg"]
+
+
+class RuleShock(_Scheduled):
+    """The venue changes one of its rules for good."""
+
+    kind: Literal["rule"]
+    field: Name
+    """Dotted path in the scenario, for example "venue.funding_interval"."""
+    value: bool | int | float | str
+
+
+Shock = Annotated[
+    JumpShock | CrashShock | VolatilityShock | DepthShock | OutageShock | DepegShock | RuleShock,
+    Field(discriminator="kind"),
+]
+
+
+def unknown_names(spot: Spot, shocks: Sequence[Shock], markets: Collection[str]) -> list[str]:
+    """List what names a market or spot venue that the scenario does not have.
+
+    Returns
+    -------
+    list of str
+        One message per name: field, value and the nearest valid name.
+    """
+    named = [(f"spot.markets.{name}", name, markets) for name in spot.markets]
+    history = spot.history
+    if history is not None:
+        named += [(f"spot.history.columns.{name}", name, markets) for name in history.columns]
+        named += [(f"spot.history.symbols.{name}", name, markets) for name in history.symbols]
+    for j, shock in enumerate(shocks):
+        if isinstance(shock, _MarketShock):
+            named += [(f"shocks.{j}.markets", name, markets) for name in shock.markets or ()]
+        if isinstance(shock, OutageShock):
+            named.append((f"shocks.{j}.source", shock.source, spot.sources))
+    return [
+        f"{field}: there is no '{name}'{nearest(name, known)}; known: {', '.join(known)}"
+        for field, name, known in named
+        if name not in known
+    ]

@@ -1,0 +1,1 @@
+"""What runs say: statistics, comparisons, sensitivities, calibration, real markets beside them."""

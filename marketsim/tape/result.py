@@ -1,0 +1,148 @@
+"""What a finished run leaves in memory, before anything is written or summed up."""
+
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from marketsim.engine.cause_records import LOSS, PUSH, SEIZURE
+from marketsim.engine.ledger import account_equity
+from marketsim.engine.state import NONE, Cause, State
+
+#: Name of the insurance fund where accounts are listed by population.
+FUND_NAME = "insurance_fund"
+
+Integers = NDArray[np.int64]
+Floats = NDArray[np.float64]
+
+
+class Snapshot(NamedTuple):
+    """What every account owned at one moment; the insurance fund is the last row."""
+
+    equity: Integers  #: (N + 1,) atoms, nothing haircut: cash, positions, holdings
+    cash: Integers  #: (N + 1,) atoms in all pools of the account
+    position_value: Integers  #: (N + 1,) atoms: size x mark, signed
+    size: Integers  #: (N + 1, M) lots
+    spot: Integers  #: (N + 1, M) lots
+    stable: Integers  #: (N + 1,) stablecoin atoms
+    flow: Integers  #: (N + 1, causes) atoms booked so far
+
+
+def take_snapshot(state: State) -> Snapshot:
+    """Copy what every account owns.
+
+    Parameters
+    ----------
+    state : State
+
+    Returns
+    -------
+    Snapshot
+    """
+    cash = np.zeros(len(state.account), np.int64)
+    np.add.at(cash, np.asarray(state.pool["owner"]), np.asarray(state.pool["cash"]))
+    size = np.array(state.position["size"], np.int64)
+    mark = np.asarray(state.market["mark_ticks"] * state.market["tick_atoms"])
+    position_value = np.zeros(len(state.account), np.int64)
+    for m in range(len(mark)):
+        position_value += size[:, m] * mark[m]
+    return Snapshot(
+        equity=account_equity(state),
+        cash=cash,
+        position_value=position_value,
+        size=size,
+        spot=np.array(state.spot, np.int64),
+        stable=np.array(state.stable, np.int64),
+        flow=np.array(state.flow, np.int64),
+    )
+
+
+def profit_by_cause(start: Snapshot, end: Snapshot) -> Integers:
+    """Split every account's change of equity into its causes, exactly.
+
+    The ledger books a purchase as cash paid; what is still held at the end is worth something, so
+    open positions close the column PRICE and coins and stablecoins the column SPOT.
+
+    Parameters
+    ----------
+    start, end : Snapshot
+
+    Returns
+    -------
+    ndarray
+        (N + 1, causes) atoms; a row adds up to ``end.equity - start.equity``.
+    """
+    profit = end.flow - start.flow
+    held = [moment.equity - moment.cash - moment.position_value for moment in (start, end)]
+    profit[:, Cause.PRICE] += end.position_value - start.position_value
+    profit[:, Cause.SPOT] += held[1] - held[0]
+    return profit
+
+
+@dataclass(frozen=True, eq=False)
+class RunResult:
+    """Everything a finished run leaves; N accounts and the fund, M markets, T rows of the series.
+
+    A row covers one step, or several where the scenario's `record.series_minutes` says so.
+
+    Money is atoms, prices ticks, sizes lots, as in `marketsim.engine.state`.
+    """
+
+    scenario: str  #: name
+    scenario_text: str  #: resolved TOML
+    seed: int
+    num_steps: int
+    step_minutes: float
+    market_names: tuple[str, ...]
+    venue_names: tuple[str, ...]  #: of the spot venues
+    population_names: tuple[str, ...]
+    tick_size: Floats  #: (M,) USD
+    lot_size: Floats  #: (M,) coins
+    tick_atoms: Integers  #: (M,) atoms in one tick of one lot
+    series: Any  #: (T, M) SERIES
+    deviation: Floats  #: (T, M, venues) spot venue price / index price - 1
+    steps: Any  #: (T,) STEP
+    funding: Any  #: (rows,) FUNDING
+    funding_cap: Floats  #: (rows,) per 8 h, largest rate of either sign that each could have
+    liquidation: Any  #: (rows,) LIQUIDATION
+    deleverage: Any  #: (rows,) DELEVERAGE
+    fill: Any  #: (rows,) FILL; empty unless the scenario asks for fills
+    wealth: Any  #: (moments, G + 1) WEALTH of each population and the fund, from start to end
+    exposure: Any  #: (moments, G + 1, M) EXPOSURE
+    population: Integers  #: (N + 1,) index into `population_names`; the fund's is NONE
+    deposit: Integers  #: (N + 1,) atoms
+    pool: Integers  #: (N + 1, M) number of the pool that holds each position
+    start: Snapshot
+    end: Snapshot
+    outcome: Integers  #: (outcomes,) intents by what became of them
+    conservation_error: int  #: atoms, largest seen
+    struck: tuple[str, ...] = ()  #: markets whose spot price a scheduled shock moves
+    # why liquidations came; empty unless the scenario records causes
+    push: Any = field(default_factory=lambda: np.zeros(0, PUSH))  #: (liquidations,) PUSH
+    seizure: Any = field(default_factory=lambda: np.zeros(0, SEIZURE))  #: (rows,) SEIZURE
+    loss: Any = field(default_factory=lambda: np.zeros(0, LOSS))  #: (rows,) LOSS
+    # how close the venue was to running away, see `marketsim.contagion.recorder`
+    strikes: tuple[tuple[int, int], ...] = ()  #: scheduled shocks: step, side of their price move
+    contagion_steps: Integers = field(default_factory=lambda: np.zeros(0, np.int64))  #: (moments,)
+    contagion: Floats = field(default_factory=lambda: np.zeros((0, 2, 0, 0)))  #: moments, 2, M, M
+    heat: Any = ()  #: (rows,) HEAT of the liquidation heat map
+    snapshots: tuple[tuple[int, Snapshot], ...] = ()  #: (step, accounts), between start and end
+    start_time: np.datetime64 | None = None  #: UTC time of step 0; None without a calendar
+    notes: tuple[str, ...] = ()  #: what the user must know: how gaps were bridged, say
+    timings: dict[str, float] = field(default_factory=dict)  #: seconds by phase; "wall" in all
+
+    @property
+    def has_causes(self) -> bool:
+        """Whether it is known why every liquidation came; without liquidations it is."""
+        return len(self.push) == len(self.liquidation)
+
+    @property
+    def profit(self) -> Integers:
+        """(N + 1, causes) atoms: every account's profit and loss by cause."""
+        return profit_by_cause(self.start, self.end)
+
+    def account_population(self) -> list[str]:
+        """Name every account's population, the fund's included."""
+        names = (*self.population_names, FUND_NAME)
+        return [names[index] if index != NONE else FUND_NAME for index in self.population]

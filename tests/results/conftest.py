@@ -1,0 +1,3 @@
+from tests.tape.conftest import make_result, result
+
+__all__ = ["make_result", "result"]
