@@ -77,18 +77,16 @@ def _leave(message: str, code: int) -> NoReturn:
 
 def _bad_input() -> tuple[type[Exception], ...]:
     """Return the errors that are the user's to mend; only loaded once something went wrong."""
-    from marketsim.results.files import RunFolderError
+    from marketsim.results.files import FolderError
     from marketsim.scenario.errors import ScenarioError
     from marketsim.scenario.history import HistoryError
     from marketsim.sweep.cluster import ClusterError
-    from marketsim.sweep.lock import SweepFolderError
 
     return (
         BadInputError,
         ScenarioError,
         HistoryError,
-        RunFolderError,
-        SweepFolderError,
+        FolderError,
         ClusterError,
     )
 

@@ -13,9 +13,10 @@ from pathlib import Path
 
 import numpy as np
 
+from marketsim.results.files import FolderError
 from marketsim.scenario.errors import ScenarioWarning
 from marketsim.sweep.design import Design, DesignError, load_design
-from marketsim.sweep.lock import Shard, SweepFolderError, locked
+from marketsim.sweep.lock import Shard, locked
 from marketsim.sweep.manifest import Manifest, claim, write_manifest
 from marketsim.sweep.metrics import choose_metrics
 from marketsim.sweep.plan import MOST_RUNS, Plan, Point, Run
@@ -250,7 +251,7 @@ class _Driver:
 def _stored() -> Iterator[None]:
     try:
         yield
-    except SweepFolderError as error:
+    except FolderError as error:
         msg = f"{error}; what was written before is there: make room and run the same command"
         raise StoreError(msg) from error
 

@@ -19,7 +19,7 @@ from marketsim.tape.digest import digest_result
 from marketsim.tape.result import RunResult
 from tests.agents.small import MARKETS, POPULATIONS, scenario
 
-REPOSITORY = Path(__file__).resolve().parents[1]
+REPOSITORY = Path(__file__).resolve().parents[2]
 PRICES = REPOSITORY.parent / "shared" / "data" / "binance_15m.parquet"
 needs_prices = pytest.mark.skipif(not PRICES.exists(), reason=f"no shared price data at {PRICES}")
 

@@ -8,7 +8,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-import marketsim.sweep.manifest
+import marketsim.results.files
+from marketsim.results.files import FolderError
 from marketsim.sweep.design import Design
 from marketsim.sweep.lock import (
     Shard,
@@ -292,8 +293,8 @@ def test_a_full_disk_leaves_no_half_part_and_keeps_what_waits(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(marketsim.sweep.manifest.os, "fsync", full)
-        with pytest.raises(SweepFolderError, match="disk full"):
+        patch.setattr(marketsim.results.files.os, "fsync", full)
+        with pytest.raises(FolderError, match="disk full"):
             store.flush()
     assert len(list((folder / "runs").iterdir())) == len(stored_keys(folder)) == 1
     store.close()

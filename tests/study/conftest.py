@@ -1,0 +1,3 @@
+from tests.sweep.conftest import design, inline, tiny
+
+__all__ = ["design", "inline", "tiny"]
