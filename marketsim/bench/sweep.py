@@ -22,8 +22,8 @@ from typing import Any
 
 from marketsim.bench.measure import peak_rss_mb, show
 from marketsim.sweep.design import Design, parse_design
+from marketsim.sweep.query import query_rows
 from marketsim.sweep.runner import run_sweep
-from marketsim.sweep.table import query_rows
 
 WORKERS = 2
 #: Runs of the first measurement, and the days that make one last about 200 ms.

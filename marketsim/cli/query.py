@@ -30,7 +30,7 @@ def query(
     with explained():
         if as_json and as_csv:
             refuse("--json and --csv exclude each other")
-        from marketsim.sweep.table import query_rows
+        from marketsim.sweep.query import query_rows
 
         columns, rows = query_rows(folder, sql)
         if as_json:

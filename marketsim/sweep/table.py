@@ -1,25 +1,22 @@
-"""A sweep's runs read back: as pandas, through SQL, and as one hash."""
+"""A sweep's runs read back: as pandas and as one hash."""
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 
-from marketsim.sweep.lock import SweepFolderError
-from marketsim.sweep.manifest import PLAN_FILE, Manifest, read_manifest
-from marketsim.sweep.store import RUNS, live_parts, read_runs, run_schema
+from marketsim.sweep.manifest import PLAN_FILE, read_manifest
+from marketsim.sweep.store import read_runs, run_schema
 
 if TYPE_CHECKING:
-    import duckdb
     import pandas as pd
 
-Answer = TypeVar("Answer")
-
-#: Times a question is put while a driver is merging parts.
-ATTEMPTS = 5
+#: Columns that a plan states for each point of a design, beside its parameters.
+POINT = ("cell", "variant")
 
 
 def load_sweep(path: str | Path) -> "pd.DataFrame":
@@ -46,133 +43,20 @@ def load_sweep(path: str | Path) -> "pd.DataFrame":
     """
     folder = Path(path).expanduser()
     manifest = read_manifest(folder)
-    sql = "SELECT * FROM runs ORDER BY cell, variant, replicate"
-    found: pd.DataFrame = _ask(folder, manifest, sql, _frame)
+    schema = run_schema(folder, manifest)
+    stated = [*POINT, *manifest.design.parameter_names]
+    own = [name for name in schema.names if name not in stated]  # a run's, whatever its point
+    nothing = schema.empty_table().select(own)
+    runs = pa.concat_tables([nothing, *read_runs(folder, own)], promote_options="permissive")
+    plan = pq.read_table(folder / PLAN_FILE, columns=["scenario", *stated])
+    # Points of the same resolved scenario share their runs.
+    joined = plan.join(runs, keys="scenario", join_type="inner").drop_columns("scenario")
+    names = [name for name in schema.names if name != "scenario"]
+    found: pd.DataFrame = joined.select(names).to_pandas()
+    found = found.sort_values(["cell", "variant", "replicate"], ignore_index=True)
     found.attrs["parameters"] = list(manifest.design.parameter_names)
     found.attrs["metrics"] = list(manifest.metrics)
     return found
-
-
-def query_sweep(path: str | Path, sql: str) -> "pd.DataFrame":
-    """Ask a sweep a question in SQL (DuckDB's).
-
-    Parameters
-    ----------
-    path : str or Path
-        Folder of the sweep.
-    sql : str
-        The view ``runs`` has the columns of `load_sweep`; ``series`` and ``events``, if the sweep
-        keeps them, name the ``key`` of their run.
-
-    Returns
-    -------
-    pandas.DataFrame
-
-    Raises
-    ------
-    SweepFolderError
-        If there is no sweep, or the question cannot be answered.
-    """
-    folder = Path(path).expanduser()
-    return _ask(folder, read_manifest(folder), sql, _frame)
-
-
-def query_rows(path: str | Path, sql: str) -> tuple[list[str], list[tuple[Any, ...]]]:
-    """Ask a sweep a question in SQL, without loading pandas; see `query_sweep`.
-
-    Parameters
-    ----------
-    path : str or Path
-        Folder of the sweep.
-    sql : str
-
-    Returns
-    -------
-    tuple of (list of str, list of tuple)
-        Names of the columns, and the rows.
-
-    Raises
-    ------
-    SweepFolderError
-        If there is no sweep, or the question cannot be answered.
-    """
-    folder = Path(path).expanduser()
-    return _ask(folder, read_manifest(folder), sql, lambda found: (found.columns, found.fetchall()))
-
-
-def _frame(found: "duckdb.DuckDBPyRelation") -> "pd.DataFrame":
-    return found.df()
-
-
-def _ask(
-    folder: Path,
-    manifest: Manifest,
-    sql: str,
-    take: "Callable[[duckdb.DuckDBPyRelation], Answer]",
-) -> "Answer":
-    """Put a question and take the answer in the form wanted."""
-    import duckdb
-
-    for attempt in range(ATTEMPTS):
-        with duckdb.connect() as connection:
-            try:
-                _make_views(connection, folder, manifest)
-                found = connection.sql(sql)
-                if found is None:
-                    msg = f"{sql}: asks for nothing; begin with SELECT"
-                    raise SweepFolderError(msg)
-                answer = take(found)
-            except duckdb.IOException as error:  # a driver merged parts since they were listed
-                if attempt == ATTEMPTS - 1:
-                    msg = f"{folder}: cannot be read: {error}"
-                    raise SweepFolderError(msg) from error
-            except duckdb.Error as error:
-                msg = f"{sql}: {error}"
-                raise SweepFolderError(msg) from error
-            else:
-                return answer
-    raise AssertionError
-
-
-def _make_views(connection: "duckdb.DuckDBPyConnection", folder: Path, manifest: Manifest) -> None:
-    """Name the tables of a sweep; cells that share a scenario share its runs."""
-    parts = live_parts(folder)
-    stated = ["cell", "variant", *manifest.design.parameter_names]
-    own = ["replicate", "seed", *manifest.metrics, "digest", "status", "error", "wall_s"]
-    first, last = own[:2], own[2:]
-    columns = [
-        'stored."key"',
-        *(f"plan.{_quoted(name)}" for name in stated[:2]),
-        *(f"stored.{_quoted(name)}" for name in first),
-        *(f"plan.{_quoted(name)}" for name in stated[2:]),
-        *(f"stored.{_quoted(name)}" for name in last),
-    ]
-    if parts:
-        stored = _source([folder / RUNS / part.file for part in parts])
-    else:
-        connection.register("nothing", run_schema(folder, manifest).empty_table())
-        stored = "nothing"
-    plan = _source([folder / PLAN_FILE])
-    connection.execute(
-        f"CREATE VIEW runs AS SELECT {', '.join(columns)} "  # noqa: S608 - our own names
-        f"FROM {plan} AS plan JOIN {stored} AS stored USING (scenario)"
-    )
-    for name in manifest.design.keep:
-        files = [folder / name / part.file for part in parts]
-        there = [file for file in files if file.exists()]
-        if there:
-            source = f"SELECT * FROM {_source(there)}"  # noqa: S608
-            connection.execute(f"CREATE VIEW {name} AS {source}")
-
-
-def _source(files: list[Path]) -> str:
-    names = ", ".join("'" + str(file).replace("'", "''") + "'" for file in files)
-    return f"read_parquet([{names}], union_by_name = true)"
-
-
-def _quoted(name: str) -> str:
-    escaped = name.replace('"', '""')
-    return f'"{escaped}"'
 
 
 def result_hash(path: str | Path) -> str:

@@ -17,6 +17,7 @@ from marketsim.sweep.design import Design, DesignError
 from marketsim.sweep.lock import Shard, SweepFolderError, locked
 from marketsim.sweep.metrics import run_metrics
 from marketsim.sweep.plan import Plan
+from marketsim.sweep.query import query_sweep
 from marketsim.sweep.runner import (
     ExecutorLostError,
     StoreError,
@@ -24,7 +25,7 @@ from marketsim.sweep.runner import (
     run_sweep,
 )
 from marketsim.sweep.store import read_runs, stored_keys
-from marketsim.sweep.table import load_sweep, query_sweep, result_hash
+from marketsim.sweep.table import load_sweep, result_hash
 from tests.sweep.conftest import GRID, Inline
 
 Make = Callable[..., Design]

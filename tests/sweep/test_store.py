@@ -20,8 +20,9 @@ from marketsim.sweep.lock import (
 )
 from marketsim.sweep.manifest import claim, read_manifest, write_manifest
 from marketsim.sweep.plan import Plan
+from marketsim.sweep.query import query_sweep
 from marketsim.sweep.store import Part, Store, drop_failed, live_parts, read_runs, stored_keys
-from marketsim.sweep.table import count_runs, load_sweep, query_sweep, result_hash
+from marketsim.sweep.table import count_runs, load_sweep, result_hash
 from marketsim.sweep.worker import ERROR, OK, Outcome
 
 Make = Callable[..., Design]

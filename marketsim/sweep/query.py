@@ -1,0 +1,158 @@
+"""Questions to a sweep in SQL: one SELECT over its views, and nothing else can be reached.
+
+DuckDB runs in memory with its access to files narrowed to the sweep's own, no extensions to load,
+nothing to spill to disk, and its configuration locked before the question is put.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import duckdb
+
+from marketsim.sweep.lock import SweepFolderError
+from marketsim.sweep.manifest import PLAN_FILE, Manifest, read_manifest
+from marketsim.sweep.store import RUNS, live_parts, run_schema
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Answer = TypeVar("Answer")
+
+#: Times a question is put while a driver is merging parts.
+ATTEMPTS = 5
+#: Where nothing outside is touched: no variable of Python's, no extension, no file for spilling.
+CLOSED = {
+    "python_enable_replacements": "false",
+    "autoinstall_known_extensions": "false",
+    "autoload_known_extensions": "false",
+    "temp_directory": "",
+}
+
+
+def query_sweep(path: str | Path, sql: str) -> "pd.DataFrame":
+    """Ask a sweep a question in SQL (DuckDB's).
+
+    Parameters
+    ----------
+    path : str or Path
+        Folder of the sweep.
+    sql : str
+        One statement, SELECT or WITH. The view ``runs`` has the columns of `load_sweep`; ``series``
+        and ``events``, if the sweep keeps them, name the ``key`` of their run.
+
+    Returns
+    -------
+    pandas.DataFrame
+
+    Raises
+    ------
+    SweepFolderError
+        If there is no sweep, or the question is no single SELECT or cannot be answered.
+    """
+    return _ask(Path(path).expanduser(), sql, lambda found: found.df())
+
+
+def query_rows(path: str | Path, sql: str) -> tuple[list[str], list[tuple[object, ...]]]:
+    """Ask a sweep a question in SQL, without loading pandas; see `query_sweep`.
+
+    Parameters
+    ----------
+    path : str or Path
+        Folder of the sweep.
+    sql : str
+
+    Returns
+    -------
+    tuple of (list of str, list of tuple)
+        Names of the columns, and the rows.
+
+    Raises
+    ------
+    SweepFolderError
+        If there is no sweep, or the question is no single SELECT or cannot be answered.
+    """
+    return _ask(Path(path).expanduser(), sql, lambda found: (found.columns, found.fetchall()))
+
+
+def _ask(folder: Path, sql: str, take: Callable[[duckdb.DuckDBPyRelation], Answer]) -> Answer:
+    """Put a question and take the answer in the form wanted."""
+    manifest = read_manifest(folder)
+    for attempt in range(ATTEMPTS):
+        with duckdb.connect(config=CLOSED) as connection:
+            try:
+                _check_statement(connection, sql)
+                _make_views(connection, folder, manifest)
+                answer = take(connection.sql(sql))
+            except duckdb.IOException as error:  # a driver merged parts since they were listed
+                if attempt == ATTEMPTS - 1:
+                    msg = f"{folder}: cannot be read: {error}"
+                    raise SweepFolderError(msg) from error
+            except duckdb.PermissionException as error:
+                msg = f"{sql}: only the sweep's own views can be read: {_first_line(error)}"
+                raise SweepFolderError(msg) from error
+            except duckdb.Error as error:
+                msg = f"{sql}: {error}"
+                raise SweepFolderError(msg) from error
+            else:
+                return answer
+    raise AssertionError
+
+
+def _check_statement(connection: duckdb.DuckDBPyConnection, sql: str) -> None:
+    """Refuse all but one SELECT.
+
+    Raises
+    ------
+    SweepFolderError
+    """
+    kinds = [statement.type for statement in connection.extract_statements(sql)]
+    if kinds != [duckdb.StatementType.SELECT]:
+        asked = ", ".join(kind.name for kind in kinds) or "nothing"
+        msg = f"{sql}: a question is one SELECT (or WITH ... SELECT) statement, this is {asked}"
+        raise SweepFolderError(msg)
+
+
+def _make_views(connection: duckdb.DuckDBPyConnection, folder: Path, manifest: Manifest) -> None:
+    """Name the tables of a sweep, and lock everything else; points may share their runs."""
+    parts = live_parts(folder)
+    sources = {"plan": [folder / PLAN_FILE], RUNS: [folder / RUNS / part.file for part in parts]}
+    for name in manifest.design.keep:
+        files = (folder / name / part.file for part in parts)
+        sources[name] = [file for file in files if file.exists()]
+    files = [str(file) for several in sources.values() for file in several]
+    connection.execute("SET allowed_paths = $files", {"files": files})
+    connection.execute("SET enable_external_access = false")
+    connection.execute("SET lock_configuration = true")
+    stated = ["cell", "variant", *manifest.design.parameter_names]
+    columns = (
+        f"{'plan' if name in stated else 'stored'}.{_quoted(name)}"
+        for name in run_schema(folder, manifest).names
+        if name != "scenario"
+    )
+    stored = _source(sources[RUNS])
+    if not parts:
+        connection.register("nothing", run_schema(folder, manifest).empty_table())
+        stored = "nothing"
+    connection.execute(
+        f"CREATE VIEW runs AS SELECT {', '.join(columns)} "  # noqa: S608 - our own names
+        f"FROM {_source(sources['plan'])} AS plan JOIN {stored} AS stored USING (scenario)"
+    )
+    for name in manifest.design.keep:
+        if sources[name]:
+            source = f"SELECT * FROM {_source(sources[name])}"  # noqa: S608
+            connection.execute(f"CREATE VIEW {name} AS {source}")
+
+
+def _source(files: list[Path]) -> str:
+    names = ", ".join("'" + str(file).replace("'", "''") + "'" for file in files)
+    return f"read_parquet([{names}], union_by_name = true)"
+
+
+def _quoted(name: str) -> str:
+    escaped = name.replace('"', '""')
+    return f'"{escaped}"'
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0]
