@@ -126,13 +126,18 @@ class MarketView:
 
 def _frozen(values: Any) -> Any:
     """Copy an array and lock it."""
-    copy = np.array(values, np.float64)
-    copy.flags.writeable = False
-    return copy
+    return _locked(np.array(values, np.float64))
+
+
+def _locked(array: Any) -> Any:
+    array.flags.writeable = False
+    return array
 
 
 class Batch:
     """The traders of one population who wake in this step: n traders, M markets.
+
+    All arrays but `memory` cannot be written to.
 
     Every habit is an attribute of shape (n,): `leverage`, `funding_sensitivity`, `buffer`,
     `stop_loss`, `tranches`, `stable_share`, `spot_hedge`, `slippage`.
@@ -160,18 +165,20 @@ class Batch:
         self._step = step
         self._seed = seed
         self._memory: Any = None
-        self.account = account
+        self._account = account
+        self.account = _locked(account.copy())
         self._rows = traders.trader[account]
         self.weight = _frozen(traders.weight[int(self._rows["population"][0])])
+        self._keys = np.ascontiguousarray(self._rows["key"])
         self._shape = (len(account), len(state.market))
 
     def __len__(self) -> int:
         """Return how many wake."""
-        return len(self.account)
+        return len(self._account)
 
     def __getattr__(self, name: str) -> Any:
         if name in HABITS:
-            value = np.array(self._rows[name])
+            value = _locked(np.array(self._rows[name]))
             setattr(self, name, value)
             return value
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
@@ -179,12 +186,12 @@ class Batch:
     @cached_property
     def key(self) -> Any:
         """(n,) keys of the traders' random draws."""
-        return np.ascontiguousarray(self._rows["key"])
+        return _locked(self._keys.copy())
 
     @cached_property
     def elapsed_minutes(self) -> Any:
         """(n,) minutes since they looked last."""
-        return self._rows["elapsed"] * self._desk.step_minutes
+        return _locked(self._rows["elapsed"] * self._desk.step_minutes)
 
     @property
     def equity(self) -> Any:
@@ -204,29 +211,31 @@ class Batch:
     @cached_property
     def capital(self) -> Any:
         """(n,) USD deposited at the start."""
-        return self._state.account["deposit"][self.account] / ATOMS
+        return _locked(self._state.account["deposit"][self._account] / ATOMS)
 
     @cached_property
     def size(self) -> Any:
         """(n, M) positions in coins, long > 0."""
-        return self._state.position["size"][self.account] * self._state.market["lot_size"]
+        lots = self._state.position["size"][self._account]
+        return _locked(lots * self._state.market["lot_size"])
 
     @cached_property
     def entry_price(self) -> Any:
         """(n, M) average entry prices in USD, nan without a position."""
-        cost = self._state.position["entry_cost"][self.account] / ATOMS
+        cost = self._state.position["entry_cost"][self._account] / ATOMS
         size = self.size
-        return np.divide(cost, size, out=np.full(self._shape, np.nan), where=size != 0)
+        nothing = np.full(self._shape, np.nan)
+        return _locked(np.divide(cost, size, out=nothing, where=size != 0))
 
     @cached_property
     def spot(self) -> Any:
         """(n, M) coins held beside the positions."""
-        return self._state.spot[self.account] * self._state.market["lot_size"]
+        return _locked(self._state.spot[self._account] * self._state.market["lot_size"])
 
     @cached_property
     def has_orders(self) -> Any:
         """(n, M) whether orders rest in the book."""
-        return self._state.position["first_order"][self.account] >= 0
+        return _locked(self._state.position["first_order"][self._account] >= 0)
 
     @property
     def memory(self) -> Any:
@@ -235,7 +244,7 @@ class Batch:
         Write to it in place: ``traders.memory[:, 0, 0] += 1``.
         """
         if self._memory is None:
-            self._memory = self._traders.memory[self.account, :, :STOPPED]
+            self._memory = self._traders.memory[self._account, :, :STOPPED]
         return self._memory
 
     def uniform(self, k: int = 0) -> Any:
@@ -360,18 +369,18 @@ class Batch:
     def save_memory(self) -> None:
         """Keep what the strategy wrote to `memory`."""
         if self._memory is not None:
-            self._traders.memory[self.account, :, :STOPPED] = self._memory
+            self._traders.memory[self._account, :, :STOPPED] = self._memory
 
     @cached_property
     def _margin(self) -> Any:
-        out = np.empty((len(self.account), 3))
+        out = np.empty((len(self._account), 3))
         pool, first = self._desk.pools
-        assess_accounts(self._state, pool, first, self.account, out)
-        return out / ATOMS
+        assess_accounts(self._state, pool, first, self._account, out)
+        return _locked(out / ATOMS)
 
     def _draw(self, kernel: Callable[..., None], k: int) -> Any:
-        out = np.empty(len(self.account))
-        kernel(self._seed, self.key, self._step, k, out)
+        out = np.empty(len(self._account))
+        kernel(self._seed, self._keys, self._step, k, out)
         return out
 
     def _target(self, market: str | None) -> tuple[tuple[int, ...], Any]:
@@ -408,7 +417,7 @@ class Batch:
         """Name the first wrong entry."""
         place = tuple(int(n) for n in np.argwhere(wrong)[0])
         name = market if market is not None else self._desk.market_names[place[1]]
-        return f"account {self.account[place[0]]}: {what} {values[place]} for {name}: {rule}"
+        return f"account {self._account[place[0]]}: {what} {values[place]} for {name}: {rule}"
 
     def _mask(self, where: Any, shape: tuple[int, ...]) -> Any:
         if where is None:
@@ -437,7 +446,7 @@ class Batch:
         if len(chosen[0]) == 0:
             return
         block = records(REQUEST, len(chosen[0]))
-        block["account"] = self.account[chosen[0]]
+        block["account"] = self._account[chosen[0]]
         block["market"] = chosen[1] if market is None else self._desk.market_index(market)
         block["kind"] = kind.value
         block["size"] = size[chosen]

@@ -8,6 +8,7 @@ import numpy as np
 from marketsim.agents.base import Kind, Parameters, Traders
 from marketsim.agents.batch import Batch, MarketView
 from marketsim.agents.desk import Desk
+from marketsim.agents.fence import fenced
 from marketsim.agents.own import (
     OwnTraderError,
     Plain,
@@ -135,7 +136,8 @@ class Callers:
     def _blaming(self, g: int, step: int, account: int | None = None) -> Iterator[None]:
         """Turn whatever a user's code raises into one error that says whose it is."""
         try:
-            yield
+            with fenced():
+                yield
         except (ScenarioError, OwnTraderError):
             raise
         except (Exception, SystemExit) as error:

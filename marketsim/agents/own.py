@@ -4,6 +4,7 @@ import hashlib
 import importlib
 import importlib.util
 import inspect
+import re
 import sys
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,9 +14,10 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, ClassVar, TypeAlias, get_origin, get_type_hints
 
-from pydantic import ConfigDict, create_model
+from pydantic import ConfigDict, PydanticUserError, create_model, model_validator
 
 from marketsim.agents.base import Parameters
+from marketsim.agents.fence import fenced
 from marketsim.scenario.errors import nearest
 
 
@@ -98,6 +100,19 @@ class PlainParameters(Parameters):
 
     #: The class they belong to.
     TRADER: ClassVar[type[Plain]] = Plain
+
+    @model_validator(mode="before")
+    @classmethod
+    def _annotated(cls, data: Any) -> Any:
+        for name in data if isinstance(data, dict) else ():
+            if name not in cls.model_fields and name in vars(cls.TRADER):
+                raise ValueError(not_annotated(cls.TRADER.__name__, name))
+        return data
+
+
+def not_annotated(owner: str, name: str) -> str:
+    """Say that an attribute of a class is no parameter yet."""
+    return f"{owner}.{name}: has no annotation; write {name}: float = ... to make it a parameter"
 
 
 def parameters_class(own: OwnClass) -> type[Parameters]:
@@ -190,9 +205,15 @@ def load_strategy(text: str) -> OwnClass:
     if not place or not name:
         raise ValueError('must read "module:Class" or "path/to/file.py:Class"')
     try:
-        module = _load_file(Path(place)) if place.endswith(".py") else _load_module(place)
+        with fenced():
+            module = _load_file(Path(place)) if place.endswith(".py") else _load_module(place)
     except RefusedError:
         raise
+    except PydanticUserError as error:
+        attribute = re.search(r"detected: `(\w+)", str(error))
+        if error.code != "model-field-missing-annotation" or attribute is None:
+            raise ValueError(f"{place} cannot be loaded: {blame(error, place)}") from error
+        raise ValueError(not_annotated(place, attribute[1])) from error
     except (Exception, SystemExit) as error:
         raise ValueError(f"{place} cannot be loaded: {blame(error, place)}") from error
     if not hasattr(module, name):

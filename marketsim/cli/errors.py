@@ -11,6 +11,8 @@ from typing import Any, NoReturn
 
 import typer
 
+from marketsim.agents.fence import prints_to_stderr
+
 #: The run could not be made or written: something broke, or it was interrupted.
 FAILURE = 1
 #: What the user asked for cannot be done.
@@ -43,7 +45,7 @@ def explained() -> Iterator[None]:
     """
     previous = signal.signal(signal.SIGTERM, _interrupt)
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), prints_to_stderr():
             # What is meant for the user; a RuntimeWarning is not.
             warnings.simplefilter("always", UserWarning)
             warnings.showwarning = _show_warning

@@ -39,8 +39,6 @@ class TraderView(mesa.Agent):
 
     Attributes
     ----------
-    account : int
-        Row of the trader in the venue's arrays.
     population : str
         Name of its population in the scenario.
     strategy : str
@@ -53,10 +51,15 @@ class TraderView(mesa.Agent):
         super().__init__(model)
         roster = model.simulation.roster
         place = int(roster.population[account])
-        self.account = account
+        self._account = account
         self.population = roster.names[place]
         self.strategy = roster.strategies[place]
         self._seen = -1, (0.0, 0.0, 0.0)  # margins, and when they were read
+
+    @property
+    def account(self) -> int:
+        """Row of the trader in the venue's arrays; orders are this account's only."""
+        return self._account
 
     @property
     def capital(self) -> float:

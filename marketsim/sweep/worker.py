@@ -57,12 +57,14 @@ def run_task(task: Task) -> Outcome:
     -------
     Outcome
     """
+    from marketsim.agents.fence import prints_to_stderr
     from marketsim.sweep.metrics import run_metrics
     from marketsim.tape.digest import digest_result
 
     began = time.perf_counter()
     try:
-        with warnings.catch_warnings(action="ignore"):  # of the base's, the driver has told
+        # Of the base's warnings the driver has told.
+        with warnings.catch_warnings(action="ignore"), prints_to_stderr():
             simulation = open_simulation(resolve_scenario(task.tables, task.changes), task.seed)
             simulation.run(simulation.scenario.num_steps)
             result = simulation.result()
