@@ -3,10 +3,12 @@
 Which room may import which is the import contract's to say (``lint-imports``).
 """
 
+import ast
 import tomllib
 from collections import defaultdict
 from itertools import permutations
 from pathlib import Path
+from typing import TypeGuard
 
 import grimp
 import networkx as nx
@@ -71,3 +73,33 @@ def test_a_file_name_has_one_meaning_where_rooms_meet(imports: nx.DiGraph) -> No
 
 def room_of(module: str) -> str:
     return module.split(".")[1]
+
+
+def test_every_formula_is_used_by_a_rule() -> None:
+    folder = PACKAGE / "engine" / "formulas"
+    trees = {path: ast.parse(path.read_text(encoding="utf-8")) for path in PACKAGE.rglob("*.py")}
+    calls = {
+        formula.name: {call.func.id for call in ast.walk(formula) if is_call_of_a_name(call)}
+        for path, tree in trees.items()
+        if path.parent == folder
+        for formula in tree.body
+        if isinstance(formula, ast.FunctionDef)
+    }
+    reached: set[str] = set()
+    found = {
+        name.name
+        for path, tree in trees.items()
+        if path.parent != folder
+        for line in ast.walk(tree)
+        if isinstance(line, ast.ImportFrom) and line.module
+        if line.module.startswith("marketsim.engine.formulas.")
+        for name in line.names
+    }
+    while found:
+        reached |= found
+        found = set().union(*(calls[name] & set(calls) for name in found)) - reached
+    assert set(calls) - reached == set()
+
+
+def is_call_of_a_name(node: ast.AST) -> TypeGuard[ast.Call]:
+    return isinstance(node, ast.Call) and isinstance(node.func, ast.Name)

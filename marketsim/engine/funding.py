@@ -3,7 +3,13 @@
 from marketsim.engine import causes, ledger
 from marketsim.engine._jit import kernel
 from marketsim.engine.book import impact_price
-from marketsim.engine.formulas.rates import cap_rate, dead_band_rate, funding_payment, premium
+from marketsim.engine.formulas.rates import (
+    cap_rate,
+    dead_band_rate,
+    funding_payment,
+    padded_average,
+    premium,
+)
 from marketsim.engine.state import AverageRule, Cause, SettlementPrice, State, wide
 
 
@@ -16,10 +22,18 @@ def sample_premium(state: State) -> None:
         bid = impact_price(state, m, 1, market.impact_atoms) * market.tick_size
         ask = impact_price(state, m, -1, market.impact_atoms) * market.tick_size
         market.premium = premium(bid, ask, market.index_price, venue.premium_cap)
-        market.num_samples += 1
-        weight = 1.0 if venue.average_rule == AverageRule.PLAIN else float(market.num_samples)
-        market.premium_sum += weight * market.premium
-        market.premium_weight += weight
+        add_sample(state, m, market.premium)
+
+
+@kernel
+def add_sample(state: State, m: int, sample: float) -> None:
+    """Add a premium sample to the interval's sums, weighted by the venue's rule."""
+    market = state.market[m]
+    market.num_samples += 1
+    is_plain = state.venue[0].average_rule == AverageRule.PLAIN
+    weight = 1.0 if is_plain else float(market.num_samples)
+    market.premium_sum += weight * sample
+    market.premium_weight += weight
 
 
 @kernel
@@ -29,8 +43,7 @@ def average_premium(state: State, m: int) -> float:
     least = float(state.venue[0].min_samples)
     if state.venue[0].average_rule == AverageRule.WEIGHTED:
         least = 0.5 * least * (least + 1.0)
-    weight = max(market.premium_weight, least)
-    return market.premium_sum / weight if weight > 0.0 else 0.0
+    return padded_average(market.premium_sum, market.premium_weight, least)
 
 
 @kernel

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from marketsim.engine.allocation import allocate
+from marketsim.engine.formulas.rates import rate_cap, rate_cap_maintenance
 from marketsim.engine.formulas.requirements import maintenance_amount
 from marketsim.engine.state import (
     ATOMS,
@@ -168,15 +169,16 @@ def _funding_cap(venue: Venue, market: Market) -> float:
     """Return the largest funding rate of a market, per 8 h."""
     if market.funding_cap is not None:
         return market.funding_cap
-    if venue.funding.cap == "none":
+    cap, unit = venue.funding.cap, venue.funding.cap_unit
+    if cap == "none":
         return NO_CAP
     lowest = market.brackets[0]
-    unit = {
-        "rate": 1.0,
-        "margin_gap": lowest.initial_margin_fraction - lowest.maintenance_margin_fraction,
-        "maintenance": lowest.maintenance_margin_fraction,
-    }
-    return venue.funding.cap * unit[venue.funding.cap_unit]
+    maintenance = lowest.maintenance_margin_fraction
+    if unit == "margin_gap":
+        return rate_cap(cap, lowest.initial_margin_fraction, maintenance)
+    if unit == "maintenance":
+        return rate_cap_maintenance(cap, maintenance)
+    return cap
 
 
 def _weight(step_minutes: float, time_constant: float) -> float:

@@ -10,17 +10,26 @@ from typing import Any
 
 from marketsim.engine.state import ONE
 
-REPOSITORY = Path(__file__).resolve().parents[2]
-FOLDER = Path(os.environ.get("MARKETSIM_VECTORS") or REPOSITORY.parent / "shared" / "vectors")
+SHARED = Path(__file__).resolve().parents[3] / "shared"
+#: Those that `MARKETSIM_VECTORS` names (written as in `PATH`), or those beside the repository.
+NAMED = os.environ.get("MARKETSIM_VECTORS")
+FOLDERS = (
+    [Path(name) for name in NAMED.split(os.pathsep)]
+    if NAMED
+    else [SHARED / "vectors", SHARED / "cases" / "vectors"]
+)
+#: Why a test of the vectors is skipped.
+MISSING = f"no conformance vectors in {' or '.join(map(str, FOLDERS))}"
 
 Case = dict[str, Any]
 
 
 def load_cases() -> list[Case]:
-    """All cases of the folder, file by file; none where there is no folder."""
+    """All cases of the folders, file by file; none where there is no folder."""
     cases: list[Case] = []
-    for path in sorted(FOLDER.glob("*.json")):
-        cases += json.loads(path.read_text(encoding="utf-8"))
+    for folder in FOLDERS:
+        for path in sorted(folder.glob("*.json")):
+            cases += json.loads(path.read_text(encoding="utf-8"))
     return cases
 
 
@@ -55,6 +64,11 @@ def parts(fraction: Fraction) -> int:
 def numbers(inputs: Mapping[str, Any], *names: str) -> list[Fraction]:
     """The named inputs as exact numbers."""
     return [Fraction(inputs[name]) for name in names]
+
+
+def optional(inputs: Mapping[str, Any], name: str, default: int = 0) -> Fraction:
+    """An input that may be left out or null, as an exact number."""
+    return Fraction(default if inputs.get(name) is None else inputs[name])
 
 
 def differences(case: Case, got: Mapping[str, Any]) -> list[str]:

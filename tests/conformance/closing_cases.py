@@ -4,49 +4,66 @@ from fractions import Fraction
 from functools import cmp_to_key
 from typing import Any
 
-from marketsim.engine import liquidation
-from marketsim.engine.formulas import closing, insurance
+from marketsim.engine import adl, liquidation, pools
+from marketsim.engine.allocation import allocate
+from marketsim.engine.formulas import closing
 from marketsim.engine.formulas.requirements import waterfall_stage
 from marketsim.engine.state import ONE, UNLIMITED, Stage
-from tests.conformance.cases import numbers, parts, unit, whole
+from tests.conformance.cases import numbers, optional, parts, unit, whole
 from tests.conformance.exchange import open_exchange
+from tests.conformance.formulas import closing as elsewhere
+from tests.conformance.formulas.margin import mirrored
 
 Inputs = dict[str, Any]
 Answer = dict[str, Any]
 
 
+#: Published wallets have up to thirty digits.
+FINE_CASH = Fraction(1, 10**9)
+
+
 def liquidation_price(inputs: Inputs) -> Answer:
     """Isolated and cross alike: the rest of the pool is its cash, assessed by the engine."""
     own = inputs["position"]
-    entry = own.get("entry_price") or "0"
-    others = inputs.get("other_positions", [])
-    wallet = inputs.get("wallet_balance")
-    if wallet is None:
-        wallet, entry = inputs["cash_balance"], "0"
-    fine = Fraction(1, 10**9)  # published wallets have up to thirty digits
+    entry, wallet = entry_and_wallet(inputs)
+    others = inputs.get("other_positions") or []
     rows = [{**row, "mmf": row["mmr"], "market": f"other {k}"} for k, row in enumerate(others)]
     rows.append({**own, "market": "own", "entry_price": entry, "mark_price": entry, "mmf": "0"})
     exchange = open_exchange(
-        {"account": {"collateral": whole(Fraction(wallet), fine) * fine, "positions": rows}},
-        cash=[fine],
+        {"account": {"collateral": whole(wallet, FINE_CASH) * FINE_CASH, "positions": rows}},
+        cash=[FINE_CASH],
     )
     for row in rows[:-1]:
         tier = exchange.state.tier[exchange.market[row["market"]], 0]
-        tier.maintenance_amount = whole(Fraction(row.get("maintenance_amount") or 0), exchange.atom)
+        tier.maintenance_amount = whole(optional(row, "maintenance_amount"), exchange.atom)
     pool = exchange.assess("account")
-    size, at_entry = float(Fraction(own["size"])), Fraction(own["size"]) * Fraction(entry)
-    cash = float(exchange.money(pool.equity) - at_entry - exchange.money(pool.maintenance))
+    size = Fraction(own["size"])
+    cash = float(exchange.money(pool.equity) - size * entry - exchange.money(pool.maintenance))
     mmr, amount, fee = (
-        float(Fraction(inputs.get(name) or 0))
-        for name in ("mmr", "maintenance_amount", "close_fee_rate")
+        float(optional(inputs, name)) for name in ("mmr", "maintenance_amount", "close_fee_rate")
     )
-    if inputs["mm_basis"] == "entry":
-        price = closing.liquidation_price_at_entry(
-            cash, size, float(Fraction(own["entry_price"])), mmr, amount, fee
+    if is_on_entry_value(inputs):
+        price = elsewhere.liquidation_price_at_entry(
+            cash, float(size), float(entry), mmr, amount, fee
         )
     else:
-        price = closing.liquidation_price(cash, size, mmr + fee, amount)
+        price = closing.liquidation_price(cash, float(size), mmr + fee, amount)
     return {"liquidation_price": price}
+
+
+def entry_and_wallet(
+    inputs: Inputs, free_entry: Fraction = Fraction(1)
+) -> tuple[Fraction, Fraction]:
+    """Return entry price and wallet; a cash balance alone goes with any entry price."""
+    own = inputs["position"]
+    if inputs.get("wallet_balance") is None:
+        return free_entry, Fraction(inputs["cash_balance"]) + Fraction(own["size"]) * free_entry
+    return Fraction(own["entry_price"]), Fraction(inputs["wallet_balance"])
+
+
+def is_on_entry_value(inputs: Inputs) -> bool:
+    """Tell whether maintenance margin is a share of the entry value; it is one of the mark's."""
+    return inputs.get("mm_basis") == "entry"
 
 
 def cross_close(inputs: Inputs) -> Answer:
@@ -76,21 +93,33 @@ def fillable_price(inputs: Inputs) -> Answer:
 
 
 def isolated_bankruptcy(inputs: Inputs) -> Answer:
-    """A coin-margined contract is a linear one on 1 / price with the sides swapped."""
-    entry, leverage = (float(value) for value in numbers(inputs, "entry_price", "leverage"))
+    """One contract at its entry price; a coin-margined one bought is a linear one sold."""
+    entry, leverage = numbers(inputs, "entry_price", "leverage")
     side = 1 if inputs["side"] == "long" else -1
-    if inputs["contract"] == "inverse":
-        return {"bankruptcy_price": 1.0 / closing.bankruptcy_price(1.0 / entry, -side, leverage)}
-    return {"bankruptcy_price": closing.bankruptcy_price(entry, side, leverage)}
+    if inputs.get("contract") == "inverse":
+        return {"bankruptcy_price": 1 / _bankruptcy_price(mirrored(entry), -side, leverage)}
+    return {"bankruptcy_price": _bankruptcy_price(entry, side, leverage)}
+
+
+def _bankruptcy_price(entry: Fraction, side: int, leverage: Fraction) -> Fraction:
+    """The engine's bankruptcy price of a lone contract, to a trillionth of its entry price."""
+    tick = entry / 10**12
+    state = allocate(1, 1, 2)
+    state.market[0].tick_atoms = 1
+    state.market[0].mark_ticks = whole(entry, tick)
+    state.tier[0, 0].maintenance_fraction = 1  # any share of what only this position needs is all
+    state.position[0, 0].size = side
+    state.pool[0].cash = whole(entry / leverage - side * entry, tick)
+    return Fraction(pools.bankruptcy_price(state, 0, 0)) * tick
 
 
 def inverse_cross(inputs: Inputs) -> Answer:
-    """The price at which what is left just pays the closing fee, in the mirror on 1 / price."""
+    """The price at which what is left just pays the closing fee, of a linear contract sold."""
     balance, contracts, entry, fee = numbers(
         inputs, "balance", "contracts", "entry_price", "taker_fee"
     )
     size = -float(contracts)
-    cash = float(balance + contracts / entry)
+    cash = float(balance + contracts * mirrored(entry))
     return {"bankruptcy_price": 1.0 / closing.liquidation_price(cash, size, float(fee), 0.0)}
 
 
@@ -105,7 +134,7 @@ def notional_limits(inputs: Inputs) -> Answer:
 
 def block_limits(inputs: Inputs) -> Answer:
     size, mark, least, step = numbers(inputs, "size", "mark_price", "min_notional", "size_step")
-    limit = inputs["account_max_notional"]
+    limit = inputs.get("account_max_notional")
     lot = unit([size, step])
     atom = unit([size * mark, least, Fraction(limit or 0)])
     most = UNLIMITED if limit is None else whole(Fraction(limit), atom)
@@ -139,7 +168,7 @@ def max_portion(inputs: Inputs) -> Answer:
     small = Fraction(inputs.get("small_shortage") or inputs.get("threshold") or 50)
     first = Fraction(inputs.get("initial_portion") or inputs.get("portion") or 0)
     fine = unit([shortage, small])
-    portion = insurance.freeable_portion(whole(shortage, fine), whole(small, fine), parts(first))
+    portion = elsewhere.freeable_portion(whole(shortage, fine), whole(small, fine), parts(first))
     return dict.fromkeys(("portion", "max_portion"), Fraction(portion, ONE))
 
 
@@ -147,7 +176,7 @@ def large_position_chunk(inputs: Inputs) -> Answer:
     notional, threshold, chunk = numbers(inputs, "position_notional", "threshold", "chunk")
     fine = unit([notional, threshold])
     portion = closing.chunk_portion(
-        whole(notional, fine), whole(threshold, fine), parts(chunk), bool(inputs["in_cooldown"])
+        whole(notional, fine), whole(threshold, fine), parts(chunk), bool(inputs.get("in_cooldown"))
     )
     return {"portion": Fraction(portion, ONE)}
 
@@ -156,7 +185,7 @@ def stage(inputs: Inputs) -> Answer:
     equity, maintenance = numbers(inputs, "equity", "maintenance_margin")
     fine = unit([equity, maintenance])
     found = waterfall_stage(
-        whole(equity, fine), whole(maintenance, fine), parts(Fraction(inputs["backstop_ratio"]))
+        whole(equity, fine), whole(maintenance, fine), parts(optional(inputs, "backstop_ratio"))
     )
     return {"stage": Stage(found).name.lower()}
 
@@ -225,38 +254,61 @@ def implied_fee_rate(inputs: Inputs) -> Answer:
         "quote_price",
         "max_fee",
     )
-    return {"fee_rate": insurance.implied_fee_rate(*(float(value) for value in named))}
+    return {"fee_rate": elsewhere.implied_fee_rate(*(float(value) for value in named))}
 
 
 def socialised_loss(inputs: Inputs) -> Answer:
-    """Loss, long and short size, in that order, whatever the case calls them."""
+    """Loss, long and short size, whatever the case calls them; a pool without positions lost."""
     loss, long_size, short_size = (
         next(Fraction(value) for name, value in inputs.items() if word in name)
         for word in ("loss", "long", "short")
     )
-    share = insurance.socialised_loss_per_unit(float(loss), float(long_size), float(short_size))
+    lot = unit([long_size, short_size])
+    atom = abs(loss) / 10**15 or Fraction(1)
+    state = allocate(2, 1, 4)
+    state.market[0].tick_atoms = 1
+    for i, size in enumerate((abs(long_size), -abs(short_size))):
+        state.position[i, 0].size = whole(size, lot)
+    adl.share_loss(state, 3, 0, whole(abs(loss), atom))
+    payer, size = (0, long_size) if long_size else (1, short_size)
+    share = -int(state.pool[payer].cash) * atom / abs(size) if size else Fraction(0)
     return dict.fromkeys(("loss_per_unit", "per_unit", "funding_per_unit"), share)
 
 
 def repay(inputs: Inputs) -> Answer:
+    """The fund pays what a flat pool owes, as far as it can."""
     balance, value = numbers(inputs, "fund_balance", "account_value")
-    fine = unit([balance, value])
-    repaid, left = insurance.repay(whole(balance, fine), whole(value, fine))
-    return {"repaid": repaid * fine, "fund_balance_after": left * fine}
+    atom = unit([balance, value])
+    state = allocate(1, 1, 2)
+    state.pool[0].cash, state.pool[1].cash = whole(value, atom), whole(balance, atom)
+    liquidation.settle_deficit(state, 0, liquidation.fund_available(state))
+    left = int(state.pool[1].cash) * atom
+    return {"repaid": balance - left, "fund_balance_after": left}
 
 
 def capacity(inputs: Inputs) -> Answer:
+    """What the fund has, its own positions counted (here without margin) at the mark."""
     balance, value = numbers(inputs, "fund_balance", "account_value")
-    fine = unit([balance, value])
-    return {"capacity": insurance.capacity(whole(balance, fine), whole(value, fine)) * fine}
+    atom = unit([balance, value])
+    state = allocate(1, 1, 2)
+    state.market[0].tick_atoms = state.market[0].mark_ticks = 1
+    state.position[1, 0].size = whole(value, atom)
+    state.pool[1].cash = whole(balance, atom)
+    return {"capacity": int(liquidation.fund_available(state)) * atom}
 
 
 def fill_vs_bankruptcy(inputs: Inputs) -> Answer:
+    """All that a fill brings above the bankruptcy price is the fund's, if the venue says so."""
     size, fill, bankrupt = numbers(inputs, "size", "fill_price", "bankruptcy_price")
-    lot, tick = unit([size]), unit([fill, bankrupt])
-    lots = whole(size if inputs["side"] == "long" else -size, lot)
-    gain = insurance.fill_vs_bankruptcy(lots, whole(fill, tick), whole(bankrupt, tick))
-    return {"insurance_fund_delta": gain * lot * tick}
+    held = size if inputs["side"] == "long" else -size
+    position = {"market": "X", "size": held, "mark_price": bankrupt, "mmf": "0.01"}
+    account = {"collateral": -held * bankrupt, "positions": [position]}
+    exchange = open_exchange({"account": account}, prices={"X": [fill]})
+    exchange.state.venue[0].liquidation_fee = ONE
+    exchange.assess("account")
+    lots, ticks = exchange.lots("X", -held), exchange.ticks("X", fill)
+    delta = liquidation.fund_delta(exchange.state, 0, 0, lots, ticks)
+    return {"insurance_fund_delta": exchange.money(delta)}
 
 
 PRICE_ADAPTERS = {"isolated": liquidation_price, "cross": liquidation_price}

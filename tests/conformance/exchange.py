@@ -9,7 +9,7 @@ from marketsim.engine import book, pools
 from marketsim.engine.allocation import allocate
 from marketsim.engine.formulas.requirements import open_interest_ratio
 from marketsim.engine.state import State
-from tests.conformance.cases import common, parts, unit, whole
+from tests.conformance.cases import common, optional, parts, unit, whole
 
 #: Exchanges round at a millionth of their quote coin; rounding finer stays within tolerance.
 FINE = Fraction(1, 10**6)
@@ -128,7 +128,7 @@ def open_exchange(
 
 
 def _entry_value(position: Mapping[str, Any]) -> Fraction:
-    return Fraction(position["size"]) * Fraction(position.get("entry_price") or 0)
+    return Fraction(position["size"]) * optional(position, "entry_price")
 
 
 def _list_market(exchange: Exchange, name: str, row: Mapping[str, Any]) -> None:
@@ -140,11 +140,11 @@ def _list_market(exchange: Exchange, name: str, row: Mapping[str, Any]) -> None:
     market.lot_size = float(exchange.lot[m])
     market.mark_ticks = market.index_ticks = exchange.ticks(name, row["mark_price"])
     market.index_price = float(Fraction(row["mark_price"]))
-    state.tier[m, 0].initial_fraction = parts(Fraction(row.get("imf", 0)))
-    state.tier[m, 0].maintenance_fraction = parts(Fraction(row.get("mmf", 0)))
+    state.tier[m, 0].initial_fraction = parts(optional(row, "imf"))
+    state.tier[m, 0].maintenance_fraction = parts(optional(row, "mmf"))
     interest = row.get("open_interest_notional", row.get("open_interest_notional_after"))
     if interest is not None:
-        caps = [Fraction(row[key]) for key in ("oi_lower_cap", "oi_upper_cap")]
+        caps = [optional(row, key) for key in ("oi_lower_cap", "oi_upper_cap")]
         amounts = [Fraction(interest), *caps]
         fine = unit(amounts)
         market.oi_ratio = open_interest_ratio(*(whole(amount, fine) for amount in amounts))

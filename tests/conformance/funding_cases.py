@@ -4,14 +4,12 @@ import math
 from fractions import Fraction
 from typing import Any
 
-import numpy as np
-
 from marketsim.engine import book, funding
 from marketsim.engine.allocation import allocate
 from marketsim.engine.formulas import rates
-from marketsim.engine.formulas.requirements import maintenance_fraction
-from marketsim.engine.state import ONE, AverageRule, SettlementPrice, State
-from tests.conformance.cases import common, numbers, parts, unit, whole
+from marketsim.engine.state import AverageRule, SettlementPrice, State
+from tests.conformance.cases import common, numbers, optional, unit, whole
+from tests.conformance.formulas import funding as elsewhere
 
 Inputs = dict[str, Any]
 Answer = dict[str, Any]
@@ -22,7 +20,7 @@ def premium_from_book(inputs: Inputs) -> Answer:
     levels = [
         (side, Fraction(price), Fraction(size)) for side in sides for price, size in sides[side]
     ]
-    notional = Fraction(inputs["impact_notional"])
+    notional = optional(inputs, "impact_notional")
     tick = unit(price for _, price, _ in levels)
     lot = unit((size for _, _, size in levels), largest=6)
     atom = min(unit([notional]), tick * lot)
@@ -33,77 +31,67 @@ def premium_from_book(inputs: Inputs) -> Answer:
     market.tick_atoms = whole(tick * lot, atom)
     market.impact_atoms = whole(notional, atom)
     market.index_price = float(Fraction(inputs["index_price"]))
-    bound = inputs["max_abs_premium"]
-    state.venue[0].premium_cap = math.inf if bound is None else float(Fraction(bound))
+    state.venue[0].premium_cap = _cap(inputs, "max_abs_premium")
     for side, price, size in levels:
         book.add_order(state, 0, 0, side, whole(size, lot), whole(price, tick), 0, 0, 0)
     funding.sample_premium(state)
     return {"premium": float(market.premium)}
 
 
+def _cap(inputs: Inputs, name: str) -> float:
+    """A bound that may be missing."""
+    return math.inf if inputs.get(name) is None else float(Fraction(inputs[name]))
+
+
 def sample_median(inputs: Inputs) -> Answer:
-    votes = np.array([float(Fraction(vote)) for vote in inputs["votes"]], np.float64)
-    return {"sample": rates.sample_median(votes, int(inputs["min_votes"]))}
+    votes = [float(Fraction(vote)) for vote in inputs["votes"]]
+    return {"sample": elsewhere.sample_median(votes, int(optional(inputs, "min_votes")))}
 
 
 def weighted_average_premium(inputs: Inputs) -> Answer:
-    samples = np.array([float(Fraction(text)) for text in inputs["premium_samples"]], np.float64)
     state = allocate(1, 1, 2)
     state.venue[0].average_rule = AverageRule.WEIGHTED
-    for k, sample in enumerate(samples, start=1):
-        state.market[0].premium_sum += k * sample
-        state.market[0].premium_weight += k
-    average = funding.average_premium(state, 0)
-    assert average == rates.weighted_average(samples)
-    return {"average_premium": average}
+    for sample in inputs["premium_samples"]:
+        funding.add_sample(state, 0, float(Fraction(sample)))
+    return {"average_premium": funding.average_premium(state, 0)}
 
 
 def _market_with_rule(inputs: Inputs) -> State:
     """A market whose funding rule is the case's, before any sample."""
     state = allocate(1, 1, 2)
     venue = state.venue[0]
-    band, cap = inputs["dead_band"], inputs["cap"]
-    venue.dead_band = -1.0 if band is None else float(Fraction(band))
-    venue.interest_rate = float(Fraction(inputs["interest_per_period"]))
-    state.market[0].funding_cap = math.inf if cap is None else float(Fraction(cap))
+    venue.dead_band = float(optional(inputs, "dead_band", -1))
+    venue.interest_rate = float(optional(inputs, "interest_per_period"))
+    state.market[0].funding_cap = _cap(inputs, "cap")
     return state
 
 
 def _share(inputs: Inputs) -> float:
-    interval, period = numbers(inputs, "interval_hours", "period_hours")
-    return float(interval / period)
+    period = optional(inputs, "period_hours", 8)
+    return float(optional(inputs, "interval_hours", int(period)) / period)
 
 
 def rate_from_samples(inputs: Inputs) -> Answer:
     state = _market_with_rule(inputs)
-    state.venue[0].min_samples = int(inputs["min_samples"])
-    market = state.market[0]
+    state.venue[0].min_samples = int(optional(inputs, "min_samples"))
     for value, repeat in inputs["premium_samples"]:
-        market.premium_sum += float(Fraction(value)) * int(repeat)
-        market.premium_weight += int(repeat)
-        market.num_samples += int(repeat)
+        for _ in range(int(repeat)):
+            funding.add_sample(state, 0, float(Fraction(value)))
     rate = funding.current_rate(state, 0)
-    index = float(Fraction(inputs["index_price"]))
-    return {
-        "rate_per_period": rate,
-        "funding_per_unit": rates.funding_per_unit(rate, index, _share(inputs)),
-    }
+    paid = _paid(Fraction(1), [(Fraction(inputs["index_price"]), Fraction(rate))], _share(inputs))
+    return {"rate_per_period": rate, "funding_per_unit": -paid}
 
 
 def rate_dead_band(inputs: Inputs) -> Answer:
     state = _market_with_rule(inputs)
-    market = state.market[0]
-    market.premium_sum = float(Fraction(inputs["average_premium"]))
-    market.premium_weight = 1.0
-    market.num_samples = 1
-    rate = funding.current_rate(state, 0)
-    return {"rate_per_interval": rates.funding_per_unit(rate, 1.0, _share(inputs))}
+    funding.add_sample(state, 0, float(Fraction(inputs["average_premium"])))
+    rate = Fraction(funding.current_rate(state, 0))
+    return {"rate_per_interval": -_paid(Fraction(1), [(Fraction(1), rate)], _share(inputs))}
 
 
 def rate_cap(inputs: Inputs) -> Answer:
     factor, imf, share = numbers(inputs, "clamp_factor", "imf", "maintenance_fraction_of_initial")
-    mmf = maintenance_fraction(parts(imf), parts(share)) / ONE
-    return {"cap": rates.rate_cap(float(factor), float(imf), mmf)}
+    return {"cap": rates.rate_cap(float(factor), float(imf), float(imf * share))}
 
 
 def rate_cap_mmr(inputs: Inputs) -> Answer:
@@ -113,26 +101,28 @@ def rate_cap_mmr(inputs: Inputs) -> Answer:
 
 def interest_component(inputs: Inputs) -> Answer:
     named = numbers(inputs, "quote_rate_per_day", "base_rate_per_day", "intervals_per_day")
-    return {"interest_per_period": rates.interest_component(*(float(number) for number in named))}
+    return {
+        "interest_per_period": elsewhere.interest_component(*(float(number) for number in named))
+    }
 
 
 def rate_twap_spread(inputs: Inputs) -> Answer:
     named = numbers(inputs, "mark_twap", "oracle_twap", "max_divergence", "periods_per_day")
-    return {"funding_per_unit": rates.twap_spread(*(float(number) for number in named))}
+    return {"funding_per_unit": elsewhere.twap_spread(*(float(number) for number in named))}
 
 
 def funding_per_unit(inputs: Inputs) -> Answer:
     rate, index = numbers(inputs, "rate_per_period", "index_price")
-    return {"funding_per_unit": rates.funding_per_unit(float(rate), float(index), _share(inputs))}
+    return {"funding_per_unit": -_paid(Fraction(1), [(index, rate)], _share(inputs))}
 
 
 def _paid(size: Fraction, settlements: list[tuple[Fraction, Fraction]], share: float) -> Fraction:
     """Cash a position receives over settlements at (price, rate), by the engine's ledger."""
     lot, tick = common([size]), common(price for price, _ in settlements)
     largest = max(abs(size * price) for price, _ in settlements)
-    # Fifteen digits: as fine as double precision carries through to the atom.
+    # As fine as double precision carries through to the atom.
     atom = min(unit([tick * lot]), unit([Fraction(1)]))
-    while 0 < largest / atom < 10**14:
+    while 0 < largest / atom < 10**15:
         atom /= 10
     while largest / atom > 2**53:
         atom *= 10

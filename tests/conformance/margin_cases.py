@@ -7,8 +7,9 @@ from marketsim.engine import ledger, margin, pools
 from marketsim.engine.allocation import allocate
 from marketsim.engine.formulas import requirements as rules
 from marketsim.engine.state import ONE
-from tests.conformance.cases import numbers, parts, unit, whole
+from tests.conformance.cases import numbers, optional, parts, unit, whole
 from tests.conformance.exchange import open_exchange
+from tests.conformance.formulas import margin as elsewhere
 
 Inputs = dict[str, Any]
 Answer = dict[str, Any]
@@ -40,11 +41,14 @@ def risk_compare(inputs: Inputs) -> Answer:
 def account(inputs: Inputs) -> Answer:
     exchange = open_exchange({"account": inputs})
     pool = exchange.assess("account")
+    initial = pools.initial_margin(exchange.state, 0)
     return {
         "equity": exchange.money(pool.equity),
         "maintenance_margin": exchange.money(pool.maintenance),
-        "initial_margin": exchange.money(pools.initial_margin(exchange.state, 0)),
+        "initial_margin": exchange.money(initial),
         "liquidatable": bool(rules.is_liquidatable(pool.equity, pool.maintenance)),
+        "meets_maintenance": bool(rules.is_collateralised(pool.equity, pool.maintenance)),
+        "meets_initial": bool(rules.is_collateralised(pool.equity, initial)),
     }
 
 
@@ -92,11 +96,12 @@ def order_check(inputs: Inputs) -> Answer:
 
 def maintenance_fraction(inputs: Inputs) -> Answer:
     imf, share = numbers(inputs, "imf", "maintenance_fraction_of_initial")
-    return {"mmf": Fraction(rules.maintenance_fraction(parts(imf), parts(share)), ONE)}
+    return {"mmf": Fraction(elsewhere.maintenance_fraction(parts(imf), parts(share)), ONE)}
 
 
 def imf_open_interest(inputs: Inputs) -> Answer:
-    amounts = numbers(inputs, "open_interest_notional", "oi_lower_cap", "oi_upper_cap")
+    names = ("open_interest_notional", "oi_lower_cap", "oi_upper_cap")
+    amounts = [optional(inputs, name) for name in names]
     fine = unit(amounts)
     ratio = rules.open_interest_ratio(*(whole(amount, fine) for amount in amounts))
     fraction = rules.scaled_initial_fraction(parts(Fraction(inputs["imf"])), ratio)
@@ -142,12 +147,12 @@ def risk_limit_steps(inputs: Inputs) -> Answer:
     amounts = numbers(inputs, "position_value", "base_limit", "step")
     atom = min(unit(amounts), Fraction(1, 10**6))
     units = [whole(amount, atom) for amount in amounts]
-    steps = rules.risk_limit_steps(*units)
+    steps = elsewhere.risk_limit_steps(*units)
     base_mmf, base_imf = (parts(value) for value in numbers(inputs, "base_mmf", "base_imf"))
-    mmf = rules.stepped_maintenance_fraction(base_mmf, steps)
+    mmf = elsewhere.stepped_maintenance_fraction(base_mmf, steps)
     return {
         "mmf": Fraction(mmf, ONE),
-        "imf": Fraction(rules.stepped_initial_fraction(base_imf, base_mmf, steps), ONE),
+        "imf": Fraction(elsewhere.stepped_initial_fraction(base_imf, base_mmf, steps), ONE),
         "maintenance_margin": rules.bracket_requirement(units[0], mmf, 0) * atom,
     }
 
@@ -156,11 +161,11 @@ def size_scaled_weight(inputs: Inputs) -> Answer:
     base, size, factor = (
         float(number) for number in numbers(inputs, "base_weight", "size", "size_factor")
     )
-    return {"weight": rules.size_scaled_fraction(base, size, factor)}
+    return {"weight": elsewhere.size_scaled_fraction(base, size, factor)}
 
 
 def inverse_pnl(inputs: Inputs) -> Answer:
-    """A coin-margined contract is a linear one on 1 / price with the sides swapped."""
+    """A coin-margined contract bought is a linear one sold, on 1 / price."""
     contracts, entry, close = numbers(inputs, "contracts", "entry_price", "exit_price")
     lot = unit([contracts], largest=0)
     tick = Fraction(1, 10**14)
@@ -168,7 +173,7 @@ def inverse_pnl(inputs: Inputs) -> Answer:
     state.market[0].tick_atoms = 1
     lots = whole(contracts, lot)
     for change, price in ((-lots, entry), (lots, close)):
-        ticks = whole(1 / price, tick)
+        ticks = whole(elsewhere.mirrored(price), tick)
         ledger.book_fill(state, 0, 0, change, ticks, 2 * ticks)
     return {"pnl": int(state.pool[0].cash) * tick * lot}
 

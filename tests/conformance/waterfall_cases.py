@@ -8,8 +8,9 @@ import numpy as np
 from marketsim.engine import adl, liquidation, waterfall
 from marketsim.engine.formulas import ranks
 from marketsim.engine.state import UNLIMITED, LimitRule, RankRule, SizeRule, Stage
-from tests.conformance.cases import numbers, parts, unit, whole
+from tests.conformance.cases import numbers, optional, parts, unit, whole
 from tests.conformance.exchange import Exchange, open_exchange
+from tests.conformance.formulas import closing as elsewhere
 
 #: Limits on notional cut positions finer than the sizes a case names.
 FINE_SIZE = Fraction(1, 10**8)
@@ -23,10 +24,10 @@ def trigger(inputs: Inputs) -> Answer:
     exchange = open_exchange({"account": inputs["account"]})
     pool = exchange.assess("account")
     waterfall.liquidate_pool(exchange.state, 0, 0)
-    bankrupt = bool(exchange.state.totals[0].num_shortfalls > 0)
+    is_delisted = bool(inputs.get("market_delisted"))
     return {
-        "at_bankruptcy_price": bankrupt,
-        "at_mark_price": bool(inputs["market_delisted"]) and not bankrupt and pool.equity >= 0,
+        "at_bankruptcy_price": bool(exchange.state.totals[0].num_shortfalls > 0),
+        "at_mark_price": is_delisted and elsewhere.settles_at_mark(int(pool.equity)),
     }
 
 
@@ -38,8 +39,11 @@ def close_pair(inputs: Inputs) -> Answer:
     held = exchange.state.position[0, m].size
     # The engine closes: a change that adds to the position is a close of less than nothing.
     lots = -exchange.lots(market, size) if held > 0 else exchange.lots(market, size)
-    at_mark = inputs["price_mode"] != "bankruptcy"
-    closed = adl.close_pair(exchange.state, 0, 1, m, lots, at_mark)
+    at_mark = (inputs.get("price_mode") or "bankruptcy") != "bankruptcy"
+    settles = not at_mark or all(
+        elsewhere.settles_at_mark(int(exchange.assess(name).equity)) for name in pair
+    )
+    closed = adl.close_pair(exchange.state, 0, 1, m, lots, at_mark) if settles else 0
     return {
         "accepted": bool(closed > 0),
         **{f"{name}_after": exchange.statement(name) for name in pair},
@@ -64,7 +68,7 @@ def _close_against(exchange: Exchange, market: str, names: list[str], lots: int)
     state = exchange.state
     m = exchange.market[market]
     order = np.array([exchange.account[name] for name in names], np.int64)
-    before = [int(state.position[i, m].size) for i in order]
+    before = [(int(state.position[i, m].size), int(state.pool[i].cash)) for i in order]
     if lots == abs(state.position[0, m].size):
         exchange.assess(next(iter(exchange.account)))
         number = liquidation.open_row(state, 0, m, Stage.MARKET, 0)
@@ -72,21 +76,24 @@ def _close_against(exchange: Exchange, market: str, names: list[str], lots: int)
     else:
         for i in order:
             lots -= adl.close_pair(state, 0, i, m, min(lots, abs(state.position[i, m].size)), False)
-    taken = [
-        abs(old - int(state.position[i, m].size)) for i, old in zip(order, before, strict=True)
-    ]
-    return [
-        {"id": name, "size": size * exchange.lot[m]}
-        for name, size in zip(names, taken, strict=True)
-        if size > 0
-    ]
+    fills = []
+    for name, i, (old, cash) in zip(names, order, before, strict=True):
+        change = (int(state.position[i, m].size) - old) * exchange.lot[m]
+        if change != 0:
+            price = -exchange.money(state.pool[i].cash - cash) / change
+            fills.append({"id": name, "size": abs(change), "price": price})
+    return fills
 
 
 def queue(inputs: Inputs) -> Answer:
-    """A bankrupt account is closed down a ranked queue of accounts of ample collateral."""
+    """A bankrupt account is closed down a queue of given scores, of accounts of ample collateral.
+
+    The mark is its bankruptcy price. The engine's random ranking goes by priority alone.
+    """
     rows = inputs.get("queue") or inputs["counterparties"]
     size = Fraction(inputs.get("close_size") or inputs["size"])
-    price = Fraction(inputs.get("bankruptcy_price") or inputs.get("mark_price") or 1)
+    given = (inputs.get(name) for name in ("price", "bankruptcy_price", "mark_price"))
+    price = next((Fraction(text) for text in given if text is not None), Fraction(1))
 
     def holder(held: Fraction, collateral: Fraction) -> Inputs:
         position = {"market": "X", "size": held, "mark_price": price, "mmf": "0.01", "imf": "0.02"}
@@ -105,8 +112,14 @@ def queue(inputs: Inputs) -> Answer:
     names = list(exchange.account)
     ranked = [names[i] for i in adl.queue(state, 0, 0)]
     fills = _close_against(exchange, "X", ranked, abs(exchange.lots("X", size)))
-    left = abs(size) - sum(fill["size"] for fill in fills)
-    return {"order": ranked, "ranking": ranked, "fills": fills, "remaining": left}
+    taken = {fill["id"]: fill["size"] for fill in fills}
+    return {
+        "order": ranked,
+        "ranking": ranked,
+        "fills": fills,
+        "remaining": abs(size) - sum(taken.values()),
+        "left": {row["id"]: abs(Fraction(row["size"])) - taken.get(row["id"], 0) for row in rows},
+    }
 
 
 def quintile(inputs: Inputs) -> Answer:
@@ -115,7 +128,7 @@ def quintile(inputs: Inputs) -> Answer:
     lots = [whole(abs(Fraction(row["size"])), lot) for row in rows]
     return {
         "percentile": {
-            row["id"]: Fraction(ranks.queue_quintile(sum(lots[: k + 1]), sum(lots)), 5)
+            row["id"]: Fraction(elsewhere.queue_quintile(sum(lots[: k + 1]), sum(lots)), 5)
             for k, row in enumerate(rows)
         }
     }
@@ -164,47 +177,44 @@ def liquidate(inputs: Inputs) -> Answer:
 def _exchange_of(inputs: Inputs) -> Exchange:
     """The venue, the book and the fund of a liquidation case."""
     order, config = inputs["liquidation"], inputs["config"]
-    rows = [*inputs["book"], order]
+    book = inputs.get("book") or []
+    rows = [*book, order]
     prices: dict[str, list[Fraction]] = {}
     sizes: dict[str, list[Fraction]] = {}
     for row in rows:
-        price = row.get("price", row.get("limit_price"))
-        prices.setdefault(row["market"], []).append(Fraction(price or 0))
-        sizes.setdefault(row["market"], []).append(Fraction(row["size_delta"] or 0))
-    amounts = {
-        key: None if config[key] is None else Fraction(config[key])
-        for key in ("min_notional", "account_max_notional", "account_max_insurance_loss")
-    }
+        price = "price" if "price" in row else "limit_price"
+        prices.setdefault(row["market"], []).append(optional(row, price))
+        sizes.setdefault(row["market"], []).append(optional(row, "size_delta"))
     for market in inputs["markets"]:
         sizes.setdefault(market, []).append(FINE_SIZE)
-    fund = Fraction(inputs["insurance_fund"])
+    fund = optional(inputs, "insurance_fund")
     exchange = open_exchange(
         inputs["accounts"], inputs["markets"], prices=prices, sizes=sizes, cash=[fund]
     )
     state = exchange.state
     venue = state.venue[0]
-    atoms = {
-        key: UNLIMITED if amount is None else whole(amount, exchange.atom)
-        for key, amount in amounts.items()
+    limits = {
+        key: UNLIMITED if config.get(key) is None else whole(Fraction(config[key]), exchange.atom)
+        for key in ("account_max_notional", "account_max_insurance_loss")
     }
     venue.size_rule = SizeRule.PORTION
     venue.limit_rule = LimitRule.FILLABLE
     venue.rank_rule = RankRule.RANDOM
-    venue.portion = parts(Fraction(config["max_position_portion"]))
-    venue.min_notional_atoms = atoms["min_notional"]
-    venue.max_account_notional_atoms = atoms["account_max_notional"]
-    venue.max_account_loss_atoms = atoms["account_max_insurance_loss"]
-    venue.bankruptcy_adjustment = parts(Fraction(config["bankruptcy_adjustment"]))
-    venue.spread_ratio = parts(Fraction(config["spread_to_maintenance_ratio"]))
-    venue.liquidation_fee = parts(Fraction(config["max_liquidation_fee"]))
+    venue.portion = parts(optional(config, "max_position_portion", 1))
+    venue.min_notional_atoms = whole(optional(config, "min_notional"), exchange.atom)
+    venue.max_account_notional_atoms = limits["account_max_notional"]
+    venue.max_account_loss_atoms = limits["account_max_insurance_loss"]
+    venue.bankruptcy_adjustment = parts(optional(config, "bankruptcy_adjustment", 1))
+    venue.spread_ratio = parts(optional(config, "spread_to_maintenance_ratio"))
+    venue.liquidation_fee = parts(optional(config, "max_liquidation_fee"))
     for market in state.market:
-        market.maker_fee = parts(Fraction(inputs["maker_fee"]))
-        market.taker_fee = parts(Fraction(inputs["taker_fee"]))
+        market.maker_fee = parts(optional(inputs, "maker_fee"))
+        market.taker_fee = parts(optional(inputs, "taker_fee"))
     for k, account in enumerate(exchange.account.values()):
         # Random ranking goes by priority alone: the first listed is deleveraged first.
         state.account[account].priority = len(exchange.account) - k
     state.pool[len(exchange.account)].cash = whole(fund, exchange.atom)
-    for row in inputs["book"]:
+    for row in book:
         size_delta, price = numbers(row, "size_delta", "price")
         exchange.rest(row["account"], row["market"], size_delta, price)
     return exchange

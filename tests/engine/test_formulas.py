@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from marketsim.engine.formulas import closing, insurance, ranks, rates, requirements
+from marketsim.engine.formulas import closing, ranks, rates, requirements
 from marketsim.engine.state import ONE, Stage
 
 #: The first example of a kernel waits for its compilation.
@@ -86,19 +86,14 @@ def test_equity_equals_the_requirement_at_the_liquidation_price(
     cash = entry / leverage - side * entry
     price = closing.liquidation_price(cash, float(side), share, 0.0)
     assert cash + side * price == pytest.approx(price * share, abs=1e-9 * entry)
-    bankrupt = closing.bankruptcy_price(entry, side, leverage)
-    assert cash + side * bankrupt == pytest.approx(0.0, abs=1e-9 * entry)
+    bankrupt = closing.liquidation_price(cash, float(side), 0.0, 0.0)
+    assert bankrupt == pytest.approx(entry * (1 - side / leverage), rel=1e-9)
     assert side * (price - bankrupt) >= -1e-9 * entry
 
 
 def test_a_position_no_price_can_liquidate_has_no_liquidation_price():
     assert math.isnan(closing.liquidation_price(1.0, 1.0, 0.1, 0.0))
     assert math.isnan(closing.liquidation_price(1.0, 0.0, 0.1, 0.0))
-
-
-def test_liquidation_price_by_entry_value_counts_the_closing_fee_at_the_end():
-    price = closing.liquidation_price_at_entry(12.0, -1.0, 10.0, 0.01, 0.05, 0.001)
-    assert 12.0 - price == pytest.approx(10.0 * 0.01 - 0.05 + price * 0.001)
 
 
 @compiles
@@ -163,9 +158,7 @@ def test_fund_covers_down_to_its_last_atom():
     assert closing.fund_covers(-3, 0)
 
 
-def test_a_small_shortage_is_freed_at_once_and_a_large_position_goes_in_parts():
-    assert insurance.freeable_portion(49, 50, 10) == ONE
-    assert insurance.freeable_portion(50, 50, 10) == 10
+def test_a_large_position_goes_in_parts():
     assert closing.chunk_portion(11, 10, ONE // 5, False) == ONE // 5
     assert closing.chunk_portion(11, 10, ONE // 5, True) == ONE
     assert closing.chunk_portion(10, 10, ONE // 5, False) == ONE
@@ -233,15 +226,7 @@ def test_what_a_long_pays_a_short_receives(notional: int, rate: float, share: fl
 
 @compiles
 @given(st.lists(st.floats(-1, 1), max_size=9), st.integers(0, 12))
-def test_missing_votes_and_samples_count_as_zero(votes: list[float], least: int):
-    padded = votes + [0.0] * (least - len(votes))
-    median = rates.sample_median(np.array(votes, np.float64), least)
-    assert median == (np.median(padded) if padded else 0.0)
-    average = rates.plain_average(math.fsum(votes), len(votes), least)
+def test_missing_samples_count_as_zero(samples: list[float], least: int):
+    padded = samples + [0.0] * (least - len(samples))
+    average = rates.padded_average(math.fsum(samples), float(len(samples)), float(least))
     assert average == pytest.approx(np.mean(padded) if padded else 0.0, abs=1e-12)
-
-
-def test_newest_sample_weighs_most():
-    assert rates.weighted_average(np.array([0.0, 0.0, 3.0])) == pytest.approx(1.5)
-    assert rates.weighted_average(np.array([3.0, 0.0, 0.0])) == pytest.approx(0.5)
-    assert rates.weighted_average(np.empty(0)) == 0.0

@@ -105,9 +105,9 @@ def test_digest_does_not_change_with_the_rest_of_the_package(package):
 
 SCRIPT = """
 from marketsim.engine import _jit
-from marketsim.engine.formulas.requirements import maintenance_fraction
-share = maintenance_fraction(450_000_000, 770_000_000)
-hits = sum(getattr(maintenance_fraction, "entry", _jit).stats.cache_hits.values()) if CACHED else 0
+from marketsim.engine.formulas.requirements import scaled_initial_fraction as fraction
+share = fraction(200_000_000, 500_000_000)
+hits = sum(getattr(fraction, "entry", _jit).stats.cache_hits.values()) if CACHED else 0
 print(_jit.__file__, share, _jit.CACHE is not None, hits)
 """
 
@@ -129,30 +129,30 @@ def run(package, cache, *, cached=True, **environment):
 
 def test_second_run_compiles_nothing_and_an_edit_of_a_called_kernel_takes_effect(package, tmp_path):
     cache = tmp_path / "cache"
-    assert run(package, cache) == (346_500_000, True, 0)
-    assert run(package, cache) == (346_500_000, True, 1)
+    assert run(package, cache) == (600_000_000, True, 0)
+    assert run(package, cache) == (600_000_000, True, 1)
     # the edited function is in another file than the one that is called and cached
     edited = package / "engine" / "formulas" / "integers.py"
     text = edited.read_text()
-    line = "    taken = int(np.int64(size // _ONE * share + size % _ONE * share // _ONE))\n"
+    line = "    taken = int(np.int64(size // _ONE * share + rest // _ONE))\n"
     assert text.count(line) == 1
     edited.write_text(text.replace(line, line + "    taken += 7\n"))
-    assert run(package, cache) == (346_500_007, True, 0)
+    assert run(package, cache) == (600_000_007, True, 0)
     edited.write_text(text)
-    assert run(package, cache) == (346_500_000, True, 1)
+    assert run(package, cache) == (600_000_000, True, 1)
     assert len(list(cache.iterdir())) == 2
 
 
 def test_cache_folder_that_cannot_be_made_leaves_kernels_uncached(package, tmp_path):
     occupied = tmp_path / "occupied"
     occupied.write_text("not a folder")
-    assert run(package, occupied, cached=False) == (346_500_000, False, 0)
+    assert run(package, occupied, cached=False) == (600_000_000, False, 0)
     assert occupied.read_text() == "not a folder"
 
 
 def test_without_compilation_kernels_are_plain_functions(package, tmp_path):
     cache = tmp_path / "cache"
-    assert run(package, cache, cached=False, NUMBA_DISABLE_JIT="1")[0] == 346_500_000
+    assert run(package, cache, cached=False, NUMBA_DISABLE_JIT="1")[0] == 600_000_000
     assert not list(cache.rglob("*.nbc"))
 
 

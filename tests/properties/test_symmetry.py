@@ -7,7 +7,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from marketsim.engine import funding, ledger, liquidation, pools
-from marketsim.engine.formulas.closing import bankruptcy_price, liquidation_price
+from marketsim.engine.formulas.closing import liquidation_price
 from marketsim.engine.state import ONE, Cause
 from tests.engine.small import PRICE, hold, open_venue, set_price, usd
 from tests.properties.plans import (
@@ -250,12 +250,13 @@ def test_bankruptcy_cash_of_the_mirrored_pool_is_as_far_from_the_mark(sizes, equ
 def test_bankruptcy_and_liquidation_prices_of_long_and_short_mirror_each_other(
     entry, leverage, fraction
 ):
-    long, short = (bankruptcy_price(entry, side, leverage) for side in (1, -1))
-    assert np.isclose(long + short, 2 * entry, rtol=1e-12)
     margin = entry / leverage
-    for side, bankrupt in ((1, long), (-1, short)):
+    bankrupt = {}
+    for side in (1, -1):
         # without a requirement a position is liquidated where it is bankrupt
-        assert np.isclose(liquidation_price(margin - side * entry, side, 0.0, 0.0), bankrupt)
+        bankrupt[side] = liquidation_price(margin - side * entry, side, 0.0, 0.0)
         # L6: p0 (1 - s / L) / (1 - s m)
         found = liquidation_price(margin - side * entry, side, fraction, 0.0)
-        assert np.isclose(found, bankrupt / (1 - side * fraction), rtol=1e-9)
+        assert np.isclose(found, bankrupt[side] / (1 - side * fraction), rtol=1e-9)
+    assert np.isclose(bankrupt[1], entry * (1 - 1 / leverage), rtol=1e-9)
+    assert np.isclose(bankrupt[1] + bankrupt[-1], 2 * entry, rtol=1e-9)

@@ -5,9 +5,9 @@ import math
 import pytest
 
 from marketsim.engine.allocation import allocate
-from marketsim.engine.formulas.closing import bankruptcy_price, liquidation_price
+from marketsim.engine.formulas.closing import liquidation_price
 from marketsim.engine.formulas.requirements import is_liquidatable
-from marketsim.engine.pools import assess_pool
+from marketsim.engine.pools import assess_pool, bankruptcy_price
 from marketsim.engine.state import ONE, State
 
 #: Maintenance fraction .10, entry price 1: size, collateral, side, bankruptcy price.
@@ -25,9 +25,8 @@ UNIT = 10**8
 DEEP = 10**4
 
 
-def closed_form(size: float, collateral: float, side: int) -> tuple[float, float]:
-    price = liquidation_price(collateral - side * size, side * size, SHARE, 0.0)
-    return price, bankruptcy_price(1.0, side, size / collateral)
+def closed_form(size: float, collateral: float, side: int) -> float:
+    return liquidation_price(collateral - side * size, side * size, SHARE, 0.0)
 
 
 def position_at(size: float, collateral: float, side: int, ticks: int) -> State:
@@ -46,14 +45,13 @@ def position_at(size: float, collateral: float, side: int, ticks: int) -> State:
 def test_prices_of_a_lone_position_are_the_closed_form(
     size: float, collateral: float, side: int, bankrupt: float
 ):
-    price, lost = closed_form(size, collateral, side)
-    assert lost == pytest.approx(bankrupt, rel=1e-9)
+    price = closed_form(size, collateral, side)
     assert price == pytest.approx(bankrupt / (1 - side * SHARE), rel=1e-9)
 
 
 def test_prices_of_a_lone_position_are_the_published_ones():
     for side, published in PUBLISHED.items():
-        prices = [closed_form(*case[:3])[0] for case in WORKED if case[2] == side]
+        prices = [closed_form(*case[:3]) for case in WORKED if case[2] == side]
         assert [round(price, 4) for price in prices] == published
 
 
@@ -61,7 +59,7 @@ def test_prices_of_a_lone_position_are_the_published_ones():
 def test_margin_engine_liquidates_one_tick_beyond_the_liquidation_price(
     size: float, collateral: float, side: int, bankrupt: float
 ):
-    exact = closed_form(size, collateral, side)[0] * UNIT
+    exact = closed_form(size, collateral, side) * UNIT
     safe, beyond = math.floor(exact), math.floor(exact) + 1
     if side > 0:
         safe, beyond = beyond, safe
@@ -74,6 +72,9 @@ def test_margin_engine_liquidates_one_tick_beyond_the_liquidation_price(
 def test_margin_engine_has_no_equity_left_at_the_bankruptcy_price(
     size: float, collateral: float, side: int, bankrupt: float
 ):
+    stated = bankruptcy_price(position_at(size, collateral, side, UNIT), 0, 0)
+    assert stated / UNIT == pytest.approx(bankrupt, rel=1e-9)
+    assert bankrupt == pytest.approx(1 - side * collateral / size, rel=1e-9)
     ticks = round(bankrupt * UNIT)
     pool = position_at(size, collateral, side, ticks).pool[0]
     assert abs(pool.equity) <= size * DEEP

@@ -111,33 +111,3 @@ def score_hyperliquid(
     if account_value == 0.0:
         return math.inf
     return mark_price / entry_price * (notional / account_value)
-
-
-@kernel
-def queue_quintile(cumulative_size: int, total_size: int) -> int:
-    r"""Locate a place of the deleveraging queue in fifths of its open size.
-
-    .. math:: \lceil 5 c / C \rceil
-
-    Parameters
-    ----------
-    cumulative_size : int
-        Size from the top of the queue down to this place, included.
-    total_size : int
-        Of the whole queue, same unit.
-
-    Returns
-    -------
-    int
-        1 (first to be deleveraged) to 5.
-
-    References
-    ----------
-    BitMEX, Auto-Deleveraging (example of the ranking system).
-
-    Examples
-    --------
-    >>> [queue_quintile(size, 100) for size in (10, 30, 60, 70, 80, 100)]
-    [1, 2, 3, 4, 4, 5]
-    """
-    return -(-5 * int(cumulative_size) // int(total_size))

@@ -1,7 +1,5 @@
 """Premium, funding rate and funding payment."""
 
-from typing import Any
-
 import numpy as np
 
 from marketsim.engine._jit import kernel
@@ -114,7 +112,6 @@ def cap_rate(rate: float, cap: float) -> float:
     return min(max(rate, -cap), cap)
 
 
-@kernel
 def rate_cap(clamp_factor: float, initial: float, maintenance: float) -> float:
     r"""Derive the cap of the funding rate from the margin fractions.
 
@@ -145,7 +142,6 @@ def rate_cap(clamp_factor: float, initial: float, maintenance: float) -> float:
     return clamp_factor * (initial - maintenance)
 
 
-@kernel
 def rate_cap_maintenance(factor: float, maintenance: float) -> float:
     r"""Derive the cap of the funding rate from the lowest tier's maintenance fraction.
 
@@ -174,47 +170,19 @@ def rate_cap_maintenance(factor: float, maintenance: float) -> float:
 
 
 @kernel
-def interest_component(quote_rate: float, base_rate: float, intervals: float) -> float:
-    r"""Derive the interest of a funding interval from the two daily lending rates.
-
-    .. math:: (r_q - r_b) / n
-
-    Parameters
-    ----------
-    quote_rate, base_rate : float
-        Plain, per day.
-    intervals : float
-        Funding intervals per day.
-
-    Returns
-    -------
-    float
-        Plain, per interval.
-
-    References
-    ----------
-    BitMEX, Perpetual Contracts Guide Examples.
-
-    Examples
-    --------
-    >>> interest_component(0.01, 0.0025, 3.0)
-    0.0025
-    """
-    return (quote_rate - base_rate) / intervals
-
-
-@kernel
-def plain_average(total: float, num_samples: int, min_samples: int) -> float:
+def padded_average(weighted_sum: float, weight: float, least_weight: float) -> float:
     r"""Average premium samples, padded with zeros to the least number of them.
 
-    .. math:: \sum P_k / \max(n, n_0)
+    .. math:: \sum w_k P_k / \max(\sum_{k \le n} w_k, \sum_{k \le n_0} w_k)
 
     Parameters
     ----------
-    total : float
-        Sum of the samples.
-    num_samples, min_samples : int
-        Samples taken, and the number below which zeros are added.
+    weighted_sum : float
+        Of the samples, each times its weight: 1, or 1, 2, ... n from the oldest to the newest.
+    weight : float
+        Sum of the weights of the samples taken.
+    least_weight : float
+        Sum of the weights of the number of samples below which zeros are added.
 
     Returns
     -------
@@ -224,160 +192,18 @@ def plain_average(total: float, num_samples: int, min_samples: int) -> float:
     References
     ----------
     dYdX v4-chain, protocol/x/perpetuals/keeper/perpetual_test.go,
-    TestMaybeProcessNewFundingTickEpoch_ProcessNewEpoch.
+    TestMaybeProcessNewFundingTickEpoch_ProcessNewEpoch (weights 1, padded); Binance, Introduction
+    to Binance Futures Funding Rates (time-weighted average premium: weights 1 .. n).
 
     Examples
     --------
-    >>> plain_average(0.03, 30, 60)
-    0.0005
-    """
-    count = max(num_samples, min_samples)
-    return total / count if count > 0 else 0.0
-
-
-@kernel
-def weighted_average(samples: Any) -> float:
-    r"""Average premium samples with weights 1 .. n, the newest heaviest.
-
-    .. math:: \sum k P_k / \sum k
-
-    Parameters
-    ----------
-    samples : ndarray of float64
-        Oldest first.
-
-    Returns
-    -------
-    float
-        In the unit of the samples; 0 without any sample.
-
-    References
-    ----------
-    Binance, Introduction to Binance Futures Funding Rates (time-weighted average premium).
-
-    Examples
-    --------
-    >>> round(weighted_average(np.array([0.001, 0.002, 0.003])), 12)
+    >>> padded_average(0.03, 30.0, 60.0), padded_average(0.0, 0.0, 0.0)
+    (0.0005, 0.0)
+    >>> round(padded_average(1 * 0.001 + 2 * 0.002 + 3 * 0.003, 6.0, 0.0), 12)
     0.002333333333
     """
-    total = 0.0
-    weight = 0.0
-    for k in range(len(samples)):
-        total += (k + 1.0) * float(samples[k])
-        weight += k + 1.0
-    return total / weight if weight > 0.0 else 0.0
-
-
-@kernel
-def sample_median(votes: Any, min_votes: int) -> float:
-    r"""Take the median of premium votes, padded with zeros to the least number of them.
-
-    .. math:: \operatorname{median}(v_1, \dots, v_n, 0, \dots, 0)
-
-    Parameters
-    ----------
-    votes : ndarray of float64
-        In any order.
-    min_votes : int
-        Number of votes below which zeros are added.
-
-    Returns
-    -------
-    float
-        In the unit of the votes; an even count averages the middle two.
-
-    References
-    ----------
-    dYdX v4-chain, protocol/x/perpetuals/keeper/perpetual_test.go,
-    TestMaybeProcessNewFundingSampleEpoch.
-
-    Examples
-    --------
-    >>> sample_median(np.array([0.0002, -0.0001, 0.0001]), 4)
-    5e-05
-    """
-    count = max(len(votes), min_votes)
-    if count == 0:
-        return 0.0
-    ordered = np.zeros(count)
-    for k in range(count):
-        vote = votes[k] if k < len(votes) else 0.0
-        place = k
-        while place > 0 and ordered[place - 1] > vote:
-            ordered[place] = ordered[place - 1]
-            place -= 1
-        ordered[place] = vote
-    middle = count // 2
-    if count % 2 == 1:
-        return float(ordered[middle])
-    return float((ordered[middle - 1] + ordered[middle]) / 2.0)
-
-
-@kernel
-def twap_spread(
-    mark_twap: float, oracle_twap: float, max_divergence: float, periods_per_day: float
-) -> float:
-    r"""Set funding per contract from the spread of two time-weighted prices.
-
-    .. math:: \min(d x, \max(-d x, p - x)) / n
-
-    Parameters
-    ----------
-    mark_twap, oracle_twap : float
-        Any one price unit.
-    max_divergence : float
-        Plain fraction of the oracle price.
-    periods_per_day : float
-        Funding periods that share a day's spread.
-
-    Returns
-    -------
-    float
-        Quote per contract and period, in the unit of the prices.
-
-    References
-    ----------
-    Drift protocol v2, programs/drift/src/math/funding/tests.rs.
-
-    Examples
-    --------
-    >>> twap_spread(1_000.0, 50.0, 0.5, 1.0)
-    25.0
-    """
-    bound = oracle_twap * max_divergence
-    return min(max(mark_twap - oracle_twap, -bound), bound) / periods_per_day
-
-
-@kernel
-def funding_per_unit(rate: float, price: float, share: float) -> float:
-    r"""Compute what one contract pays for an interval.
-
-    .. math:: F p s
-
-    Parameters
-    ----------
-    rate : float
-        Plain, per funding period.
-    price : float
-        Settlement price.
-    share : float
-        Interval over period: the part of the rate paid now.
-
-    Returns
-    -------
-    float
-        In the unit of the price; positive is paid by longs.
-
-    References
-    ----------
-    dYdX v4-chain, protocol/x/perpetuals/funding/funding_test.go, TestGetFundingIndexDelta.
-
-    Examples
-    --------
-    >>> round(funding_per_unit(0.12, 50_000.0, 0.125), 9)
-    750.0
-    """
-    return rate * price * share
+    count = max(weight, least_weight)
+    return weighted_sum / count if count > 0.0 else 0.0
 
 
 @kernel

@@ -1,7 +1,5 @@
 """What a pool must hold: margin requirements, the liquidation test and the acceptance rule."""
 
-import math
-
 from marketsim.engine._jit import kernel
 from marketsim.engine.formulas.integers import (
     compare_products,
@@ -81,35 +79,6 @@ def scaled_initial_fraction(initial_fraction: int, ratio: int) -> int:
 
 
 @kernel
-def maintenance_fraction(initial_fraction: int, share: int) -> int:
-    r"""Derive the maintenance margin fraction from the initial one.
-
-    .. math:: m = i s
-
-    Parameters
-    ----------
-    initial_fraction, share : int
-        1e-9.
-
-    Returns
-    -------
-    int
-        1e-9, rounded toward zero.
-
-    References
-    ----------
-    dYdX v4-chain, protocol/x/perpetuals/types/liquidity_tier_test.go,
-    TestLiquidityTierGetMaintenanceMarginPpm.
-
-    Examples
-    --------
-    >>> maintenance_fraction(450_000_000, 770_000_000)
-    346500000
-    """
-    return take_fraction(initial_fraction, share)
-
-
-@kernel
 def maintenance_amount(
     previous_amount: int, floor_atoms: int, fraction: int, previous_fraction: int
 ) -> int:
@@ -177,129 +146,6 @@ def bracket_requirement(notional: int, fraction: int, amount: int) -> int:
     3700
     """
     return max(take_fraction_up(notional, fraction) - int(amount), 0)
-
-
-@kernel
-def risk_limit_steps(value: int, base_limit: int, step: int) -> int:
-    r"""Count the risk-limit steps a position has climbed.
-
-    .. math:: \lceil \max(0, V - L) / S \rceil
-
-    Parameters
-    ----------
-    value : int
-        Position value, any money unit.
-    base_limit, step : int
-        Value covered by the base fractions, and the width of a step.
-
-    Returns
-    -------
-    int
-        Steps above the base limit.
-
-    References
-    ----------
-    BitMEX, Risk Limits guide (risk limit steps).
-
-    Examples
-    --------
-    >>> risk_limit_steps(300, 200, 100), risk_limit_steps(180, 200, 100)
-    (1, 0)
-    """
-    excess = max(int(value) - int(base_limit), 0)
-    return -(-excess // int(step))
-
-
-@kernel
-def stepped_maintenance_fraction(base_maintenance: int, steps: int) -> int:
-    r"""Raise the maintenance fraction with risk-limit steps.
-
-    .. math:: m (1 + k)
-
-    Parameters
-    ----------
-    base_maintenance : int
-        1e-9: fraction below the base limit.
-    steps : int
-        `risk_limit_steps`.
-
-    Returns
-    -------
-    int
-        1e-9.
-
-    References
-    ----------
-    BitMEX, Risk Limits guide (risk limit steps).
-
-    Examples
-    --------
-    >>> stepped_maintenance_fraction(4_000_000, 1)
-    8000000
-    """
-    return int(base_maintenance) * (1 + int(steps))
-
-
-@kernel
-def stepped_initial_fraction(base_initial: int, base_maintenance: int, steps: int) -> int:
-    r"""Raise the initial fraction with risk-limit steps.
-
-    .. math:: i + k m
-
-    Parameters
-    ----------
-    base_initial, base_maintenance : int
-        1e-9: fractions below the base limit.
-    steps : int
-        `risk_limit_steps`.
-
-    Returns
-    -------
-    int
-        1e-9.
-
-    References
-    ----------
-    BitMEX, Risk Limits guide (risk limit steps).
-
-    Examples
-    --------
-    >>> stepped_initial_fraction(10_000_000, 4_000_000, 1)
-    14000000
-    """
-    return int(base_initial) + int(steps) * int(base_maintenance)
-
-
-@kernel
-def size_scaled_fraction(base: float, size: float, factor: float) -> float:
-    r"""Raise a margin fraction with the square root of the position.
-
-    .. math:: \max(b, 0.8 b + f \sqrt{q})
-
-    Parameters
-    ----------
-    base : float
-        Fraction of a small position.
-    size : float
-        Contracts, not negative.
-    factor : float
-        Growth per square root of a contract.
-
-    Returns
-    -------
-    float
-        Fraction of notional.
-
-    References
-    ----------
-    Drift protocol v2, programs/drift/src/math/margin/tests.rs (imf factor).
-
-    Examples
-    --------
-    >>> round(size_scaled_fraction(0.1, 1_000_000.0, 0.00005), 12)
-    0.13
-    """
-    return max(base, 0.8 * base + factor * math.sqrt(size))
 
 
 @kernel
@@ -426,7 +272,7 @@ def change_is_accepted(
     >>> change_is_accepted(5, 10, 5, 20, 10), change_is_accepted(5, 10, 4, 20, 10)
     (True, False)
     """
-    if equity_after >= initial_after:
+    if is_collateralised(equity_after, initial_after):
         return True
     if maintenance_after > maintenance_before:
         return False
