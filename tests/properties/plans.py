@@ -9,7 +9,20 @@ from hypothesis import strategies as st
 
 from marketsim.engine import step
 from marketsim.engine.allocation import grow
-from marketsim.engine.state import ONE, UNLIMITED, Flag, IntentKind, State
+from marketsim.engine.state import (
+    ONE,
+    UNLIMITED,
+    AverageRule,
+    Flag,
+    IntentKind,
+    LegRule,
+    LimitRule,
+    MarkRule,
+    RankRule,
+    SettlementPrice,
+    SizeRule,
+    State,
+)
 from marketsim.engine.world import World, allocate_world
 from tests.engine.small import PRICE, give_holdings, hold, open_venue, usd, write_intent
 
@@ -290,20 +303,20 @@ def venues(draw: Any) -> dict[str, float]:
         return value
 
     return {
-        "mark_rule": one_of(0, 0, 1, 2, 3),
+        "mark_rule": one_of(MarkRule.INDEX, *MarkRule),
         "funding_interval": one_of(1, 2, 3),
         "funding_share": one_of(1.0, 0.125),
-        "average_rule": one_of(0, 1),
+        "average_rule": one_of(*AverageRule),
         "min_samples": one_of(0, 3),
         "interest_rate": one_of(0.0, 1e-4, 0.01),
         "dead_band": one_of(-1.0, 5e-4),
         "premium_cap": one_of(1.0, 0.01),
-        "settlement_price": one_of(0, 1),
+        "settlement_price": one_of(*SettlementPrice),
         "spot_haircut": one_of(ONE, 0, ONE // 5),
         "stable_haircut": one_of(0, ONE // 10, ONE),
-        "legs": one_of(0, 1),
-        "size_rule": one_of(0, 1, 2, 3, 4),
-        "limit_rule": one_of(0, 1, 2),
+        "legs": one_of(*LegRule),
+        "size_rule": one_of(*SizeRule),
+        "limit_rule": one_of(*LimitRule),
         "portion": one_of(ONE, ONE // 5, ONE // 2),
         "min_notional_atoms": one_of(0, usd(500)),
         "chunk_threshold_atoms": usd(1000),
@@ -316,5 +329,5 @@ def venues(draw: Any) -> dict[str, float]:
         "fund_takeover": one_of(1, 1, 0),
         "fund_unwind": one_of(0, ONE // 4, ONE),
         "max_rounds": one_of(1, 5, 20),
-        "rank_rule": one_of(0, 1, 2, 3),
+        "rank_rule": one_of(*RankRule),
     }
