@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from marketsim.engine._jit import kernel
+from marketsim.engine.world import World
 
 
 class Stream(IntEnum):
@@ -179,7 +180,7 @@ def fill_normal(seed: int, stream: int, key: int, first_step: int, out: Any) -> 
 
 
 @kernel
-def draw_news(seed: int, t: int, world: Any) -> None:
+def draw_news(seed: int, t: int, world: World) -> None:
     """Draw what step `t` brings: overwrites the draws of the factor, the assets and the sources.
 
     Every draw is keyed by the name of its asset or source, never by its place in the scenario.

@@ -16,13 +16,14 @@ from enum import IntEnum
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from marketsim.engine import orders
 from marketsim.engine._jit import by_reference, kernel
-from marketsim.engine.allocation import records
 from marketsim.engine.ledger import holdings_value
 from marketsim.engine.pools import assess_pool, haircut_holdings
+from marketsim.engine.records import F8, I4, I8, Indices, Record, Rows, records, zeroed
 from marketsim.engine.state import Flag, IntentKind, State, wide
 
 #: Numbers a strategy may keep per trader and market.
@@ -51,78 +52,88 @@ class Parameters(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     #: What kernels read of them; None: every field as it is.
-    RECORD: ClassVar[tuple[str, ...] | None] = None
+    RECORD: ClassVar[type[Record] | None] = None
 
     @classmethod
     def dtype(cls) -> np.dtype[Any]:
         """Return the record type in which kernels read the parameters."""
-        names = cls.model_fields if cls.RECORD is None else cls.RECORD
-        return np.dtype([(name, "f8") for name in names])
+        if cls.RECORD is not None:
+            return cls.RECORD.dtype
+        return np.dtype([(name, np.float64) for name in cls.model_fields])
 
     def record(self, num_traders: int) -> dict[str, float]:  # noqa: ARG002
         """Return the values of that record for a population of `num_traders`."""
         return self.model_dump()
 
 
-#: What a trader is like, as drawn; its attention apart, which is in steps.
-HABITS = (
-    "leverage",
-    "funding_sensitivity",
-    "buffer",
-    "stop_loss",
-    "tranches",
-    "stable_share",
-    "spot_hedge",
-    "slippage",
-)
+class Habits(Record):
+    """What a trader is like, as drawn: see `marketsim.scenario.population.Population`."""
 
-TRADER = np.dtype(
-    [
-        ("key", "i8"),  #: of the trader's random draws
-        ("last_wake", "i8"),  #: step at which it looked last
-        ("population", "i4"),
-        ("elapsed", "i4"),  #: steps between the last two looks
-        ("attention", "f8"),  #: mean steps between two looks; inf: never again
-        *((habit, "f8") for habit in HABITS),
-    ]
-)
+    leverage: F8
+    funding_sensitivity: F8
+    buffer: F8
+    stop_loss: F8  #: inf: never
+    tranches: F8
+    stable_share: F8
+    spot_hedge: F8
+    slippage: F8
 
-POPULATION = np.dtype(
-    [
-        ("kind", "i8"),  #: Kind
-        ("start", "i8"),  #: first account
-        ("stop", "i8"),
-    ]
-)
 
-PUBLIC = np.dtype(
-    [
-        ("mid", "f8"),  #: USD, the mark where a side is empty
-        ("basis", "f8"),  #: slow average of mid / index - 1
-        ("variance", "f8"),  #: of the index's return in one step, moving average
-        ("trend", "f8"),  #: slow average of the index's return in one step
-        ("momentum", "f8"),  #: the trend in standard deviations of such an average
-        ("funding", "f8"),  #: slow average of the settled funding rate, per 8 h
-        ("last_index", "f8"),  #: USD, one step ago
-    ]
-)
+class Trader(Habits):
+    """A trader: its habits, and when it looks at the market."""
+
+    key: I8  #: of the trader's random draws
+    last_wake: I8  #: step at which it looked last
+    population: I4
+    elapsed: I4  #: steps between the last two looks
+    attention: F8  #: mean steps between two looks; inf: never again
+
+
+class Population(Record):
+    """Traders of one strategy, account by account."""
+
+    kind: I8  #: Kind
+    start: I8  #: first account
+    stop: I8
+
+
+class Public(Record):
+    """What everyone sees of a market."""
+
+    mid: F8  #: USD, the mark where a side is empty
+    basis: F8  #: slow average of mid / index - 1
+    variance: F8  #: of the index's return in one step, moving average
+    trend: F8  #: slow average of the index's return in one step
+    momentum: F8  #: the trend in standard deviations of such an average
+    funding: F8  #: slow average of the settled funding rate, per 8 h
+    last_index: F8  #: USD, one step ago
+
+
+class Averaging(Record):
+    """Weights of the newest value in the averages of `Public`."""
+
+    basis_weight: F8
+    variance_weight: F8
+    trend_weight: F8
+    funding_weight: F8
 
 
 @by_reference
 class Traders(NamedTuple):
     """The traders as arrays: N traders, G populations, M markets."""
 
-    trader: Any  #: (N,) TRADER
-    population: Any  #: (G,) POPULATION
-    weight: Any  #: (G, M) share of each market
-    public: Any  #: (M,) PUBLIC: what everyone sees
-    next_wake: Any  #: (N,) int64: step at which each looks again
-    memory: Any  #: (N, M, MEMORY) float64
-    awake: Any  #: (N,) int64 scratch: who wakes
-    caller: Any  #: (N,) int64: whose decision Python makes in this step
-    crowd: Any  #: (G, M) float64: traders of a herd with the opinion long
-    link_span: Any  #: (N, 2) int64: trader i imitates ``link[start:stop]``; -1: its whole crowd
-    link: Any  #: (links,) int64 traders
+    trader: Rows[Trader]  #: (N,)
+    population: Rows[Population]  #: (G,)
+    weight: NDArray[np.float64]  #: (G, M) share of each market
+    public: Rows[Public]  #: (M,) what everyone sees
+    next_wake: NDArray[np.int64]  #: (N,) step at which each looks again
+    memory: NDArray[np.float64]  #: (N, M, MEMORY)
+    awake: Indices  #: (N,) int64, scratch: who wakes
+    caller: Indices  #: (N,) int64: whose decision Python makes in this step
+    crowd: NDArray[np.float64]  #: (G, M) traders of a herd with the opinion long
+    #: (N, 2) trader i imitates ``link[start:stop]``; -1: its whole crowd
+    link_span: NDArray[np.int64]
+    link: NDArray[np.int64]  #: (links,) traders
     maker: Any  #: (G,) parameters, each used where the population is of that kind
     basis: Any
     noise: Any
@@ -168,7 +179,7 @@ def limit_order(
 
 @kernel
 def market_order(
-    state: State, traders: Any, i: int, m: int, size: float, slippage: float, flags: int
+    state: State, traders: Traders, i: int, m: int, size: float, slippage: float, flags: int
 ) -> None:
     """Ask for `size` coins now, no further than `slippage` from mid; the rest is dropped."""
     side = 1.0 if size > 0.0 else -1.0
@@ -208,12 +219,8 @@ def wealth_usd(state: State, i: int) -> float:
 
 
 @kernel
-def observe(state: State, traders: Any, weight: Any) -> None:
-    """Update what is public; overwrites `traders.public`.
-
-    `weight` is a record of the newest value's shares in the averages: `basis_weight`,
-    `variance_weight`, `trend_weight` and `funding_weight`.
-    """
+def observe(state: State, traders: Traders, weight: Averaging) -> None:
+    """Update what is public; overwrites `traders.public`."""
     for m in range(len(state.market)):
         market = state.market[m]
         view = traders.public[m]
@@ -237,10 +244,10 @@ def allocate_traders(
 ) -> Traders:
     """Allocate the traders' arrays, zeroed; `links` are their `link_span` and `link`."""
     return Traders(
-        trader=records(TRADER, num_traders),
-        population=records(POPULATION, num_populations),
+        trader=records(Trader, num_traders),
+        population=records(Population, num_populations),
         weight=np.zeros((num_populations, num_markets)),
-        public=records(PUBLIC, num_markets),
+        public=records(Public, num_markets),
         next_wake=np.zeros(num_traders, np.int64),
         memory=np.zeros((num_traders, num_markets, MEMORY)),
         awake=np.zeros(max(num_traders, 1), np.int64),
@@ -248,5 +255,5 @@ def allocate_traders(
         crowd=np.zeros((num_populations, num_markets)),
         link_span=links[0],
         link=links[1],
-        **{name: records(dtype, num_populations) for name, dtype in parameters.items()},
+        **{name: zeroed(dtype, num_populations) for name, dtype in parameters.items()},
     )

@@ -1,12 +1,12 @@
 """The arbitrageur: pulls the perp back to its fair premium beyond a cost band."""
 
 import math
-from typing import Any
 
 from pydantic import Field
 
 from marketsim.agents.base import (
     Parameters,
+    Traders,
     account_equity_usd,
     limit_order,
     position_coins,
@@ -85,9 +85,9 @@ def fair_premium(kappa: float, iota: float, growth: float) -> float:
 
 
 @kernel
-def decide(state: State, traders: Any, g: int, count: int, t: int, seed: int) -> None:  # noqa: ARG001
+def decide(state: State, traders: Traders, g: int, count: int, t: int, seed: int) -> None:  # noqa: ARG001
     """Renew both quotes of the arbitrageurs who wake, in each of their markets."""
-    p = traders.basis[g]
+    p: Basis = traders.basis[g]
     growth = 1.0 + p.carry / 1095.0 * (1.0 + 0.5 * p.carry / 1095.0)
     fair = fair_premium(p.anchoring, state.venue[0].interest_rate, growth)
     for n in range(count):

@@ -6,17 +6,17 @@ from typing import Any
 
 import numpy as np
 
-from marketsim.agents.base import HABITS, STOPPED, Traders
+from marketsim.agents.base import STOPPED, Habits, Traders
 from marketsim.agents.desk import (
     MOST_USD,
-    REQUEST,
     Desk,
+    Request,
     assess_accounts,
     draw_normal,
     draw_uniform,
 )
 from marketsim.agents.own import RefusedError
-from marketsim.engine.allocation import records
+from marketsim.engine.records import records
 from marketsim.engine.state import ATOMS, Flag, IntentKind, State
 
 #: Minutes in a year, of which volatilities are quoted.
@@ -177,7 +177,7 @@ class Batch:
         return len(self._account)
 
     def __getattr__(self, name: str) -> Any:
-        if name in HABITS:
+        if name in Habits.names:
             value = _locked(np.array(self._rows[name]))
             setattr(self, name, value)
             return value
@@ -445,7 +445,7 @@ class Batch:
         chosen = np.nonzero((size != 0.0) & self._mask(where, size.shape))
         if len(chosen[0]) == 0:
             return
-        block = records(REQUEST, len(chosen[0]))
+        block = records(Request, len(chosen[0]))
         block["account"] = self._account[chosen[0]]
         block["market"] = chosen[1] if market is None else self._desk.market_index(market)
         block["kind"] = kind.value

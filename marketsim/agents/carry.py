@@ -1,10 +1,8 @@
 """The carry trader: collects funding on a perp it has hedged with coins."""
 
-from typing import Any
-
 from pydantic import Field
 
-from marketsim.agents.base import STOPPED, Parameters, position_coins, wealth_usd
+from marketsim.agents.base import STOPPED, Parameters, Traders, position_coins, wealth_usd
 from marketsim.agents.habits import hedge_with_spot, move_position
 from marketsim.engine._jit import kernel
 from marketsim.engine.state import ONE, State
@@ -56,9 +54,9 @@ def wanted_share(expected: float, hurdle: float, full_rate: float, exit_rate: fl
 
 
 @kernel
-def decide(state: State, traders: Any, g: int, count: int, t: int, seed: int) -> None:  # noqa: ARG001
+def decide(state: State, traders: Traders, g: int, count: int, t: int, seed: int) -> None:  # noqa: ARG001
     """Let the carry traders who wake enter, rebalance or leave, coins and perp together."""
-    p = traders.carry[g]
+    p: Carry = traders.carry[g]
     for n in range(count):
         i = traders.awake[n]
         trader = traders.trader[i]

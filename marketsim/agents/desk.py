@@ -4,13 +4,15 @@ import math
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from marketsim.agents.base import limit_order, submit
 from marketsim.agents.own import RefusedError, unknown_market
 from marketsim.engine import orders
 from marketsim.engine._jit import kernel
-from marketsim.engine.allocation import grow, records
+from marketsim.engine.allocation import grow
 from marketsim.engine.pools import assess_pool, initial_margin
+from marketsim.engine.records import F8, I8, Indices, Record, Rows, records
 from marketsim.engine.state import ATOMS, IntentKind, State
 from marketsim.streams import Stream, normal, uniform
 
@@ -19,22 +21,21 @@ HUGE = 1e300
 #: No transfer can be larger, so that it fits the integers money is counted in, USD.
 MOST_USD = 2**60 / ATOMS
 
-#: What a trader in Python asks for, not yet in ticks and lots.
-REQUEST = np.dtype(
-    [
-        ("account", "i8"),
-        ("market", "i8"),
-        ("kind", "i8"),  #: IntentKind
-        ("size", "f8"),  #: coins, buy > 0; USD for a transfer
-        ("price", "f8"),  #: USD
-        ("flags", "i8"),
-        ("expiry", "i8"),  #: steps
-    ]
-)
+
+class Request(Record):
+    """What a trader in Python asks for, not yet in ticks and lots."""
+
+    account: I8
+    market: I8
+    kind: I8  #: IntentKind
+    size: F8  #: coins, buy > 0; USD for a transfer
+    price: F8  #: USD
+    flags: I8
+    expiry: I8  #: steps
 
 
 @kernel
-def hand_in(state: State, requests: Any) -> None:
+def hand_in(state: State, requests: Rows[Request]) -> None:
     """Append intents in whole ticks and lots, rounded as those of the built-in traders."""
     for n in range(len(requests)):
         asked = requests[n]
@@ -53,7 +54,7 @@ def hand_in(state: State, requests: Any) -> None:
 
 
 @kernel
-def assess_account(state: State, pool: Any, start: int, stop: int) -> Any:
+def assess_account(state: State, pool: Indices, start: int, stop: int) -> tuple[int, int, int]:
     """Add up the pools ``pool[start:stop]`` of an account.
 
     Returns
@@ -75,7 +76,9 @@ def assess_account(state: State, pool: Any, start: int, stop: int) -> Any:
 
 
 @kernel
-def assess_accounts(state: State, pool: Any, first: Any, account: Any, out: Any) -> None:
+def assess_accounts(
+    state: State, pool: Indices, first: Indices, account: Indices, out: NDArray[np.float64]
+) -> None:
     """Overwrite the rows of `out` with equity, maintenance and free margin of accounts, atoms."""
     for n in range(len(account)):
         i = account[n]
@@ -86,14 +89,14 @@ def assess_accounts(state: State, pool: Any, first: Any, account: Any, out: Any)
 
 
 @kernel
-def draw_uniform(seed: int, key: Any, t: int, k: int, out: Any) -> None:
+def draw_uniform(seed: int, key: Indices, t: int, k: int, out: NDArray[np.float64]) -> None:
     """Overwrite `out` with the `k`-th uniform draw of each trader in step `t`."""
     for n in range(len(key)):
         out[n] = uniform(seed, Stream.ACTION.value, key[n], t, k)
 
 
 @kernel
-def draw_normal(seed: int, key: Any, t: int, k: int, out: Any) -> None:
+def draw_normal(seed: int, key: Indices, t: int, k: int, out: NDArray[np.float64]) -> None:
     """Overwrite `out` with the `k`-th normal draw of each trader in step `t`."""
     for n in range(len(key)):
         out[n] = normal(seed, Stream.ACTION.value, key[n], t, k)
@@ -102,8 +105,8 @@ def draw_normal(seed: int, key: Any, t: int, k: int, out: Any) -> None:
 class AccountPools(NamedTuple):
     """The pools of every account, its main pool first."""
 
-    pool: Any  #: (P,) int64
-    first: Any  #: (accounts + 1,) int64: those of account i are ``pool[first[i]:first[i + 1]]``
+    pool: Indices  #: (P,)
+    first: Indices  #: (accounts + 1,) those of account i are ``pool[first[i]:first[i + 1]]``
 
 
 def list_pools(state: State) -> AccountPools:
@@ -137,7 +140,7 @@ class Desk:
         self.num_openings = 0
         self._places = {name: m for m, name in enumerate(market_names)}
         self._rows: list[tuple[int, int, int, float, float, int, int]] = []
-        self._blocks: list[Any] = []
+        self._blocks: list[Rows[Request]] = []
 
     def market_index(self, name: Any) -> int:
         """Return the number of a market.
@@ -168,8 +171,8 @@ class Desk:
         self._check_open()
         self._rows.append((i, m, kind, size, price, flags, expiry))
 
-    def add_many(self, requests: Any) -> None:
-        """Take an array of `REQUEST`."""
+    def add_many(self, requests: Rows[Request]) -> None:
+        """Take many requests."""
         self._check_open()
         self._blocks.append(requests)
 
@@ -184,7 +187,7 @@ class Desk:
         """Hand in what was taken; return the state, perhaps in longer arrays."""
         self.is_open = False
         if self._rows:
-            block = records(REQUEST, len(self._rows))
+            block = records(Request, len(self._rows))
             block[:] = self._rows
             self._blocks.append(block)
         for block in self._blocks:

@@ -1,9 +1,8 @@
 """Habits all strategies share: waking, stop-loss, buffer, spot hedge, tranches, slippage."""
 
 import math
-from typing import Any
 
-from marketsim.agents.base import STOPPED, Kind, market_order, position_coins, submit
+from marketsim.agents.base import STOPPED, Kind, Traders, market_order, position_coins, submit
 from marketsim.engine._jit import inlined, kernel, prefetch
 from marketsim.engine.pools import assess_pool, free_margin
 from marketsim.engine.state import ONE, UNLIMITED, Flag, IntentKind, State, wide
@@ -17,7 +16,7 @@ AT_ONCE = 32
 
 
 @kernel
-def wake(state: State, traders: Any, g: int, first: int, t: int, seed: int) -> tuple[int, int]:
+def wake(state: State, traders: Traders, g: int, first: int, t: int, seed: int) -> tuple[int, int]:
     """List who of population `g`, from account `first` on, looks at the market in step `t`.
 
     Returns how many, at most `AT_ONCE`, and the account to go on from. Waiting times are
@@ -39,7 +38,7 @@ def wake(state: State, traders: Any, g: int, first: int, t: int, seed: int) -> t
 
 
 @inlined
-def _look(traders: Any, i: int, t: int, seed: int) -> None:
+def _look(traders: Traders, i: int, t: int, seed: int) -> None:
     """Note that a trader looks now, and draw when it looks again."""
     trader = traders.trader[i]
     trader.elapsed = t - trader.last_wake
@@ -49,7 +48,7 @@ def _look(traders: Any, i: int, t: int, seed: int) -> None:
 
 
 @inlined
-def _fetch_trader(state: State, traders: Any, i: int) -> None:
+def _fetch_trader(state: State, traders: Traders, i: int) -> None:
     """Have brought near what a trader soon to decide looks at; see `book.fetch_account`."""
     prefetch(traders.trader, i)
     prefetch(traders.link_span, i)
@@ -74,9 +73,9 @@ def mean_wait(attention: float) -> float:
 
 
 @kernel
-def pick_market(traders: Any, g: int, u: float) -> int:
+def pick_market(traders: Traders, g: int, u: float) -> int:
     """Choose a market by the population's weights with a uniform draw."""
-    num_markets = traders.weight.shape[1]
+    num_markets: int = traders.weight.shape[1]
     total = 0.0
     for m in range(num_markets):
         total += traders.weight[g, m]
@@ -86,13 +85,13 @@ def pick_market(traders: Any, g: int, u: float) -> int:
 
 
 @kernel
-def draw(traders: Any, i: int, t: int, k: int, seed: int) -> float:
+def draw(traders: Traders, i: int, t: int, k: int, seed: int) -> float:
     """Draw the `k`-th uniform number of a trader's action in step `t`."""
     return uniform(seed, Stream.ACTION.value, traders.trader[i].key, t, k)
 
 
 @kernel
-def has_lost(state: State, traders: Any, i: int, m: int) -> bool:
+def has_lost(state: State, traders: Traders, i: int, m: int) -> bool:
     """Tell whether a position's loss has reached the trader's stop, as a share of its entry."""
     position = state.position[i, m]
     market = state.market[m]
@@ -102,7 +101,7 @@ def has_lost(state: State, traders: Any, i: int, m: int) -> bool:
 
 
 @kernel
-def close_position(state: State, traders: Any, i: int, m: int, share: float) -> None:
+def close_position(state: State, traders: Traders, i: int, m: int, share: float) -> None:
     """Close a share of a position at the market, within the trader's slippage bound."""
     size = position_coins(state, i, m) * share
     flags = Flag.REDUCE_ONLY.value
@@ -110,7 +109,7 @@ def close_position(state: State, traders: Any, i: int, m: int, share: float) -> 
 
 
 @kernel
-def keep_buffer(state: State, traders: Any, i: int, m: int) -> bool:
+def keep_buffer(state: State, traders: Traders, i: int, m: int) -> bool:
     """Restore a pool whose equity is below (1 + buffer) x maintenance; tell if it acted.
 
     A side pool is topped up from the main pool as far as that has free margin; otherwise the
@@ -134,7 +133,7 @@ def keep_buffer(state: State, traders: Any, i: int, m: int) -> bool:
 
 
 @kernel
-def mind_positions(state: State, traders: Any, g: int, count: int) -> int:
+def mind_positions(state: State, traders: Traders, g: int, count: int) -> int:
     """Let the habits act for the traders who wake, before their strategy does.
 
     The stop-loss closes a position, the buffer tops a pool up or cuts a position, spot is bought
@@ -168,7 +167,7 @@ def mind_positions(state: State, traders: Any, g: int, count: int) -> int:
 
 
 @kernel
-def hedge_with_spot(state: State, traders: Any, i: int, m: int, position: float) -> None:
+def hedge_with_spot(state: State, traders: Traders, i: int, m: int, position: float) -> None:
     """Hold coins against a short position of so many coins; coins cannot be sold short.
 
     Nothing is traded within a band of 2 %, so that funding does not cause a trade at every look.
@@ -183,7 +182,7 @@ def hedge_with_spot(state: State, traders: Any, i: int, m: int, position: float)
 
 
 @kernel
-def move_position(state: State, traders: Any, i: int, m: int, target: float) -> None:
+def move_position(state: State, traders: Traders, i: int, m: int, target: float) -> None:
     """Trade toward a target in coins at the market, within the trader's slippage bound.
 
     What points the other way is closed at once; what is added comes in `tranches`, one a look.
@@ -202,7 +201,7 @@ def move_position(state: State, traders: Any, i: int, m: int, target: float) -> 
 
 
 @kernel
-def affordable_notional(state: State, traders: Any, i: int, m: int, equity: float) -> float:
+def affordable_notional(state: State, traders: Traders, i: int, m: int, equity: float) -> float:
     """Return the notional, USD, that an order may reach with `equity` at the trader's leverage.
 
     Margin is asked for the worst price and the fee: with all of the equity it would be refused.

@@ -6,11 +6,24 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from pydantic import Field, model_validator
 
-from marketsim.agents.base import STOPPED, Parameters, position_coins, wealth_usd
+from marketsim.agents.base import STOPPED, Parameters, Traders, position_coins, wealth_usd
 from marketsim.agents.habits import affordable_notional, mean_wait, move_position
 from marketsim.engine._jit import kernel
+from marketsim.engine.records import F8, Record
 from marketsim.engine.state import State
 from marketsim.streams import Stream, uniform
+
+
+class HerdRates(Record):
+    """What the kernels know of a herd, its rates per hour."""
+
+    up: F8  #: from short to long, by itself
+    down: F8
+    herding: F8  #: h, per trader met
+    trend: F8  #: largest pull of the trend on U
+    repulsion: F8  #: pull on U per unit of funding rate
+    rebalance: F8
+    alignment: F8
 
 
 class Herd(Parameters):
@@ -31,15 +44,7 @@ class Herd(Parameters):
     heterogeneous agents", Journal of Economic Dynamics and Control 32 (2008).
     """
 
-    RECORD: ClassVar[tuple[str, ...]] = (
-        "up",
-        "down",
-        "herding",
-        "trend",
-        "repulsion",
-        "rebalance",
-        "alignment",
-    )
+    RECORD: ClassVar[type[Record]] = HerdRates
 
     independence: float = Field(60.0, gt=0)
     """e = a / h: below 1 the crowd is mostly of one mind, above 1 mostly of two. The rate h of
@@ -138,9 +143,9 @@ def critical_field(num_traders: int, independence: float) -> float:
 
 
 @kernel
-def seed_opinions(traders: Any, g: int, seed: int) -> None:
+def seed_opinions(traders: Traders, g: int, seed: int) -> None:
     """Draw everybody's first opinion and who has one for all; overwrites memory and `crowd`."""
-    p = traders.herd[g]
+    p: HerdRates = traders.herd[g]
     population = traders.population[g]
     num_markets = traders.weight.shape[1]
     stream = Stream.OPINION.value
@@ -157,7 +162,7 @@ def seed_opinions(traders: Any, g: int, seed: int) -> None:
 
 
 @kernel
-def company(traders: Any, g: int, i: int, m: int) -> tuple[float, float]:
+def company(traders: Traders, g: int, i: int, m: int) -> tuple[float, float]:
     """Count the optimists and pessimists trader `i` meets: all others, or its neighbours.
 
     Neighbours are scaled up to the size of the rest of the crowd, so that a complete graph gives
@@ -183,7 +188,7 @@ def company(traders: Any, g: int, i: int, m: int) -> tuple[float, float]:
 
 @kernel
 def switch_probability(
-    p: Any, opinion: float, long: float, short: float, field: float, hours: float
+    p: HerdRates, opinion: float, long: float, short: float, field: float, hours: float
 ) -> float:
     r"""Probability that a trader changes its mind at one look.
 
@@ -219,7 +224,7 @@ def switch_probability(
 
 
 @kernel
-def change_mind(traders: Any, g: int, i: int, m: int, opinion: float) -> None:
+def change_mind(traders: Traders, g: int, i: int, m: int, opinion: float) -> None:
     """Set an opinion and count it; who was stopped out may trade again."""
     traders.memory[i, m, OPINION] = opinion
     traders.memory[i, m, STOPPED] = 0.0
@@ -227,13 +232,15 @@ def change_mind(traders: Any, g: int, i: int, m: int, opinion: float) -> None:
 
 
 @kernel
-def reconsider(traders: Any, g: int, i: int, field: Any, hours: float, t: int, seed: int) -> None:
+def reconsider(
+    traders: Traders, g: int, i: int, field: Any, hours: float, t: int, seed: int
+) -> None:
     """Let a trader change its opinions given U per market in `field`, drawn market by market.
 
     An aligned trader has one opinion: it meets the mean crowd and feels the mean field of its
     markets.
     """
-    p = traders.herd[g]
+    p: HerdRates = traders.herd[g]
     key = traders.trader[i].key
     stream = Stream.OPINION.value
     num_markets = len(field)
@@ -264,9 +271,9 @@ def reconsider(traders: Any, g: int, i: int, field: Any, hours: float, t: int, s
 
 
 @kernel
-def feel(state: State, traders: Any, g: int, i: int, field: Any) -> None:
+def feel(state: State, traders: Traders, g: int, i: int, field: Any) -> None:
     """Compute U of every market for a trader; overwrites `field`."""
-    p = traders.herd[g]
+    p: HerdRates = traders.herd[g]
     sensitivity = traders.trader[i].funding_sensitivity
     for m in range(len(state.market)):
         pull = p.trend * math.tanh(traders.public[m].momentum)
@@ -274,9 +281,9 @@ def feel(state: State, traders: Any, g: int, i: int, field: Any) -> None:
 
 
 @kernel
-def decide(state: State, traders: Any, g: int, count: int, t: int, seed: int) -> None:
+def decide(state: State, traders: Traders, g: int, count: int, t: int, seed: int) -> None:
     """Let the herd traders who wake change their minds, and trade toward what they think."""
-    p = traders.herd[g]
+    p: HerdRates = traders.herd[g]
     field = np.empty(len(state.market))
     for n in range(count):
         i = traders.awake[n]

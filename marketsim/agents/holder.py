@@ -1,13 +1,13 @@
 """The holder: enters with leverage and stays."""
 
 import math
-from typing import Any
 
 from pydantic import Field
 
 from marketsim.agents.base import (
     STOPPED,
     Parameters,
+    Traders,
     account_equity_usd,
     market_order,
     position_coins,
@@ -41,9 +41,9 @@ UNTIL = 2
 
 
 @kernel
-def decide(state: State, traders: Any, g: int, count: int, t: int, seed: int) -> None:
+def decide(state: State, traders: Traders, g: int, count: int, t: int, seed: int) -> None:
     """Enter, mind the position, leave."""
-    p = traders.holder[g]
+    p: Holder = traders.holder[g]
     hours = state.venue[0].step_hours
     for n in range(count):
         i = traders.awake[n]
@@ -65,7 +65,7 @@ def decide(state: State, traders: Any, g: int, count: int, t: int, seed: int) ->
 
 
 @kernel
-def _holding(traders: Any, i: int) -> int:
+def _holding(traders: Traders, i: int) -> int:
     """Return the market a holder is in (or entering), -1 if none."""
     for m in range(traders.memory.shape[1]):
         if traders.memory[i, m, TARGET] != 0.0:
@@ -74,7 +74,7 @@ def _holding(traders: Any, i: int) -> int:
 
 
 @kernel
-def _leaving(traders: Any, i: int, step_hours: float, holding_hours: float) -> float:
+def _leaving(traders: Traders, i: int, step_hours: float, holding_hours: float) -> float:
     """Probability of leaving at one look, so that positions last `holding_hours` on average."""
     attention = traders.trader[i].attention
     if math.isinf(attention):
@@ -83,9 +83,10 @@ def _leaving(traders: Any, i: int, step_hours: float, holding_hours: float) -> f
 
 
 @kernel
-def _enter(state: State, traders: Any, g: int, i: int, m: int, t: int, seed: int) -> None:
+def _enter(state: State, traders: Traders, g: int, i: int, m: int, t: int, seed: int) -> None:
     """Decide on a position and send its first tranche."""
-    side = 1.0 if draw(traders, i, t, 1, seed) < traders.holder[g].long_share else -1.0
+    p: Holder = traders.holder[g]
+    side = 1.0 if draw(traders, i, t, 1, seed) < p.long_share else -1.0
     equity = account_equity_usd(state, i)
     notional = affordable_notional(state, traders, i, m, equity)
     traders.memory[i, m, TARGET] = side * notional / traders.public[m].mid
@@ -94,7 +95,7 @@ def _enter(state: State, traders: Any, g: int, i: int, m: int, t: int, seed: int
 
 
 @kernel
-def _add_tranche(state: State, traders: Any, i: int, m: int) -> None:
+def _add_tranche(state: State, traders: Traders, i: int, m: int) -> None:
     trader = traders.trader[i]
     memory = traders.memory[i, m]
     market_order(state, traders, i, m, memory[TARGET] / trader.tranches, trader.slippage, 0)
@@ -102,7 +103,7 @@ def _add_tranche(state: State, traders: Any, i: int, m: int) -> None:
 
 
 @kernel
-def _rest(traders: Any, i: int, m: int, t: int, mean_steps: float, seed: int) -> None:
+def _rest(traders: Traders, i: int, m: int, t: int, mean_steps: float, seed: int) -> None:
     """Forget the position and wait."""
     traders.memory[i, m, TARGET] = 0.0
     traders.memory[i, m, ENTERED] = 0.0

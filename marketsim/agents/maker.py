@@ -1,12 +1,12 @@
 """The market maker: a ladder of quotes around a reservation price."""
 
 import math
-from typing import Any
 
 from pydantic import Field
 
 from marketsim.agents.base import (
     Parameters,
+    Traders,
     account_equity_usd,
     limit_order,
     market_order,
@@ -117,7 +117,7 @@ def optimal_spread(gamma: float, variance: float, decay: float) -> float:
 
 
 @kernel
-def decide(state: State, traders: Any, g: int, count: int, t: int, seed: int) -> None:  # noqa: ARG001
+def decide(state: State, traders: Traders, g: int, count: int, t: int, seed: int) -> None:  # noqa: ARG001
     """Renew the ladders of the makers who wake."""
     for n in range(count):
         i = traders.awake[n]
@@ -128,9 +128,9 @@ def decide(state: State, traders: Any, g: int, count: int, t: int, seed: int) ->
 
 
 @kernel
-def _quote(state: State, traders: Any, g: int, i: int, m: int, equity: float) -> None:
+def _quote(state: State, traders: Traders, g: int, i: int, m: int, equity: float) -> None:
     """Replace a maker's orders in one market; memory holds the last reservation price."""
-    p = traders.maker[g]
+    p: Maker = traders.maker[g]
     market = state.market[m]
     view = traders.public[m]
     memory = traders.memory[i, m]

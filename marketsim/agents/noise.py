@@ -1,11 +1,10 @@
 """The noise trader: random small trades, the heartbeat of the market."""
 
-from typing import Any
-
 from pydantic import Field
 
 from marketsim.agents.base import (
     Parameters,
+    Traders,
     account_equity_usd,
     limit_order,
     market_order,
@@ -41,9 +40,9 @@ class Noise(Parameters):
 
 
 @kernel
-def decide(state: State, traders: Any, g: int, count: int, t: int, seed: int) -> None:
+def decide(state: State, traders: Traders, g: int, count: int, t: int, seed: int) -> None:
     """Let each noise trader who wakes make one random trade."""
-    p = traders.noise[g]
+    p: Noise = traders.noise[g]
     expiry = max(int(p.patience_minutes / (60.0 * state.venue[0].step_hours)), 1)
     for n in range(count):
         i = traders.awake[n]

@@ -1,11 +1,12 @@
 """The pair trader: long one perp, short another, until they come together again."""
 
 import math
-from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
 
-from marketsim.agents.base import STOPPED, Parameters, position_coins, wealth_usd
+from marketsim.agents.base import STOPPED, Parameters, Traders, position_coins, wealth_usd
 from marketsim.agents.habits import affordable_notional, close_position, draw, move_position
 from marketsim.engine._jit import kernel
 from marketsim.engine.state import State
@@ -45,7 +46,7 @@ SIDE = 0
 
 
 @kernel
-def choose_pair(traders: Any, g: int, i: int, seed: int) -> tuple[int, int]:
+def choose_pair(traders: Traders, g: int, i: int, seed: int) -> tuple[int, int]:
     """Return the two markets a trader watches, the same at every look."""
     num_markets = traders.weight.shape[1]
     traded = 0
@@ -58,7 +59,7 @@ def choose_pair(traders: Any, g: int, i: int, seed: int) -> tuple[int, int]:
 
 
 @kernel
-def _nth_market(traders: Any, g: int, n: int) -> int:
+def _nth_market(traders: Traders, g: int, n: int) -> int:
     """Return the n-th of the markets a population trades."""
     count = -1
     for m in range(traders.weight.shape[1]):
@@ -69,7 +70,7 @@ def _nth_market(traders: Any, g: int, n: int) -> int:
 
 
 @kernel
-def watch(memory: Any, ratio: float, elapsed: float, window: float) -> float:
+def watch(memory: NDArray[np.float64], ratio: float, elapsed: float, window: float) -> float:
     """Update average and variance of the log ratio; return how many deviations it is off.
 
     0 until the pair has been watched for a window. Overwrites the trader's `memory` of its first
@@ -79,7 +80,7 @@ def watch(memory: Any, ratio: float, elapsed: float, window: float) -> float:
         memory[MEAN] = ratio
         memory[WATCHED] = 1.0
         return 0.0
-    off = ratio - memory[MEAN]
+    off: float = ratio - memory[MEAN]
     deviation = math.sqrt(memory[VARIANCE])
     weight = -math.expm1(-elapsed / window)
     memory[MEAN] += weight * off
@@ -109,9 +110,9 @@ def next_side(side: float, score: float, entry: float, leave: float, give_up: fl
 
 
 @kernel
-def decide(state: State, traders: Any, g: int, count: int, t: int, seed: int) -> None:  # noqa: ARG001
+def decide(state: State, traders: Traders, g: int, count: int, t: int, seed: int) -> None:  # noqa: ARG001
     """Let the pair traders who wake look at their ratio and enter, leave or give up."""
-    p = traders.pair[g]
+    p: Pair = traders.pair[g]
     window = p.window_hours / state.venue[0].step_hours
     for n in range(count):
         i = traders.awake[n]
@@ -139,7 +140,7 @@ def decide(state: State, traders: Any, g: int, count: int, t: int, seed: int) ->
 
 
 @kernel
-def _hold(state: State, traders: Any, i: int, m: int, side: float, tolerance: float) -> None:
+def _hold(state: State, traders: Traders, i: int, m: int, side: float, tolerance: float) -> None:
     """Move one leg to its half of the account, if it is not nearly there."""
     equity = 0.5 * wealth_usd(state, i)
     target = side * affordable_notional(state, traders, i, m, equity) / traders.public[m].mid

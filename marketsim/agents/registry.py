@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from pydantic import ValidationError
 
-from marketsim.agents.base import HABITS, Kind, Parameters, Traders, allocate_traders
+from marketsim.agents.base import Habits, Kind, Parameters, Traders, allocate_traders
 from marketsim.agents.basis import Basis
 from marketsim.agents.carry import Carry
 from marketsim.agents.herd import Herd, seed_opinions
@@ -136,7 +136,7 @@ def build_traders(
     traders.trader["key"] = roster.keys
     traders.trader["population"] = roster.population
     traders.trader["attention"] = roster.attention / scenario.step_minutes
-    for habit in HABITS:
+    for habit in Habits.names:
         traders.trader[habit] = getattr(roster, habit)
     traders.weight[:] = roster.market_weight
     for g, (strategy, values) in enumerate(zip(roster.strategies, chosen, strict=True)):

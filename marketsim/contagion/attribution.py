@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from marketsim.contagion.blame import blame_pushes
-from marketsim.engine.allocation import records
-from marketsim.engine.cause_records import BLAME
+from marketsim.engine.cause_records import Blame
+from marketsim.engine.records import F8, I8, Record, Rows, records
 from marketsim.engine.state import ATOMS, NONE
 from marketsim.tape.result import RunResult
 
@@ -32,7 +32,7 @@ class Kind(IntEnum):
     REQUIREMENT = 6  #: nothing was lost: what the venue requires rose
 
 
-#: Fields of `LOSS` by kind.
+#: Fields of `Loss` by kind.
 _FIELDS = {
     Kind.INDEX: "index",
     Kind.FORCED: "forced",
@@ -41,16 +41,16 @@ _FIELDS = {
     Kind.FEES: "fees",
 }
 
-CAUSE = np.dtype(
-    [
-        ("seizure", "i8"),
-        ("market", "i8"),  #: where the loss arose, NONE for what belongs to no market
-        ("kind", "i8"),  #: Kind
-        ("parent", "i8"),  #: the liquidation to blame, or NONE
-        ("loss", "i8"),  #: atoms; negative: a gain
-        ("weight", "f8"),
-    ]
-)
+
+class SeizureCause(Record):
+    """A part of what a seized pool lost."""
+
+    seizure: I8  #: row of `RunResult.seizure`
+    market: I8  #: where the loss arose, NONE for what belongs to no market
+    kind: I8  #: Kind
+    parent: I8  #: the liquidation to blame, or NONE
+    loss: I8  #: atoms; negative: a gain
+    weight: F8  #: share of all that was lost
 
 
 def tabulate_causes(result: RunResult) -> dict[str, Any]:
@@ -60,7 +60,7 @@ def tabulate_causes(result: RunResult) -> dict[str, Any]:
     (-1: none) are rows of the table of liquidations; `market` is where the loss arose, empty for
     what belongs to no market. The table is empty if causes were not recorded.
     """
-    cause = seizure_causes(result) if result.has_causes else np.zeros(0, CAUSE)
+    cause = seizure_causes(result) if result.has_causes else records(SeizureCause, 0)
     # One block of rows per seizure, repeated for each of its liquidations.
     first = np.searchsorted(cause["seizure"], np.arange(len(result.seizure) + 1))
     seizure = result.push["seizure"]
@@ -80,12 +80,12 @@ def tabulate_causes(result: RunResult) -> dict[str, Any]:
     }
 
 
-def seizure_causes(result: RunResult) -> Any:
+def seizure_causes(result: RunResult) -> Rows[SeizureCause]:
     """List the causes of every seizure of a pool, in order.
 
     Returns
     -------
-    ndarray, (rows,) CAUSE
+    ndarray, (rows,) SeizureCause
     """
     parts = [
         *(_market_losses(result, kind) for kind in _FIELDS if kind != Kind.FORCED),
@@ -107,7 +107,7 @@ def seizure_causes(result: RunResult) -> Any:
 
 
 def _causes(seizure: Any, market: Any, kind: Kind, loss: Any, parent: Any = NONE) -> Any:
-    cause = np.zeros(len(seizure), CAUSE)
+    cause = records(SeizureCause, len(seizure))
     cause["seizure"] = seizure
     cause["market"] = market
     cause["kind"] = kind
@@ -139,9 +139,9 @@ def _forced_losses(result: RunResult) -> Any:
     base = loss["market"].astype(np.int64) * num_rows
     start = np.searchsorted(place, base + loss["first_row"])
     stop = np.searchsorted(place, base + result.seizure["first_row"][loss["seizure"]])
-    entries = records(BLAME, len(loss))
+    entries = records(Blame, len(loss))
     while (count := blame_pushes(loss, row, result.push, start, stop, entries)) > len(entries):
-        entries = records(BLAME, count)
+        entries = records(Blame, count)
     blame = entries[:count]
     mine = loss[blame["row"]]
     return _causes(mine["seizure"], mine["market"], Kind.FORCED, blame["loss"], blame["parent"])

@@ -6,11 +6,13 @@ their pushes (see `marketsim.engine.causes`).
 """
 
 import math
-from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from marketsim.engine._jit import kernel
+from marketsim.engine.cause_records import Blame, Loss, Push
+from marketsim.engine.records import Indices, Rows
 from marketsim.engine.state import NONE
 
 #: A liquidation that bears less than this share of a forced loss is not named for it.
@@ -18,7 +20,14 @@ LEAST_SHARE = 0.01
 
 
 @kernel
-def blame_pushes(loss: Any, row: Any, push: Any, start: Any, stop: Any, blame: Any) -> int:
+def blame_pushes(
+    loss: Rows[Loss],
+    row: Indices,
+    push: Rows[Push],
+    start: Indices,
+    stop: Indices,
+    blame: Rows[Blame],
+) -> int:
     """Share each forced loss; overwrites `blame` as far as it reaches.
 
     `row` lists the liquidations by market, and `row[start[n]:stop[n]]` are those that may have
@@ -57,7 +66,9 @@ def blame_pushes(loss: Any, row: Any, push: Any, start: Any, stop: Any, blame: A
 
 
 @kernel
-def _shares(loss: Any, row: Any, push: Any, start: int, stop: int, share: Any) -> float:
+def _shares(
+    loss: Loss, row: Indices, push: Rows[Push], start: int, stop: int, share: NDArray[np.float64]
+) -> float:
     """Set what is left, by the last of them, of every push that hurt the position; add them up."""
     total = 0.0
     left = 1.0
@@ -76,7 +87,7 @@ def _shares(loss: Any, row: Any, push: Any, start: int, stop: int, share: Any) -
 
 
 @kernel
-def _note(blame: Any, count: int, n: int, parent: int, amount: int) -> int:
+def _note(blame: Rows[Blame], count: int, n: int, parent: int, amount: int) -> int:
     if count < len(blame):
         entry = blame[count]
         entry.row = n

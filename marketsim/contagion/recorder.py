@@ -9,26 +9,26 @@ from numpy.typing import NDArray
 
 from marketsim.contagion.response import FALLS, RISES, measure_response
 from marketsim.contagion.triggers import find_triggers, sum_bands
+from marketsim.engine.records import I8, Record, Rows, records
 from marketsim.engine.state import State
-from marketsim.scenario.schema import Record, Scenario
+from marketsim.scenario.schema import Scenario
 from marketsim.tape.moments import Figures, finite
 
 #: Names of the sides of a contagion matrix, in the order of its array.
 SIDES = ("falls", "rises")
 
-#: One cell of the heat map: positions that a move of the mark to its band would liquidate.
-HEAT = np.dtype(
-    [
-        ("step", "i8"),  #: steps done
-        ("market", "i8"),
-        ("side", "i8"),  #: 1 long, -1 short
-        ("band", "i8"),  #: number n: from (1 + width)^n to (1 + width)^(n + 1) of the first index
-        ("low_ticks", "i8"),  #: marks from here
-        ("high_ticks", "i8"),  #: to here, both included
-        ("size", "i8"),  #: lots
-        ("mark_ticks", "i8"),
-    ]
-)
+
+class Heat(Record):
+    """One cell of the heat map: positions that a move of the mark to its band would liquidate."""
+
+    step: I8  #: steps done
+    market: I8
+    side: I8  #: 1 long, -1 short
+    band: I8  #: number n: from (1 + width)^n to (1 + width)^(n + 1) of the first index
+    low_ticks: I8  #: marks from here
+    high_ticks: I8  #: to here, both included
+    size: I8  #: lots
+    mark_ticks: I8
 
 
 def contagion_matrices(state: State, reflexivity: float, delta: float) -> NDArray[np.float64]:
@@ -69,7 +69,7 @@ def reproduction_number(matrix: Any) -> Any:
 
 def liquidation_bands(
     state: State, step: int, first_price: Any, width: float, reach: float
-) -> NDArray[Any]:
+) -> Rows[Heat]:
     """Sum up, by band of the mark, the positions that a jump to it would liquidate.
 
     Each position counts with its whole size at its trigger, see
@@ -90,7 +90,7 @@ def liquidation_bands(
 
     Returns
     -------
-    ndarray of HEAT
+    ndarray of Heat
     """
     mark = np.asarray(state.market["mark_ticks"])
     log_width = math.log1p(width)
@@ -101,7 +101,7 @@ def liquidation_bands(
     total = np.zeros((len(mark), 2, count), np.int64)
     sum_bands(state, find_triggers(state), edge, reach, total)
     m, side, place = np.nonzero(total)
-    rows = np.zeros(len(m), HEAT)
+    rows = records(Heat, len(m))
     rows["step"] = step
     rows["market"] = m
     rows["side"] = 1 - 2 * side
@@ -124,7 +124,7 @@ class ContagionTape:
     """
 
     def __init__(self, scenario: Scenario, state: State) -> None:
-        record: Record = scenario.record
+        record = scenario.record
         self._every = _steps(scenario, record.contagion_minutes)
         self._heat_every = _steps(scenario, record.heatmap_minutes)
         self._delta = record.contagion_delta
@@ -134,7 +134,7 @@ class ContagionTape:
         self._steps: list[int] = []
         self._matrices: list[NDArray[np.float64]] = []
         self._heat_step = -1
-        self._heat: list[NDArray[Any]] = []
+        self._heat: list[Rows[Heat]] = []
 
     def next_moment(self, step: int) -> int | None:
         """Return the next step at which something is due after `step`, None if never."""
@@ -162,9 +162,9 @@ class ContagionTape:
         return np.array(self._matrices).reshape(-1, 2, num_markets, num_markets)
 
     @property
-    def heat(self) -> NDArray[Any]:
-        """(rows,) HEAT: the heat map so far."""
-        return np.concatenate([np.zeros(0, HEAT), *self._heat])
+    def heat(self) -> Rows[Heat]:
+        """(rows,) the heat map so far."""
+        return np.concatenate([records(Heat, 0), *self._heat])
 
 
 def contagion_figures(steps: Any, matrices: Any, strikes: Sequence[tuple[int, int]]) -> Figures:

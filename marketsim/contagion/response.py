@@ -164,7 +164,8 @@ def drawable(state: State, p: int, room: Any) -> int:
     draw = state.draw[p]
     if p == owner or draw.limit == 0:
         return 0
-    return max(min(draw.limit - draw.drawn, room[owner]), 0)
+    spare: int = room[owner]
+    return max(min(draw.limit - draw.drawn, spare), 0)
 
 
 @kernel

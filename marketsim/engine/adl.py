@@ -5,8 +5,6 @@ bankruptcy price and skips whoever it would leave below margin; what is still op
 mark, and the loss that remains is shared by all holders of the market (socialised loss).
 """
 
-from typing import Any
-
 import numpy as np
 
 from marketsim.engine import ledger
@@ -21,6 +19,7 @@ from marketsim.engine.pools import (
     initial_requirement,
     maintenance_requirement,
 )
+from marketsim.engine.records import Indices
 from marketsim.engine.state import MAX_ROWS_PER_STEP, Cause, RankRule, State, wide
 
 
@@ -53,7 +52,7 @@ def score(state: State, i: int, m: int) -> float:
 
 
 @kernel
-def queue(state: State, i: int, m: int) -> Any:
+def queue(state: State, i: int, m: int) -> Indices:
     """List the accounts on the other side of account `i`'s position, first to deleverage first.
 
     Ties go by the accounts' fixed random priority.
@@ -68,7 +67,7 @@ def queue(state: State, i: int, m: int) -> Any:
     for j in range(num_accounts):
         if state.position[j, m].size * size < 0:
             count += 1
-    found = np.empty(count, np.int64)
+    found: Indices = np.empty(count, np.int64)
     priority = np.empty(count, np.int64)
     n = 0
     for j in range(num_accounts):
@@ -138,7 +137,7 @@ def close_pair(state: State, i: int, j: int, m: int, lots: int, at_mark: bool) -
 
 
 @kernel
-def deleverage(state: State, number: int, ranked: Any, at_mark: bool) -> None:
+def deleverage(state: State, number: int, ranked: Indices, at_mark: bool) -> None:
     """Close what is left of a liquidated leg down a ranked queue, and write who took it."""
     totals = state.totals[0]
     row = state.liquidation[number]

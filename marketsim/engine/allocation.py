@@ -1,65 +1,36 @@
 """Room for the arrays of a venue: allocation before a run, growth between two steps."""
 
-import math
 from typing import Any
 
 import numpy as np
 
-from marketsim.engine._jit import CACHE_LINE
-from marketsim.engine.cause_records import LOSS, PUSH, SAFE, SEIZURE, SPLIT, TALLY
+from marketsim.engine.cause_records import Loss, Push, Safe, Seizure, Split, Tally
+from marketsim.engine.records import R, Rows, records, zeroed
 from marketsim.engine.state import (
-    ACCOUNT,
-    DELEVERAGE,
-    DRAW,
-    FILL,
-    INTENT,
-    LEVEL,
-    LIQUIDATION,
-    MARKET,
     MAX_ROWS_PER_STEP,
-    NODE,
     NONE,
     ONE,
-    ORDER,
-    POOL,
-    POSITION,
-    SHORTFALL,
-    TIER,
-    TOTALS,
     UNLIMITED,
-    VENUE,
     WHEEL_SLOTS,
+    Account,
     Cause,
+    Deleverage,
+    Draw,
+    Fill,
+    Intent,
+    Level,
+    Liquidation,
+    Market,
+    Node,
+    Order,
+    Pool,
+    Position,
+    Shortfall,
     State,
+    Tier,
+    Totals,
+    Venue,
 )
-
-
-class Record(np.record):  # type: ignore[misc]
-    """A record whose fields come before NumPy's own attributes (`size`, `round`, ...)."""
-
-    def __getattribute__(self, name: str) -> Any:
-        fields = np.void.__getattribute__(self, "dtype").fields
-        if fields is not None and name in fields:
-            return np.void.__getitem__(self, name)
-        return np.record.__getattribute__(self, name)
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        fields = np.void.__getattribute__(self, "dtype").fields
-        if fields is not None and name in fields:
-            np.void.__setitem__(self, name, value)
-        else:
-            np.record.__setattr__(self, name, value)
-
-
-def records(dtype: np.dtype[Any], *shape: int) -> Any:
-    """Allocate zeroed records whose fields read as attributes, compiled or not.
-
-    The first one begins on a cache line, so that one of 32 or 64 bytes never straddles two.
-    """
-    length = math.prod(shape) * dtype.itemsize
-    memory = np.zeros(length + CACHE_LINE, np.uint8)
-    start = -memory.ctypes.data % CACHE_LINE
-    return memory[start : start + length].view(np.dtype((Record, dtype))).reshape(shape)
 
 
 def allocate(
@@ -92,36 +63,36 @@ def allocate(
     State
     """
     state = State(
-        venue=records(VENUE, 1),
-        totals=records(TOTALS, 1),
-        market=records(MARKET, num_markets),
-        tier=records(TIER, num_markets, num_tiers),
-        account=records(ACCOUNT, num_accounts + 1),
-        position=records(POSITION, num_accounts + 1, num_markets),
+        venue=records(Venue, 1),
+        totals=records(Totals, 1),
+        market=records(Market, num_markets),
+        tier=records(Tier, num_markets, num_tiers),
+        account=records(Account, num_accounts + 1),
+        position=records(Position, num_accounts + 1, num_markets),
         spot=np.zeros((num_accounts + 1, num_markets), np.int64),
         stable=np.zeros(num_accounts + 1, np.int64),
         own_fraction=np.zeros((num_accounts + 1, num_markets), np.int64),
         chunk_step=np.full((num_accounts + 1, num_markets), -UNLIMITED),
-        pool=records(POOL, num_pools),
-        draw=records(DRAW, num_pools),
+        pool=records(Pool, num_pools),
+        draw=records(Draw, num_pools),
         touched=np.zeros(num_pools, np.int8),
         short=np.zeros(num_pools, np.int64),
         flow=np.zeros((num_accounts + 1, len(Cause)), np.int64),
-        order=records(ORDER, 0),
-        level=records(LEVEL, 0),
-        node=records(NODE, 0),
+        order=records(Order, 0),
+        level=records(Level, 0),
+        node=records(Node, 0),
         wheel=np.full(WHEEL_SLOTS, NONE, np.int32),
-        intent=records(INTENT, num_intents),
-        fill=records(FILL, num_fills),
-        liquidation=records(LIQUIDATION, MAX_ROWS_PER_STEP),
-        deleverage=records(DELEVERAGE, MAX_ROWS_PER_STEP),
-        shortfall=records(SHORTFALL, MAX_ROWS_PER_STEP),
-        split=records(SPLIT, num_markets),
-        tally=records(TALLY, *((num_accounts + 1, num_markets) if causes else (1, 1))),
-        safe=records(SAFE, num_pools if causes else 1),
-        push=records(PUSH, MAX_ROWS_PER_STEP if causes else 1),
-        seizure=records(SEIZURE, MAX_ROWS_PER_STEP + 1 if causes else 1),
-        loss=records(LOSS, MAX_ROWS_PER_STEP if causes else 1),
+        intent=records(Intent, num_intents),
+        fill=records(Fill, num_fills),
+        liquidation=records(Liquidation, MAX_ROWS_PER_STEP),
+        deleverage=records(Deleverage, MAX_ROWS_PER_STEP),
+        shortfall=records(Shortfall, MAX_ROWS_PER_STEP),
+        split=records(Split, num_markets),
+        tally=records(Tally, *((num_accounts + 1, num_markets) if causes else (1, 1))),
+        safe=records(Safe, num_pools if causes else 1),
+        push=records(Push, MAX_ROWS_PER_STEP if causes else 1),
+        seizure=records(Seizure, MAX_ROWS_PER_STEP + 1 if causes else 1),
+        loss=records(Loss, MAX_ROWS_PER_STEP if causes else 1),
     )
     state.position["pool"] = np.arange(num_accounts + 1)[:, None]
     state.position["first_order"] = NONE
@@ -185,10 +156,10 @@ def trial_copy(state: State) -> State:
     return state._replace(**{name: getattr(state, name).copy() for name in changed})
 
 
-def _longer(array: Any, length: int) -> Any:
+def _longer(array: Rows[R], length: int) -> Rows[R]:
     if length <= len(array):
         return array
-    longer = records(array.dtype, length)
+    longer: Rows[R] = zeroed(array.dtype, length)
     longer[: len(array)] = array
     return longer
 

@@ -1,11 +1,10 @@
 """Stages 4 and 5 for one intent: admit it, check its margin, match it, rest what is left."""
 
-from typing import Any
-
 from marketsim.engine import book, ledger, margin, matching, orders
 from marketsim.engine._jit import inlined, kernel
 from marketsim.engine.formulas.integers import mul_div, take_fraction, take_fraction_up
 from marketsim.engine.pools import free_margin
+from marketsim.engine.records import Indices
 from marketsim.engine.state import MAX_ATOMS, NONE, ONE, Flag, IntentKind, Outcome, State, wide
 
 
@@ -153,7 +152,7 @@ def transfer_margin(state: State, i: int, m: int, amount: int) -> Outcome:
 
 
 @inlined
-def fetch_ahead(state: State, sequence: Any, n: int) -> None:
+def fetch_ahead(state: State, sequence: Indices, n: int) -> None:
     """Have brought near what the intents after the `n`-th of `sequence` are going to need."""
     if n + book.FAR < len(sequence):
         intent = state.intent[sequence[n + book.FAR]]
@@ -168,7 +167,7 @@ def fetch_ahead(state: State, sequence: Any, n: int) -> None:
 
 
 @inlined
-def _begins(state: State, sequence: Any, n: int) -> bool:
+def _begins(state: State, sequence: Indices, n: int) -> bool:
     """Tell whether an intent is of another account or market than the one before it."""
     intent = state.intent[sequence[n]]
     before = state.intent[sequence[n - 1]]

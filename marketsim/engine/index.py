@@ -1,15 +1,14 @@
 """Stage 2: the spot venues of a market make its index."""
 
 import math
-from typing import Any
 
 from marketsim.engine._jit import kernel
-from marketsim.engine.state import MAX_PRICE_TICKS, NONE
-from marketsim.engine.world import IndexRule
+from marketsim.engine.state import MAX_PRICE_TICKS, NONE, State
+from marketsim.engine.world import IndexRule, World
 
 
 @kernel
-def update_index(world: Any, state: Any, t: int) -> int:
+def update_index(world: World, state: State, t: int) -> int:
     """Set `index_price` and `index_ticks` of every market from what its sources print.
 
     Overwrites also the sources' prices and deviations and `asset.spread`. Every market uses the
@@ -53,7 +52,7 @@ def update_index(world: Any, state: Any, t: int) -> int:
 
 
 @kernel
-def median_price(world: Any, first: int, last: int) -> float:
+def median_price(world: World, first: int, last: int) -> float:
     """Return the middle of the prices of sources ``first .. last - 1``, each counting once.
 
     Of an even number it is the mean of the two middle ones.
@@ -68,5 +67,5 @@ def median_price(world: Any, first: int, last: int) -> float:
         ranked[place] = price
     middle = (first + last) // 2
     if (last - first) % 2 == 1:
-        return ranked[middle]
-    return 0.5 * (ranked[middle - 1] + ranked[middle])
+        return float(ranked[middle])
+    return float(0.5 * (ranked[middle - 1] + ranked[middle]))

@@ -6,9 +6,8 @@ account's change of equity is the sum of its `State.flow` row plus its positions
 holdings at market.
 """
 
-from typing import Any
-
 import numpy as np
+from numpy.typing import NDArray
 
 from marketsim.engine import causes
 from marketsim.engine._jit import inlined, kernel
@@ -143,7 +142,7 @@ def holdings_value(state: State, i: int) -> int:
 
 
 @kernel
-def account_equity(state: State) -> Any:
+def account_equity(state: State) -> NDArray[np.int64]:
     """Equity of every account, atoms: cash of all its pools, positions at mark, holdings."""
     equity = np.zeros(len(state.account), np.int64)
     for p in range(len(state.pool)):

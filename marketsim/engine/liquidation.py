@@ -1,7 +1,9 @@
 """Stage 8: which leg of a seized pool is closed, how much of it, at what limit, and who pays."""
 
 import math
-from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from marketsim.engine import causes, ledger
 from marketsim.engine._jit import kernel
@@ -160,7 +162,7 @@ def may_close(state: State, p: int, is_seized: bool) -> bool:
 
 
 @kernel
-def next_leg(state: State, p: int, tried: Any) -> int:
+def next_leg(state: State, p: int, tried: NDArray[np.bool_]) -> int:
     """Return the untried leg to close next, or NONE.
 
     The one whose limit lies furthest from the mark goes first, then the largest notional.

@@ -1,7 +1,5 @@
 """Stage 7: every pool's equity against its requirement, and the acceptance of trades."""
 
-from typing import Any
-
 import numpy as np
 
 from marketsim.engine import ledger
@@ -16,6 +14,7 @@ from marketsim.engine.pools import (
     maintenance_of,
     maintenance_requirement,
 )
+from marketsim.engine.records import Indices
 from marketsim.engine.state import State, wide
 
 
@@ -189,7 +188,7 @@ def _draw(state: State, p: int) -> None:
 
 
 @kernel
-def riskiest_first(state: State, count: int) -> Any:
+def riskiest_first(state: State, count: int) -> Indices:
     """List the `count` pools below maintenance by equity / maintenance, lowest first.
 
     Ties go by the owners' fixed random priority, then by the pool's number.

@@ -6,15 +6,27 @@ runs that differ in a rule of the venue have the same ``base`` to the last bit.
 """
 
 import math
-from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from marketsim.engine._jit import kernel
-from marketsim.engine.state import MAX_PRICE_TICKS, NONE, ONE
-from marketsim.engine.world import JumpLaw, ShockKind, SpotKind
+from marketsim.engine.state import MAX_PRICE_TICKS, NONE, ONE, State
+from marketsim.engine.world import (
+    Asset,
+    Factor,
+    JumpLaw,
+    News,
+    Returns,
+    Shock,
+    ShockKind,
+    SpotKind,
+    World,
+)
 
 
 @kernel
-def move_spot(world: Any, state: Any, t: int) -> int:
+def move_spot(world: World, state: State, t: int) -> int:
     """Move every spot price through step `t` (from 0): history row t to row t + 1.
 
     Overwrites the factor, the assets and the faults of the sources; scheduled shocks overwrite
@@ -53,7 +65,7 @@ def move_spot(world: Any, state: Any, t: int) -> int:
 
 
 @kernel
-def _move_factor(factor: Any, draw: Any) -> None:
+def _move_factor(factor: Factor, draw: News) -> None:
     """Move the regime, then the factor; correlation rises in stress because its variance does."""
     if factor.stress == 0:
         if draw.regime < factor.enter_probability:
@@ -70,7 +82,7 @@ def _move_factor(factor: Any, draw: Any) -> None:
 
 
 @kernel
-def _news(factor: Any, asset: Any, draw: Any) -> float:
+def _news(factor: Factor, asset: Asset, draw: News) -> float:
     """Return the step's log return of one asset and update its own variance.
 
     Half the variance is taken off, so without jumps the expected price grows by the drift.
@@ -85,14 +97,14 @@ def _news(factor: Any, asset: Any, draw: Any) -> float:
 
 
 @kernel
-def _update_variance(series: Any, last_return: float) -> None:
+def _update_variance(series: Returns, last_return: float) -> None:
     """Let a GARCH(1,1) variance answer the step's return."""
     answer = series.alpha * last_return * last_return
     series.variance = series.omega + answer + series.persistence * series.variance
 
 
 @kernel
-def _jump(series: Any, draw: Any) -> float:
+def _jump(series: Returns, draw: News) -> float:
     """Return the log return of a jump, 0 in a step without one."""
     if draw.jump >= series.jump_probability:
         return 0.0
@@ -104,7 +116,7 @@ def _jump(series: Any, draw: Any) -> float:
 
 
 @kernel
-def _replay(history: Any, asset: Any, m: int, t: int) -> None:
+def _replay(history: NDArray[np.float64], asset: Asset, m: int, t: int) -> None:
     """Set the base to the next row of the history; a volatility burst stretches its returns."""
     price = history[t + 1, m]
     if asset.burst_factor != 1.0:
@@ -115,7 +127,7 @@ def _replay(history: Any, asset: Any, m: int, t: int) -> None:
 
 
 @kernel
-def strike_shocks(world: Any, state: Any, t: int) -> None:
+def strike_shocks(world: World, state: State, t: int) -> None:
     """Set what the schedule says about step `t`, from the schedule alone: nothing accumulates."""
     for m in range(len(world.asset)):
         world.asset[m].shock_factor = 1.0
@@ -145,7 +157,7 @@ def strike_shocks(world: Any, state: Any, t: int) -> None:
 
 
 @kernel
-def shock_share(shock: Any, t: int) -> float:
+def shock_share(shock: Shock, t: int) -> float:
     """Return how much of a shock acts in step `t`: rises, holds, fades to what remains.
 
     A crash is straight in log price because this share multiplies its log return.

@@ -6,12 +6,16 @@ fee rates are int64 in units of 1e-9 (`ONE`); premia and funding rates are float
 account, so it may hold positions like anyone else.
 """
 
+from collections.abc import Callable
 from enum import IntEnum
-from typing import Any, NamedTuple
+from typing import Annotated, NamedTuple, cast
 
 import numpy as np
+from numpy.typing import NDArray
 
 from marketsim.engine._jit import by_reference
+from marketsim.engine.cause_records import Loss, Push, Safe, Seizure, Split, Tally
+from marketsim.engine.records import F8, I1, I2, I4, I8, Grid, Indices, Record, Rows
 
 #: Atoms in one USD.
 ATOMS = 1_000_000
@@ -25,7 +29,7 @@ MAX_PRICE_TICKS = 2**30 - 1
 #: No sum of notionals of one market may reach this; the scenario check enforces it.
 MAX_ATOMS = 2**60
 #: Widens a narrow field of a record, so that a kernel is compiled for one kind of integer only.
-wide: Any = np.int64
+wide = cast("Callable[[int], int]", np.int64)
 #: A limit that never binds.
 UNLIMITED = 2**62
 #: Liquidation rows (and deleveraging rows) one step may write; what is left goes on next step.
@@ -146,304 +150,310 @@ class Outcome(IntEnum):
     BOOK_FULL = 8
 
 
-MARKET = np.dtype(
-    [
-        # rules
-        ("tick_atoms", "i8"),  #: atoms in one tick of one lot
-        ("tick_size", "f8"),  #: USD
-        ("lot_size", "f8"),  #: coins
-        ("num_tiers", "i8"),  #: rows used of `State.tier[m]`; 1 is a flat requirement
-        ("oi_lower_atoms", "i8"),  #: open interest at which the initial fraction starts to rise
-        ("oi_upper_atoms", "i8"),  #: and reaches 1; 0 switches the scaling off
-        ("maker_fee", "i8"),  #: 1e-9 of notional; negative is a rebate
-        ("taker_fee", "i8"),  #: 1e-9 of notional
-        ("impact_atoms", "i8"),  #: notional of the impact price of the premium sample
-        ("funding_cap", "f8"),  #: bound of the funding rate, per 8 h
-        ("max_position_lots", "i8"),
-        ("liquidates", "i8"),  #: 0: legs in this market are never liquidated
-        # prices
-        ("index_price", "f8"),  #: USD
-        ("index_ticks", "i8"),
-        ("mark_ticks", "i8"),
-        ("last_ticks", "i8"),  #: price of the last fill
-        ("best_bid", "i8"),  #: ticks, 0 if that side is empty
-        ("best_ask", "i8"),
-        ("mid2", "i8"),  #: half ticks: best bid + best ask before the step's orders
-        ("basis", "f8"),  #: USD: moving average of mid - index
-        ("depth_factor", "f8"),  #: 1 in ordinary times; a depth shock lowers it, makers read it
-        # funding
-        ("premium", "f8"),  #: last sample, fraction of index
-        ("premium_sum", "f8"),  #: weighted sum of this interval's samples
-        ("premium_weight", "f8"),  #: sum of their weights
-        ("num_samples", "i8"),
-        ("funding_rate", "f8"),  #: last settled rate, per 8 h
-        # open interest and the step's counters
-        ("open_interest", "i8"),  #: lots, one-sided
-        ("oi_ratio", "i8"),  #: 1e-9: how far open interest is between its two caps
-        ("volume", "i8"),  #: lots traded this step, in the book and by takeover or deleveraging
-        ("num_fills", "i8"),  #: this step
-        ("liquidated_atoms", "i8"),  #: notional liquidated this step, at mark
-        ("num_liquidations", "i8"),  #: this step
-        ("num_orders", "i8"),  #: resting now
-    ]
-)
+class Market(Record):
+    """A market: its rules, its prices, the funding interval and the step's counters."""
 
-TIER = np.dtype(
-    [
-        ("floor_atoms", "i8"),  #: the bracket begins at this notional
-        ("initial_fraction", "i8"),
-        ("maintenance_fraction", "i8"),
-        ("maintenance_amount", "i8"),  #: atoms: keeps the requirement continuous
-    ]
-)
+    # rules
+    tick_atoms: I8  #: atoms in one tick of one lot
+    tick_size: F8  #: USD
+    lot_size: F8  #: coins
+    num_tiers: I8  #: rows used of `State.tier[m]`; 1 is a flat requirement
+    oi_lower_atoms: I8  #: open interest at which the initial fraction starts to rise
+    oi_upper_atoms: I8  #: and reaches 1; 0 switches the scaling off
+    maker_fee: I8  #: 1e-9 of notional; negative is a rebate
+    taker_fee: I8  #: 1e-9 of notional
+    impact_atoms: I8  #: notional of the impact price of the premium sample
+    funding_cap: F8  #: bound of the funding rate, per 8 h
+    max_position_lots: I8
+    liquidates: I8  #: 0: legs in this market are never liquidated
+    # prices
+    index_price: F8  #: USD
+    index_ticks: I8
+    mark_ticks: I8
+    last_ticks: I8  #: price of the last fill
+    best_bid: I8  #: ticks, 0 if that side is empty
+    best_ask: I8
+    mid2: I8  #: half ticks: best bid + best ask before the step's orders
+    basis: F8  #: USD: moving average of mid - index
+    depth_factor: F8  #: 1 in ordinary times; a depth shock lowers it, makers read it
+    # funding
+    premium: F8  #: last sample, fraction of index
+    premium_sum: F8  #: weighted sum of this interval's samples
+    premium_weight: F8  #: sum of their weights
+    num_samples: I8
+    funding_rate: F8  #: last settled rate, per 8 h
+    # open interest and the step's counters
+    open_interest: I8  #: lots, one-sided
+    oi_ratio: I8  #: 1e-9: how far open interest is between its two caps
+    volume: I8  #: lots traded this step, in the book and by takeover or deleveraging
+    num_fills: I8  #: this step
+    liquidated_atoms: I8  #: notional liquidated this step, at mark
+    num_liquidations: I8  #: this step
+    num_orders: I8  #: resting now
 
-VENUE = np.dtype(
-    [
-        ("step_hours", "f8"),
-        # mark
-        ("mark_rule", "i8"),
-        ("basis_weight", "f8"),  #: weight of the newest mid - index in its moving average
-        # funding
-        ("funding_interval", "i8"),  #: steps
-        ("funding_share", "f8"),  #: interval / 8 h: share of the quoted rate paid per interval
-        ("average_rule", "i8"),
-        ("min_samples", "i8"),  #: fewer samples are padded with zeros
-        ("interest_rate", "f8"),  #: per 8 h
-        ("dead_band", "f8"),  #: negative: no dead band, rate = premium + interest
-        ("premium_cap", "f8"),  #: bound of one sample
-        ("settlement_price", "i8"),
-        # margin
-        ("spot_haircut", "i8"),  #: 1e-9; ONE: spot holdings are no collateral
-        ("stable_haircut", "i8"),
-        # liquidation
-        ("legs", "i8"),  #: LegRule
-        ("size_rule", "i8"),
-        ("limit_rule", "i8"),
-        ("portion", "i8"),  #: 1e-9 of the leg, for PORTION and CHUNK
-        ("min_notional_atoms", "i8"),  #: PORTION closes at least this
-        ("chunk_threshold_atoms", "i8"),  #: CHUNK closes smaller legs whole
-        ("chunk_cooldown", "i8"),  #: steps after a chunk in which the leg is closed whole
-        ("max_account_notional_atoms", "i8"),  #: liquidated per account and step
-        ("max_account_loss_atoms", "i8"),  #: paid by the fund for book fills per account and step
-        ("market_bound", "i8"),  #: 1e-9: MARKET stops this far from the mark
-        ("bankruptcy_adjustment", "i8"),  #: 1e-9, for FILLABLE
-        ("spread_ratio", "i8"),  #: 1e-9 of the maintenance fraction, for FILLABLE
-        ("liquidation_fee", "i8"),  #: 1e-9 of the fill, at most, to the insurance fund
-        ("backstop_ratio", "i8"),  #: 1e-9 of maintenance: below, the fund takes over at once
-        ("fund_takeover", "i8"),  #: 1: the fund takes over what a bankrupt pool has left
-        ("fund_unwind", "i8"),  #: 1e-9 of its position the fund sells per step
-        ("max_rounds", "i8"),
-        ("rank_rule", "i8"),
-    ]
-)
 
-TOTALS = np.dtype(
-    [
-        ("step", "i8"),
-        ("deposits", "i8"),  #: atoms paid in by all accounts and the fund
-        ("fees", "i8"),  #: atoms: the fee account
-        ("outside_cash", "i8"),  #: atoms: what the outside spot market received
-        ("stable_price", "i8"),  #: 1e-9 USD
-        ("conservation_error", "i8"),  #: atoms: largest seen
-        ("adl_atoms", "i8"),  #: notional deleveraged so far, at mark
-        ("socialised_atoms", "i8"),  #: loss shared so far
-        ("num_intents", "i8"),
-        ("num_fills", "i8"),  #: rows of `State.fill`
-        ("record_fills", "i8"),
-        ("record_causes", "i8"),  #: 1: why pools are liquidated is recorded
-        ("num_liquidations", "i8"),  #: rows of `State.liquidation`
-        ("num_deleverages", "i8"),  #: rows of `State.deleverage`
-        ("num_passes", "i8"),  #: margin passes over all pools
-        ("num_seizures", "i8"),  #: rows of `State.seizure`
-        ("num_losses", "i8"),  #: rows of `State.loss`
-        ("num_shortfalls", "i8"),  #: rows of `State.shortfall`, emptied every round
-        ("step_liquidations", "i8"),  #: row count at the start of the step
-        ("step_deleverages", "i8"),
-        ("next_order", "i8"),  #: slot from which a free one for the next order is looked for
-        ("free_level", "i8"),
-        ("free_node", "i8"),
-        ("num_orders", "i8"),  #: resting in all books
-        ("num_levels", "i8"),
-        ("num_nodes", "i8"),
-        ("outcome", "i8", (len(Outcome),)),  #: intents by what became of them
-    ]
-)
+class Tier(Record):
+    """A margin tier of a market."""
 
-ACCOUNT = np.dtype(
-    [
-        ("priority", "i8"),  #: a fixed random rank that settles ties, keyed by the trader
-        ("deposit", "i8"),  #: atoms, in cash and holdings, at the start
-        ("liquidated_step", "i8"),  #: step the two counters below belong to
-        ("liquidated_atoms", "i8"),  #: notional liquidated in that step
-        ("fund_loss_atoms", "i8"),  #: paid by the fund for book fills in that step
-    ]
-)
+    floor_atoms: I8  #: the bracket begins at this notional
+    initial_fraction: I8  #: 1e-9 of notional
+    maintenance_fraction: I8  #: 1e-9 of notional
+    maintenance_amount: I8  #: atoms: keeps the requirement continuous
 
-POSITION = np.dtype(
-    [
-        ("size", "i8"),  #: lots, long > 0
-        ("entry_cost", "i8"),  #: atoms, signed like size
-        ("pool", "i4"),
-        ("first_order", "i4"),  #: newest resting order of this account and market
-    ]
-)
 
-POOL = np.dtype(
-    [
-        ("cash", "i8"),  #: atoms: buying `size` at `price` takes size * price out of it
-        ("equity", "i8"),  #: atoms, with haircut collateral, at the last margin pass
-        ("maintenance", "i8"),  #: atoms, at the last margin pass
-        ("owner", "i8"),  #: account; its main pool has the same number
-    ]
-)
+class Venue(Record):
+    """The rules all markets share."""
 
-DRAW = np.dtype(
-    [
-        ("limit", "i8"),  #: atoms a side pool may draw from its main pool; 0 is isolated
-        ("drawn", "i8"),
-    ]
-)
+    step_hours: F8  #: length of a step
+    # mark
+    mark_rule: I8  #: MarkRule
+    basis_weight: F8  #: weight of the newest mid - index in its moving average
+    # funding
+    funding_interval: I8  #: steps
+    funding_share: F8  #: interval / 8 h: share of the quoted rate paid per interval
+    average_rule: I8  #: AverageRule
+    min_samples: I8  #: fewer samples are padded with zeros
+    interest_rate: F8  #: per 8 h
+    dead_band: F8  #: negative: no dead band, rate = premium + interest
+    premium_cap: F8  #: bound of one sample
+    settlement_price: I8  #: SettlementPrice
+    # margin
+    spot_haircut: I8  #: 1e-9; ONE: spot holdings are no collateral
+    stable_haircut: I8
+    # liquidation
+    legs: I8  #: LegRule
+    size_rule: I8  #: SizeRule
+    limit_rule: I8  #: LimitRule
+    portion: I8  #: 1e-9 of the leg, for PORTION and CHUNK
+    min_notional_atoms: I8  #: PORTION closes at least this
+    chunk_threshold_atoms: I8  #: CHUNK closes smaller legs whole
+    chunk_cooldown: I8  #: steps after a chunk in which the leg is closed whole
+    max_account_notional_atoms: I8  #: liquidated per account and step
+    max_account_loss_atoms: I8  #: paid by the fund for book fills per account and step
+    market_bound: I8  #: 1e-9: MARKET stops this far from the mark
+    bankruptcy_adjustment: I8  #: 1e-9, for FILLABLE
+    spread_ratio: I8  #: 1e-9 of the maintenance fraction, for FILLABLE
+    liquidation_fee: I8  #: 1e-9 of the fill, at most, to the insurance fund
+    backstop_ratio: I8  #: 1e-9 of maintenance: below, the fund takes over at once
+    fund_takeover: I8  #: 1: the fund takes over what a bankrupt pool has left
+    fund_unwind: I8  #: 1e-9 of its position the fund sells per step
+    max_rounds: I8  #: of liquidation in one step
+    rank_rule: I8  #: RankRule
 
-ORDER = np.dtype(
-    [
-        ("price", "i8"),
-        ("size", "i8"),  #: lots left, positive; 0: the slot is free
-        ("mid2", "i8"),  #: half ticks: mid when the order was decided
-        ("account", "i4"),
-        ("expiry", "i4"),  #: step at whose start it is withdrawn; 0: good till cancelled
-        ("level", "i4"),
-        ("prev", "i4"),
-        ("next", "i4"),
-        ("own_prev", "i4"),
-        ("own_next", "i4"),
-        ("wheel_prev", "i4"),
-        ("wheel_next", "i4"),
-        ("market", "i2"),
-        ("side", "i1"),  #: +1 buys, -1 sells
-        ("flags", "i1"),
-    ],
-    align=True,
-)
 
-LEVEL = np.dtype(
-    [
-        ("volume", "i8"),  #: lots resting
-        ("head", "i4"),  #: oldest order; of a free level, the next free one
-        ("tail", "i4"),
-    ]
-)
+class Totals(Record):
+    """What is counted over the whole venue."""
 
-NODE = np.dtype(
-    [
-        ("mask", "i8"),  #: bit b set: child b exists
-        ("child", "i4", (32,)),  #: node, or level in the lowest generation
-    ]
-)
+    step: I8
+    deposits: I8  #: atoms paid in by all accounts and the fund
+    fees: I8  #: atoms: the fee account
+    outside_cash: I8  #: atoms: what the outside spot market received
+    stable_price: I8  #: 1e-9 USD
+    conservation_error: I8  #: atoms: largest seen
+    adl_atoms: I8  #: notional deleveraged so far, at mark
+    socialised_atoms: I8  #: loss shared so far
+    num_intents: I8
+    num_fills: I8  #: rows of `State.fill`
+    record_fills: I8  #: 1: fills in the books are recorded
+    record_causes: I8  #: 1: why pools are liquidated is recorded
+    num_liquidations: I8  #: rows of `State.liquidation`
+    num_deleverages: I8  #: rows of `State.deleverage`
+    num_passes: I8  #: margin passes over all pools
+    num_seizures: I8  #: rows of `State.seizure`
+    num_losses: I8  #: rows of `State.loss`
+    num_shortfalls: I8  #: rows of `State.shortfall`, emptied every round
+    step_liquidations: I8  #: row count at the start of the step
+    step_deleverages: I8
+    next_order: I8  #: slot from which a free one for the next order is looked for
+    free_level: I8
+    free_node: I8
+    num_orders: I8  #: resting in all books
+    num_levels: I8
+    num_nodes: I8
+    #: intents by what became of them
+    outcome: Annotated[NDArray[np.int64], (np.int64, (len(Outcome),))]
 
-INTENT = np.dtype(
-    [
-        ("size", "i8"),  #: lots, buy > 0; atoms of stablecoin or cash for STABLE and TRANSFER
-        ("price", "i8"),  #: limit, ticks; CANCEL: withdraw only orders at this price (0: all)
-        ("account", "i4"),
-        ("market", "i4"),
-        ("expiry", "i4"),  #: steps the order lives; 0: good till cancelled
-        ("kind", "i1"),
-        ("flags", "i1"),
-        ("outcome", "i1"),
-    ],
-    align=True,
-)
 
-FILL = np.dtype(
-    [
-        ("step", "i4"),
-        ("market", "i4"),
-        ("taker", "i4"),
-        ("maker", "i4"),
-        ("size", "i8"),  #: lots, signed for the taker
-        ("price", "i8"),  #: ticks
-    ]
-)
+class Account(Record):
+    """A trader's account, beside what its pools and positions hold."""
 
-LIQUIDATION = np.dtype(
-    [
-        ("step", "i4"),
-        ("round", "i4"),
-        ("account", "i4"),
-        ("pool", "i4"),
-        ("market", "i4"),
-        ("stage", "i4"),  #: Stage
-        ("equity", "i8"),  #: atoms of the pool when it was seized
-        ("maintenance", "i8"),
-        ("index_ticks", "i8"),
-        ("mark_ticks", "i8"),
-        ("limit_ticks", "i8"),  #: worst price for the book
-        ("bankruptcy_price", "f8"),  #: ticks
-        ("size_before", "i8"),
-        ("order_size", "i8"),  #: lots sent to the book
-        ("book_size", "i8"),  #: lots filled there
-        ("book_cash", "i8"),  #: atoms received for them
-        ("fee", "i8"),  #: account -> fund
-        ("fund_paid", "i8"),  #: fund -> account
-        ("takeover_size", "i8"),
-        ("takeover_cost", "i8"),  #: fund's cost against mark
-        ("adl_size", "i8"),
-        ("adl_cost", "i8"),  #: the counterparties' cost against mark
-        ("socialised", "i8"),  #: atoms shared among all holders
-        ("size_after", "i8"),
-    ]
-)
+    priority: I8  #: a fixed random rank that settles ties, keyed by the trader
+    deposit: I8  #: atoms, in cash and holdings, at the start
+    liquidated_step: I8  #: step the two counters below belong to
+    liquidated_atoms: I8  #: notional liquidated in that step
+    fund_loss_atoms: I8  #: paid by the fund for book fills in that step
 
-DELEVERAGE = np.dtype(
-    [
-        ("step", "i4"),
-        ("liquidation", "i4"),  #: row of the liquidation it completes
-        ("market", "i4"),
-        ("account", "i4"),  #: the one deleveraged
-        ("size", "i8"),  #: change of that account's position
-        ("cash", "i8"),  #: atoms received
-        ("cost", "i8"),  #: atoms lost against mark
-    ]
-)
 
-SHORTFALL = np.dtype([("liquidation", "i4"), ("pool", "i4"), ("market", "i4"), ("size", "i8")])
+class Position(Record):
+    """What an account holds in one market."""
+
+    size: I8  #: lots, long > 0
+    entry_cost: I8  #: atoms, signed like size
+    pool: I4  #: that backs it
+    first_order: I4  #: newest resting order of this account and market
+
+
+class Pool(Record):
+    """Positions that share collateral."""
+
+    cash: I8  #: atoms: buying `size` at `price` takes size * price out of it
+    equity: I8  #: atoms, with haircut collateral, at the last margin pass
+    maintenance: I8  #: atoms, at the last margin pass
+    owner: I8  #: account; its main pool has the same number
+
+
+class Draw(Record):
+    """What a side pool may take from its main pool."""
+
+    limit: I8  #: atoms a side pool may draw from its main pool; 0 is isolated
+    drawn: I8  #: atoms of that so far
+
+
+class Order(Record, align=True):
+    """A resting order, or a free slot."""
+
+    price: I8
+    size: I8  #: lots left, positive; 0: the slot is free
+    mid2: I8  #: half ticks: mid when the order was decided
+    account: I4
+    expiry: I4  #: step at whose start it is withdrawn; 0: good till cancelled
+    level: I4  #: that it rests in
+    prev: I4  #: at its price: the order before it
+    next: I4
+    own_prev: I4  #: of its account and market: the next newer one
+    own_next: I4
+    wheel_prev: I4  #: in its slot of the expiry wheel
+    wheel_next: I4
+    market: I2
+    side: I1  #: +1 buys, -1 sells
+    flags: I1  #: Flag
+
+
+class Level(Record):
+    """The queue of orders at one price."""
+
+    volume: I8  #: lots resting
+    head: I4  #: oldest order; of a free level, the next free one
+    tail: I4  #: newest order
+
+
+class Node(Record):
+    """A node of the price tree."""
+
+    mask: I8  #: bit b set: child b exists
+    #: node, or level in the lowest generation
+    child: Annotated[Indices, (np.int32, (32,))]
+
+
+class Intent(Record, align=True):
+    """What a trader asks for."""
+
+    size: I8  #: lots, buy > 0; atoms of stablecoin or cash for STABLE and TRANSFER
+    price: I8  #: limit, ticks; CANCEL: withdraw only orders at this price (0: all)
+    account: I4
+    market: I4
+    expiry: I4  #: steps the order lives; 0: good till cancelled
+    kind: I1  #: IntentKind
+    flags: I1  #: Flag
+    outcome: I1  #: Outcome
+
+
+class Fill(Record):
+    """A trade in the book."""
+
+    step: I4
+    market: I4
+    taker: I4
+    maker: I4
+    size: I8  #: lots, signed for the taker
+    price: I8  #: ticks
+
+
+class Liquidation(Record):
+    """What became of one leg of a seized pool."""
+
+    step: I4
+    round: I4
+    account: I4
+    pool: I4
+    market: I4
+    stage: I4  #: Stage
+    equity: I8  #: atoms of the pool when it was seized
+    maintenance: I8
+    index_ticks: I8
+    mark_ticks: I8
+    limit_ticks: I8  #: worst price for the book
+    bankruptcy_price: F8  #: ticks
+    size_before: I8
+    order_size: I8  #: lots sent to the book
+    book_size: I8  #: lots filled there
+    book_cash: I8  #: atoms received for them
+    fee: I8  #: account -> fund
+    fund_paid: I8  #: fund -> account
+    takeover_size: I8
+    takeover_cost: I8  #: fund's cost against mark
+    adl_size: I8
+    adl_cost: I8  #: the counterparties' cost against mark
+    socialised: I8  #: atoms shared among all holders
+    size_after: I8
+
+
+class Deleverage(Record):
+    """A position closed by auto-deleveraging."""
+
+    step: I4
+    liquidation: I4  #: row of the liquidation it completes
+    market: I4
+    account: I4  #: the one deleveraged
+    size: I8  #: change of that account's position
+    cash: I8  #: atoms received
+    cost: I8  #: atoms lost against mark
+
+
+class Shortfall(Record):
+    """What neither book nor fund took of a leg."""
+
+    liquidation: I4
+    pool: I4
+    market: I4
+    size: I8
 
 
 @by_reference
 class State(NamedTuple):
     """All arrays of a venue; N accounts and the fund, M markets, P pools."""
 
-    venue: Any  #: (1,) VENUE
-    totals: Any  #: (1,) TOTALS
-    market: Any  #: (M,) MARKET
-    tier: Any  #: (M, tiers) TIER
-    account: Any  #: (N + 1,) ACCOUNT
-    position: Any  #: (N + 1, M) POSITION
+    venue: Rows[Venue]  #: (1,)
+    totals: Rows[Totals]  #: (1,)
+    market: Rows[Market]  #: (M,)
+    tier: Grid[Tier]  #: (M, tiers)
+    account: Rows[Account]  #: (N + 1,)
+    position: Grid[Position]  #: (N + 1, M)
     # apart from their accounts and positions: every step passes over those
-    spot: Any  #: (N + 1, M) int64 lots of the underlying coin held
-    stable: Any  #: (N + 1,) int64 stablecoin atoms
-    own_fraction: Any  #: (N + 1, M) int64 1e-9: 1 / leverage chosen; 0: the market's
-    chunk_step: Any  #: (N + 1, M) int64 step of the last partial liquidation that filled
-    pool: Any  #: (P,) POOL
-    draw: Any  #: (P,) DRAW
-    #: (P,) int8: 1 if a pool was short in the last margin pass, or money or positions may have
-    #: changed since
-    touched: Any
-    short: Any  #: (P,) int64: the pools the last margin pass found below maintenance come first
-    flow: Any  #: (N + 1, causes) int64 atoms
-    order: Any  #: (orders,) ORDER
-    level: Any  #: (levels,) LEVEL
-    node: Any  #: (nodes,) NODE; node m is the root of market m
-    wheel: Any  #: (WHEEL_SLOTS,) int32 first order of each expiry slot
-    intent: Any  #: (intents,) INTENT
-    fill: Any  #: (rows,) FILL
-    liquidation: Any  #: (rows,) LIQUIDATION
-    deleverage: Any  #: (rows,) DELEVERAGE
-    shortfall: Any  #: (MAX_ROWS_PER_STEP,) SHORTFALL
+    spot: NDArray[np.int64]  #: (N + 1, M) lots of the underlying coin held
+    stable: NDArray[np.int64]  #: (N + 1,) stablecoin atoms
+    own_fraction: NDArray[np.int64]  #: (N + 1, M) 1e-9: 1 / leverage chosen; 0: the market's
+    chunk_step: NDArray[np.int64]  #: (N + 1, M) step of the last partial liquidation that filled
+    pool: Rows[Pool]  #: (P,)
+    draw: Rows[Draw]  #: (P,)
+    #: (P,) 1 if a pool was short in the last margin pass, or money or positions may have changed
+    #: since
+    touched: NDArray[np.int8]
+    short: Indices  #: (P,) int64: the pools the last margin pass found below maintenance come first
+    flow: NDArray[np.int64]  #: (N + 1, causes) atoms
+    order: Rows[Order]  #: (orders,)
+    level: Rows[Level]  #: (levels,)
+    node: Rows[Node]  #: (nodes,) node m is the root of market m
+    wheel: Indices  #: (WHEEL_SLOTS,) int32: first order of each expiry slot
+    intent: Rows[Intent]  #: (intents,)
+    fill: Rows[Fill]  #: (rows,)
+    liquidation: Rows[Liquidation]  #: (rows,)
+    deleverage: Rows[Deleverage]  #: (rows,)
+    shortfall: Rows[Shortfall]  #: (MAX_ROWS_PER_STEP,)
     # why pools are liquidated (`cause_records`); one row each unless that is recorded
-    split: Any  #: (M,) SPLIT
-    tally: Any  #: (N + 1, M) TALLY
-    safe: Any  #: (P,) SAFE
-    push: Any  #: (rows,) PUSH, beside `liquidation`
-    seizure: Any  #: (rows,) SEIZURE
-    loss: Any  #: (rows,) LOSS
+    split: Rows[Split]  #: (M,)
+    tally: Grid[Tally]  #: (N + 1, M)
+    safe: Rows[Safe]  #: (P,)
+    push: Rows[Push]  #: (rows,) beside `liquidation`
+    seizure: Rows[Seizure]  #: (rows,)
+    loss: Rows[Loss]  #: (rows,)

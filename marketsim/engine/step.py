@@ -4,8 +4,6 @@ Stage 3, in which the traders decide, lies between `open_step` and `clear_step` 
 `marketsim.run.loop`.
 """
 
-from typing import Any
-
 from marketsim.engine import (
     book,
     causes,
@@ -20,6 +18,7 @@ from marketsim.engine import (
     waterfall,
 )
 from marketsim.engine._jit import kernel
+from marketsim.engine.records import Indices
 from marketsim.engine.state import State
 from marketsim.engine.world import World
 
@@ -37,7 +36,7 @@ def open_step(state: State, world: World, t: int) -> int:
 
 
 @kernel
-def clear_step(state: State, sequence: Any) -> None:
+def clear_step(state: State, sequence: Indices) -> None:
     """Stages 4 to 10: the intents in the order of `sequence`, then the venue's own business."""
     for n in range(len(sequence)):
         clearing.fetch_ahead(state, sequence, n)

@@ -8,6 +8,7 @@ from marketsim.engine import adl, causes, clearing, ledger, liquidation, matchin
 from marketsim.engine._jit import kernel
 from marketsim.engine.formulas.requirements import waterfall_stage
 from marketsim.engine.pools import assess_pool
+from marketsim.engine.records import Indices
 from marketsim.engine.state import NONE, ONE, Stage, State, wide
 
 
@@ -110,7 +111,7 @@ def deleverage(state: State) -> None:
         return
     for m in range(len(state.market)):
         for side in (1, -1):
-            ranked = np.empty(0, np.int64)
+            ranked: Indices = np.empty(0, np.int64)
             for n in range(totals.num_shortfalls):
                 entry = state.shortfall[n]
                 if entry.market == m and entry.size * side > 0:

@@ -6,11 +6,12 @@ step by whoever owns the streams of chance: the engine draws nothing itself.
 """
 
 from enum import IntEnum
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
-from marketsim.engine.allocation import records
+from marketsim.engine.records import F8, I8, Record, Rows, records
 from marketsim.engine.state import NONE, UNLIMITED
 
 
@@ -47,112 +48,106 @@ class ShockKind(IntEnum):
     STABLE = 5
 
 
-_JUMP = [
-    ("jump_probability", "f8"),  #: of one jump in a step
-    ("jump_law", "i8"),  #: JumpLaw
-    ("jump_mean", "f8"),  #: NORMAL: mean and standard deviation of the log return
-    ("jump_sd", "f8"),
-    ("jump_up_share", "f8"),  #: DOUBLE_EXPONENTIAL: probability of a jump up,
-    ("jump_up_mean", "f8"),  #: mean log return of jumps up
-    ("jump_down_mean", "f8"),  #: and of jumps down, both positive
-]
+class Returns(Record):
+    """Law of a log return: normal with a GARCH(1,1) variance, and jumps."""
 
-_GARCH = [
-    ("omega", "f8"),  #: variance = omega + alpha * squared return + beta * variance
-    ("alpha", "f8"),
-    ("persistence", "f8"),  #: beta
-    ("variance", "f8"),  #: of the coming step, before stress and bursts
-]
+    omega: F8  #: variance = omega + alpha * squared return + beta * variance
+    alpha: F8
+    persistence: F8  #: beta
+    variance: F8  #: of the coming step, before stress and bursts
+    jump_probability: F8  #: of one jump in a step
+    jump_law: I8  #: JumpLaw
+    jump_mean: F8  #: NORMAL: mean and standard deviation of the log return
+    jump_sd: F8
+    jump_up_share: F8  #: DOUBLE_EXPONENTIAL: probability of a jump up,
+    jump_up_mean: F8  #: mean log return of jumps up
+    jump_down_mean: F8  #: and of jumps down, both positive
 
-FACTOR = np.dtype(
-    [
-        ("kind", "i8"),  #: SpotKind
-        ("is_random", "i8"),  #: 1 if the news is drawn
-        ("index_rule", "i8"),  #: IndexRule
-        ("reflexivity", "f8"),  #: share of the perp's departure from news that spot follows
-        *_GARCH,
-        *_JUMP,
-        ("enter_probability", "f8"),  #: calm to stress, per step
-        ("leave_probability", "f8"),
-        ("stress_multiplier", "f8"),  #: of the factor's volatility
-        ("stress", "i8"),  #: 1 in the stress regime
-        ("shock", "f8"),  #: this step's Gaussian return, with stress
-        ("shock_variance", "f8"),  #: and its variance when it was drawn
-        ("jump_return", "f8"),  #: this step's common jump
-    ]
-)
 
-ASSET = np.dtype(
-    [
-        ("key", "i8"),  #: of its random draws
-        ("loading", "f8"),  #: on the common factor and its jumps
-        ("drift", "f8"),  #: expected log growth of the price per step, apart from jumps
-        *_GARCH,
-        *_JUMP,
-        ("base", "f8"),  #: USD: price by news alone, without scheduled shocks
-        ("burst_return", "f8"),  #: what volatility bursts added to a replayed history so far
-        ("fundamental", "f8"),  #: USD: base with scheduled shocks
-        ("lean", "f8"),  #: log: how far reflexivity holds the price off its fundamental
-        ("price", "f8"),  #: USD
-        ("shock_factor", "f8"),  #: product of the scheduled price shocks now in force
-        ("burst_factor", "f8"),  #: of the volatility
-        ("first_source", "i8"),
-        ("num_sources", "i8"),
-        ("spread", "f8"),  #: (highest - lowest source) / index
-    ]
-)
+class Factor(Returns):
+    """The common factor of all assets, and what holds for all of them."""
 
-SOURCE = np.dtype(
-    [
-        ("key", "i8"),
-        ("weight", "f8"),  #: the weights of a market's sources sum to 1
-        ("deviation", "f8"),  #: fraction by which it prints off the asset's price
-        ("deviation_persistence", "f8"),
-        ("deviation_sd", "f8"),  #: of the step's innovation; 0: prints the asset's price
-        ("fault_factor", "f8"),  #: an outage prints the price times this
-        ("is_stale", "i8"),  #: 1: an outage keeps the last price
-        ("price", "f8"),  #: USD
-        ("gauss", "f8"),  #: draw
-    ]
-)
+    kind: I8  #: SpotKind
+    is_random: I8  #: 1 if the news is drawn
+    index_rule: I8  #: IndexRule
+    reflexivity: F8  #: share of the perp's departure from news that spot follows
+    enter_probability: F8  #: calm to stress, per step
+    leave_probability: F8
+    stress_multiplier: F8  #: of the factor's volatility
+    stress: I8  #: 1 in the stress regime
+    shock: F8  #: this step's Gaussian return, with stress
+    shock_variance: F8  #: and its variance when it was drawn
+    jump_return: F8  #: this step's common jump
 
-SHOCK = np.dtype(
-    [
-        ("kind", "i8"),  #: ShockKind
-        ("market", "i8"),
-        ("source", "i8"),
-        ("start", "i8"),  #: step in which it begins to act
-        ("rise", "i8"),  #: steps until it acts in full; 1 strikes at once
-        ("hold", "i8"),  #: steps in full after that
-        ("recovery", "i8"),  #: steps in which it fades
-        ("remainder", "f8"),  #: share that never fades
-        ("size", "f8"),  #: PRICE, STABLE: relative change; others: factor in full
-    ]
-)
 
-NEWS = np.dtype(
-    [
-        ("gauss", "f8"),  #: standard normal
-        ("regime", "f8"),  #: uniform
-        ("jump", "f8"),  #: uniform: a jump arrives below `jump_probability`
-        ("jump_gauss", "f8"),  #: standard normal
-        ("jump_side", "f8"),  #: uniform
-        ("jump_size", "f8"),  #: exponential
-    ]
-)
+class Asset(Returns):
+    """What one market is written on."""
+
+    key: I8  #: of its random draws
+    loading: F8  #: on the common factor and its jumps
+    drift: F8  #: expected log growth of the price per step, apart from jumps
+    base: F8  #: USD: price by news alone, without scheduled shocks
+    burst_return: F8  #: what volatility bursts added to a replayed history so far
+    fundamental: F8  #: USD: base with scheduled shocks
+    lean: F8  #: log: how far reflexivity holds the price off its fundamental
+    price: F8  #: USD
+    shock_factor: F8  #: product of the scheduled price shocks now in force
+    burst_factor: F8  #: of the volatility
+    first_source: I8
+    num_sources: I8
+    spread: F8  #: (highest - lowest source) / index
+
+
+class Source(Record):
+    """A spot venue of one market."""
+
+    key: I8
+    weight: F8  #: the weights of a market's sources sum to 1
+    deviation: F8  #: fraction by which it prints off the asset's price
+    deviation_persistence: F8
+    deviation_sd: F8  #: of the step's innovation; 0: prints the asset's price
+    fault_factor: F8  #: an outage prints the price times this
+    is_stale: I8  #: 1: an outage keeps the last price
+    price: F8  #: USD
+    gauss: F8  #: draw
+
+
+class Shock(Record):
+    """A scheduled shock."""
+
+    kind: I8  #: ShockKind
+    market: I8
+    source: I8
+    start: I8  #: step in which it begins to act
+    rise: I8  #: steps until it acts in full; 1 strikes at once
+    hold: I8  #: steps in full after that
+    recovery: I8  #: steps in which it fades
+    remainder: F8  #: share that never fades
+    size: F8  #: PRICE, STABLE: relative change; others: factor in full
+
+
+class News(Record):
+    """Random draws of one step, for the factor or one asset."""
+
+    gauss: F8  #: standard normal
+    regime: F8  #: uniform
+    jump: F8  #: uniform: a jump arrives below `jump_probability`
+    jump_gauss: F8  #: standard normal
+    jump_side: F8  #: uniform
+    jump_size: F8  #: exponential
 
 
 class World(NamedTuple):
     """All arrays of the outside world; M markets, K sources, T steps of history."""
 
-    factor: Any  #: (1,) FACTOR
-    asset: Any  #: (M,) ASSET
-    source: Any  #: (K,) SOURCE, those of one market side by side
-    shock: Any  #: (shocks,) SHOCK
-    history: Any  #: (T + 1, M) USD; row t is the price before step t
-    common_draw: Any  #: (1,) NEWS
-    own_draw: Any  #: (M,) NEWS
-    sorted_price: Any  #: (K,) scratch of the median
+    factor: Rows[Factor]  #: (1,)
+    asset: Rows[Asset]  #: (M,)
+    source: Rows[Source]  #: (K,) those of one market side by side
+    shock: Rows[Shock]  #: (shocks,)
+    history: NDArray[np.float64]  #: (T + 1, M) USD; row t is the price before step t
+    common_draw: Rows[News]  #: (1,)
+    own_draw: Rows[News]  #: (M,)
+    sorted_price: NDArray[np.float64]  #: (K,) scratch of the median
 
 
 def allocate_world(
@@ -175,13 +170,13 @@ def allocate_world(
     World
     """
     world = World(
-        factor=records(FACTOR, 1),
-        asset=records(ASSET, num_markets),
-        source=records(SOURCE, num_markets * num_sources),
-        shock=records(SHOCK, num_shocks),
+        factor=records(Factor, 1),
+        asset=records(Asset, num_markets),
+        source=records(Source, num_markets * num_sources),
+        shock=records(Shock, num_shocks),
         history=np.ones((num_steps + 1, num_markets)),
-        common_draw=records(NEWS, 1),
-        own_draw=records(NEWS, num_markets),
+        common_draw=records(News, 1),
+        own_draw=records(News, num_markets),
         sorted_price=np.zeros(num_markets * num_sources),
     )
     world.factor["stress_multiplier"] = 1.0

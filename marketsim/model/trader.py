@@ -104,7 +104,8 @@ class TraderView(mesa.Agent):
         """Return the position in a market in coins, long > 0."""
         m = self.model.market_index(market)
         lots: int = self._state.position["size"].item(self.account, m)
-        return lots * self._state.market["lot_size"].item(m)
+        lot_size: float = self._state.market["lot_size"].item(m)
+        return lots * lot_size
 
     def entry_price(self, market: str) -> float:
         """Return the average entry price of a position in USD, nan without one."""

@@ -52,7 +52,7 @@ def population_risk(result: RunResult) -> list[dict[str, float | None]]:
         equity = result.wealth["equity"][:, g].astype(np.float64)
         fees = result.wealth["fees"][:, g].astype(np.float64)
         daily, gross = _returns(equity[days]), _returns(equity[days], fees[days])
-        held = result.exposure[:, g]["gross"].sum(axis=1)
+        held = result.exposure["gross"][:, g].sum(axis=1)
         figures.append(
             {
                 "total_return": equity[-1] / equity[0] - 1.0 if equity[0] > 0 else None,

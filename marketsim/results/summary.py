@@ -121,4 +121,4 @@ def _venue_figures(result: RunResult) -> Figures:
     }
     if not len(result.steps):
         return dict.fromkeys(columns)
-    return {name: usd(result.steps[-1][column]) for name, column in columns.items()}
+    return {name: usd(result.steps[column][-1]) for name, column in columns.items()}

@@ -276,9 +276,8 @@ def population_series(result: RunResult) -> Table:
         "accounts_with_position": row["num_holders"],
     }
     for m, name in enumerate(result.market_names):
-        held = result.exposure[:, :, m].reshape(-1)
-        table[f"net_usd_{name}"] = held["net"] / ATOMS
-        table[f"gross_usd_{name}"] = held["gross"] / ATOMS
+        table[f"net_usd_{name}"] = result.exposure["net"][:, :, m].reshape(-1) / ATOMS
+        table[f"gross_usd_{name}"] = result.exposure["gross"][:, :, m].reshape(-1) / ATOMS
     return table
 
 

@@ -4,15 +4,17 @@ The kernel comes back early only when an array is too short for the step ahead; 
 it and goes on where it stopped, so results do not depend on the lengths.
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from marketsim.agents import basis, carry, habits, herd, holder, maker, noise, pair
-from marketsim.agents.base import Kind, Traders, observe
+from marketsim.agents.base import Averaging, Kind, Traders, observe
 from marketsim.engine import causes, funding, step
 from marketsim.engine._jit import by_reference, kernel
-from marketsim.engine.allocation import grow, records
+from marketsim.engine.allocation import grow
+from marketsim.engine.records import I8, Block, Grid, Indices, Rows, records
 from marketsim.engine.state import (
     MAX_ROWS_PER_STEP,
     NONE,
@@ -26,14 +28,14 @@ from marketsim.engine.world import World
 from marketsim.streams import Stream, draw_news, uniform
 from marketsim.tape.crowd import record_crowd
 from marketsim.tape.series import (
-    FUNDING,
-    SERIES,
-    STEP,
+    Series,
+    Settlement,
+    Step,
     record_deviation,
     record_funding,
     record_step,
 )
-from marketsim.tape.wealth import EXPOSURE, WEALTH, record_wealth
+from marketsim.tape.wealth import Holding, Wealth, record_wealth
 
 #: What `run_steps` came back with.
 DONE = 0
@@ -41,44 +43,39 @@ TOO_SHORT = 1
 OUT_OF_RANGE = 2
 ASK = 3
 
-CLOCK = np.dtype(
-    [
-        ("seed", "i8"),
-        ("step", "i8"),  #: the next step
-        ("is_open", "i8"),  #: 1: the step's intents are there, it has to be cleared
-        ("series_every", "i8"),  #: steps per row of the series
-        ("wealth_every", "i8"),  #: steps per row of the population series
-        ("num_funding", "i8"),  #: rows of the funding tape used
-        ("num_callers", "i8"),  #: traders whose decision Python makes in this step
-        # of the newest value in the averages of `marketsim.agents.base.PUBLIC`
-        ("basis_weight", "f8"),
-        ("variance_weight", "f8"),
-        ("trend_weight", "f8"),
-        ("funding_weight", "f8"),
-        ("lost_market", "i8"),  #: the market whose price left the range
-    ]
-)
+
+class Clock(Averaging):
+    """Where a run stands."""
+
+    seed: I8
+    step: I8  #: the next step
+    is_open: I8  #: 1: the step's intents are there, it has to be cleared
+    series_every: I8  #: steps per row of the series
+    wealth_every: I8  #: steps per row of the population series
+    num_funding: I8  #: rows of the funding tape used
+    num_callers: I8  #: traders whose decision Python makes in this step
+    lost_market: I8  #: the market whose price left the range
 
 
 @by_reference
 class Tape(NamedTuple):
     """What the loop writes as it goes."""
 
-    clock: Any  #: (1,) CLOCK
-    series: Any  #: (rows, M) SERIES
-    steps: Any  #: (rows,) STEP
-    funding: Any  #: (rows,) FUNDING
-    deviation: Any  #: (rows, M, venues) float64: spot venue price / index price - 1
-    wealth: Any  #: (rows, G + 1) WEALTH; row 0 is the start
-    exposure: Any  #: (rows, G + 1, M) EXPOSURE
-    group: Any  #: (N + 1,) int64 population of each account, G of the fund
-    herd_size: Any  #: (M,) float64 herd traders who trade each market
+    clock: Rows[Clock]  #: (1,)
+    series: Grid[Series]  #: (rows, M)
+    steps: Rows[Step]  #: (rows,)
+    funding: Rows[Settlement]  #: (rows,)
+    deviation: NDArray[np.float64]  #: (rows, M, venues) spot venue price / index price - 1
+    wealth: Grid[Wealth]  #: (rows, G + 1) row 0 is the start
+    exposure: Block[Holding]  #: (rows, G + 1, M)
+    group: Indices  #: (N + 1,) int64: population of each account, G of the fund
+    herd_size: NDArray[np.float64]  #: (M,) herd traders who trade each market
 
 
 def new_tape(
     num_steps: int,
-    group: Any,
-    herd_size: Any,
+    group: Indices,
+    herd_size: NDArray[np.float64],
     *,
     num_venues: int,
     interval: int,
@@ -91,13 +88,13 @@ def new_tape(
     moments = -(-num_steps // wealth_every) + 1
     num_markets, num_groups = len(herd_size), int(group[-1]) + 1
     tape = Tape(
-        clock=records(CLOCK, 1),
-        series=records(SERIES, rows, num_markets),
-        steps=records(STEP, rows),
-        funding=records(FUNDING, (num_steps // interval + 1) * num_markets),
+        clock=records(Clock, 1),
+        series=records(Series, rows, num_markets),
+        steps=records(Step, rows),
+        funding=records(Settlement, (num_steps // interval + 1) * num_markets),
         deviation=np.zeros((rows, num_markets, num_venues)),
-        wealth=records(WEALTH, moments, num_groups),
-        exposure=records(EXPOSURE, moments, num_groups, num_markets),
+        wealth=records(Wealth, moments, num_groups),
+        exposure=records(Holding, moments, num_groups, num_markets),
         group=group,
         herd_size=herd_size,
     )
@@ -143,7 +140,7 @@ def decide(state: State, traders: Traders, t: int, seed: int) -> int:
 
 
 @kernel
-def sort_luck(luck: Any) -> Any:
+def sort_luck(luck: NDArray[np.float64]) -> Indices:
     """Return the stable order of numbers spread over [-1, 1), as ``argsort`` would.
 
     Each goes to one of as many buckets as there are numbers, and is put in its place there: the
@@ -172,7 +169,7 @@ def sort_luck(luck: Any) -> Any:
 
 
 @kernel
-def order_of_action(state: State, traders: Traders, t: int, seed: int) -> Any:
+def order_of_action(state: State, traders: Traders, t: int, seed: int) -> Indices:
     """Put the step's intents in random order: cancels and post-only orders, then the rest.
 
     Whether one trader acts before another depends on the two alone, and a trader's own intents keep

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import numpy as np
 
@@ -18,12 +17,14 @@ from marketsim.contagion.recorder import ContagionTape
 from marketsim.engine import causes
 from marketsim.engine.index import update_index
 from marketsim.engine.ledger import account_equity
+from marketsim.engine.records import Rows
 from marketsim.engine.state import NONE, State
 from marketsim.engine.step import clear_step
 from marketsim.engine.world import World
 from marketsim.run.loop import (
     ASK,
     OUT_OF_RANGE,
+    Tape,
     advance,
     make_room,
     new_tape,
@@ -37,6 +38,7 @@ from marketsim.scenario.history import HistoryPath, load_history
 from marketsim.scenario.loader import resolved_toml
 from marketsim.scenario.schema import Scenario
 from marketsim.tape.result import Floats, Integers, RunResult, Snapshot, take_snapshot
+from marketsim.tape.series import Settlement
 from marketsim.tape.wealth import record_wealth
 
 #: Hours over which traders average what is public: the basis, which makers quote around, the
@@ -340,7 +342,7 @@ class Simulation:
         if done % int(tape.clock[0].wealth_every) != 0:
             record_wealth(self.state, tape.group, tape.wealth, tape.exposure, moment, done)
 
-    def _new_tape(self) -> Any:
+    def _new_tape(self) -> Tape:
         scenario, roster = self.scenario, self.roster
         is_herd = self.traders.population["kind"] == Kind.HERD
         heads = np.bincount(roster.population, minlength=len(roster.names)) * is_herd
@@ -355,10 +357,9 @@ class Simulation:
             seed=self.seed,
         )
         record_wealth(self.state, tape.group, tape.wealth, tape.exposure, 0, 0)
-        clock = tape.clock[0]
         hours = scenario.step_minutes / 60.0
         for name, span in AVERAGE_HOURS.items():
-            clock[f"{name}_weight"] = min(hours / span, 1.0)
+            tape.clock[f"{name}_weight"] = min(hours / span, 1.0)
         return tape
 
     def _shortest_interval(self) -> int:
@@ -382,7 +383,7 @@ class Simulation:
         caps = np.array(self.state.market["funding_cap"], np.float64)
         self._caps.append((self.step_count, caps))
 
-    def _funding_cap(self, funding: Any) -> Floats:
+    def _funding_cap(self, funding: Rows[Settlement]) -> Floats:
         """Return the cap in force at each settlement."""
         first = [step for step, _ in self._caps]
         place = np.searchsorted(first, funding["step"], side="right") - 1

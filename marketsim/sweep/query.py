@@ -50,7 +50,8 @@ def query_sweep(path: str | Path, sql: str) -> "pd.DataFrame":
     SweepFolderError
         If there is no sweep, or the question is no single SELECT or cannot be answered.
     """
-    return _ask(Path(path).expanduser(), sql, lambda found: found.df())
+    frame: pd.DataFrame = _ask(Path(path).expanduser(), sql, lambda found: found.df())
+    return frame
 
 
 def query_rows(path: str | Path, sql: str) -> tuple[list[str], list[tuple[object, ...]]]:
@@ -79,7 +80,7 @@ def _ask(folder: Path, sql: str, take: Callable[[duckdb.DuckDBPyRelation], Answe
     """Put a question and take the answer in the form wanted."""
     manifest = read_manifest(folder)
     for attempt in range(ATTEMPTS):
-        with duckdb.connect(config=CLOSED) as connection:
+        with duckdb.connect(config={**CLOSED}) as connection:
             try:
                 _check_statement(connection, sql)
                 _make_views(connection, folder, manifest)
@@ -118,8 +119,8 @@ def _make_views(connection: duckdb.DuckDBPyConnection, folder: Path, manifest: M
     parts = live_parts(folder)
     sources = {"plan": [folder / PLAN_FILE], RUNS: [folder / RUNS / part.file for part in parts]}
     for name in manifest.design.keep:
-        files = (folder / name / part.file for part in parts)
-        sources[name] = [file for file in files if file.exists()]
+        kept = (folder / name / part.file for part in parts)
+        sources[name] = [file for file in kept if file.exists()]
     files = [str(file) for several in sources.values() for file in several]
     connection.execute("SET allowed_paths = $files", {"files": files})
     connection.execute("SET enable_external_access = false")

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -74,9 +75,9 @@ def find_run(path: str | Path, key: str) -> StoredRun:
     )
 
 
-def _planned(folder: Path, manifest: Manifest, key: str) -> dict[str, dict]:
+def _planned(folder: Path, manifest: Manifest, key: str) -> dict[str, dict[str, Any]]:
     """Find the planned runs whose keys begin with some digits."""
-    found: dict[str, dict] = {}
+    found: dict[str, dict[str, Any]] = {}
     if not key or len(key) > KEY_DIGITS:
         return found
     for row in pq.read_table(

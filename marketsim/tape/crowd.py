@@ -1,20 +1,28 @@
 """Who stands where: the crowd's opinion, sides, leverage and distance to liquidation by market."""
 
 import math
-from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from marketsim.engine._jit import kernel
 from marketsim.engine.pools import bracket
+from marketsim.engine.records import Grid
 from marketsim.engine.state import ONE, UNLIMITED, State
+from marketsim.tape.series import Series
 
 #: Columns of the sums of a market: of its longs, of its shorts from `_SHORT` on, of both.
 _COUNT, _NOTIONAL, _ROOM, _SHORT, _GROSS, _EQUITY, _COLUMNS = 0, 1, 2, 3, 6, 7, 8
 
 
 @kernel
-def record_crowd(state: State, crowd: Any, herd_size: Any, series: Any, row: int) -> None:
+def record_crowd(
+    state: State,
+    crowd: NDArray[np.float64],
+    herd_size: NDArray[np.float64],
+    series: Grid[Series],
+    row: int,
+) -> None:
     r"""Write what the traders of each market are up to; overwrites its columns of ``series[row]``.
 
     All accounts but the insurance fund count, makers included. Per market:
@@ -40,7 +48,7 @@ def record_crowd(state: State, crowd: Any, herd_size: Any, series: Any, row: int
         Optimists of each population.
     herd_size : ndarray, (M,)
         Herd traders who trade each market.
-    series : recarray, (T, M) SERIES
+    series : recarray, (T, M)
     row : int
     """
     total = _sum_up(state)
@@ -58,7 +66,7 @@ def record_crowd(state: State, crowd: Any, herd_size: Any, series: Any, row: int
 
 
 @kernel
-def _sum_up(state: State) -> Any:
+def _sum_up(state: State) -> NDArray[np.float64]:
     """Sum over all accounts but the fund, in one pass over the positions; (M, columns) atoms."""
     num_markets = len(state.market)
     equity = np.zeros(len(state.account), np.int64)

@@ -6,9 +6,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from marketsim.engine.cause_records import LOSS, PUSH, SEIZURE
+from marketsim.engine.cause_records import Loss, Push, Seizure
 from marketsim.engine.ledger import account_equity
-from marketsim.engine.state import NONE, Cause, State
+from marketsim.engine.records import Block, Grid, Rows, records
+from marketsim.engine.state import NONE, Cause, Deleverage, Fill, Liquidation, State
+from marketsim.tape.series import Series, Settlement, Step
+from marketsim.tape.wealth import Holding, Wealth
 
 #: Name of the insurance fund where accounts are listed by population.
 FUND_NAME = "insurance_fund"
@@ -100,16 +103,16 @@ class RunResult:
     tick_size: Floats  #: (M,) USD
     lot_size: Floats  #: (M,) coins
     tick_atoms: Integers  #: (M,) atoms in one tick of one lot
-    series: Any  #: (T, M) SERIES
+    series: Grid[Series]  #: (T, M)
     deviation: Floats  #: (T, M, venues) spot venue price / index price - 1
-    steps: Any  #: (T,) STEP
-    funding: Any  #: (rows,) FUNDING
+    steps: Rows[Step]  #: (T,)
+    funding: Rows[Settlement]  #: (rows,)
     funding_cap: Floats  #: (rows,) per 8 h, largest rate of either sign that each could have
-    liquidation: Any  #: (rows,) LIQUIDATION
-    deleverage: Any  #: (rows,) DELEVERAGE
-    fill: Any  #: (rows,) FILL; empty unless the scenario asks for fills
-    wealth: Any  #: (moments, G + 1) WEALTH of each population and the fund, from start to end
-    exposure: Any  #: (moments, G + 1, M) EXPOSURE
+    liquidation: Rows[Liquidation]  #: (rows,)
+    deleverage: Rows[Deleverage]  #: (rows,)
+    fill: Rows[Fill]  #: (rows,) empty unless the scenario asks for fills
+    wealth: Grid[Wealth]  #: (moments, G + 1) of each population and the fund, from start to end
+    exposure: Block[Holding]  #: (moments, G + 1, M)
     population: Integers  #: (N + 1,) index into `population_names`; the fund's is NONE
     deposit: Integers  #: (N + 1,) atoms
     pool: Integers  #: (N + 1, M) number of the pool that holds each position
@@ -119,14 +122,14 @@ class RunResult:
     conservation_error: int  #: atoms, largest seen
     struck: tuple[str, ...] = ()  #: markets whose spot price a scheduled shock moves
     # why liquidations came; empty unless the scenario records causes
-    push: Any = field(default_factory=lambda: np.zeros(0, PUSH))  #: (liquidations,) PUSH
-    seizure: Any = field(default_factory=lambda: np.zeros(0, SEIZURE))  #: (rows,) SEIZURE
-    loss: Any = field(default_factory=lambda: np.zeros(0, LOSS))  #: (rows,) LOSS
+    push: Rows[Push] = field(default_factory=lambda: records(Push, 0))  #: (liquidations,)
+    seizure: Rows[Seizure] = field(default_factory=lambda: records(Seizure, 0))  #: (rows,)
+    loss: Rows[Loss] = field(default_factory=lambda: records(Loss, 0))  #: (rows,)
     # how close the venue was to running away, see `marketsim.contagion.recorder`
     strikes: tuple[tuple[int, int], ...] = ()  #: scheduled shocks: step, side of their price move
     contagion_steps: Integers = field(default_factory=lambda: np.zeros(0, np.int64))  #: (moments,)
     contagion: Floats = field(default_factory=lambda: np.zeros((0, 2, 0, 0)))  #: moments, 2, M, M
-    heat: Any = ()  #: (rows,) HEAT of the liquidation heat map
+    heat: Any = ()  #: (rows,) `Heat` of the liquidation heat map
     snapshots: tuple[tuple[int, Snapshot], ...] = ()  #: (step, accounts), between start and end
     start_time: np.datetime64 | None = None  #: UTC time of step 0; None without a calendar
     notes: tuple[str, ...] = ()  #: what the user must know: how gaps were bridged, say

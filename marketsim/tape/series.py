@@ -4,71 +4,73 @@ Rows hold what the venue held (ticks, lots, atoms, float64); `marketsim.results.
 into USD and coins when a run folder is written.
 """
 
-from typing import Any
-
 import numpy as np
+from numpy.typing import NDArray
 
 from marketsim.engine._jit import kernel
 from marketsim.engine.funding import average_premium, current_rate
+from marketsim.engine.records import F8, I8, Grid, Record, Rows
 from marketsim.engine.state import SettlementPrice, State
 from marketsim.engine.world import World
 
-SERIES = np.dtype(
-    [
-        ("index_price", "f8"),  #: USD
-        ("mark_ticks", "i8"),
-        ("last_ticks", "i8"),  #: price of the last fill
-        ("best_bid", "i8"),  #: ticks at the end of the row, 0 if that side is empty
-        ("best_ask", "i8"),
-        ("premium", "f8"),  #: the step's sample, fraction of the index
-        ("funding_rate", "f8"),  #: last settled, per 8 h
-        ("predicted_rate", "f8"),  #: what the interval would pay if it ended now, per 8 h
-        ("open_interest", "i8"),  #: lots, one-sided
-        ("volume", "i8"),  #: lots
-        ("num_fills", "i8"),
-        ("liquidated_atoms", "i8"),  #: notional at mark
-        ("num_liquidations", "i8"),
-        ("num_orders", "i8"),  #: resting
-        ("spot_spread", "f8"),  #: highest over lowest spot venue price, minus one
-        # what the traders are up to, see `marketsim.tape.crowd`; nan where there is none
-        ("herd_index", "f8"),  #: mean opinion of the herds, -1 to 1
-        ("long_share", "f8"),  #: of the accounts with a position
-        ("leverage", "f8"),  #: gross notional over equity of the accounts with a position
-        ("long_distance", "f8"),  #: mean move of the mark to maintenance, at most 1
-        ("short_distance", "f8"),
-    ]
-)
 
-STEP = np.dtype(
-    [
-        ("step", "i8"),
-        ("fund_cash", "i8"),  #: atoms: the insurance fund's wallet
-        ("fund_equity", "i8"),  #: atoms: with what it took over, at mark
-        ("fees", "i8"),  #: atoms collected so far
-        ("adl_atoms", "i8"),  #: notional deleveraged so far
-        ("socialised_atoms", "i8"),  #: loss shared so far
-        ("conservation_error", "i8"),  #: atoms, largest so far
-        ("num_orders", "i8"),  #: resting in all books
-        ("num_intents", "i8"),
-    ]
-)
+class Series(Record):
+    """A market over one row of the series."""
 
-FUNDING = np.dtype(
-    [
-        ("step", "i8"),
-        ("market", "i8"),
-        ("rate", "f8"),  #: per 8 h; > 0: longs pay shorts
-        ("interest_rate", "f8"),  #: per 8 h, the venue's at that time
-        ("average_premium", "f8"),  #: of the interval's samples
-        ("index_price", "f8"),  #: USD
-        ("settlement_ticks", "i8"),  #: price that valued the positions
-        ("paid_atoms", "i8"),  #: gross: what the paying side paid, before rounding per account
-    ]
-)
+    index_price: F8  #: USD
+    mark_ticks: I8
+    last_ticks: I8  #: price of the last fill
+    best_bid: I8  #: ticks at the end of the row, 0 if that side is empty
+    best_ask: I8
+    premium: F8  #: the step's sample, fraction of the index
+    funding_rate: F8  #: last settled, per 8 h
+    predicted_rate: F8  #: what the interval would pay if it ended now, per 8 h
+    open_interest: I8  #: lots, one-sided
+    volume: I8  #: lots
+    num_fills: I8
+    liquidated_atoms: I8  #: notional at mark
+    num_liquidations: I8
+    num_orders: I8  #: resting
+    spot_spread: F8  #: highest over lowest spot venue price, minus one
+    # what the traders are up to, see `marketsim.tape.crowd`; nan where there is none
+    herd_index: F8  #: mean opinion of the herds, -1 to 1
+    long_share: F8  #: of the accounts with a position
+    leverage: F8  #: gross notional over equity of the accounts with a position
+    long_distance: F8  #: mean move of the mark to maintenance, at most 1
+    short_distance: F8
+
+
+class Step(Record):
+    """The venue over one row of the series."""
+
+    step: I8
+    fund_cash: I8  #: atoms: the insurance fund's wallet
+    fund_equity: I8  #: atoms: with what it took over, at mark
+    fees: I8  #: atoms collected so far
+    adl_atoms: I8  #: notional deleveraged so far
+    socialised_atoms: I8  #: loss shared so far
+    conservation_error: I8  #: atoms, largest so far
+    num_orders: I8  #: resting in all books
+    num_intents: I8
+
+
+class Settlement(Record):
+    """A funding settlement of one market."""
+
+    step: I8
+    market: I8
+    rate: F8  #: per 8 h; > 0: longs pay shorts
+    interest_rate: F8  #: per 8 h, the venue's at that time
+    average_premium: F8  #: of the interval's samples
+    index_price: F8  #: USD
+    settlement_ticks: I8  #: price that valued the positions
+    paid_atoms: I8  #: gross: what the paying side paid, before rounding per account
 
 
 @kernel
-def record_step(state: State, world: World, series: Any, steps: Any, row: int) -> None:
+def record_step(
+    state: State, world: World, series: Grid[Series], steps: Rows[Step], row: int
+) -> None:
     """Write row `row` of the two tapes at the end of a step.
 
     Several steps may share a row: prices and totals are then those of the last one, what is
@@ -113,7 +115,7 @@ def record_step(state: State, world: World, series: Any, steps: Any, row: int) -
 
 
 @kernel
-def record_deviation(state: State, world: World, deviation: Any, row: int) -> None:
+def record_deviation(state: State, world: World, deviation: NDArray[np.float64], row: int) -> None:
     """Write how far every spot venue prints off the index; overwrites ``deviation[row]``."""
     for m in range(deviation.shape[1]):
         first = world.asset[m].first_source
@@ -123,7 +125,7 @@ def record_deviation(state: State, world: World, deviation: Any, row: int) -> No
 
 
 @kernel
-def record_funding(state: State, funding: Any, count: int) -> int:
+def record_funding(state: State, funding: Rows[Settlement], count: int) -> int:
     """Append a row per market for the settlement that comes next.
 
     Call it when funding is due, right before it is settled: settling empties the interval's
@@ -132,7 +134,7 @@ def record_funding(state: State, funding: Any, count: int) -> int:
     Parameters
     ----------
     state : State
-    funding : recarray, (rows,) FUNDING
+    funding : recarray, (rows,)
     count : int
         Rows already used.
 

@@ -1,33 +1,35 @@
 """The populations over time: what each owns, has paid in fees and holds in every market."""
 
-from typing import Any
-
-import numpy as np
-
 from marketsim.engine._jit import kernel
 from marketsim.engine.ledger import holdings_value
+from marketsim.engine.records import I8, Block, Grid, Indices, Record
 from marketsim.engine.state import Cause, State
 
-WEALTH = np.dtype(
-    [
-        ("step", "i8"),  #: steps done: 0 at the start
-        ("equity", "i8"),  #: atoms: cash, positions at mark and holdings, nothing haircut
-        ("fees", "i8"),  #: atoms of trading fees paid since the start, rebates off
-        ("num_holders", "i8"),  #: accounts with a position
-    ]
-)
 
-EXPOSURE = np.dtype(
-    [
-        ("net", "i8"),  #: atoms: signed size x mark
-        ("gross", "i8"),  #: atoms: absolute size x mark
-    ]
-)
+class Wealth(Record):
+    """A population at one moment."""
+
+    step: I8  #: steps done: 0 at the start
+    equity: I8  #: atoms: cash, positions at mark and holdings, nothing haircut
+    fees: I8  #: atoms of trading fees paid since the start, rebates off
+    num_holders: I8  #: accounts with a position
+
+
+class Holding(Record):
+    """What a population holds in one market at one moment."""
+
+    net: I8  #: atoms: signed size x mark
+    gross: I8  #: atoms: absolute size x mark
 
 
 @kernel
 def record_wealth(
-    state: State, group: Any, wealth: Any, exposure: Any, row: int, num_steps: int
+    state: State,
+    group: Indices,
+    wealth: Grid[Wealth],
+    exposure: Block[Holding],
+    row: int,
+    num_steps: int,
 ) -> None:
     """Write one row for every population; overwrites ``wealth[row]`` and ``exposure[row]``.
 
@@ -36,8 +38,8 @@ def record_wealth(
     state : State
     group : ndarray, (N + 1,)
         Population of each account; the insurance fund has one of its own, the last.
-    wealth : recarray, (rows, G + 1) WEALTH
-    exposure : recarray, (rows, G + 1, M) EXPOSURE
+    wealth : recarray, (rows, G + 1)
+    exposure : recarray, (rows, G + 1, M)
     row : int
     num_steps : int
         Steps done.

@@ -10,12 +10,13 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 from marketsim.cli import app
-from marketsim.engine.allocation import allocate, records
-from marketsim.engine.state import DELEVERAGE, FILL, LIQUIDATION, Cause, Outcome
+from marketsim.engine.allocation import allocate
+from marketsim.engine.records import records
+from marketsim.engine.state import Cause, Deleverage, Fill, Liquidation, Outcome
 from marketsim.scenario.loader import resolved_toml
 from marketsim.tape.result import RunResult, take_snapshot
-from marketsim.tape.series import FUNDING, SERIES, STEP
-from marketsim.tape.wealth import EXPOSURE, WEALTH
+from marketsim.tape.series import Series, Settlement, Step
+from marketsim.tape.wealth import Holding, Wealth
 
 TINY = """\
 name = "tiny"
@@ -66,7 +67,7 @@ class StubMarket:
         state = allocate(3, 1, 4)
         snapshot = take_snapshot(state)
         assert snapshot.flow.shape[1] == len(Cause)
-        steps = records(STEP, self.num_steps)
+        steps = records(Step, self.num_steps)
         steps["step"] = np.arange(self.num_steps)
         return RunResult(
             scenario=self.scenario.name,
@@ -80,16 +81,16 @@ class StubMarket:
             tick_size=np.array([0.5]),
             lot_size=np.array([0.001]),
             tick_atoms=np.array([500]),
-            series=records(SERIES, self.num_steps, 1),
+            series=records(Series, self.num_steps, 1),
             deviation=np.zeros((self.num_steps, 1, 1)),
-            wealth=records(WEALTH, 2, 2),
-            exposure=records(EXPOSURE, 2, 2, 1),
+            wealth=records(Wealth, 2, 2),
+            exposure=records(Holding, 2, 2, 1),
             steps=steps,
-            funding=records(FUNDING, 0),
+            funding=records(Settlement, 0),
             funding_cap=np.zeros(0),
-            liquidation=records(LIQUIDATION, 0),
-            deleverage=records(DELEVERAGE, 0),
-            fill=records(FILL, 0),
+            liquidation=records(Liquidation, 0),
+            deleverage=records(Deleverage, 0),
+            fill=records(Fill, 0),
             population=np.array([0, 0, 0, -1]),
             deposit=np.zeros(4, np.int64),
             pool=np.zeros((4, 1), np.int64),

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from click.testing import Result
 
-from marketsim.engine.allocation import records
+from marketsim.engine.records import records
 from marketsim.results.folder import write_run
 from marketsim.scenario.loader import load_scenario
 from marketsim.study import validation
 from marketsim.tape.result import RunResult
-from marketsim.tape.series import FUNDING
+from marketsim.tape.series import Settlement
 
 Cli = Callable[..., Result]
 
@@ -31,7 +31,7 @@ def lively(result: RunResult) -> RunResult:
     series["open_interest"] = 1000
     series["liquidated_atoms"][:, 0] = 10**9 * (rng.random(num_steps) < 0.01)
     result.steps["step"] = np.arange(num_steps)
-    funding = records(FUNDING, num_steps // 480)
+    funding = records(Settlement, num_steps // 480)
     funding["step"] = np.arange(479, num_steps, 480)
     funding["interest_rate"] = 1e-4
     funding["rate"] = 1e-4

@@ -5,10 +5,11 @@ from collections.abc import Callable
 import pytest
 from rich.console import Console
 
+from marketsim.engine.records import records
 from marketsim.report.run_page import render_summary
 from marketsim.results.summary import summarise
 from marketsim.tape.result import RunResult
-from marketsim.tape.series import FUNDING
+from marketsim.tape.series import Settlement
 
 PROMISED = {
     "scenario",
@@ -52,7 +53,7 @@ def test_a_run_without_settlements_has_no_funding_figures(
 ) -> None:
     import numpy as np
 
-    none = np.zeros(0, FUNDING).view(np.recarray)
+    none = records(Settlement, 0)
     summary = summarise(make_result(funding=none, funding_cap=np.zeros(0)))
     assert summary["markets"]["BTC"]["funding_mean_bp_8h"] is None
     assert summary["markets"]["BTC"]["funding_at_interest_share"] is None

@@ -4,8 +4,8 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from marketsim.engine.allocation import records
-from marketsim.engine.state import FILL, Cause
+from marketsim.engine.records import records
+from marketsim.engine.state import Cause, Fill
 from marketsim.results.tables import build_tables
 from marketsim.tape.result import RunResult, profit_by_cause
 
@@ -96,7 +96,7 @@ def test_calendar_time_appears_only_where_a_run_has_one(
 
 def test_fills_are_a_table_only_when_recorded(make_result: Callable[..., RunResult]) -> None:
     assert "fills" not in build_tables(make_result())
-    rows = records(FILL, 1)
+    rows = records(Fill, 1)
     rows[0].size, rows[0].price, rows[0].market = -3, 251, 1
     table = build_tables(make_result(fill=rows))["fills"]
     assert table["size"].tolist() == [-3.0]

@@ -7,10 +7,9 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from marketsim.engine import state
 from marketsim.engine.state import (
-    MARKET,
     MAX_PRICE_TICKS,
-    VENUE,
     AverageRule,
     LegRule,
     LimitRule,
@@ -452,10 +451,10 @@ def test_every_rule_field_of_the_engine_has_a_counterpart_in_a_scenario() -> Non
     derived = {"step_hours", "funding_share"}
     venue = Venue.model_validate({}).model_dump()
     stated = {field for table in TABLES for field in venue[table]}
-    for field in VENUE.names or ():
+    for field in state.Venue.names:
         if field not in derived:
             assert renamed.get(field, field.removesuffix("_atoms")) in stated, field
     market = set(json_schema()["$defs"]["Market"]["properties"])
     for field in ("tick_size", "lot_size", "maker_fee", "taker_fee", "funding_cap"):
         assert field in market
-        assert field in (MARKET.names or ())
+        assert field in state.Market.names

@@ -3,12 +3,13 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from marketsim.engine.allocation import allocate, records
-from marketsim.engine.state import DELEVERAGE, FILL, LIQUIDATION, ONE, Cause, Outcome, Stage, State
+from marketsim.engine.allocation import allocate
+from marketsim.engine.records import records
+from marketsim.engine.state import ONE, Cause, Deleverage, Fill, Liquidation, Outcome, Stage, State
 from marketsim.engine.world import allocate_world
 from marketsim.tape.result import RunResult, take_snapshot
-from marketsim.tape.series import FUNDING, SERIES, STEP, record_funding, record_step
-from marketsim.tape.wealth import EXPOSURE, WEALTH, record_wealth
+from marketsim.tape.series import Series, Settlement, Step, record_funding, record_step
+from marketsim.tape.wealth import Holding, Wealth, record_wealth
 
 STEPS = 4
 
@@ -55,7 +56,7 @@ def trade(state: State) -> None:
 
 def liquidation_rows() -> np.recarray:
     """Give two rows: account 0, 10 lots long, 6 to the book and 4 to the fund; account 1 later."""
-    rows = records(LIQUIDATION, 2)
+    rows = records(Liquidation, 2)
     first, second = rows[0], rows[1]
     first.step, first.account, first.pool, first.market = 2, 0, 0, 0
     first.stage = Stage.MARKET
@@ -81,11 +82,11 @@ def make_result() -> Callable[..., RunResult]:
         state = small_state()
         start = take_snapshot(state)
         group = np.array([0, 0, 1, 2])
-        wealth, exposure = records(WEALTH, 2, 3), records(EXPOSURE, 2, 3, 2)
+        wealth, exposure = records(Wealth, 2, 3), records(Holding, 2, 3, 2)
         record_wealth(state, group, wealth, exposure, 0, 0)
-        series = records(SERIES, STEPS, 2)
-        steps = records(STEP, STEPS)
-        funding = records(FUNDING, 4)
+        series = records(Series, STEPS, 2)
+        steps = records(Step, STEPS)
+        funding = records(Settlement, 4)
         count = 0
         for t in range(STEPS):
             state.totals[0].step = t
@@ -97,7 +98,7 @@ def make_result() -> Callable[..., RunResult]:
             record_step(state, allocate_world(2, 1), series, steps, t)
             if t % 2 == 1:
                 count = record_funding(state, funding, count)
-        deleverage = records(DELEVERAGE, 1)
+        deleverage = records(Deleverage, 1)
         row = deleverage[0]
         row.step, row.account, row.size, row.cash, row.cost = 2, 1, -2, 2 * 190_000 * 500, 5_000
         record_wealth(state, group, wealth, exposure, 1, STEPS)
@@ -122,7 +123,7 @@ def make_result() -> Callable[..., RunResult]:
             "funding_cap": np.full(count, 0.01),
             "liquidation": liquidation_rows(),
             "deleverage": deleverage,
-            "fill": records(FILL, 0),
+            "fill": records(Fill, 0),
             "population": np.array([0, 0, 1, -1]),
             "deposit": np.array(state.account["deposit"]),
             "pool": np.array(state.position["pool"], np.int64),

@@ -3,12 +3,13 @@ import math
 import numpy as np
 import pytest
 
-from marketsim.engine.allocation import allocate, records
+from marketsim.engine.allocation import allocate
 from marketsim.engine.margin import assess_pools
 from marketsim.engine.pools import liquidation_price
+from marketsim.engine.records import records
 from marketsim.engine.state import ONE, State
 from marketsim.tape.crowd import record_crowd
-from marketsim.tape.series import SERIES
+from marketsim.tape.series import Series
 
 
 def venue_of(sizes: list[list[int]], cash: list[int]) -> State:
@@ -28,7 +29,7 @@ def venue_of(sizes: list[list[int]], cash: list[int]) -> State:
 
 def recorded(state: State, crowd: object = None, herd_size: object = None) -> np.recarray:
     num_markets = len(state.market)
-    series = records(SERIES, 1, num_markets)
+    series = records(Series, 1, num_markets)
     none = np.zeros((1, num_markets)), np.zeros(num_markets)
     if crowd is None or herd_size is None:
         crowd, herd_size = none
