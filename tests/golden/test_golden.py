@@ -33,6 +33,7 @@ RUNS: dict[str, tuple[str, int, dict[str, Any]]] = {
     "hyperliquid": ("quickstart", 2, {"days": 2, "venue": {"preset": "hyperliquid"}}),
     "crash": ("quickstart", 3, {"days": 1, "insurance_fund": 1000.0, "shocks": CRASH}),
     "history": ("history", 4, {"days": 5}),
+    "contagion": ("contagion", 5, {"days": 0.6}),
 }
 
 #: How liquidations spread and how close they came to running away.
