@@ -17,6 +17,7 @@ Nothing here changes what is simulated, and nothing is done unless `totals.recor
 import math
 
 from marketsim.engine._jit import inlined, kernel
+from marketsim.engine.mark import with_basis
 from marketsim.engine.pools import assess_pool
 from marketsim.engine.state import MAX_ROWS_PER_STEP, MarkRule, State, wide
 from marketsim.engine.world import World
@@ -135,7 +136,7 @@ def split_marks(state: State) -> None:
         split = state.split[m]
         index = market.index_price / market.tick_size
         last = market.last_ticks if market.last_ticks != 0 else market.index_ticks
-        based = math.floor(index + market.basis / market.tick_size + 0.5)
+        based = with_basis(state, m)
         split.index = index / split.lean if split.lean != 0.0 else index
         split.by_last = 0
         is_median = rule == MarkRule.MEDIAN

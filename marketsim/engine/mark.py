@@ -46,7 +46,7 @@ def update_marks(state: State) -> bool:
         market = state.market[m]
         before = market.mark_ticks
         last = market.last_ticks if market.last_ticks != 0 else market.index_ticks
-        based = _to_ticks((market.index_price + market.basis) / market.tick_size)
+        based = with_basis(state, m)
         if venue.mark_rule == MarkRule.INDEX:
             market.mark_ticks = market.index_ticks
         elif venue.mark_rule == MarkRule.LAST:
@@ -59,6 +59,13 @@ def update_marks(state: State) -> bool:
             market.mark_ticks = max(min(first, based), min(max(first, based), last))
         has_moved = has_moved or market.mark_ticks != before
     return has_moved
+
+
+@kernel
+def with_basis(state: State, m: int) -> int:
+    """Index plus average basis, ticks."""
+    market = state.market[m]
+    return _to_ticks((market.index_price + market.basis) / market.tick_size)
 
 
 @kernel

@@ -212,7 +212,8 @@ class _Roots:
         """
         strike = self._strike[members]
         if (strike >= 0).any():
-            dollars = np.bincount(strike[strike >= 0], self._usd[members[strike >= 0]])
+            due = members[strike >= 0]
+            dollars = np.bincount(strike[strike >= 0], self._usd[due] + 1e-9)
             return self._strikes[int(dollars.argmax())].name
         mine = self._causes[self._causes["liquidation"].isin(members[is_first])]
         if mine.empty:

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from marketsim.engine import causes
+from marketsim.engine import causes, mark
 from marketsim.engine.state import MarkRule
 from tests.engine.small import PRICE, open_venue, set_price
 
@@ -101,6 +101,19 @@ def test_the_median_takes_the_part_of_the_price_it_is(mark, forced, by_last):
     market.mark_ticks = mark
     causes.split_marks(state)
     assert (split.forced, split.by_last) == (forced, by_last)
+
+
+def test_a_median_halfway_between_two_ticks_is_still_the_index_plus_basis():
+    state = pushed(mark_rule=MarkRule.MEDIAN)
+    market, split = state.market[0], state.split[0]
+    # basis and index are 9,989.5 ticks together, and a hair less if either is divided by itself
+    market.index_price, market.basis = 100.002, 99.895 - 100.002
+    market.last_ticks = PRICE - 100
+    split.forced_basis = -30.0
+    mark.update_marks(state)
+    assert market.mark_ticks == PRICE - 10
+    causes.split_marks(state)
+    assert (split.forced, split.by_last) == (-30.0, 0)
 
 
 def test_nothing_is_done_unless_causes_are_recorded():

@@ -33,7 +33,22 @@ RUNS: dict[str, tuple[str, int, dict[str, Any]]] = {
     "hyperliquid": ("quickstart", 2, {"days": 2, "venue": {"preset": "hyperliquid"}}),
     "crash": ("quickstart", 3, {"days": 1, "insurance_fund": 1000.0, "shocks": CRASH}),
     "history": ("history", 4, {"days": 5}),
+    "contagion": ("contagion", 5, {"days": 0.6}),
 }
+
+#: How liquidations spread and how close they came to running away.
+SPREAD = (
+    "forced_usd",
+    "spilled_usd",
+    "cascades",
+    "cascaded_usd",
+    "largest_cascade_usd",
+    "largest_cascade_accounts",
+    "largest_cascade_depth",
+    "reproduction_number_before_shock",
+    "reproduction_number_max",
+    "reproduction_number_mean",
+)
 
 HEADLINE = (
     "index_start",
@@ -61,20 +76,22 @@ def simulate(library: str, seed: int, tables: dict[str, Any]) -> dict[str, Any]:
     return summarise(simulation.result())
 
 
+def in_short(value: float | None) -> str:
+    return "none" if value is None else format(value, ".8g")
+
+
 def render(summary: dict[str, Any]) -> str:
     """The digest and the headline numbers, one a line."""
     lines = [f"{key} {summary[key]}" for key in ("scenario", "seed", "steps", "digest")]
     for key in ("conservation_error_atoms", "insurance_fund_usd", "adl_usd", "fees_usd"):
         lines.append(f"{key} {summary[key]:.8g}")
+    lines += [f"{key} {in_short(summary[key])}" for key in SPREAD]
     for name, market in summary["markets"].items():
         lines += ["", f"market {name}"]
         lines += [f"{key} {market[key]:.8g}" for key in HEADLINE]
     for name, population in summary["populations"].items():
         lines += ["", f"population {name}"]
-        lines += [
-            f"{key} {'none' if value is None else format(value, '.8g')}"
-            for key, value in population.items()
-        ]
+        lines += [f"{key} {in_short(value)}" for key, value in population.items()]
     lines += ["", "intents"]
     lines += [f"{key} {count}" for key, count in summary["intents"].items() if count]
     return "\n".join(lines) + "\n"

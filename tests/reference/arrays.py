@@ -36,8 +36,11 @@ def write(record: Any, source: Any) -> None:
             record[name] = getattr(source, name)
 
 
-def state_of(venue: Venue) -> State:
-    """Allocate the engine's arrays with a venue's rules, opening balances and resting orders."""
+def state_of(venue: Venue, *, causes: bool = False) -> State:
+    """Allocate the engine's arrays with a venue's rules, opening balances and resting orders.
+
+    With `causes` there is room to record why pools are liquidated.
+    """
     state = allocate(
         len(venue.accounts) - 1,
         len(venue.markets),
@@ -47,14 +50,14 @@ def state_of(venue: Venue) -> State:
         num_nodes=5 * venue.order_capacity + len(venue.markets),
         num_intents=64,
         num_fills=20_000,
+        causes=causes,
     )
     write(state.venue[0], venue.rules)
     for m, market in enumerate(venue.markets):
         write(state.market[m], market)
         state.market[m]["open_interest"] = ledger.open_interest(venue, m)
         state.market[m]["num_tiers"] = len(market.tiers)
-        for number, tier in enumerate(market.tiers):
-            write(state.tier[m, number], tier)
+    write_tiers(state, venue)
     for i, account in enumerate(venue.accounts):
         write(state.account[i], account)
         state.stable[i] = account.stable
@@ -73,6 +76,13 @@ def state_of(venue: Venue) -> State:
     state.totals[0].stable_price = venue.stable_price
     state.totals[0].record_fills = 1
     return state
+
+
+def write_tiers(state: State, venue: Venue) -> None:
+    """Copy the requirements of all markets."""
+    for m, market in enumerate(venue.markets):
+        for number, tier in enumerate(market.tiers):
+            write(state.tier[m, number], tier)
 
 
 def world_of(outside: Outside) -> World:

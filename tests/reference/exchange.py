@@ -76,8 +76,8 @@ def meet(venue: Venue, i: int, m: int, order: Order, lots: int, taker_fee: int) 
 
     ledger.book_trade(venue, maker, m, change, order.price, order.mid2)
     ledger.book_trade(venue, i, m, -change, order.price, market.mid2)
-    ledger.charge_fee(venue, maker_pool, maker_cost)
-    ledger.charge_fee(venue, venue.positions[i][m].pool, part(notional, taker_fee))
+    ledger.charge_fee(venue, maker, m, maker_cost)
+    ledger.charge_fee(venue, i, m, part(notional, taker_fee))
     order.size -= lots
     if order.size == 0:
         withdraw(market, order)

@@ -4,6 +4,7 @@ import math
 
 from marketsim.engine.state import MAX_PRICE_TICKS, AverageRule, Cause, MarkRule, SettlementPrice
 from tests.reference import ledger
+from tests.reference.journal import Funded, Mark, Marked
 from tests.reference.venue import Market, Venue
 
 
@@ -33,6 +34,7 @@ def update_marks(venue: Venue) -> None:
     rules = venue.rules
     gone = venue.step % rules.funding_interval
     time_left = (rules.funding_interval - gone) / rules.funding_interval
+    marks = []
     for market in venue.markets:
         last = market.last_ticks or market.index_ticks
         based = nearest_tick(market, market.index_price + market.basis)
@@ -46,6 +48,9 @@ def update_marks(venue: Venue) -> None:
             carry = market.funding_rate * (time_left * rules.funding_share)
             carried = nearest_tick(market, market.index_price * (1.0 + carry))
             market.mark_ticks = sorted([carried, based, last])[1]
+        index = market.index_price / market.tick_size
+        marks.append(Mark(market.mark_ticks, index, last, with_basis=based))
+    venue.journal.append(Marked(marks))
 
 
 def impact_price(market: Market, side: int) -> float:
@@ -123,11 +128,12 @@ def settle_funding(venue: Venue) -> None:
         on_index = venue.rules.settlement_price == SettlementPrice.INDEX
         price = market.index_ticks if on_index else market.mark_ticks
         paid = 0
-        for row in venue.positions:
+        for i, row in enumerate(venue.positions):
             notional = float(row[m].size * price * market.tick_atoms)
             # Python rounds half to even, as the venue does
             amount = -round(notional * market.funding_rate * venue.rules.funding_share)
             ledger.post(venue, row[m].pool, Cause.FUNDING, amount)
+            venue.journal.append(Funded(i, m, -amount))
             paid += amount
             venue.seen["funding payment"] += amount != 0
         ledger.post(venue, venue.fund, Cause.ROUNDING, -paid)

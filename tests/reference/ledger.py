@@ -2,6 +2,7 @@
 
 from marketsim.engine.state import ONE, Cause
 from tests.reference.arithmetic import toward_zero
+from tests.reference.journal import Charged, Traded
 from tests.reference.venue import Venue
 
 
@@ -23,10 +24,11 @@ def move_cash(venue: Venue, source: int, target: int, amount: int) -> None:
     venue.pools[target].cash += amount
 
 
-def charge_fee(venue: Venue, p: int, amount: int) -> None:
+def charge_fee(venue: Venue, i: int, m: int, amount: int) -> None:
     """Charge a trading fee; a negative one is a rebate."""
-    post(venue, p, Cause.FEE, -amount)
+    post(venue, venue.positions[i][m].pool, Cause.FEE, -amount)
     venue.fees += amount
+    venue.journal.append(Charged(i, m, amount))
 
 
 def change_position(venue: Venue, i: int, m: int, change: int, cost: int) -> None:
@@ -54,6 +56,7 @@ def book_trade(venue: Venue, i: int, m: int, change: int, price: int, mid2: int)
     post(venue, p, Cause.SLIPPAGE, -slippage)
     post(venue, p, Cause.PRICE, slippage - cost)
     change_position(venue, i, m, change, cost)
+    venue.journal.append(Traded(i, m, change, cost - venue.value(m, change)))
 
 
 def hand_over(venue: Venue, giver: int, taker: int, m: int, cash: int, cause: Cause) -> int:
@@ -73,6 +76,7 @@ def trade_off_book(
         post(venue, p, Cause.PRICE, -marked)
         post(venue, p, cause, received + marked)
         change_position(venue, account, m, lots, -received)
+        venue.journal.append(Traded(account, m, lots, -(received + marked)))
 
 
 def buy_coins(venue: Venue, i: int, m: int, lots: int, price: int) -> None:

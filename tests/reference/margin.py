@@ -3,6 +3,7 @@
 from marketsim.engine.state import ONE
 from tests.reference import ledger
 from tests.reference.arithmetic import away_from_zero, ratio, requirement, toward_zero
+from tests.reference.journal import Passed
 from tests.reference.venue import Tier, Venue
 
 
@@ -162,6 +163,12 @@ def draw(venue: Venue) -> None:
                 ledger.move_cash(venue, pool.owner, p, short)
                 pool.drawn += short
                 venue.seen["draw"] += 1
+
+
+def note_pass(venue: Venue) -> None:
+    """Note how a margin pass finds every pool."""
+    pools = [(equity(venue, p), maintenance(venue, p)) for p in range(len(venue.pools))]
+    venue.journal.append(Passed(pools, len(venue.liquidations)))
 
 
 def draw_loss(venue: Venue, p: int) -> None:

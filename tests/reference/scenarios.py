@@ -61,6 +61,10 @@ class Scenario:
         poor = [i for i in range(venue.fund) if venue.pools[i].cash < unit and venue.is_flat(i)]
         return {i: luck.randint(10, 60) * unit // 10 for i in poor if luck.random() < 0.3}
 
+    def raise_requirements(self) -> bool:
+        """Change the tiers if a change is due; tell whether it was."""
+        return False
+
     def draw_intents(self) -> tuple[list[Intent], list[int]]:
         """Draw what the traders ask for in a step, and the order in which they are heard."""
         traders = range(len(self.venue.accounts) - 1)

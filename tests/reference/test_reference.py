@@ -13,9 +13,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from marketsim.engine import index, step
+from marketsim.engine import step
 from marketsim.engine.state import (
-    NONE,
     ONE,
     AverageRule,
     Cause,
@@ -31,13 +30,11 @@ from tests.reference import exchange, outside
 from tests.reference import step as plain
 from tests.reference.arrays import (
     differences,
-    outcome_differences,
     state_of,
-    world_differences,
     world_of,
     write_intents,
-    write_news,
 )
+from tests.reference.engine import Engine, play
 from tests.reference.scenarios import Scenario
 from tests.reference.venue import (
     Account,
@@ -66,60 +63,6 @@ PHENOMENA = (
     *("socialised loss", "stablecoins bought", "stablecoins seized", "stablecoins sold"),
     "uncovered fill",
 )
-
-
-class Engine:
-    """The engine beside the reference, compared with it after every stage."""
-
-    def __init__(self, scenario: Scenario) -> None:
-        self.venue = scenario.venue
-        self.outside = scenario.world
-        self.state = state_of(scenario.venue)
-        self.world = world_of(scenario.world)
-        index.update_index(self.world, self.state, NONE)
-
-    def open(self, t: int, lost: int) -> None:
-        write_news(self.world, self.outside)
-        assert step.open_step(self.state, self.world, t) == lost
-        assert world_differences(self.world, self.outside) == []
-        assert differences(self.state, self.venue) == []
-
-    def pay_in(self, i: int, amount: int) -> None:
-        self.state.pool[i].cash += amount
-        self.state.totals[0].deposits += amount
-
-    def clear(self, intents: list[Intent], sequence: list[int]) -> None:
-        step.clear_step(self.state, write_intents(self.state, intents, sequence))
-        assert outcome_differences(self.state, intents) == []
-        assert differences(self.state, self.venue) == []
-
-    def settle(self) -> None:
-        step.settle_step(self.state)
-        assert differences(self.state, self.venue) == []
-
-
-def play(scenario: Scenario, engine: Engine | None = None) -> None:
-    """Play a scenario on the reference, and on the engine step by step beside it."""
-    venue, world = scenario.venue, scenario.world
-    outside.update_index(venue, world, NONE)
-    for t in range(scenario.num_steps):
-        scenario.draw_news()
-        lost = plain.open_step(venue, world, t)
-        if engine is not None:
-            engine.open(t, lost)
-        if lost != NONE:
-            break
-        for i, amount in scenario.draw_deposits().items():
-            venue.pools[i].cash += amount
-            if engine is not None:
-                engine.pay_in(i, amount)
-        intents, sequence = scenario.draw_intents()
-        plain.clear_step(venue, [intents[n] for n in sequence])
-        if engine is not None:
-            engine.clear(intents, sequence)
-        plain.settle_step(venue)
-        if engine is not None:
-            engine.settle()
 
 
 @pytest.mark.parametrize("seed", range(NUM_SEEDS))

@@ -254,6 +254,7 @@ class Venue:
     liquidations: list[Liquidation] = field(default_factory=list)
     deleverages: list[Deleverage] = field(default_factory=list)
     shortfalls: list[int] = field(default_factory=list)  #: numbers of liquidations left open
+    journal: list[object] = field(default_factory=list)  #: entries of `tests.reference.journal`
     first_liquidation: int = 0  #: number of the step's first
     first_deleverage: int = 0
 

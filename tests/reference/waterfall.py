@@ -6,7 +6,8 @@ from marketsim.engine.state import MAX_ROWS_PER_STEP, ONE, Cause, LegRule, Stage
 from tests.reference import closing, ledger, margin
 from tests.reference.arithmetic import part
 from tests.reference.exchange import lots_left, meet, next_maker, take, withdraw_all
-from tests.reference.venue import Liquidation, Order, Venue
+from tests.reference.journal import Charged, Pushed, Seized, fresh_last, middle
+from tests.reference.venue import Liquidation, Venue
 
 
 def liquidate(venue: Venue, p: int, turn: int) -> None:
@@ -15,6 +16,7 @@ def liquidate(venue: Venue, p: int, turn: int) -> None:
     for m in venue.legs(p):
         withdraw_all(venue, i, m)
     margin.draw_loss(venue, p)
+    venue.journal.append(Seized(p, margin.equity(venue, p), len(venue.liquidations)))
     tried: set[int] = set()
     while len(venue.liquidations) - venue.first_liquidation < MAX_ROWS_PER_STEP:
         wants_all = venue.rules.legs == LegRule.ALL and tried
@@ -95,10 +97,10 @@ def fund_room(venue: Venue) -> int:
     return margin.spare(venue, venue.fund)
 
 
-def fund_gain(venue: Venue, row: Liquidation, order: Order, change: int) -> int:
+def fund_gain(venue: Venue, i: int, m: int, change: int, price: int) -> int:
     """What a fill gives the fund: its excess over bankruptcy, up to the fee; or what it lacks."""
-    cash = -change * order.price * venue.markets[row.market].tick_atoms
-    excess = cash - closing.bankruptcy_cash(venue, row.account, row.market, change)
+    cash = -change * price * venue.markets[m].tick_atoms
+    excess = cash - closing.bankruptcy_cash(venue, i, m, change)
     return min(excess, max(part(abs(cash), venue.rules.liquidation_fee), 0))
 
 
@@ -113,20 +115,25 @@ def is_covered(venue: Venue, row: Liquidation, gain: int) -> bool:
 def send_to_book(venue: Venue, row: Liquidation) -> None:
     """Trade a leg's order, settling each fill with the fund; one it cannot cover ends it."""
     i, m = row.account, row.market
+    market = venue.markets[m]
     side = -1 if row.size_before > 0 else 1
     left = row.order_size
+    mid, last = middle(market), fresh_last(market)
     while left > 0:
         order = next_maker(venue, i, m, side, row.limit_ticks)
         if order is None:
             break
         change = side * min(left, lots_left(venue, m, order))
-        gain = fund_gain(venue, row, order, change)
+        gain = fund_gain(venue, i, m, change, order.price)
         if not is_covered(venue, row, gain):
             venue.seen["uncovered fill"] += 1
             break
         if meet(venue, i, m, order, abs(change), 0):
             settle_fill(venue, row, change, order.price, gain)
             left -= abs(change)
+    if row.book_size > 0:
+        moved = middle(market) - mid, market.last_ticks - last
+        venue.journal.append(Pushed(len(venue.liquidations), m, *moved))
 
 
 def settle_fill(venue: Venue, row: Liquidation, change: int, price: int, gain: int) -> None:
@@ -138,6 +145,7 @@ def settle_fill(venue: Venue, row: Liquidation, change: int, price: int, gain: i
         ledger.pay(venue, venue.fund, row.pool, Cause.TAKEOVER, -gain)
         row.fund_paid += -gain
         venue.seen["fund paid for a fill"] += 1
+    venue.journal.append(Charged(row.account, row.market, gain))
     account = venue.accounts[row.account]
     if account.liquidated_step != venue.step:
         account.liquidated_step = venue.step
