@@ -16,6 +16,7 @@ from marketsim.report.numbers import (
     write_csv,
     write_text,
 )
+from marketsim.run.progress import Progress
 from marketsim.study.analysis import Phase, SweepAnalysis, phase_table
 from marketsim.study.statistics import Interval
 from marketsim.tape.result import Floats
@@ -45,7 +46,7 @@ def write_analysis(
     folder: Path,
     *,
     figures: bool = True,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> list[Path]:
     """Write the tables of an analysis and, if asked, its figures.
 

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from marketsim.contagion.attribution import Kind, seizure_causes, tabulate_causes
+from marketsim.contagion.attribution import LossKind, seizure_causes, tabulate_causes
 from marketsim.contagion.ties import cascade_figures
 from marketsim.results.folder import write_run
 from marketsim.results.run import load_run
@@ -53,7 +53,7 @@ def test_price_funding_and_fees_explain_all_where_nothing_else_moves_money(name)
     ]
     kind = seizure_causes(simulate(name, RUNS[name], changes=one_pool))["kind"]
     assert len(kind)
-    assert (kind == Kind.COLLATERAL).any() == (name == "depeg")
+    assert (kind == LossKind.COLLATERAL).any() == (name == "depeg")
 
 
 def test_figures_of_the_summary_are_those_of_the_folder(result, tmp_path):
