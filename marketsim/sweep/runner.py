@@ -7,10 +7,10 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -61,6 +61,10 @@ class SweepReport:
     def is_complete(self) -> bool:
         """Whether every run of the shard is stored."""
         return self.stored + self.done == self.total
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything, ready for JSON."""
+        return asdict(self) | {"folder": str(self.folder)}
 
 
 class TooManyFailuresError(RuntimeError):
