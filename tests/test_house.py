@@ -4,6 +4,7 @@ Which room may import which is the import contract's to say (``lint-imports``).
 """
 
 import ast
+import re
 import tomllib
 from collections import defaultdict
 from itertools import permutations
@@ -69,6 +70,18 @@ def test_a_file_name_has_one_meaning_where_rooms_meet(imports: nx.DiGraph) -> No
         if (one, other) in meet
     }
     assert twice == set()
+
+
+def test_only_the_report_draws() -> None:
+    """A command opens the console and prints there what the report has laid out."""
+    found = {
+        (path.relative_to(PACKAGE).parts[0], line.strip())
+        for path in PACKAGE.rglob("*.py")
+        for line in path.read_text(encoding="utf-8").splitlines()
+        if re.match(r"\s*(from|import) rich\b", line)
+    }
+    elsewhere = {(room, line) for room, line in found if room != "report"}
+    assert elsewhere == {("cli", "from rich.console import Console")}
 
 
 def room_of(module: str) -> str:

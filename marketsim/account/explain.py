@@ -6,12 +6,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from marketsim.account.rerun import Progress, read_columns, rerun
+from marketsim.account.rerun import read_columns, rerun
 from marketsim.account.statement import Account, Statement, state_account
 from marketsim.engine import liquidation, margin, pools
 from marketsim.engine.state import ATOMS
 from marketsim.results.files import RunFolderError
 from marketsim.results.run import Run, load_run
+from marketsim.run.progress import Progress
 from marketsim.run.simulation import Simulation
 from marketsim.scenario.population import MODES
 

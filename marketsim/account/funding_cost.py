@@ -5,8 +5,8 @@ those of a finished run.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import NamedTuple
+from dataclasses import asdict, dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -52,6 +52,10 @@ class FundingCost:
     def total_usd(self) -> float:
         """Sum of all markets."""
         return sum(self.paid_usd.values())
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything, ready for JSON."""
+        return asdict(self) | {"total_usd": self.total_usd}
 
 
 def given_rates(

@@ -1,20 +1,19 @@
 """A finished run, done again up to a step: runs are deterministic, so it is the same run."""
 
 import tomllib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from marketsim.model.opening import open_simulation
 from marketsim.results.files import RunFolderError
 from marketsim.results.run import Run
 from marketsim.results.tables import markets
+from marketsim.run.progress import Progress
 from marketsim.run.simulation import Simulation
 from marketsim.scenario.loader import parse_scenario
 
 if TYPE_CHECKING:
     import pandas as pd
-
-Progress = Callable[[int, int], None]
 
 
 def rerun(run: Run, num_steps: int, progress: Progress | None = None) -> Simulation:

@@ -4,18 +4,12 @@ import contextlib
 import json
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
 from marketsim.cli.errors import FAILURE, explained, refuse
-from marketsim.cli.run import progress_bar
 from marketsim.cli.sweep import SOME_FAILED, connect_workers
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from marketsim.study.calibrate import Calibration
 
 
 def calibrate(
@@ -47,6 +41,8 @@ def calibrate(
     end, but some trials failed.
     """
     with explained():
+        from marketsim.report.calibration_page import calibration_record, render_calibration
+        from marketsim.report.progress_bars import progress_bar
         from marketsim.study import calibrate as search
         from marketsim.study.targets import load_targets
 
@@ -68,72 +64,14 @@ def calibrate(
             )
             raise typer.Exit(FAILURE) from None
         if as_json:
-            typer.echo(json.dumps(_as_dict(found), allow_nan=False))
+            typer.echo(json.dumps(calibration_record(found), allow_nan=False))
         else:
-            _print(found)
+            from rich.console import Console
+
+            Console().print(render_calibration(found))
+            typer.echo(f"the scenario is {found.folder / search.BEST_FILE}")
         failed = [trial for trial in found.trials if math.isnan(trial.distance)]
         if failed:
             text = f"{len(failed)} of {len(found.trials)} trials failed; trial {failed[0].number}: "
             typer.echo(text + failed[0].error, err=True)
             raise typer.Exit(SOME_FAILED)
-
-
-def _as_dict(found: "Calibration") -> dict[str, Any]:
-    from marketsim.report.numbers import records
-    from marketsim.study.calibrate import BEST_FILE
-
-    return {
-        "name": found.search.name,
-        "trials": len(found.trials),
-        "best_trial": found.best.number,
-        "distance": found.best.distance,
-        "dials": found.best.dials,
-        "targets": records(_targets(found)),
-        "scenario": str(found.folder / BEST_FILE),
-    }
-
-
-def _targets(found: "Calibration") -> "pd.DataFrame":
-    import pandas as pd
-
-    return pd.DataFrame(
-        {
-            "target": list(found.search.targets),
-            "wanted": [target.wanted() for target in found.search.targets.values()],
-            "found": list(found.best.found.values()),
-            "distance": [
-                target.distance(found.best.found[name])
-                for name, target in found.search.targets.items()
-            ],
-        }
-    )
-
-
-def _print(found: "Calibration") -> None:
-    import pandas as pd
-    from rich.console import Console
-
-    from marketsim.report.numbers import number, to_rich
-    from marketsim.study.calibrate import BEST_FILE
-
-    search, best = found.search, found.best
-    ends = [dial.ends() for dial in search.dials.values()]
-    dials = pd.DataFrame(
-        {
-            "dial": list(search.dials),
-            "from": [number(each[0]) for each in ends],
-            "to": [number(each[-1]) for each in ends],
-            "best": [number(value) for value in best.dials.values()],
-        }
-    )
-    console = Console()
-    runs = "a run" if search.replicates == 1 else f"{search.replicates} runs"
-    console.print(
-        f"{search.name}: {len(found.trials)} trials of {runs} each; the best is trial "
-        f"{best.number}, at a distance of {number(best.distance)}",
-        highlight=False,
-    )
-    console.print("", to_rich(dials, "dials", names=("dial",)))
-    shown = to_rich(_targets(found).map(number), "targets", names=("target",))
-    console.print("", shown, "")
-    typer.echo(f"the scenario is {found.folder / BEST_FILE}")

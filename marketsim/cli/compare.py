@@ -2,16 +2,13 @@
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from marketsim.cli.errors import FAILURE, explained, refuse
 from marketsim.cli.run import parse_set
-from marketsim.cli.sweep import SOME_FAILED, sweep_progress
-
-if TYPE_CHECKING:
-    import pandas as pd
+from marketsim.cli.sweep import SOME_FAILED
 
 
 def compare(
@@ -56,6 +53,12 @@ def compare(
 ) -> None:
     """Run pairs with the same luck and show what a change does to every headline figure."""
     with explained():
+        from marketsim.report.comparison_page import (
+            comparison_notes,
+            comparison_record,
+            render_comparison,
+        )
+        from marketsim.report.progress_bars import sweep_progress
         from marketsim.study import compare as twins
 
         changes = _parse(change, "--change")
@@ -79,9 +82,14 @@ def compare(
             typer.echo(f"interrupted: {lost if out is None else kept}", err=True)
             raise typer.Exit(FAILURE) from None
         if as_json:
-            typer.echo(json.dumps(_as_dict(found, scenario, changes, seeds), allow_nan=False))
+            asked = {"scenario": scenario, "changes": changes, "seeds": seeds}
+            typer.echo(json.dumps(asked | comparison_record(found), allow_nan=False))
         else:
-            _print(found, f"{scenario}, {seeds} seeds; twin: {', '.join(change)}")
+            from rich.console import Console
+
+            title = f"{scenario}, {seeds} seeds; twin: {', '.join(change)}"
+            Console().print(render_comparison(found, title))
+            typer.echo(comparison_notes(found))
         if found.attrs["failed"]:
             where = "" if out is None else f"; why: marketsim status {out}"
             typer.echo(f"{found.attrs['failed']} runs failed{where}", err=True)
@@ -98,44 +106,3 @@ def _parse(texts: list[str], option: str) -> dict[str, Any]:
             refuse(f"{option} {path}: is given twice, {found[path]} and {value}; leave one out")
         found[path] = parse_value(value)
     return found
-
-
-def _as_dict(
-    found: "pd.DataFrame", scenario: str, changes: dict[str, Any], seeds: int
-) -> dict[str, Any]:
-    from marketsim.report.numbers import records
-
-    return {
-        "scenario": scenario,
-        "changes": changes,
-        "seeds": seeds,
-        "failed": found.attrs["failed"],
-        "identical": found.attrs["identical"],
-        "differences": records(found),
-    }
-
-
-def _print(found: "pd.DataFrame", title: str) -> None:
-    from rich.console import Console
-
-    from marketsim.report.numbers import interval, number, to_rich
-
-    is_zero = (found["base"] == 0) & (found["twin"] == 0)
-    known = found[(found["pairs"] > 0) & ~is_zero]
-    clear = (known["low"] > 0) | (known["high"] < 0)
-    ends = zip(known["difference"], known["low"], known["high"], strict=True)
-    shown = known[["base", "twin"]].astype(object).map(lambda value: number(value, 3))
-    names = known["metric"].str.removeprefix("markets.").str.removeprefix("populations.")
-    shown.insert(0, "metric", names)
-    shown["difference"] = [interval(*each, digits=3) for each in ends]
-    shown[""] = clear.map({True: "*", False: ""})
-    shown["luck"] = known["variance_ratio"].map(lambda value: number(value, 3))
-    console = Console()
-    console.print(to_rich(shown, title, names=("metric", "")))
-    typer.echo(
-        "* the 95 % interval leaves zero out; luck: how many times more pairs of independent\n"
-        f"seeds would need for it; {len(found) - len(known)} figures that are zero or missing "
-        "are left out"
-    )
-    if found.attrs["identical"]:
-        typer.echo(f"the change made no difference at all in {found.attrs['identical']} pairs")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from marketsim.cli.errors import FAILURE, explained, refuse
-from marketsim.cli.sweep import SOME_FAILED, sweep_progress
+from marketsim.cli.sweep import SOME_FAILED
 
 if TYPE_CHECKING:
     from marketsim.sweep.runner import SweepReport
@@ -90,6 +90,7 @@ def experiment(
 
 
 def _sweep(design: Any, folder: Path, workers: int | None, quiet: bool) -> "SweepReport":
+    from marketsim.report.progress_bars import sweep_progress
     from marketsim.sweep.runner import run_sweep
 
     try:
@@ -107,31 +108,19 @@ def _model(folder: Path) -> str:
 
 
 def _list(root: Path, as_json: bool) -> None:
-    from marketsim.report.experiment import find_experiments, question_of, read_result
+    from marketsim.report.experiment import list_experiments
+    from marketsim.report.experiment_page import list_lines
 
-    folders = find_experiments(root)
-    if not folders:
+    found = list_experiments(root)
+    if not found:
         refuse(f"{root}: holds no experiments; --root names the folder that does")
-    known = {folder: read_result(folder) for folder in folders}
-    if as_json:
-        rows = [
-            {"experiment": folder.name, "question": question_of(folder), "full": result}
-            for folder, result in known.items()
-        ]
-        typer.echo(json.dumps(rows, allow_nan=False))
-        return
-    for folder, result in known.items():
-        typer.echo(f"{folder.name}: {question_of(folder)}")
-        typer.echo(f"    {result['headline'] if result else 'not run in full yet'}")
+    typer.echo(json.dumps(found, allow_nan=False) if as_json else "\n".join(list_lines(found)))
 
 
 def _show(result: dict[str, Any], target: Path, as_json: bool, quiet: bool) -> None:
+    from marketsim.report.experiment_page import result_lines
+
     if as_json:
         typer.echo(json.dumps(result | {"out": str(target)}, allow_nan=False))
-        return
-    if not quiet:
-        typer.echo(f"{result['question']}\n{result['headline']}\n")
-        for check in result["checks"]:
-            typer.echo(f"{check['verdict']:>9}  {check['prediction']} ({check['source']})")
-            typer.echo(f"{'':>9}  found: {check['found']}")
-    typer.echo(f"{result['runs']:,} runs; results and figure in {target}")
+    else:
+        typer.echo("\n".join(result_lines(result, target, quiet)))

@@ -1,11 +1,8 @@
 """``marketsim run``: a scenario and a seed become a run folder."""
 
-import contextlib
 import json
 import math
-import sys
 import warnings
-from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -20,8 +17,6 @@ if TYPE_CHECKING:
 
 #: Where runs go that are not told where.
 DEFAULT_PARENT = Path("runs")
-
-Progress = Callable[[int, int], None]
 
 
 def run(
@@ -129,6 +124,7 @@ def simulate(scenario: "Scenario", seed: int, quiet: bool) -> "RunResult":
     """Run a scenario to its end, with a progress bar if someone watches."""
     from marketsim.agents.own import OwnTraderError
     from marketsim.model.opening import open_simulation
+    from marketsim.report.progress_bars import progress_bar
 
     announce_compiling(quiet)
     simulation = open_simulation(scenario, seed)
@@ -149,32 +145,6 @@ def announce_compiling(quiet: bool) -> None:
 
     if not quiet and not is_compiled():
         typer.echo("first run on this machine: compiling, this takes up to a minute ...", err=True)
-
-
-@contextlib.contextmanager
-def progress_bar(name: str, quiet: bool, unit: str = "steps") -> Iterator[Progress | None]:
-    """Show a progress bar if someone watches: on a terminal, not in a pipe."""
-    if quiet or not sys.stderr.isatty():
-        yield None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
-    from rich.progress import Progress as Bar
-
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn(unit),
-        TimeRemainingColumn(),
-    )
-    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(name, total=None)
-
-        def advance(done: int, total: int) -> None:
-            bar.update(task, completed=done, total=total)
-
-        yield advance
 
 
 def _report(summary: dict[str, Any], target: Path, as_json: bool, quiet: bool) -> None:

@@ -3,11 +3,9 @@
 import contextlib
 import json
 import os
-import sys
-from collections.abc import Callable, Iterator
-from dataclasses import asdict
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -65,6 +63,7 @@ def sweep(
     """
     with explained():
         from marketsim.engine._jit import is_compiled
+        from marketsim.report.progress_bars import sweep_progress
         from marketsim.sweep.design import load_design
         from marketsim.sweep.lock import choose_shard
         from marketsim.sweep.plan import MOST_RUNS
@@ -138,53 +137,10 @@ def _split(text: str | None) -> tuple[str, ...] | None:
 
 def _report(report: "SweepReport", as_json: bool) -> None:
     if as_json:
-        typer.echo(json.dumps(asdict(report) | {"folder": str(report.folder)}))
+        typer.echo(json.dumps(report.to_dict()))
         return
-    typer.echo(
-        f"{report.total:,} runs in {report.folder}: {report.done:,} made now, {report.stored:,} "
-        f"there before, {report.failures:,} failed"
-    )
-    if report.result:
-        typer.echo(f"result {report.result}")
-    else:
-        typer.echo("other shards are missing")
+    from marketsim.report.sweep_page import report_lines
+
+    typer.echo("\n".join(report_lines(report)))
     if report.failures:
         typer.echo(f"what failed: marketsim status {report.folder}", err=True)
-
-
-@contextlib.contextmanager
-def sweep_progress(name: str, quiet: bool) -> Iterator[Callable[["SweepReport"], None] | None]:
-    """Show a progress bar if someone watches: done, rate, time left, failures."""
-    if quiet or not sys.stderr.isatty():
-        yield None
-        return
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-    )
-
-    columns: tuple[Any, ...] = (
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=24),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[rate]}"),
-        TimeRemainingColumn(elapsed_when_finished=True),
-        TextColumn("{task.fields[failures]}"),
-    )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(name, total=None, rate="starting workers", failures="")
-
-        def advance(report: "SweepReport") -> None:
-            done = report.stored + report.done
-            if bar.tasks[0].total is None:  # what was stored before tells nothing of the rate
-                bar.reset(task, total=report.total, completed=report.stored)
-            speed = bar.tasks[0].finished_speed or bar.tasks[0].speed
-            rate = f"{speed:,.1f} runs/s" if speed else ""
-            failures = f"{report.failures:,} failed" if report.failures else ""
-            bar.update(task, total=report.total, completed=done, rate=rate, failures=failures)
-
-        yield advance

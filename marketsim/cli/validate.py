@@ -1,7 +1,6 @@
 """``marketsim validate``: a run beside real markets, figure by figure."""
 
 import json
-import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,15 +11,11 @@ from marketsim.cli.errors import FAILURE, explained, refuse
 from marketsim.cli.run import positive_days, simulate
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from marketsim.study.observed import Observed
     from marketsim.study.validation import Check
 
 #: Length of a run that is given none: what the bands were set for.
 DEFAULT_DAYS = 90.0
-#: More markets than this get a column for the lowest and the highest instead of one each.
-MOST_COLUMNS = 4
 #: Columns of a terminal that hold the table with `--targets`.
 WIDTH = 100
 
@@ -106,90 +101,17 @@ def _is_band(band: Any) -> bool:
 
 
 def _report(observed: "Observed", checks: "list[Check]", as_json: bool, quiet: bool) -> None:
-    failed = sum(check.passed is False for check in checks)
+    from marketsim.study.validation import validation_record
+
     if as_json:
-        record = {
-            "scenario": observed.scenario,
-            "seed": observed.seed,
-            "days": observed.days,
-            "passed": failed == 0,
-            "checks": [check.as_dict() for check in checks],
-        }
-        typer.echo(json.dumps(record, allow_nan=False))
+        typer.echo(json.dumps(validation_record(observed, checks), allow_nan=False))
     if as_json or quiet:
         return
     from rich.console import Console
 
+    from marketsim.report.validation_page import render_validation
+
     console = Console()
     if not console.is_terminal:
         console = Console(width=WIDTH)
-    console.print(
-        f"[bold]{observed.scenario}[/]  seed {observed.seed}, {observed.days:g} days\n"
-        "r: hourly log return of the mark price; premium: mid over index, less one",
-        highlight=False,
-    )
-    console.print(_table(observed, checks))
-    decided = sum(check.passed is not None for check in checks)
-    console.print(
-        f"{decided - failed} of {decided} bands hold; a band is for the mean of the markets",
-        style="bold red" if failed else "bold green",
-        highlight=False,
-    )
-
-
-def _table(observed: "Observed", checks: "list[Check]") -> "Table":
-    from rich.table import Table
-    from rich.text import Text
-
-    names = observed.market_names
-    columns = names if len(names) <= MOST_COLUMNS else ("lowest", "highest")
-    has_real = any(check.real for check in checks)
-    table = Table(box=None, pad_edge=False, collapse_padding=True)
-    table.add_column("", no_wrap=True)
-    for name in columns:
-        table.add_column(name, justify="right", no_wrap=True, overflow="ellipsis", max_width=8)
-    table.add_column("mean", justify="right", no_wrap=True)
-    table.add_column("band", justify="right", no_wrap=True)
-    table.add_column("", no_wrap=True)
-    if has_real:
-        table.add_column("real p10 / 50 / 90", justify="right", no_wrap=True)
-    was_decided = True
-    for check in checks:
-        if was_decided and check.passed is None:
-            table.add_section()
-            table.add_row(Text("for information", style="dim"))
-        was_decided = check.passed is not None
-        cells = [_show(check, value) for value in _cells(check, columns)]
-        verdict = {True: Text("ok", "green"), False: Text("FAIL", "bold red"), None: Text("")}
-        row = [check.figure.title, *cells, _show(check, check.value), _band(check)]
-        real = " / ".join(_show(check, value) for value in check.real) if check.real else ""
-        table.add_row(*row, verdict[check.passed], *([real] if has_real else []))
-    return table
-
-
-def _cells(check: "Check", columns: tuple[str, ...]) -> list[float | None]:
-    values = check.markets
-    if not values:
-        return [None] * len(columns)
-    if set(columns) == set(values):
-        return [values[name] for name in columns]
-    return [min(values.values()), max(values.values())]
-
-
-def _show(check: "Check", value: float | None) -> str:
-    """Print a number as its figure wants it; "-" stands for "does not exist"."""
-    if value is None:
-        return ""
-    if not math.isfinite(value):
-        return "-"
-    return f"{value * check.figure.scale:.{check.figure.digits}f}"
-
-
-def _band(check: "Check") -> str:
-    low, high = check.figure.low, check.figure.high
-    scale = check.figure.scale
-    if math.isfinite(low) and math.isfinite(high):
-        return f"{low * scale:g}-{high * scale:g}"
-    if math.isfinite(low):
-        return f"> {low * scale:g}"
-    return f"< {high * scale:g}" if math.isfinite(high) else ""
+    console.print(render_validation(observed, checks))

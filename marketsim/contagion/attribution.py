@@ -20,7 +20,7 @@ from marketsim.engine.state import ATOMS, NONE
 from marketsim.tape.result import RunResult
 
 
-class Kind(IntEnum):
+class LossKind(IntEnum):
     """What a pool lost money by."""
 
     INDEX = 0  #: index moves
@@ -34,11 +34,11 @@ class Kind(IntEnum):
 
 #: Fields of `Loss` by kind.
 _FIELDS = {
-    Kind.INDEX: "index",
-    Kind.FORCED: "forced",
-    Kind.OTHER: "other",
-    Kind.FUNDING: "funding",
-    Kind.FEES: "fees",
+    LossKind.INDEX: "index",
+    LossKind.FORCED: "forced",
+    LossKind.OTHER: "other",
+    LossKind.FUNDING: "funding",
+    LossKind.FEES: "fees",
 }
 
 
@@ -47,7 +47,7 @@ class SeizureCause(Record):
 
     seizure: I8  #: row of `RunResult.seizure`
     market: I8  #: where the loss arose, NONE for what belongs to no market
-    kind: I8  #: Kind
+    kind: I8  #: LossKind
     parent: I8  #: the liquidation to blame, or NONE
     loss: I8  #: atoms; negative: a gain
     weight: F8  #: share of all that was lost
@@ -69,7 +69,7 @@ def tabulate_causes(result: RunResult) -> dict[str, Any]:
     total = int(ends[-1]) if len(ends) else 0
     row = np.arange(total) - np.repeat(ends - count - first[seizure], count)
     chosen = cause[row]
-    kinds = np.array([kind.name.lower() for kind in Kind])
+    kinds = np.array([kind.name.lower() for kind in LossKind])
     return {
         "liquidation": np.repeat(np.arange(len(seizure)), count),
         "market": np.array([*result.market_names, ""])[chosen["market"]],
@@ -88,7 +88,7 @@ def seizure_causes(result: RunResult) -> Rows[SeizureCause]:
     ndarray, (rows,) SeizureCause
     """
     parts = [
-        *(_market_losses(result, kind) for kind in _FIELDS if kind != Kind.FORCED),
+        *(_market_losses(result, kind) for kind in _FIELDS if kind != LossKind.FORCED),
         _forced_losses(result),
         _collateral_losses(result),
     ]
@@ -98,15 +98,15 @@ def seizure_causes(result: RunResult) -> Rows[SeizureCause]:
     lost = np.zeros(num_seizures)
     np.add.at(lost, cause["seizure"], np.maximum(cause["loss"], 0))
     idle = np.flatnonzero(lost == 0)
-    cause = np.concatenate([cause, _causes(idle, NONE, Kind.REQUIREMENT, 0)])
+    cause = np.concatenate([cause, _causes(idle, NONE, LossKind.REQUIREMENT, 0)])
     order = np.lexsort((-cause["loss"], cause["seizure"]))
     cause = cause[order]
     cause["weight"] = np.maximum(cause["loss"], 0) / np.maximum(lost, 1)[cause["seizure"]]
-    cause["weight"][cause["kind"] == Kind.REQUIREMENT] = 1.0
+    cause["weight"][cause["kind"] == LossKind.REQUIREMENT] = 1.0
     return cause
 
 
-def _causes(seizure: Any, market: Any, kind: Kind, loss: Any, parent: Any = NONE) -> Any:
+def _causes(seizure: Any, market: Any, kind: LossKind, loss: Any, parent: Any = NONE) -> Any:
     cause = records(SeizureCause, len(seizure))
     cause["seizure"] = seizure
     cause["market"] = market
@@ -116,7 +116,7 @@ def _causes(seizure: Any, market: Any, kind: Kind, loss: Any, parent: Any = NONE
     return cause
 
 
-def _market_losses(result: RunResult, kind: Kind) -> Any:
+def _market_losses(result: RunResult, kind: LossKind) -> Any:
     loss = result.loss
     return _causes(loss["seizure"], loss["market"], kind, loss[_FIELDS[kind]])
 
@@ -126,7 +126,7 @@ def _collateral_losses(result: RunResult) -> Any:
     rest = np.array(result.seizure["loss"])
     for name in _FIELDS.values():
         np.subtract.at(rest, result.loss["seizure"], result.loss[name])
-    return _causes(np.arange(len(rest)), NONE, Kind.COLLATERAL, rest)
+    return _causes(np.arange(len(rest)), NONE, LossKind.COLLATERAL, rest)
 
 
 def _forced_losses(result: RunResult) -> Any:
@@ -144,4 +144,4 @@ def _forced_losses(result: RunResult) -> Any:
         entries = records(Blame, count)
     blame = entries[:count]
     mine = loss[blame["row"]]
-    return _causes(mine["seizure"], mine["market"], Kind.FORCED, blame["loss"], blame["parent"])
+    return _causes(mine["seizure"], mine["market"], LossKind.FORCED, blame["loss"], blame["parent"])

@@ -1,7 +1,7 @@
 """The face: a perpetual-futures market as a Mesa model, its traders as Mesa agents."""
 
 import itertools
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from marketsim.contagion.heatmap import LiquidationMap
 from marketsim.contagion.matrix import ContagionMatrix
 from marketsim.engine.state import ATOMS
 from marketsim.model.trader import Trader, TraderView
+from marketsim.run.progress import Progress
 from marketsim.run.simulation import Simulation
 from marketsim.scenario.loader import load_scenario
 from marketsim.scenario.schema import Scenario
@@ -109,7 +110,7 @@ class PerpMarket(mesa.Model):
         """Advance one step."""
         self.simulation.run(1)
 
-    def run(self, num_steps: int, progress: Callable[[int, int], None] | None = None) -> None:
+    def run(self, num_steps: int, progress: Progress | None = None) -> None:
         """Advance many steps at once, with the same result as as many calls of `step`.
 
         Parameters

@@ -1,44 +1,14 @@
 """An account's margin maths for a terminal of 80 columns."""
 
 from collections.abc import Sequence
-from typing import Any
 
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from marketsim.account.statement import PoolStatement, Statement
-
-
-def money(usd: float) -> str:
-    """Write USD to the cent, from a million on to the dollar."""
-    if abs(usd) >= 1e6:
-        return f"{usd:,.0f}"
-    return f"{usd:,.2f}" if abs(usd) >= 0.005 else "0.00"
-
-
-def signed(usd: float) -> str:
-    """Write USD with its sign."""
-    return f"+{money(usd)}" if usd > 0 else money(usd)
-
-
-def price(usd: float | None) -> str:
-    """Write a price; "-" stands for none."""
-    return "-" if usd is None else f"{usd:,.7g}"
-
-
-def percent(fraction: float, digits: int = 2) -> str:
-    """Write a signed move in percent."""
-    return f"{100 * fraction:+.{digits}f} %"
-
-
-def new_table(*headers: str, left: int = 1) -> Table:
-    """Open a table without lines; the first `left` columns are words, the rest numbers."""
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    for n, header in enumerate(headers):
-        justify: Any = "left" if n < left else "right"
-        table.add_column(header, justify=justify, no_wrap=True)
-    return table
+from marketsim.report.layout import new_table
+from marketsim.report.numbers import money, percent, price, signed_money, signed_percent
 
 
 def render_statement(statement: Statement) -> Group:
@@ -110,7 +80,7 @@ def _positions(pool: PoolStatement) -> Table:
             price(one.mark_price),
             money(one.profit_usd),
             money(one.maintenance_usd),
-            f"{100 * rate:.2f} %",
+            percent(rate),
             price(one.bankruptcy_price),
         )
     return table
@@ -128,9 +98,9 @@ def _moves(pool: PoolStatement) -> Table:
             change = None if one is None or limit is None else limit / one.mark_price - 1.0
         table.add_row(
             move.market,
-            signed(move.up_usd),
-            signed(move.down_usd),
+            signed_money(move.up_usd),
+            signed_money(move.down_usd),
             "never" if limit is None else price(limit),
-            "" if change is None else percent(change),
+            "" if change is None else signed_percent(change),
         )
     return table

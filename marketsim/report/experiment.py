@@ -17,7 +17,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from marketsim.report.numbers import interval, number, to_markdown, write_csv, write_text
+from marketsim.report.layout import to_markdown, write_csv, write_text
+from marketsim.report.numbers import interval, number
 from marketsim.scenario.errors import one_of
 from marketsim.study.statistics import LEVEL, Interval
 from marketsim.sweep.design import Design, DesignError, load_design
@@ -144,6 +145,14 @@ def written(found: Interval, scale: float = 1.0, unit: str = "") -> str:
 def find_experiments(root: str | Path) -> list[Path]:
     """List the folders below `root` that hold a design and its code, by name."""
     return sorted(file.parent for file in Path(root).glob(f"*/{CODE_FILE}") if _has_design(file))
+
+
+def list_experiments(root: str | Path) -> list[dict[str, Any]]:
+    """Return every experiment below `root` with its question and what its last full run found."""
+    return [
+        {"experiment": each.name, "question": question_of(each), "full": read_result(each)}
+        for each in find_experiments(root)
+    ]
 
 
 def load_experiment(root: str | Path, name: str, form: str) -> Experiment:

@@ -1,21 +1,26 @@
-"""The analysis of a sweep as files: tables in CSV and Markdown, figures in PNG."""
+"""The analysis of a sweep: for a terminal, and as files in CSV, Markdown and PNG."""
 
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
 
 from marketsim.report.charts import bar_figure, heat_map, line_figure, save_figure
-from marketsim.report.numbers import (
-    number,
-    short_names,
+from marketsim.report.layout import (
+    records,
     to_markdown,
+    to_rich,
     with_intervals,
     write_csv,
     write_text,
 )
+from marketsim.report.numbers import number, short_names
+from marketsim.run.progress import Progress
 from marketsim.study.analysis import Phase, SweepAnalysis, phase_table
 from marketsim.study.statistics import Interval
 from marketsim.tape.result import Floats
@@ -36,6 +41,9 @@ INDEX_LABELS = {
     "total": "total share of the variance",
 }
 
+#: Rows of a table shown on a terminal; all of them are in the files.
+MAX_ROWS = 30
+
 #: A file's name without its ending, and what draws it.
 Drawing = tuple[str, Callable[[], "Figure"]]
 
@@ -45,7 +53,7 @@ def write_analysis(
     folder: Path,
     *,
     figures: bool = True,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> list[Path]:
     """Write the tables of an analysis and, if asked, its figures.
 
@@ -82,6 +90,65 @@ def write_analysis(
         if progress is not None:
             progress(done + 1, len(drawings))
     return written
+
+
+def analysis_record(analysis: SweepAnalysis) -> dict[str, Any]:
+    """Return what an analysis has found, its tables row by row, ready for JSON.
+
+    Parameters
+    ----------
+    analysis : SweepAnalysis
+
+    Returns
+    -------
+    dict
+    """
+    return {
+        "name": analysis.design.name,
+        "runs": analysis.num_runs,
+        "ok": analysis.num_ok,
+        "failed": analysis.num_failed,
+        "metrics": analysis.metrics,
+        **{name: records(table) for name, table in tables(analysis).items()},
+    }
+
+
+def render_analysis(analysis: SweepAnalysis) -> Group:
+    """Lay the tables of an analysis out for a terminal, the first rows of each.
+
+    Parameters
+    ----------
+    analysis : SweepAnalysis
+
+    Returns
+    -------
+    rich.console.Group
+    """
+    parts: list[RenderableType] = [Text(f"{analysis.design.name}: {counts(analysis)}")]
+    shown = tables(analysis)
+    # Means of a drawn design's many cells say little: its sensitivities do.
+    if "sensitivities" in shown:
+        del shown["means"]
+    for name, table in shown.items():
+        parts.append(Text(f"\n{title(analysis, name)}", "bold"))
+        for metric, part in table.groupby("metric", sort=False):
+            parts.append(_lay_out(part, str(metric), analysis))
+            if len(part) > MAX_ROWS:
+                parts.append(Text(f"... and {len(part) - MAX_ROWS:,} more in {name}.csv"))
+    for phase in analysis.phases:
+        heading = f"{phase.metric}, {phase.variant}"
+        parts += [Text(), to_rich(phase_text(phase), heading, names=())]
+    return Group(*parts)
+
+
+def _lay_out(part: "pd.DataFrame", metric: str, analysis: SweepAnalysis) -> Table:
+    table = with_intervals(part.head(MAX_ROWS)).drop(columns="metric")
+    # The parameters tell the cells apart, and a column that never changes tells nothing.
+    parameters = analysis.design.parameter_names
+    idle = ["cell"] if parameters else []
+    idle += [name for name in ("cell", "variant") if name in part and len(part[name].unique()) == 1]
+    table = table.drop(columns=idle, errors="ignore").rename(columns=short_names(parameters))
+    return to_rich(table, metric, names=("variant", "index", "parameter"))
 
 
 def counts(analysis: SweepAnalysis) -> str:

@@ -1,19 +1,10 @@
-"""Tables of numbers as text: for a terminal, for Markdown and as CSV."""
+"""Numbers as people read them: short, in money, in percent; what does not exist is "-"."""
 
 import math
-from collections.abc import Iterable, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
-from rich.table import Table
-from rich.text import Text
-
-from marketsim.results.files import atomic
-
-if TYPE_CHECKING:
-    import pandas as pd
-
 
 #: Units of large numbers.
 UNITS = ((1e9, "B"), (1e6, "M"), (1e3, "k"))
@@ -35,11 +26,113 @@ def number(value: Any, digits: int = 4) -> str:
         return "-"
     if isinstance(value, bool | np.bool) or not isinstance(value, int | float | np.number):
         return str(value)
-    plain = float(value)
-    for unit, name in UNITS:
-        if unit <= abs(plain) < math.inf:
-            return f"{plain / unit:.{digits}g}{name}"
-    return f"{plain:.{digits}g}"
+    plain, unit = _in_unit(float(value))
+    return f"{plain:.{digits}g}{unit}"
+
+
+def short(value: float | None, large: str = ",.2f", small: str = ",.0f") -> str:
+    """Write an amount: whole below a thousand, a large one in k, M or B.
+
+    Parameters
+    ----------
+    value : float or None
+    large, small : str, optional
+        Formats of the two.
+
+    Examples
+    --------
+    >>> short(1234567.8), short(12.3), short(1234567.8, ".3g"), short(None)
+    ('1.23M', '12', '1.23M', '-')
+    """
+    if value is None:
+        return "-"
+    plain, unit = _in_unit(value)
+    return f"{plain:{large}}{unit}" if unit else f"{_rounded(plain, 0):{small}}"
+
+
+def grouped(value: float | None, digits: int = 0) -> str:
+    """Write a number with thousands separators.
+
+    Examples
+    --------
+    >>> grouped(1234567.8), grouped(-0.01, 1), grouped(None)
+    ('1,234,568', '0.0', '-')
+    """
+    return "-" if value is None else f"{_rounded(value, digits):,.{digits}f}"
+
+
+def fixed(value: float | None, digits: int) -> str:
+    """Write a number with so many decimals; one that is infinite does not exist.
+
+    Examples
+    --------
+    >>> fixed(0.12345, 3), fixed(float("inf"), 3)
+    ('0.123', '-')
+    """
+    return "-" if value is None or not math.isfinite(value) else f"{value:.{digits}f}"
+
+
+def money(usd: float) -> str:
+    """Write USD to the cent, from a million on to the dollar.
+
+    Examples
+    --------
+    >>> money(1234.567), money(1234567.8), money(-0.001)
+    ('1,234.57', '1,234,568', '0.00')
+    """
+    if abs(usd) >= 1e6:
+        return f"{usd:,.0f}"
+    return f"{usd:,.2f}" if abs(usd) >= 0.005 else "0.00"
+
+
+def signed_money(usd: float) -> str:
+    """Write USD with its sign."""
+    return f"+{money(usd)}" if usd > 0 else money(usd)
+
+
+def price(usd: float | None) -> str:
+    """Write a price."""
+    return "-" if usd is None else f"{usd:,.7g}"
+
+
+def percent(fraction: float, digits: int = 2) -> str:
+    """Write a share in percent."""
+    return f"{100 * fraction:.{digits}f} %"
+
+
+def signed_percent(fraction: float, digits: int = 2) -> str:
+    """Write a move in percent, with its sign.
+
+    Examples
+    --------
+    >>> signed_percent(0.1), signed_percent(-0.1234, 1)
+    ('+10.00 %', '-12.3 %')
+    """
+    return f"{100 * fraction:+.{digits}f} %"
+
+
+def counted(count: int, noun: str) -> str:
+    """Write how many there are of something.
+
+    Examples
+    --------
+    >>> counted(1, "step"), counted(1200, "step")
+    ('1 step', '1,200 steps')
+    """
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def interval(value: float, low: float, high: float, digits: int = 4) -> str:
+    """Write an estimate with its interval.
+
+    Examples
+    --------
+    >>> interval(0.25, 0.2, 0.3)
+    '0.25 [0.2, 0.3]'
+    """
+    if math.isnan(low) or math.isnan(high):
+        return number(value, digits)
+    return f"{number(value, digits)} [{number(low, digits)}, {number(high, digits)}]"
 
 
 def short_names(names: Sequence[str]) -> dict[str, str]:
@@ -67,128 +160,14 @@ def short_names(names: Sequence[str]) -> dict[str, str]:
     return {name: each if found.count(each) == 1 else name for name, each in short.items()}
 
 
-def interval(value: float, low: float, high: float, digits: int = 4) -> str:
-    """Write an estimate with its interval.
-
-    Examples
-    --------
-    >>> interval(0.25, 0.2, 0.3)
-    '0.25 [0.2, 0.3]'
-    """
-    if math.isnan(low) or math.isnan(high):
-        return number(value, digits)
-    return f"{number(value, digits)} [{number(low, digits)}, {number(high, digits)}]"
+def _in_unit(value: float) -> tuple[float, str]:
+    """Return a number in the largest unit it reaches, and that unit's letter."""
+    for unit, letter in UNITS:
+        if unit <= abs(value) < math.inf:
+            return value / unit, letter
+    return value, ""
 
 
-def with_intervals(table: "pd.DataFrame") -> "pd.DataFrame":
-    """Put a table's columns ``value`` (or ``difference``), ``low`` and ``high`` into one of text.
-
-    Parameters
-    ----------
-    table : pandas.DataFrame
-
-    Returns
-    -------
-    pandas.DataFrame
-        Of text.
-    """
-    name = "difference" if "difference" in table else "value"
-    texts = [interval(*ends) for ends in zip(table[name], table["low"], table["high"], strict=True)]
-    shown = table.drop(columns=["low", "high"]).astype(object)
-    shown[name] = texts
-    return shown.map(number)
-
-
-def to_rich(table: "pd.DataFrame", title: str, *, names: Sequence[str]) -> Table:
-    """Lay a table out for a terminal.
-
-    Parameters
-    ----------
-    table : pandas.DataFrame
-        Of text.
-    title : str
-    names : sequence of str
-        Columns that hold names: to the left, the others to the right.
-
-    Returns
-    -------
-    rich.table.Table
-    """
-    shown = Table(
-        box=None, pad_edge=False, collapse_padding=True, title=title, title_justify="left"
-    )
-    for column in table:
-        is_name = column in names
-        shown.add_column(
-            str(column),
-            justify="left" if is_name else "right",
-            overflow="fold",
-            no_wrap=not is_name,
-        )
-    for row in table.itertuples(index=False):
-        shown.add_row(*(Text(str(value)) for value in row))
-    return shown
-
-
-def to_markdown(table: "pd.DataFrame") -> str:
-    """Write a table of text as Markdown.
-
-    Parameters
-    ----------
-    table : pandas.DataFrame
-
-    Returns
-    -------
-    str
-    """
-
-    def line(cells: Iterable[Any]) -> str:
-        return "| " + " | ".join(str(cell).replace("|", "\\|") for cell in cells) + " |"
-
-    rule = "|" + "---|" * len(table.columns)
-    rows = (line(row) for row in table.itertuples(index=False))
-    return "\n".join([line(table.columns), rule, *rows]) + "\n"
-
-
-def records(table: "pd.DataFrame") -> list[dict[str, Any]]:
-    """Turn a table into rows that JSON can hold; what does not exist is None, as is infinity.
-
-    Parameters
-    ----------
-    table : pandas.DataFrame
-
-    Returns
-    -------
-    list of dict
-    """
-    plain = table.astype(object).to_dict("records")
-    return [{str(name): _plain(value) for name, value in row.items()} for row in plain]
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    return value.item() if hasattr(value, "item") else value
-
-
-def write_csv(table: "pd.DataFrame", path: Path) -> None:
-    """Write a table as CSV, every digit of it; the file appears complete or not at all.
-
-    Parameters
-    ----------
-    table : pandas.DataFrame
-    path : Path
-    """
-    write_text(table.to_csv(index=False), path)
-
-
-def write_text(text: str, path: Path) -> None:
-    """Write a text file that appears complete or not at all.
-
-    Parameters
-    ----------
-    text : str
-    path : Path
-    """
-    with atomic(path) as stream:
-        stream.write(text.encode())
+def _rounded(value: float, digits: int) -> float:
+    """Round a number; what rounds to zero has no sign."""
+    return round(value, digits) + 0.0

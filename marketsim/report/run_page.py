@@ -1,12 +1,13 @@
 """The summary of a run for a terminal of 80 columns."""
 
-from collections.abc import Iterable
 from typing import Any
 
 from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
+from marketsim.report.layout import titled_table
+from marketsim.report.numbers import grouped, short
 from marketsim.tape.result import FUND_NAME
 
 
@@ -32,15 +33,15 @@ def render_summary(summary: dict[str, Any]) -> Group:
     spread = ""
     if summary["cascades"]:
         spread = (
-            f"largest of {_show(summary['cascades'])} cascades "
-            f"{_short(summary['largest_cascade_usd'])} USD, "
-            f"{_show(summary['largest_cascade_accounts'])} accounts; "
-            f"forced {_short(summary['forced_usd'])}, spilled {_short(summary['spilled_usd'])}\n"
+            f"largest of {grouped(summary['cascades'])} cascades "
+            f"{short(summary['largest_cascade_usd'])} USD, "
+            f"{grouped(summary['largest_cascade_accounts'])} accounts; "
+            f"forced {short(summary['forced_usd'])}, spilled {short(summary['spilled_usd'])}\n"
         )
     books = Text(
-        f"{spread}insurance fund {_show(summary['insurance_fund_usd'])} USD, "
-        f"deleveraged {_show(summary['adl_usd'])} USD, "
-        f"socialised {_show(summary['socialised_usd'])} USD\n"
+        f"{spread}insurance fund {grouped(summary['insurance_fund_usd'])} USD, "
+        f"deleveraged {grouped(summary['adl_usd'])} USD, "
+        f"socialised {grouped(summary['socialised_usd'])} USD\n"
         f"books off by {summary['conservation_error_atoms']} atoms, "
         f"digest {summary['digest']}"
     )
@@ -60,19 +61,19 @@ def _market_table(summary: dict[str, Any]) -> Table:
         "funding\nbp per 8 h",
         "two-\nsided %",
     )
-    table = _new_table("markets", 8, columns)
+    table = titled_table("markets", columns, width=8)
     for name, market in summary["markets"].items():
         start, end = market["index_start"], market["index_end"]
         table.add_row(
             Text(name),
-            _show(100 * (end / start - 1), 1) if start and end else "-",
-            _short(market["open_interest_usd"]),
-            _short(market["volume_usd"]),
-            _show(market["liquidations"]),
-            _short(market["liquidated_usd"]),
-            f"{_show(market['premium_mean_bp'], 1)} / {_show(market['premium_std_bp'], 1)}",
-            _show(market["funding_mean_bp_8h"], 2),
-            _show(_percent(market["two_sided_share"]), 1),
+            grouped(100 * (end / start - 1), 1) if start and end else "-",
+            short(market["open_interest_usd"]),
+            short(market["volume_usd"]),
+            grouped(market["liquidations"]),
+            short(market["liquidated_usd"]),
+            f"{grouped(market['premium_mean_bp'], 1)} / {grouped(market['premium_std_bp'], 1)}",
+            grouped(market["funding_mean_bp_8h"], 2),
+            _in_percent(market["two_sided_share"]),
         )
     return table
 
@@ -87,10 +88,10 @@ def _population_table(summary: dict[str, Any]) -> Table:
         "ADL": ("adl_usd",),
         "total": ("profit_usd",),
     }
-    table = _new_table("profit and loss, USD", 14, columns)
+    table = titled_table("profit and loss, USD", columns)
     for name, population in summary["populations"].items():
         cells = [sum(population[key] for key in keys) for keys in columns.values()]
-        table.add_row(Text(name), *(_short(value) for value in cells))
+        table.add_row(Text(name), *(short(value) for value in cells))
     return table
 
 
@@ -104,47 +105,19 @@ def _risk_table(summary: dict[str, Any]) -> Table:
         "ruined\n%",
         "liqui-\ndated %",
     )
-    table = _new_table("return and risk", 14, columns)
+    table = titled_table("return and risk", columns)
     for name, population in summary["populations"].items():
         if name == FUND_NAME:
             continue
         table.add_row(
             Text(name),
-            _show(population["num_accounts"]),
-            *(_show(_percent(population[key]), 1) for key in ("total_return", "max_drawdown")),
-            *(_show(population[key], 2) for key in ("sharpe_gross", "sharpe_net")),
-            *(_show(_percent(population[key]), 1) for key in ("ruined_share", "liquidated_share")),
+            grouped(population["num_accounts"]),
+            *(_in_percent(population[key]) for key in ("total_return", "max_drawdown")),
+            *(grouped(population[key], 2) for key in ("sharpe_gross", "sharpe_net")),
+            *(_in_percent(population[key]) for key in ("ruined_share", "liquidated_share")),
         )
     return table
 
 
-def _new_table(title: str, width: int, columns: Iterable[str]) -> Table:
-    """Begin a table of numbers whose first column, `width` wide, holds names."""
-    table = Table(
-        box=None, pad_edge=False, collapse_padding=True, title=title, title_justify="left"
-    )
-    table.add_column("", no_wrap=True, overflow="ellipsis", max_width=width)
-    for name in columns:
-        table.add_column(name, justify="right", no_wrap=True)
-    return table
-
-
-def _percent(share: float | None) -> float | None:
-    return None if share is None else 100 * share
-
-
-def _show(value: float | None, digits: int = 0) -> str:
-    """Print a number with thousands separators; "-" stands for "there is none"."""
-    if value is None:
-        return "-"
-    return f"{round(value, digits) + 0.0:,.{digits}f}"
-
-
-def _short(value: float | None) -> str:
-    """Print a large amount in thousands (k), millions (M) or billions (B)."""
-    if value is None:
-        return "-"
-    for unit, name in ((1e9, "B"), (1e6, "M"), (1e3, "k")):
-        if abs(value) >= unit:
-            return f"{value / unit:,.2f}{name}"
-    return _show(value)
+def _in_percent(share: float | None) -> str:
+    return grouped(None if share is None else 100 * share, 1)

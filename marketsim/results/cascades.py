@@ -158,6 +158,26 @@ def find_cascades(
     return [replace(each, number=number) for number, each in enumerate(found, 1)]
 
 
+def summarise_cascades(cascades: Sequence[Cascade]) -> dict[str, Any]:
+    """Count a run's cascades and sum them up, ready for JSON.
+
+    Parameters
+    ----------
+    cascades : sequence of Cascade
+        All of them; one of a single account counts as alone.
+    """
+    spread = [each for each in cascades if each.num_accounts > 1]
+    return {
+        "num_liquidations": sum(len(each.liquidations) for each in cascades),
+        "liquidated_usd": sum(each.size_usd for each in cascades),
+        "num_cascades": len(spread),
+        "num_alone": len(cascades) - len(spread),
+        "cascaded_usd": sum(each.size_usd for each in spread),
+        "largest_usd": max((each.size_usd for each in spread), default=0.0),
+        "deepest": max((each.depth for each in cascades), default=0),
+    }
+
+
 class _Matrices:
     """Dollar matrices of parts of a run."""
 

@@ -1,12 +1,13 @@
 """What a run recorded of contagion, read back from its tables."""
 
+import math
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from marketsim.contagion.exposure import Exposure
-from marketsim.contagion.matrix import Contagion
+from marketsim.contagion.matrix import Contagion, ContagionMatrix
 from marketsim.contagion.recorder import SIDES
 from marketsim.results.files import RunFolderError
 from marketsim.tape.result import Floats
@@ -100,6 +101,63 @@ def read_heatmap(table: "pd.DataFrame", market: str) -> "pd.DataFrame":
     grid.index = np.exp(_filled(np.log(known)))
     grid.index.name = "price"
     return grid
+
+
+def summarise_contagion(contagion: Contagion, exposure: Exposure) -> dict[str, Any]:
+    """Sum up what a run recorded of contagion in numbers that JSON can hold.
+
+    Parameters
+    ----------
+    contagion : Contagion
+        Of one moment at least.
+    exposure : Exposure
+        Of its end.
+
+    Returns
+    -------
+    dict
+        What does not exist is None.
+    """
+    numbers = contagion.reproduction_number
+    return {
+        "moments": len(contagion.steps),
+        "steps": contagion.steps.tolist(),
+        "reproduction_number": {
+            side: [_finite(value) for value in numbers[side]] for side in SIDES
+        },
+        "mean": {side: _finite(numbers[side].mean()) for side in SIDES},
+        "peak": {side: _peak(contagion.peak(side), side) for side in SIDES},
+        "concentration": [
+            {str(key): _finite(value) for key, value in row.items()}
+            for row in exposure.concentration().to_dict("records")
+        ],
+        "overlap": _nested(exposure.overlap()),
+        "alignment": _nested(exposure.alignment()),
+    }
+
+
+def _peak(matrix: ContagionMatrix, side: str) -> dict[str, Any]:
+    number = matrix.reproduction_number(side)
+    known = math.isfinite(number)
+    return {
+        "step": matrix.step,
+        "reproduction_number": _finite(number),
+        "matrix": _nested(matrix.table(side)),
+        "leaders": matrix.leaders(side) if known else None,
+        "amplification": _nested(matrix.amplification(side)) if number < 1.0 else None,
+    }
+
+
+def _nested(table: "pd.DataFrame") -> dict[str, dict[str, float | None]]:
+    """Return a square table as numbers by row and column."""
+    return {
+        str(row): {str(column): _finite(table.loc[row, column]) for column in table.columns}
+        for row in table.index
+    }
+
+
+def _finite(value: Any) -> Any:
+    return value if not isinstance(value, float) or math.isfinite(value) else None
 
 
 def _filled(values: Floats) -> Floats:

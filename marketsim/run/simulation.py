@@ -1,7 +1,7 @@
 """A run: a scenario and a seed brought to life, advanced and summed up. Knows no Mesa."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -32,6 +32,7 @@ from marketsim.run.loop import (
     order_of_action,
     record_row,
 )
+from marketsim.run.progress import Progress
 from marketsim.scenario.build import build_state, write_rules
 from marketsim.scenario.build_world import build_world, rule_changes
 from marketsim.scenario.history import HistoryPath, load_history
@@ -138,7 +139,7 @@ class Simulation:
         """Steps done so far."""
         return int(self.tape.clock[0].step)
 
-    def run(self, num_steps: int, progress: Callable[[int, int], None] | None = None) -> None:
+    def run(self, num_steps: int, progress: Progress | None = None) -> None:
         """Advance by a number of steps.
 
         Parameters

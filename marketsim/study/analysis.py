@@ -1,11 +1,12 @@
 """What a sweep says: means of cells, paired differences, sensitivities and phase tables."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from marketsim.run.progress import Progress
 from marketsim.scenario.errors import one_of
 from marketsim.study.statistics import (
     Interval,
@@ -28,9 +29,6 @@ if TYPE_CHECKING:
 
 #: More metrics than this are not analysed unless they are asked for.
 MOST_METRICS = 24
-
-#: Called with (cells done, cells in all).
-Progress = Callable[[int, int], None]
 
 
 class Phase(NamedTuple):

@@ -8,7 +8,7 @@ the number of workers, not on which of them was faster, not on how often the sea
 import json
 import math
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from marketsim.results.files import atomic
+from marketsim.run.progress import Progress
 from marketsim.scenario.errors import ScenarioError, show
 from marketsim.scenario.schema import Scenario
 from marketsim.scenario.writer import resolved_toml
@@ -39,9 +40,6 @@ FILE = "calibration.json"
 TRIALS_FILE = "trials.csv"
 BEST_FILE = "best.toml"
 BATCHES = "batches"
-
-#: Called with (runs done, runs in all).
-Progress = Callable[[int, int], None]
 
 
 class Trial(NamedTuple):

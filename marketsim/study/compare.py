@@ -14,7 +14,7 @@ from marketsim.sweep.design import Design, DesignError, parse_design
 from marketsim.sweep.manifest import read_manifest
 from marketsim.sweep.metrics import HEADLINE, PARTS, choose_metrics
 from marketsim.sweep.plan import Plan
-from marketsim.sweep.runner import Progress, run_sweep
+from marketsim.sweep.runner import SweepProgress, run_sweep
 from marketsim.sweep.table import load_sweep
 from marketsim.sweep.worker import OK, Task, name_metrics
 
@@ -40,7 +40,7 @@ def compare(
     workers: int | None = None,
     executor: Executor | None = None,
     out: str | Path | None = None,
-    progress: Progress | None = None,
+    progress: SweepProgress | None = None,
 ) -> "pd.DataFrame":
     """Run a scenario and its twin with the same luck and measure what the change does.
 

@@ -11,7 +11,7 @@ publishes a reproduction number: its band is a judgement, not a quantile.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -241,6 +241,28 @@ def _cross_statistics(observed: Observed) -> Statistics:
         "correlation_worst_5": returns.windowed_correlation(hourly, WINDOW_HOURS, 0.05)[1],
         "correlation_all_hours": returns.mean_correlation(hourly),
         "tail_dependence": returns.tail_dependence(hourly, returns.TAIL),
+    }
+
+
+def validation_record(observed: Observed, checks: Sequence[Check]) -> dict[str, Any]:
+    """Return which run was checked and how it did, ready for JSON.
+
+    Parameters
+    ----------
+    observed : Observed
+    checks : sequence of Check
+        As `validate` returns them.
+
+    Returns
+    -------
+    dict
+    """
+    return {
+        "scenario": observed.scenario,
+        "seed": observed.seed,
+        "days": observed.days,
+        "passed": not any(check.passed is False for check in checks),
+        "checks": [check.as_dict() for check in checks],
     }
 
 

@@ -11,7 +11,7 @@ from marketsim.scenario.errors import Problem, ScenarioError, explain, one_of, r
 from marketsim.scenario.loader import absolute_value
 from marketsim.scenario.schema import Name
 
-Kind: TypeAlias = Literal["grid", "latin", "sobol", "morris", "saltelli", "pairs", "table"]
+DesignKind: TypeAlias = Literal["grid", "latin", "sobol", "morris", "saltelli", "pairs", "table"]
 Kept: TypeAlias = Literal["series", "events"]
 Changes: TypeAlias = dict[str, Any]
 
@@ -118,7 +118,7 @@ class Design(Part):
     """What the sweep is to show."""
     base: str
     """Name of a scenario of the library, or path of a TOML file."""
-    kind: Kind = "grid"
+    kind: DesignKind = "grid"
     """How the cells are chosen."""
     size: int | None = Field(None, ge=1, le=10_000_000)
     """Points drawn (latin, sobol), trajectories (morris), base samples (saltelli)."""

@@ -50,7 +50,7 @@ class Point(NamedTuple):
     changes: tuple[tuple[str, Any], ...]  #: of the base's tables
 
 
-class Run(NamedTuple):
+class PlannedRun(NamedTuple):
     """One run of a plan."""
 
     key: str
@@ -134,11 +134,11 @@ class Plan:
         """Go through all points."""
         return map(self.point, range(self.num_points))
 
-    def run(self, number: int) -> Run:
+    def run(self, number: int) -> PlannedRun:
         """Return a run by its number; the first replicates of all cells come before the second."""
         replicate, place = divmod(number, len(self._distinct))
         place = int(self._distinct[place])
-        return Run(
+        return PlannedRun(
             key=self.keys[number].decode(),
             scenario=self.point_hash[place].decode(),
             point=self.point(place),

@@ -7,9 +7,10 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -19,7 +20,7 @@ from marketsim.sweep.design import Design, DesignError, load_design
 from marketsim.sweep.lock import Shard, locked
 from marketsim.sweep.manifest import Manifest, claim, write_manifest
 from marketsim.sweep.metrics import choose_metrics
-from marketsim.sweep.plan import MOST_RUNS, Plan, Point, Run
+from marketsim.sweep.plan import MOST_RUNS, Plan, PlannedRun, Point
 from marketsim.sweep.pool import WorkerLostError, WorkerPool
 from marketsim.sweep.store import Store, drop_failed, stored_keys
 from marketsim.sweep.table import count_runs, result_hash
@@ -41,7 +42,8 @@ FLUSH_BYTES = 2**25
 #: Runs handed out at a time, for each worker: enough to last while a part is written.
 WINDOW = 16
 
-Progress = Callable[["SweepReport"], None]
+#: Called with the report after every run.
+SweepProgress: TypeAlias = Callable[["SweepReport"], None]
 
 
 @dataclass
@@ -59,6 +61,10 @@ class SweepReport:
     def is_complete(self) -> bool:
         """Whether every run of the shard is stored."""
         return self.stored + self.done == self.total
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything, ready for JSON."""
+        return asdict(self) | {"folder": str(self.folder)}
 
 
 class TooManyFailuresError(RuntimeError):
@@ -83,7 +89,7 @@ def run_sweep(
     max_failures: int | None = None,
     most_runs: int | None = MOST_RUNS,
     retry: bool = False,
-    progress: Progress | None = None,
+    progress: SweepProgress | None = None,
 ) -> SweepReport:
     """Make the runs of a design that are not stored yet.
 
@@ -181,14 +187,16 @@ class _Driver:
         executor: Executor,
         store: Store,
         report: SweepReport,
-        progress: Progress | None,
+        progress: SweepProgress | None,
     ) -> None:
         self.plan = plan
         self.executor = executor
         self.store = store
         self.report = report
         self.progress = progress
-        self._back: queue.SimpleQueue[tuple[Future[Outcome], Run, Task]] = queue.SimpleQueue()
+        self._back: queue.SimpleQueue[tuple[Future[Outcome], PlannedRun, Task]] = (
+            queue.SimpleQueue()
+        )
         self._flushed = time.monotonic()
 
     def make(self, todo: Iterable[int], window: int, max_failures: int | None) -> None:

@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 from marketsim.results.files import atomic
 from marketsim.sweep.lock import Shard, SweepFolderError
 from marketsim.sweep.manifest import PLAN_FILE, Manifest, parameter_column
-from marketsim.sweep.plan import KEY_DIGITS, Run
+from marketsim.sweep.plan import KEY_DIGITS, PlannedRun
 from marketsim.sweep.worker import OK, Outcome
 
 #: Folder of the runs' parts; those of what else was kept are beside it.
@@ -65,7 +65,7 @@ class Store:
         self.folder = folder
         self.manifest = manifest
         self.label = shard.label
-        self._rows: list[tuple[Run, Outcome]] = []
+        self._rows: list[tuple[PlannedRun, Outcome]] = []
         self.bytes_waiting = 0  #: of series and events that are not written yet
         self._schema = run_schema(folder, manifest)
         self._clear_leftovers()
@@ -78,7 +78,7 @@ class Store:
         """Runs that are not written yet."""
         return len(self._rows)
 
-    def add(self, run: Run, outcome: Outcome) -> None:
+    def add(self, run: PlannedRun, outcome: Outcome) -> None:
         """Take a run in; it is on disk after the next `flush`."""
         self._rows.append((run, outcome))
         self.bytes_waiting += sum(map(len, outcome.kept.values()))

@@ -1,18 +1,23 @@
-"""A hash of a run's results: equal digests mean equal numbers, to the last bit."""
+"""A hash of a run's results: equal digests mean equal numbers, to the last bit, in every table."""
 
 import hashlib
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
 
-from marketsim.tape.result import RunResult
+from marketsim.tape.result import LEFT_OUT, RunResult
+
+#: Kinds of NumPy types that hold numbers: truth, integers, floats, times.
+NUMBERS = "biufmM"
 
 
 def digest_result(result: RunResult) -> str:
-    """Hash what was simulated: series, events and accounts, in a fixed order.
+    """Hash what was simulated: every field of a result but those that say why they are left out.
 
-    Timings, notes, paths and the scenario's wording do not enter: the same market with a renamed
-    population has the same digest.
+    These are the arrays behind all tables of a run folder, so no table need be made. What a
+    scenario asks to be recorded is part of it; timings, notes, paths and names are not: the same
+    market with a renamed population has the same digest.
 
     Parameters
     ----------
@@ -22,28 +27,36 @@ def digest_result(result: RunResult) -> str:
     -------
     str
         32 hexadecimal digits.
+
+    Raises
+    ------
+    TypeError
+        If a field holds something else than numbers and does not say that it is left out.
     """
     digest = hashlib.blake2b(digest_size=16)
-    arrays: dict[str, Any] = {
-        "series": result.series,
-        "deviation": result.deviation,
-        "steps": result.steps,
-        "funding": result.funding,
-        "liquidation": result.liquidation,
-        "deleverage": result.deleverage,
-        "fill": result.fill,
-        "wealth": result.wealth,
-        "exposure": result.exposure,
-        "population": result.population,
-        "deposit": result.deposit,
-        "outcome": result.outcome,
-    }
-    for step, snapshot in ((0, result.start), *result.snapshots, (-1, result.end)):
-        arrays |= {f"{step}.{name}": array for name, array in snapshot._asdict().items()}
-    for name, array in arrays.items():
-        # Field by field: a record type may hold padding bytes that mean nothing.
-        for column in array.dtype.names or (None,):
-            values = np.ascontiguousarray(array[column] if column else array)
-            digest.update(f"{name}.{column}:{values.dtype.str}{values.shape}".encode())
-            digest.update(values.tobytes())
+    for each in fields(result):
+        if LEFT_OUT not in each.metadata:
+            _add(digest, each.name, getattr(result, each.name))
     return digest.hexdigest()
+
+
+def _add(digest: Any, name: str, value: Any) -> None:
+    """Add a value under its name: a tuple part by part, a record type field by field."""
+    if value is None:
+        digest.update(f"{name}:none;".encode())
+        return
+    if isinstance(value, tuple):
+        digest.update(f"{name}:{len(value)};".encode())
+        for part, each in zip(getattr(value, "_fields", range(len(value))), value, strict=True):
+            _add(digest, f"{name}.{part}", each)
+        return
+    array = np.asarray(value)
+    if array.dtype.names:
+        # One by one: a record type may hold padding bytes that mean nothing.
+        for column in array.dtype.names:
+            _add(digest, f"{name}.{column}", array[column])
+        return
+    if array.dtype.kind not in NUMBERS:
+        raise TypeError(f"{name}: {array.dtype} is no number: say why it is left out of the digest")
+    digest.update(f"{name}:{array.dtype.str}{array.shape};".encode())
+    digest.update(array.tobytes())

@@ -83,23 +83,31 @@ def profit_by_cause(start: Snapshot, end: Snapshot) -> Integers:
     return profit
 
 
+#: Key of a field's metadata: why the field is left out of the digest.
+LEFT_OUT = "left out of the digest"
+_WORDING = {LEFT_OUT: "names and text"}
+_CLOCK = {LEFT_OUT: "time on the wall"}
+_STATED = {LEFT_OUT: "what the run was given, in no table"}
+
+
 @dataclass(frozen=True, eq=False)
 class RunResult:
     """Everything a finished run leaves; N accounts and the fund, M markets, T rows of the series.
 
     A row covers one step, or several where the scenario's `record.series_minutes` says so.
 
-    Money is atoms, prices ticks, sizes lots, as in `marketsim.engine.state`.
+    Money is atoms, prices ticks, sizes lots, as in `marketsim.engine.state`. Every field is part of
+    the run's digest (`marketsim.tape.digest`) unless its metadata say why not.
     """
 
-    scenario: str  #: name
-    scenario_text: str  #: resolved TOML
-    seed: int
+    scenario: str = field(metadata=_WORDING)  #: name
+    scenario_text: str = field(metadata=_WORDING)  #: resolved TOML
+    seed: int = field(metadata=_STATED)
     num_steps: int
     step_minutes: float
-    market_names: tuple[str, ...]
-    venue_names: tuple[str, ...]  #: of the spot venues
-    population_names: tuple[str, ...]
+    market_names: tuple[str, ...] = field(metadata=_WORDING)
+    venue_names: tuple[str, ...] = field(metadata=_WORDING)  #: of the spot venues
+    population_names: tuple[str, ...] = field(metadata=_WORDING)
     tick_size: Floats  #: (M,) USD
     lot_size: Floats  #: (M,) coins
     tick_atoms: Integers  #: (M,) atoms in one tick of one lot
@@ -120,20 +128,24 @@ class RunResult:
     end: Snapshot
     outcome: Integers  #: (outcomes,) intents by what became of them
     conservation_error: int  #: atoms, largest seen
-    struck: tuple[str, ...] = ()  #: markets whose spot price a scheduled shock moves
+    #: markets whose spot price a scheduled shock moves
+    struck: tuple[str, ...] = field(default=(), metadata=_STATED)
     # why liquidations came; empty unless the scenario records causes
     push: Rows[Push] = field(default_factory=lambda: records(Push, 0))  #: (liquidations,)
     seizure: Rows[Seizure] = field(default_factory=lambda: records(Seizure, 0))  #: (rows,)
     loss: Rows[Loss] = field(default_factory=lambda: records(Loss, 0))  #: (rows,)
     # how close the venue was to running away, see `marketsim.contagion.recorder`
-    strikes: tuple[tuple[int, int], ...] = ()  #: scheduled shocks: step, side of their price move
+    #: scheduled shocks: step, side of their price move
+    strikes: tuple[tuple[int, int], ...] = field(default=(), metadata=_STATED)
     contagion_steps: Integers = field(default_factory=lambda: np.zeros(0, np.int64))  #: (moments,)
     contagion: Floats = field(default_factory=lambda: np.zeros((0, 2, 0, 0)))  #: moments, 2, M, M
     heat: Any = ()  #: (rows,) `Heat` of the liquidation heat map
     snapshots: tuple[tuple[int, Snapshot], ...] = ()  #: (step, accounts), between start and end
     start_time: np.datetime64 | None = None  #: UTC time of step 0; None without a calendar
-    notes: tuple[str, ...] = ()  #: what the user must know: how gaps were bridged, say
-    timings: dict[str, float] = field(default_factory=dict)  #: seconds by phase; "wall" in all
+    #: what the user must know: how gaps were bridged, say
+    notes: tuple[str, ...] = field(default=(), metadata=_WORDING)
+    #: seconds by phase; "wall" in all
+    timings: dict[str, float] = field(default_factory=dict, metadata=_CLOCK)
 
     @property
     def has_causes(self) -> bool:

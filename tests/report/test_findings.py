@@ -4,7 +4,8 @@ import pandas as pd
 import pytest
 
 from marketsim.report.findings import relative_effects, title, write_analysis
-from marketsim.report.numbers import interval, number, short_names, to_markdown, with_intervals
+from marketsim.report.layout import to_markdown, with_intervals
+from marketsim.report.numbers import interval, number, short_names
 from marketsim.study.analysis import SweepAnalysis, cell_means, paired_differences, phases
 from marketsim.sweep.design import parse_design
 

@@ -1,0 +1,56 @@
+"""How far a sweep has come, in lines for a terminal."""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from marketsim.sweep.runner import SweepReport
+
+
+def report_lines(report: "SweepReport") -> list[str]:
+    """Say what a call of the sweep has made.
+
+    Parameters
+    ----------
+    report : SweepReport
+
+    Returns
+    -------
+    list of str
+    """
+    made = (
+        f"{report.total:,} runs in {report.folder}: {report.done:,} made now, {report.stored:,} "
+        f"there before, {report.failures:,} failed"
+    )
+    return [made, f"result {report.result}" if report.result else "other shards are missing"]
+
+
+def status_lines(status: dict[str, Any]) -> list[str]:
+    """Say how far a sweep has come, what failed and who is at work on it.
+
+    Parameters
+    ----------
+    status : dict
+        As `marketsim.sweep.status.sweep_status` returns it.
+
+    Returns
+    -------
+    list of str
+    """
+    made = status["runs"] - status["missing"]
+    share = made / status["runs"]
+    lines = [
+        f"{status['name']} ({status['kind']}): {made:,} of {status['runs']:,} runs ({share:.0%}), "
+        f"{status['error']:,} failed, {status['quarantined']:,} quarantined"
+    ]
+    if status["wall_s"] is not None:
+        lines.append(f"{status['wall_s']:.3g} s a run; marketsim {status['model']}")
+    lines += [
+        f"at work: process {each.get('process')} on {each.get('host')}, shard {each['shard']}"
+        for each in status["drivers"]
+    ]
+    lines += [
+        f"{each['runs']:,} x {each['error']} (run {each['key']})" for each in status["errors"]
+    ]
+    if status["result"] is not None:
+        lines.append(f"result {status['result']}")
+    return lines
