@@ -2,11 +2,11 @@
 
 Numba's own cache looks at the file that holds a function, not at the files it calls into, so an
 edit in ``matching.py`` would leave an old ``step.py`` in use. Here every compiled kernel lives in
-a folder named after a digest of *all* kernel sources: an edit anywhere starts an empty folder.
+a folder named after a digest of the code of *all* files with kernels and of those that these take
+names from: an edit of any of them starts an empty folder.
 """
 
 import functools
-import hashlib
 import os
 import re
 import shutil
@@ -30,51 +30,16 @@ from numba.extending import (
     unbox,
 )
 
+from marketsim.engine._sources import cache_root, kernel_digest
+
 Function = TypeVar("Function", bound=Callable[..., Any])
 Struct = TypeVar("Struct", bound=type[tuple[Any, ...]])
-
-PACKAGE = Path(__file__).resolve().parent.parent
-
-#: Folders and modules that may hold kernels; `tests/engine/test_jit.py` keeps the list complete.
-KERNEL_SOURCES = ("engine", "agents", "tape", "contagion", "streams.py", "run", "bench")
 
 KEPT_DIGESTS = 3
 
 #: Bytes of a cache line: records met in random order fill one, or half of one.
 CACHE_LINE = 64
 _BYTES = ir.IntType(8).as_pointer()
-
-
-def kernel_sources() -> list[Path]:
-    """List the source files whose text decides what a compiled kernel does."""
-    files: list[Path] = []
-    for name in KERNEL_SOURCES:
-        path = PACKAGE / name
-        files += sorted(path.rglob("*.py")) if path.is_dir() else [path] * path.exists()
-    return files
-
-
-def kernel_digest() -> str:
-    """Hash the text of every kernel source.
-
-    Returns
-    -------
-    str
-        16 hexadecimal digits; any edit of any kernel source changes them.
-    """
-    digest = hashlib.blake2b(digest_size=8)
-    for path in kernel_sources():
-        digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
-    return digest.hexdigest()
-
-
-def cache_root() -> Path:
-    """Return the folder of all kernel caches (``MARKETSIM_CACHE_DIR`` overrides it)."""
-    named = os.environ.get("MARKETSIM_CACHE_DIR")
-    if named:
-        return Path(named)
-    base = os.environ.get("XDG_CACHE_HOME") or os.environ.get("LOCALAPPDATA")
-    return (Path(base) if base else Path.home() / ".cache") / "marketsim" / "kernels"
 
 
 def _open_cache() -> Path | None:
@@ -99,7 +64,7 @@ CACHE = _open_cache()
 
 
 def is_compiled() -> bool:
-    """Tell whether compiled kernels of this source text are on disk (a first run has none)."""
+    """Tell whether compiled kernels of these sources are on disk (a first run has none)."""
     return CACHE is not None and next(CACHE.rglob("*.nbc"), None) is not None
 
 

@@ -1,6 +1,5 @@
 """The face: a perpetual-futures market as a Mesa model, its traders as Mesa agents."""
 
-import itertools
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -73,14 +72,23 @@ class PerpMarket(mesa.Model):
         if isinstance(seed, bool) or not isinstance(seed, int | np.integer):
             raise TypeError(f"rng = {rng!r}: must be a whole number, the seed of the run")
         super().__init__(rng=int(seed))
-        self.scenario = loaded
         self._own: dict[int, Trader] = {}
         self.simulation = Simulation(loaded, int(seed), strategies, self._own.__getitem__)
-        self.numbers = itertools.count(1)
         self._views: list[TraderView] | None = None
         self._places = {name: m for m, name in enumerate(self.simulation.market_names)}
         callers = self.simulation.callers
         self._own.update({i: self._make_trader(i) for i in callers.plain_accounts()})
+
+    @property
+    def scenario(self) -> Scenario:
+        """What is run."""
+        return self.simulation.scenario
+
+    @scenario.setter
+    def scenario(self, scenario: Any) -> None:  # noqa: ARG002
+        # Mesa, from 3.5 on, gives a model a scenario of Mesa's kind while it is made.
+        if hasattr(self, "simulation"):
+            raise AttributeError("scenario: a market keeps the one it was made with")
 
     @property
     def markets(self) -> tuple[str, ...]:
@@ -101,6 +109,12 @@ class PerpMarket(mesa.Model):
             self._views = [self._view(i) for i in range(num_traders)]
         return super().agents
 
+    def register_agent(self, agent: mesa.Agent) -> None:
+        """Register an agent; traders are numbered by their accounts."""
+        super().register_agent(agent)
+        if isinstance(agent, TraderView):
+            agent.unique_id = agent.account + 1
+
     @property
     def insurance_fund(self) -> float:
         """Cash of the insurance fund, USD."""
@@ -108,7 +122,15 @@ class PerpMarket(mesa.Model):
 
     def step(self) -> None:
         """Advance one step."""
-        self.simulation.run(1)
+        try:
+            self.simulation.run(1)
+        except BaseException:
+            # Mesa from 3.5 on calls this from a schedule, which ends with a step that fails.
+            schedule = getattr(self, "_default_schedule", None)
+            if schedule is not None:
+                schedule.pause()
+                schedule.resume()
+            raise
 
     def run(self, num_steps: int, progress: Progress | None = None) -> None:
         """Advance many steps at once, with the same result as as many calls of `step`.
@@ -143,11 +165,10 @@ class PerpMarket(mesa.Model):
         return self.simulation.liquidation_map(market)
 
     def _make_trader(self, account: int) -> Trader:
-        """Make the object of a user's own trader, numbered like all agents by its account."""
+        """Make the object of a user's own trader."""
         simulation = self.simulation
         parameters = simulation.callers.parameters_of(int(simulation.roster.population[account]))
         assert isinstance(parameters, PlainParameters)
-        self.numbers = itertools.count(account + 1)
         own: Any = parameters.TRADER
         trader: Trader = own(self, account)
         return trader
@@ -158,7 +179,6 @@ class PerpMarket(mesa.Model):
             self.deregister_agent(self._own[account])
             self.register_agent(self._own[account])
             return self._own[account]
-        self.numbers = itertools.count(account + 1)
         return TraderView(self, account)
 
     def market_index(self, name: str) -> int:

@@ -1,5 +1,6 @@
 """Traders as Mesa agents: a view of each account, and the base of traders users write."""
 
+import itertools
 from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
@@ -18,7 +19,6 @@ class Market(Protocol):
     """What a trader needs of its model; `marketsim.PerpMarket` has it."""
 
     simulation: Simulation
-    numbers: Iterator[int]  #: of the agents to come
 
     def market_index(self, name: str) -> int:
         """Return the number of a market; KeyError if there is none."""
@@ -28,10 +28,10 @@ class Market(Protocol):
 
 
 class _Numbers:
-    """Numbers of a model's agents, kept with the model."""
+    """Counts for Mesa and keeps no model; `PerpMarket.register_agent` gives the numbers."""
 
     def __getitem__(self, model: Market) -> Iterator[int]:
-        return model.numbers
+        return itertools.count()
 
 
 class TraderView(mesa.Agent):
@@ -44,14 +44,14 @@ class TraderView(mesa.Agent):
     strategy : str
     """
 
-    #: Mesa before 3.4 counts agents in a table of the class, which keeps every model alive.
+    #: Mesa before 3.4.2 counts agents in a table of the class, which keeps every model alive.
     _ids = _Numbers()
 
     def __init__(self, model: Market, account: int) -> None:
+        self._account = account  # first: the model registers it by its account
         super().__init__(model)
         roster = model.simulation.roster
         place = int(roster.population[account])
-        self._account = account
         self.population = roster.names[place]
         self.strategy = roster.strategies[place]
         self._seen = -1, (0.0, 0.0, 0.0)  # margins, and when they were read

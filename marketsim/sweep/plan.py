@@ -8,12 +8,12 @@ from collections.abc import Iterable, Iterator
 from functools import cache
 from importlib.metadata import version
 from importlib.util import find_spec
-from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from marketsim.engine._sources import PACKAGE, digest_code, remembered
 from marketsim.scenario.errors import ScenarioError, show
 from marketsim.scenario.loader import absolute_value, change_tables, parse_scenario, read_tables
 from marketsim.scenario.schema import Scenario
@@ -280,16 +280,20 @@ def run_key(scenario: str, seed: int, model: str) -> str:
 
 @cache
 def model_version() -> str:
-    """Return the package's version and a hash of its sources that decide a run's figures."""
-    root = Path(__file__).parent.parent
-    digest = hashlib.blake2b(digest_size=8)
+    """Return the package's version and a hash of its code that decides a run's figures."""
+    sources = model_sources()
+    digest = remembered(sources, lambda: digest_code(sources))
+    return f"{version('marketsim-perps')}+{digest}"
+
+
+def model_sources() -> list[Path]:
+    """List the files that decide what a run's figures are."""
+    files: list[Path] = []
     for name in MODEL_SOURCES:
-        path = root / name
-        found = (path.rglob(pattern) for pattern in ("*.py", "*.toml")) if path.is_dir() else ()
-        for file in sorted(chain(*found)) if path.is_dir() else [path]:
-            digest.update(file.relative_to(root).as_posix().encode() + b"\0")
-            digest.update(file.read_bytes() + b"\0")
-    return f"{version('marketsim-perps')}+{digest.hexdigest()}"
+        path = PACKAGE / name
+        found = [*path.rglob("*.py"), *path.rglob("*.toml")]
+        files += sorted(found) if path.is_dir() else [path]
+    return files
 
 
 @cache

@@ -303,7 +303,8 @@ def test_what_a_trader_raises_is_named_with_its_line_and_chained():
     assert "SystemExit" in str(failing(lambda self: sys.exit()))
 
 
-def test_after_a_failure_the_step_is_asked_again():
+@pytest.mark.parametrize("one_by_one", [False, True])
+def test_after_a_failure_the_step_is_asked_again(one_by_one):
     class Nervous(Wanderer):
         fails: ClassVar[list[int]] = []
 
@@ -313,11 +314,18 @@ def test_after_a_failure_the_step_is_asked_again():
                 self.fails.append(market.step)
                 raise RuntimeError("once")
 
+    def advance(num_steps):
+        if one_by_one:
+            for _ in range(num_steps):
+                model.step()
+        else:
+            model.run(num_steps)
+
     model = market(Nervous)
     with pytest.raises(OwnTraderError):
-        model.run(60)
+        advance(60)
     assert model.step_count == Nervous.fails[0]
-    model.run(60 - model.step_count)
+    advance(60 - model.step_count)
     assert digest_result(model.result()) == digest_result(market(Wanderer, 60).result())
 
 

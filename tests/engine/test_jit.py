@@ -1,6 +1,5 @@
 """The kernel decorator: what decides the cache, and that an edit takes effect on the next run."""
 
-import ast
 import os
 import shutil
 import subprocess
@@ -10,7 +9,7 @@ from pathlib import Path
 import numba
 import pytest
 
-from marketsim.engine import _jit, ledger, mark
+from marketsim.engine import _jit, _sources, ledger, mark
 from marketsim.engine.allocation import grow
 from tests.engine.small import open_venue
 
@@ -18,87 +17,17 @@ compiled_only = pytest.mark.skipif(bool(numba.config.DISABLE_JIT), reason="needs
 
 
 @pytest.fixture
-def package(tmp_path, monkeypatch):
-    """Return a copy of the package, whose sources decide the digest instead."""
+def package(tmp_path):
+    """Return a copy of the package."""
     copy = tmp_path / "src" / "marketsim"
-    shutil.copytree(_jit.PACKAGE, copy, ignore=shutil.ignore_patterns("__pycache__"))
-    monkeypatch.setattr(_jit, "PACKAGE", copy)
+    shutil.copytree(_sources.PACKAGE, copy, ignore=shutil.ignore_patterns("__pycache__"))
     return copy
 
 
-# What belongs to the digest
-
-
-def imports(path):
-    """Names of the package's modules a file imports from, and the names it imports."""
-    found = set()
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("marketsim"):
-            found |= {(node.module, alias.name) for alias in node.names}
-        elif isinstance(node, ast.Import):
-            found |= {(alias.name, "") for alias in node.names}
-    return found
-
-
-def holds_kernels(path):
-    return not {"kernel", "inlined"}.isdisjoint(
-        name for module, name in imports(path) if module == "marketsim.engine._jit"
-    )
-
-
-def source_of(module, name):
-    """File of ``from module import name``: a submodule, or the module itself."""
-    base = _jit.PACKAGE.parent.joinpath(*module.split("."))
-    for path in (base / f"{name}.py", base.with_suffix(".py"), base / "__init__.py"):
-        if path.exists():
-            return path
-    raise AssertionError(f"no source of {module}")
-
-
-def test_every_module_with_kernels_decides_the_digest():
-    sources = set(_jit.kernel_sources())
-    with_kernels = {path for path in _jit.PACKAGE.rglob("*.py") if holds_kernels(path)}
-    assert _jit.PACKAGE / "engine" / "step.py" in with_kernels
-    assert with_kernels <= sources
-
-
-def test_every_module_a_kernel_may_take_a_constant_from_decides_the_digest():
-    sources = set(_jit.kernel_sources())
-    taken = {
-        source_of(module, name)
-        for path in sources
-        if holds_kernels(path)
-        for module, name in imports(path)
-        if module.startswith("marketsim")
-    }
-    assert taken <= sources
-
-
 def test_only_the_kernel_decorator_compiles():
-    for path in _jit.PACKAGE.rglob("*.py"):
-        if path != _jit.PACKAGE / "engine" / "_jit.py":
+    for path in _sources.PACKAGE.rglob("*.py"):
+        if path != _sources.PACKAGE / "engine" / "_jit.py":
             assert "njit" not in path.read_text(), path
-
-
-def test_digest_changes_with_every_kernel_source(package):
-    seen = {_jit.kernel_digest()}
-    for path in _jit.kernel_sources():
-        path.write_text(path.read_text() + "\n")
-        seen.add(_jit.kernel_digest())
-    assert len(seen) == 1 + len(_jit.kernel_sources())
-
-
-def test_digest_changes_with_a_new_kernel_file(package):
-    before = _jit.kernel_digest()
-    (package / "engine" / "formulas" / "another.py").write_text("")
-    assert _jit.kernel_digest() != before
-
-
-def test_digest_does_not_change_with_the_rest_of_the_package(package):
-    before = _jit.kernel_digest()
-    for path in (package / "cli").rglob("*.py"):
-        path.write_text(path.read_text() + "\n")
-    assert _jit.kernel_digest() == before
 
 
 # Next run
@@ -131,6 +60,9 @@ def test_second_run_compiles_nothing_and_an_edit_of_a_called_kernel_takes_effect
     cache = tmp_path / "cache"
     assert run(package, cache) == (600_000_000, True, 0)
     assert run(package, cache) == (600_000_000, True, 1)
+    without_kernels = package / "scenario" / "errors.py"
+    without_kernels.write_text(without_kernels.read_text() + "another = 1\n")
+    assert run(package, cache) == (600_000_000, True, 1)
     # the edited function is in another file than the one that is called and cached
     edited = package / "engine" / "formulas" / "integers.py"
     text = edited.read_text()
@@ -140,7 +72,7 @@ def test_second_run_compiles_nothing_and_an_edit_of_a_called_kernel_takes_effect
     assert run(package, cache) == (600_000_007, True, 0)
     edited.write_text(text)
     assert run(package, cache) == (600_000_000, True, 1)
-    assert len(list(cache.iterdir())) == 2
+    assert len(folders(cache)) == 2
 
 
 def test_cache_folder_that_cannot_be_made_leaves_kernels_uncached(package, tmp_path):
@@ -159,6 +91,11 @@ def test_without_compilation_kernels_are_plain_functions(package, tmp_path):
 # The cache folder
 
 
+def folders(root):
+    """Names of the digests there are kernels of."""
+    return {path.name for path in root.iterdir()} - {"digests"}
+
+
 def make_folder(root, name, age):
     folder = root / name
     folder.mkdir(parents=True)
@@ -173,13 +110,13 @@ def test_old_digests_are_pruned(tmp_path, monkeypatch):
         make_folder(tmp_path, f"{age:016x}", age)
     current = _jit._open_cache()
     kept = {f"{age:016x}" for age in range(_jit.KEPT_DIGESTS - 1)}
-    assert {path.name for path in tmp_path.iterdir()} == kept | {current.name}
-    assert current.name == _jit.kernel_digest()
+    assert folders(tmp_path) == kept | {current.name}
+    assert current.name == _sources.kernel_digest()
 
 
 def test_current_digest_is_kept_however_long_ago_it_was_made(tmp_path, monkeypatch):
     monkeypatch.setenv("MARKETSIM_CACHE_DIR", str(tmp_path))
-    make_folder(tmp_path, _jit.kernel_digest(), 10**8)
+    make_folder(tmp_path, _sources.kernel_digest(), 10**8)
     for age in range(_jit.KEPT_DIGESTS):
         make_folder(tmp_path, f"{age:016x}", age)
     assert (_jit._open_cache() / "kernel.nbc").exists()
@@ -191,14 +128,6 @@ def test_pruning_leaves_foreign_folders_alone(tmp_path, monkeypatch):
     foreign = [make_folder(tmp_path, name, 10**8) for name in names]
     _jit._open_cache()
     assert all((folder / "kernel.nbc").exists() for folder in foreign)
-
-
-def test_cache_root_follows_the_users_settings(tmp_path, monkeypatch):
-    monkeypatch.setenv("MARKETSIM_CACHE_DIR", str(tmp_path / "a"))
-    assert _jit.cache_root() == tmp_path / "a"
-    monkeypatch.delenv("MARKETSIM_CACHE_DIR")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "b"))
-    assert _jit.cache_root() == tmp_path / "b" / "marketsim" / "kernels"
 
 
 # Calls

@@ -7,7 +7,6 @@ import weakref
 import mesa
 import numpy as np
 import pytest
-from mesa.agent import AgentSet
 
 import marketsim
 from marketsim.engine.state import ATOMS
@@ -33,7 +32,7 @@ def test_it_is_a_mesa_model_and_its_traders_are_mesa_agents():
     model = market()
     assert isinstance(model, mesa.Model)
     assert marketsim.PerpMarket is PerpMarket
-    assert isinstance(model.agents, AgentSet)
+    assert isinstance(model.agents, type(mesa.Model(rng=1).agents))
     assert len(model.agents) == COUNT
     assert all(isinstance(agent, mesa.Agent) for agent in model.agents)
     assert all(agent.model is model for agent in model.agents)
@@ -58,6 +57,14 @@ def test_a_scenario_may_be_given_by_name_by_path_or_as_it_is(tmp_path):
         model.run(20)
     assert len({digest_result(model.result()) for model in models}) == 1
     assert PerpMarket("quickstart", rng=1).markets == ("BTC", "ETH", "SOL")
+
+
+def test_its_scenario_is_the_one_it_was_made_with():
+    given = scenario()
+    model = PerpMarket(given, rng=1)
+    assert model.scenario is given
+    with pytest.raises(AttributeError, match="keeps the one"):
+        model.scenario = scenario()
 
 
 def test_steps_count_and_are_the_same_as_a_run():
@@ -118,7 +125,7 @@ def test_agent_sets_select_and_aggregate():
         assert paid_in == pytest.approx(population["count"] * population["capital"])
     groups = model.agents.groupby("strategy").count()
     assert groups == {name: population["count"] for name, population in POPULATIONS.items()}
-    richest = model.agents.sort("equity", ascending=False)[0]
+    richest = next(iter(model.agents.sort("equity", ascending=False)))
     assert richest.equity == max(model.agents.get("equity"))
     assert len(model.agents.shuffle()) == COUNT
     model.agents.do("step")

@@ -1,11 +1,14 @@
+import ast
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from marketsim.engine._sources import PACKAGE
 from marketsim.sweep.design import Design, DesignError
-from marketsim.sweep.plan import Plan, model_version, run_key, scenario_hash
+from marketsim.sweep.plan import Plan, model_sources, model_version, run_key, scenario_hash
 
 Make = Callable[..., Design]
 
@@ -66,6 +69,53 @@ def test_what_a_named_file_holds_counts_not_where_it_is(design: Make, tmp_path: 
 def test_the_model_s_version_is_stable() -> None:
     assert model_version() == model_version()
     assert model_version().startswith("0.1.0+")
+
+
+@pytest.fixture
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the package, whose sources decide the version instead."""
+    copy = tmp_path / "src" / "marketsim"
+    shutil.copytree(PACKAGE, copy, ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setenv("MARKETSIM_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setattr("marketsim.engine._sources.PACKAGE", copy)
+    monkeypatch.setattr("marketsim.sweep.plan.PACKAGE", copy)
+    return copy
+
+
+def version_after(path: Path, text: str) -> str:
+    path.write_text(path.read_text() + text)
+    return model_version.__wrapped__()
+
+
+def test_comments_change_no_version(package: Path) -> None:
+    before = model_version.__wrapped__()
+    for path in model_sources():
+        assert path.suffix in (".py", ".toml")
+        path.write_text(path.read_text() + "# another comment\n")
+    assert model_version.__wrapped__() == before
+
+
+def test_code_of_the_model_changes_the_version_and_that_of_other_rooms_does_not(
+    package: Path,
+) -> None:
+    seen = {model_version.__wrapped__()}
+    for name in ("sweep/plan.py", "cli/run.py", "bench/book.py", "report/figures.py"):
+        seen.add(version_after(package / name, "another = 1\n"))
+    assert len(seen) == 1
+    for name in ("sweep/metrics.py", "streams.py", "engine/state.py", "scenario/schema.py"):
+        seen.add(version_after(package / name, "another = 1\n"))
+    seen.add(version_after(package / "engine" / "venues" / "dydx.toml", "[another]\n"))
+    assert len(seen) == 6
+
+
+def test_what_the_model_imports_is_of_the_model() -> None:
+    sources = {path.relative_to(PACKAGE.parent).as_posix() for path in model_sources()}
+    for path in model_sources():
+        for node in ast.walk(ast.parse(path.read_text())) if path.suffix == ".py" else ():
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("marketsim."):
+                place = (node.module or "").replace(".", "/")
+                modules = [f"{place}/{alias.name}.py" for alias in node.names]
+                assert {f"{place}.py", f"{place}/__init__.py", *modules} & sources, (path, place)
 
 
 @pytest.mark.parametrize(
