@@ -3,8 +3,11 @@
 Public names load on first use, so that importing the package costs nothing.
 """
 
+from collections.abc import Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
+
+from marketsim.scenario import default_habits
 
 if TYPE_CHECKING:
     from marketsim.agents.own import OwnTraderError, Strategy
@@ -62,6 +65,16 @@ def __getattr__(name: str) -> Any:
     if name not in _PLACES:
         raise AttributeError(f"module 'marketsim' has no attribute {name!r}")
     return getattr(import_module(_PLACES[name]), name)
+
+
+def _default_habits(strategy: str) -> Mapping[str, Any]:
+    strategies = import_module("marketsim.agents.strategies")
+    habits: Mapping[str, Any] = strategies.default_habits(strategy)
+    return habits
+
+
+# The strategies load with the first population that is read.
+default_habits.of_strategy = _default_habits
 
 
 def __dir__() -> list[str]:

@@ -1,19 +1,21 @@
 """What every strategy sees and how it acts: the contract of `decide`.
 
-A strategy is one file: a frozen `Parameters` class of floats and one kernel::
+A built-in strategy is one file with one class made from `BuiltIn`: its parameters are fields, and
+its kernel::
 
-    decide(state, traders, g, count, t, seed)
+    decide(state, traders, p, g, count, t, seed)
 
-which reads the venue (`state`), what is public (`traders.public`), its own parameters (row ``g`` of
-its array in `traders`) and `count` of the traders of population ``g`` who wake in step ``t``
+reads the venue (`state`), what is public (`traders.public`), the parameters of its population
+(``p``) and `count` of the traders of population ``g`` who wake in step ``t``
 (``traders.awake[:count]``; it is called until all had their turn), and submits intents. It changes
 nothing but the intents and its traders' rows of `traders.memory`. Draws are keyed by (seed, stream,
-trader key, step), so nobody's luck depends on who else is in the market.
+trader key, step), so nobody's luck depends on who else is in the market. `carry.py` is the one to
+imitate; the name of the class in the tuple of `strategies.py` makes it known everywhere.
 """
 
 import math
-from enum import IntEnum
-from typing import Any, ClassVar, NamedTuple
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +26,10 @@ from marketsim.engine._jit import by_reference, kernel
 from marketsim.engine.ledger import holdings_value
 from marketsim.engine.pools import assess_pool, haircut_holdings
 from marketsim.engine.records import F8, I4, I8, Indices, Record, Rows, records, zeroed
-from marketsim.engine.state import Flag, IntentKind, State, wide
+from marketsim.engine.state import NONE, Flag, IntentKind, State, wide
+
+if TYPE_CHECKING:
+    import networkx as nx
 
 #: Numbers a strategy may keep per trader and market.
 MEMORY = 4
@@ -32,18 +37,12 @@ MEMORY = 4
 #: adds nothing until it starts anew; 0 if none.
 STOPPED = 3
 
+#: Kind of a population whose traders decide in Python, see `marketsim.agents.own`; that of a
+#: built-in strategy is its place in `marketsim.agents.strategies.BUILT_IN`.
+OWN = NONE
 
-class Kind(IntEnum):
-    """The built-in strategies, and a user's own."""
-
-    MAKER = 0
-    BASIS = 1
-    NOISE = 2
-    HOLDER = 3
-    HERD = 4
-    CARRY = 5
-    PAIR = 6
-    OWN = 7  #: decides in Python, see `marketsim.agents.own`
+#: A strategy's kernel, see above.
+Decide: TypeAlias = Callable[..., None]
 
 
 class Parameters(BaseModel):
@@ -51,8 +50,37 @@ class Parameters(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    #: What kernels read of them; None: every field as it is.
+
+class BuiltIn(Parameters):
+    """Base of a built-in strategy: its parameters, what its traders are like, how they decide.
+
+    Populations call it by the name of its class in small letters. A class without `decide` cannot
+    be made.
+    """
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+    #: The kernel by which its traders decide, see above.
+    decide: ClassVar[Decide]
+    #: What a population of it has where it states no habit; its others are as `Population` says.
+    DEFAULT_HABITS: ClassVar[Mapping[str, Any]] = {}
+    #: What kernels read of the parameters, as `record` gives them; None: the fields as they are.
     RECORD: ClassVar[type[Record] | None] = None
+    #: Whether its traders must be there from the first step, or the others find no market.
+    ACTS_FIRST: ClassVar[bool] = False
+    #: Whether it plans its spot coins itself, so that the habit `spot_hedge` keeps off them.
+    PLANS_HEDGE: ClassVar[bool] = False
+    #: Whether its traders are long or short by opinion, and `Traders.crowd` counts them.
+    HAS_OPINIONS: ClassVar[bool] = False
+    #: Markets its population needs.
+    MIN_MARKETS: ClassVar[int] = 1
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
+        """Refuse a strategy that does not say how its traders decide."""
+        super().__pydantic_init_subclass__(**kwargs)
+        if not hasattr(cls, "decide"):
+            raise TypeError(f"{cls.__name__} has no decide(state, traders, p, g, count, t, seed)")
 
     @classmethod
     def dtype(cls) -> np.dtype[Any]:
@@ -64,6 +92,23 @@ class Parameters(BaseModel):
     def record(self, num_traders: int) -> dict[str, float]:  # noqa: ARG002
         """Return the values of that record for a population of `num_traders`."""
         return self.model_dump()
+
+    def max_intents(self, num_markets: int) -> int:
+        """Return the most intents one of its traders submits in one step, habits apart."""
+        return max(2 * num_markets, 4)
+
+    def graph(self, num_traders: int, seed: int) -> "nx.Graph | None":  # noqa: ARG002
+        """Return who imitates whom among `num_traders`, None for who imitates nobody or all.
+
+        Raises
+        ------
+        ValueError
+            Naming the parameter by which there is no such graph.
+        """
+        return None
+
+    def set_up(self, traders: "Traders", g: int, seed: int) -> None:
+        """Set what population `g` remembers before the first step."""
 
 
 class Habits(Record):
@@ -92,9 +137,11 @@ class Trader(Habits):
 class Population(Record):
     """Traders of one strategy, account by account."""
 
-    kind: I8  #: Kind
+    kind: I8  #: of its strategy, or OWN
     start: I8  #: first account
     stop: I8
+    plans_hedge: I8  #: 1: its strategy has PLANS_HEDGE
+    has_opinions: I8  #: 1: its strategy has HAS_OPINIONS
 
 
 class Public(Record):
@@ -134,13 +181,7 @@ class Traders(NamedTuple):
     #: (N, 2) trader i imitates ``link[start:stop]``; -1: its whole crowd
     link_span: NDArray[np.int64]
     link: NDArray[np.int64]  #: (links,) traders
-    maker: Any  #: (G,) parameters, each used where the population is of that kind
-    basis: Any
-    noise: Any
-    holder: Any
-    herd: Any
-    carry: Any
-    pair: Any
+    parameters: Any  #: (G,) a record for each built-in strategy; a population uses its own
 
 
 @kernel
@@ -238,7 +279,7 @@ def observe(state: State, traders: Traders, weight: Averaging) -> None:
 def allocate_traders(
     num_traders: int,
     num_markets: int,
-    parameters: dict[str, np.dtype[Any]],
+    parameters: np.dtype[Any],
     num_populations: int,
     links: tuple[Any, Any],
 ) -> Traders:
@@ -255,5 +296,5 @@ def allocate_traders(
         crowd=np.zeros((num_populations, num_markets)),
         link_span=links[0],
         link=links[1],
-        **{name: zeroed(dtype, num_populations) for name, dtype in parameters.items()},
+        parameters=zeroed(parameters, num_populations),
     )

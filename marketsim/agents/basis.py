@@ -1,11 +1,12 @@
 """The arbitrageur: pulls the perp back to its fair premium beyond a cost band."""
 
 import math
+from typing import Any, ClassVar
 
 from pydantic import Field
 
 from marketsim.agents.base import (
-    Parameters,
+    BuiltIn,
     Traders,
     account_equity_usd,
     limit_order,
@@ -16,7 +17,7 @@ from marketsim.engine._jit import kernel
 from marketsim.engine.state import ONE, State
 
 
-class Basis(Parameters):
+class Basis(BuiltIn):
     """Sells the perp when it is dear against the index and buys it when it is cheap.
 
     Believes in the fair premium of a perpetual with proportional funding: kappa is the share of
@@ -30,6 +31,14 @@ class Basis(Parameters):
     D. Ackerer, J. Hugonnier and U. Jermann, "Perpetual futures pricing", Mathematical Finance
     (2024): f / x = (kappa - iota) / (1 + kappa - exp((r_a - r_b) dt)).
     """
+
+    DEFAULT_HABITS: ClassVar[dict[str, Any]] = {
+        "leverage": 5.0,
+        "attention": {"kind": "choice", "values": [1.0, 5.0, 15.0]},
+        "buffer": 0.5,
+        "stop_loss": "never",
+    }
+    ACTS_FIRST = True
 
     band: float = Field(0.0003, ge=0, lt=1)
     """Cost band: distance of a quote from fair value beyond the taker fee, as a fraction of price;
@@ -47,6 +56,35 @@ class Basis(Parameters):
     """kappa: share of the premium that funding pays per 8 h."""
     carry: float = Field(0.1095, gt=-1, lt=10)
     """Annual quote interest less coin interest; the default makes the fair premium zero."""
+
+    @staticmethod
+    @kernel
+    def decide(
+        state: State, traders: Traders, p: "Basis", g: int, count: int, t: int, seed: int
+    ) -> None:
+        """Renew both quotes of the arbitrageurs who wake, in each of their markets."""
+        growth = 1.0 + p.carry / 1095.0 * (1.0 + 0.5 * p.carry / 1095.0)
+        fair = fair_premium(p.anchoring, state.venue[0].interest_rate, growth)
+        for n in range(count):
+            i = traders.awake[n]
+            equity = max(account_equity_usd(state, i), 0.0)
+            cost = p.band * (0.5 + draw(traders, i, 0, 0, seed))
+            for m in range(len(state.market)):
+                weight = traders.weight[g, m]
+                if weight <= 0.0:
+                    continue
+                index_price = state.market[m].index_price
+                capacity = equity * weight * traders.trader[i].leverage / index_price
+                held = position_coins(state, i, m)
+                if capacity <= 0.0:
+                    continue
+                risk = p.risk * math.sqrt(traders.public[m].variance)
+                band = cost + risk + state.market[m].taker_fee / ONE
+                centre = 1.0 + fair - p.lean * min(max(held / capacity, -1.0), 1.0)
+                for side in (1.0, -1.0):
+                    room = min(capacity * p.portion, max(capacity - side * held, 0.0))
+                    price = index_price * (centre - side * band)
+                    limit_order(state, i, m, side * room, price, 0, 1)
 
 
 @kernel
@@ -82,31 +120,3 @@ def fair_premium(kappa: float, iota: float, growth: float) -> float:
     -0.54
     """
     return (kappa - iota) / (1.0 + kappa - growth) - 1.0
-
-
-@kernel
-def decide(state: State, traders: Traders, g: int, count: int, t: int, seed: int) -> None:  # noqa: ARG001
-    """Renew both quotes of the arbitrageurs who wake, in each of their markets."""
-    p: Basis = traders.basis[g]
-    growth = 1.0 + p.carry / 1095.0 * (1.0 + 0.5 * p.carry / 1095.0)
-    fair = fair_premium(p.anchoring, state.venue[0].interest_rate, growth)
-    for n in range(count):
-        i = traders.awake[n]
-        equity = max(account_equity_usd(state, i), 0.0)
-        cost = p.band * (0.5 + draw(traders, i, 0, 0, seed))
-        for m in range(len(state.market)):
-            weight = traders.weight[g, m]
-            if weight <= 0.0:
-                continue
-            index_price = state.market[m].index_price
-            capacity = equity * weight * traders.trader[i].leverage / index_price
-            held = position_coins(state, i, m)
-            if capacity <= 0.0:
-                continue
-            risk = p.risk * math.sqrt(traders.public[m].variance)
-            band = cost + risk + state.market[m].taker_fee / ONE
-            centre = 1.0 + fair - p.lean * min(max(held / capacity, -1.0), 1.0)
-            for side in (1.0, -1.0):
-                room = min(capacity * p.portion, max(capacity - side * held, 0.0))
-                price = index_price * (centre - side * band)
-                limit_order(state, i, m, side * room, price, 0, 1)

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from marketsim.agents.base import Kind, Parameters, Traders
+from marketsim.agents.base import OWN, Parameters, Traders
 from marketsim.agents.batch import Batch, MarketView
 from marketsim.agents.desk import Desk
 from marketsim.agents.fence import fenced
@@ -61,7 +61,7 @@ class Callers:
         self._traders = traders
         self._seed = seed
         kinds = np.asarray(traders.population["kind"])
-        self._populations = [int(g) for g in np.flatnonzero(kinds == Kind.OWN)]
+        self._populations = [int(g) for g in np.flatnonzero(kinds == OWN)]
         self._asked = -1  #: step
         self._others = 0  #: intents of the built-in traders in that step
 

@@ -2,7 +2,7 @@
 
 import math
 
-from marketsim.agents.base import STOPPED, Kind, Traders, market_order, position_coins, submit
+from marketsim.agents.base import STOPPED, Traders, market_order, position_coins, submit
 from marketsim.engine._jit import inlined, kernel, prefetch
 from marketsim.engine.pools import assess_pool, free_margin
 from marketsim.engine.state import ONE, UNLIMITED, Flag, IntentKind, State, wide
@@ -141,7 +141,7 @@ def mind_positions(state: State, traders: Traders, g: int, count: int) -> int:
     Overwrites ``traders.awake[:count]`` with those it does decide for and returns how many; also
     overwrites what `STOPPED` remembers.
     """
-    hedges = traders.population[g].kind != Kind.CARRY  # which plans both legs itself
+    hedges = traders.population[g].plans_hedge == 0
     left = 0
     for n in range(count):
         i = traders.awake[n]

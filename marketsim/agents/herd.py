@@ -1,32 +1,37 @@
 """The herd: traders who are of one mind, or of two, and change it with the others."""
 
 import math
-from typing import Any, ClassVar, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from pydantic import Field, model_validator
 
-from marketsim.agents.base import STOPPED, Parameters, Traders, position_coins, wealth_usd
+from marketsim.agents.base import STOPPED, BuiltIn, Traders, position_coins, wealth_usd
 from marketsim.agents.habits import affordable_notional, mean_wait, move_position
+from marketsim.agents.network import build_graph, read_graph
 from marketsim.engine._jit import kernel
 from marketsim.engine.records import F8, Record
 from marketsim.engine.state import State
 from marketsim.streams import Stream, uniform
 
+if TYPE_CHECKING:
+    import networkx as nx
 
-class HerdRates(Record):
-    """What the kernels know of a herd, its rates per hour."""
 
-    up: F8  #: from short to long, by itself
-    down: F8
-    herding: F8  #: h, per trader met
-    trend: F8  #: largest pull of the trend on U
-    repulsion: F8  #: pull on U per unit of funding rate
+class Rates(Record):
+    """What kernels read of a herd's parameters."""
+
+    up: F8  #: per hour, at which a trader turns long by itself
+    down: F8  #: per hour, short
+    herding: F8  #: per hour, at which it takes over the opinion of one other
+    trend: F8
+    repulsion: F8  #: how far a funding rate of 1 per 8 h moves U at sensitivity 1
     rebalance: F8
     alignment: F8
 
 
-class Herd(Parameters):
+class Herd(BuiltIn):
     """Is long or short, and changes sides by itself, with the crowd, the trend and funding.
 
     Believes what the others believe. Long becomes short and back at the rates of Kirman and of
@@ -44,7 +49,8 @@ class Herd(Parameters):
     heterogeneous agents", Journal of Economic Dynamics and Control 32 (2008).
     """
 
-    RECORD: ClassVar[type[Record]] = HerdRates
+    RECORD = Rates
+    HAS_OPINIONS = True
 
     independence: float = Field(60.0, gt=0)
     """e = a / h: below 1 the crowd is mostly of one mind, above 1 mostly of two. The rate h of
@@ -101,6 +107,44 @@ class Herd(Parameters):
             "alignment": self.alignment,
         }
 
+    def graph(self, num_traders: int, seed: int) -> "nx.Graph | None":
+        """Draw or read the network, None for the complete one: everybody meets everybody."""
+        if self.network == "complete":
+            return None
+        if self.network_file is not None:
+            try:
+                return read_graph(Path(self.network_file), num_traders)
+            except ValueError as error:
+                raise ValueError(f'network_file = "{self.network_file}": {error}') from None
+        return build_graph(self.network, num_traders, self.degree, self.rewiring, seed)
+
+    def set_up(self, traders: Traders, g: int, seed: int) -> None:
+        """Draw everybody's first opinion."""
+        seed_opinions(traders, traders.parameters[g]["herd"], g, seed)
+
+    @staticmethod
+    @kernel
+    def decide(
+        state: State, traders: Traders, p: Rates, g: int, count: int, t: int, seed: int
+    ) -> None:
+        """Let the herd traders who wake change their minds, and trade toward what they think."""
+        field = np.empty(len(state.market))
+        for n in range(count):
+            i = traders.awake[n]
+            feel(state, traders, p, i, field)
+            hours = mean_wait(traders.trader[i].attention) * state.venue[0].step_hours
+            reconsider(traders, p, g, i, field, hours, t, seed)
+            wealth = wealth_usd(state, i)
+            for m in range(len(state.market)):
+                opinion = traders.memory[i, m, OPINION]
+                if opinion == 0.0 or traders.memory[i, m, STOPPED] == opinion:
+                    continue
+                equity = wealth * traders.weight[g, m]
+                notional = affordable_notional(state, traders, i, m, equity)
+                target = opinion * notional / traders.public[m].mid
+                if abs(target - position_coins(state, i, m)) > p.rebalance * abs(target):
+                    move_position(state, traders, i, m, target)
+
 
 #: What a herd trader remembers per market: its opinion, +1 or -1 (0: not its market), and, with
 #: the first, whether it has one opinion for all.
@@ -143,9 +187,8 @@ def critical_field(num_traders: int, independence: float) -> float:
 
 
 @kernel
-def seed_opinions(traders: Traders, g: int, seed: int) -> None:
+def seed_opinions(traders: Traders, p: Rates, g: int, seed: int) -> None:
     """Draw everybody's first opinion and who has one for all; overwrites memory and `crowd`."""
-    p: HerdRates = traders.herd[g]
     population = traders.population[g]
     num_markets = traders.weight.shape[1]
     stream = Stream.OPINION.value
@@ -188,7 +231,7 @@ def company(traders: Traders, g: int, i: int, m: int) -> tuple[float, float]:
 
 @kernel
 def switch_probability(
-    p: HerdRates, opinion: float, long: float, short: float, field: float, hours: float
+    p: Rates, opinion: float, long: float, short: float, field: float, hours: float
 ) -> float:
     r"""Probability that a trader changes its mind at one look.
 
@@ -233,14 +276,13 @@ def change_mind(traders: Traders, g: int, i: int, m: int, opinion: float) -> Non
 
 @kernel
 def reconsider(
-    traders: Traders, g: int, i: int, field: Any, hours: float, t: int, seed: int
+    traders: Traders, p: Rates, g: int, i: int, field: Any, hours: float, t: int, seed: int
 ) -> None:
     """Let a trader change its opinions given U per market in `field`, drawn market by market.
 
     An aligned trader has one opinion: it meets the mean crowd and feels the mean field of its
     markets.
     """
-    p: HerdRates = traders.herd[g]
     key = traders.trader[i].key
     stream = Stream.OPINION.value
     num_markets = len(field)
@@ -271,32 +313,9 @@ def reconsider(
 
 
 @kernel
-def feel(state: State, traders: Traders, g: int, i: int, field: Any) -> None:
+def feel(state: State, traders: Traders, p: Rates, i: int, field: Any) -> None:
     """Compute U of every market for a trader; overwrites `field`."""
-    p: HerdRates = traders.herd[g]
     sensitivity = traders.trader[i].funding_sensitivity
     for m in range(len(state.market)):
         pull = p.trend * math.tanh(traders.public[m].momentum)
         field[m] = pull - sensitivity * p.repulsion * state.market[m].funding_rate
-
-
-@kernel
-def decide(state: State, traders: Traders, g: int, count: int, t: int, seed: int) -> None:
-    """Let the herd traders who wake change their minds, and trade toward what they think."""
-    p: HerdRates = traders.herd[g]
-    field = np.empty(len(state.market))
-    for n in range(count):
-        i = traders.awake[n]
-        feel(state, traders, g, i, field)
-        hours = mean_wait(traders.trader[i].attention) * state.venue[0].step_hours
-        reconsider(traders, g, i, field, hours, t, seed)
-        wealth = wealth_usd(state, i)
-        for m in range(len(state.market)):
-            opinion = traders.memory[i, m, OPINION]
-            if opinion == 0.0 or traders.memory[i, m, STOPPED] == opinion:
-                continue
-            equity = wealth * traders.weight[g, m]
-            notional = affordable_notional(state, traders, i, m, equity)
-            target = opinion * notional / traders.public[m].mid
-            if abs(target - position_coins(state, i, m)) > p.rebalance * abs(target):
-                move_position(state, traders, i, m, target)

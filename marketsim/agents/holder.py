@@ -6,7 +6,7 @@ from pydantic import Field
 
 from marketsim.agents.base import (
     STOPPED,
-    Parameters,
+    BuiltIn,
     Traders,
     account_equity_usd,
     market_order,
@@ -17,7 +17,7 @@ from marketsim.engine._jit import kernel
 from marketsim.engine.state import State
 
 
-class Holder(Parameters):
+class Holder(BuiltIn):
     """Takes one levered position and keeps it for days.
 
     Believes in its coin. *Set and forget* or *monitored* is only its attention: who looks again
@@ -32,36 +32,37 @@ class Holder(Parameters):
     rest_hours: float = Field(12.0, gt=0)
     """Mean rest before the next entry."""
 
+    @staticmethod
+    @kernel
+    def decide(
+        state: State, traders: Traders, p: "Holder", g: int, count: int, t: int, seed: int
+    ) -> None:
+        """Enter, mind the position, leave."""
+        hours = state.venue[0].step_hours
+        for n in range(count):
+            i = traders.awake[n]
+            m = _holding(traders, i)
+            if m < 0:
+                m = pick_market(traders, g, draw(traders, i, t, 0, seed))
+                if t >= traders.memory[i, 0, UNTIL]:
+                    _enter(state, traders, p, i, m, t, seed)
+                continue
+            memory = traders.memory[i, m]
+            held = position_coins(state, i, m)
+            left = draw(traders, i, t, 2, seed) < _leaving(traders, i, hours, p.holding_hours)
+            if memory[ENTERED] > 0.0 and held == 0.0:
+                _rest(traders, i, m, t, p.rest_hours / hours, seed)
+            elif held != 0.0 and left:
+                close_position(state, traders, i, m, 1.0)
+            elif memory[ENTERED] < traders.trader[i].tranches and memory[STOPPED] == 0.0:
+                _add_tranche(state, traders, i, m)
+
 
 #: What a holder remembers per market: its target in coins (0: none), how many tranches it has
 #: sent, and the step from which it may enter anew (kept with the first market).
 TARGET = 0
 ENTERED = 1
 UNTIL = 2
-
-
-@kernel
-def decide(state: State, traders: Traders, g: int, count: int, t: int, seed: int) -> None:
-    """Enter, mind the position, leave."""
-    p: Holder = traders.holder[g]
-    hours = state.venue[0].step_hours
-    for n in range(count):
-        i = traders.awake[n]
-        m = _holding(traders, i)
-        if m < 0:
-            m = pick_market(traders, g, draw(traders, i, t, 0, seed))
-            if t >= traders.memory[i, 0, UNTIL]:
-                _enter(state, traders, g, i, m, t, seed)
-            continue
-        memory = traders.memory[i, m]
-        held = position_coins(state, i, m)
-        left = draw(traders, i, t, 2, seed) < _leaving(traders, i, hours, p.holding_hours)
-        if memory[ENTERED] > 0.0 and held == 0.0:
-            _rest(traders, i, m, t, p.rest_hours / hours, seed)
-        elif held != 0.0 and left:
-            close_position(state, traders, i, m, 1.0)
-        elif memory[ENTERED] < traders.trader[i].tranches and memory[STOPPED] == 0.0:
-            _add_tranche(state, traders, i, m)
 
 
 @kernel
@@ -83,9 +84,8 @@ def _leaving(traders: Traders, i: int, step_hours: float, holding_hours: float) 
 
 
 @kernel
-def _enter(state: State, traders: Traders, g: int, i: int, m: int, t: int, seed: int) -> None:
+def _enter(state: State, traders: Traders, p: Holder, i: int, m: int, t: int, seed: int) -> None:
     """Decide on a position and send its first tranche."""
-    p: Holder = traders.holder[g]
     side = 1.0 if draw(traders, i, t, 1, seed) < p.long_share else -1.0
     equity = account_equity_usd(state, i)
     notional = affordable_notional(state, traders, i, m, equity)

@@ -1,11 +1,12 @@
 """The market maker: a ladder of quotes around a reservation price."""
 
 import math
+from typing import Any, ClassVar
 
 from pydantic import Field
 
 from marketsim.agents.base import (
-    Parameters,
+    BuiltIn,
     Traders,
     account_equity_usd,
     limit_order,
@@ -17,7 +18,7 @@ from marketsim.engine._jit import kernel
 from marketsim.engine.state import Flag, State
 
 
-class Maker(Parameters):
+class Maker(BuiltIn):
     """Quotes both sides, earns the spread, leans against its inventory.
 
     Believes that the price is the index plus the average basis of late, and that orders arrive at
@@ -32,6 +33,14 @@ class Maker(Parameters):
     M. Avellaneda and S. Stoikov, "High-frequency trading in a limit order book", Quantitative
     Finance 8 (2008), equations 3.17-3.18.
     """
+
+    DEFAULT_HABITS: ClassVar[dict[str, Any]] = {
+        "leverage": 5.0,
+        "attention": 0.2,
+        "buffer": 0.0,
+        "stop_loss": "never",
+    }
+    ACTS_FIRST = True
 
     risk_aversion: float = Field(4.0, gt=0)
     """Gamma, per clip and fraction of price."""
@@ -51,6 +60,23 @@ class Maker(Parameters):
     """Quotes stay while the reservation price moves less than this share of the half spread."""
     calm_volatility: float = Field(0.6, gt=0)
     """Annual volatility at which full depth is shown."""
+
+    def max_intents(self, num_markets: int) -> int:
+        """Return the orders of both ladders, a withdrawal and an unloading in each market."""
+        return num_markets * (2 * int(self.levels) + 2)
+
+    @staticmethod
+    @kernel
+    def decide(
+        state: State, traders: Traders, p: "Maker", g: int, count: int, t: int, seed: int
+    ) -> None:
+        """Renew the ladders of the makers who wake."""
+        for n in range(count):
+            i = traders.awake[n]
+            equity = account_equity_usd(state, i)
+            for m in range(len(state.market)):
+                if traders.weight[g, m] > 0.0:
+                    _quote(state, traders, p, i, m, equity * traders.weight[g, m])
 
 
 @kernel
@@ -117,20 +143,8 @@ def optimal_spread(gamma: float, variance: float, decay: float) -> float:
 
 
 @kernel
-def decide(state: State, traders: Traders, g: int, count: int, t: int, seed: int) -> None:  # noqa: ARG001
-    """Renew the ladders of the makers who wake."""
-    for n in range(count):
-        i = traders.awake[n]
-        equity = account_equity_usd(state, i)
-        for m in range(len(state.market)):
-            if traders.weight[g, m] > 0.0:
-                _quote(state, traders, g, i, m, equity * traders.weight[g, m])
-
-
-@kernel
-def _quote(state: State, traders: Traders, g: int, i: int, m: int, equity: float) -> None:
+def _quote(state: State, traders: Traders, p: Maker, i: int, m: int, equity: float) -> None:
     """Replace a maker's orders in one market; memory holds the last reservation price."""
-    p: Maker = traders.maker[g]
     market = state.market[m]
     view = traders.public[m]
     memory = traders.memory[i, m]

@@ -1,13 +1,7 @@
-"""Who imitates whom: networkx graphs as lists of neighbours."""
+"""Who imitates whom: networkx graphs, drawn or read."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
-
-from marketsim.agents.herd import Herd
-from marketsim.scenario.errors import ScenarioError
-from marketsim.streams import Stream, asset_key, bits
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -21,14 +15,20 @@ READERS = {
 }
 
 
-def build_graph(herd: Herd, num_traders: int, seed: int) -> "nx.Graph":
-    """Make the network of a herd.
+def build_graph(
+    kind: str, num_traders: int, degree: float, rewiring: float, seed: int
+) -> "nx.Graph":
+    """Draw the network of a herd.
 
     Parameters
     ----------
-    herd : Herd
-        Its `network` must not be "complete": that one is not drawn, everybody meets everybody.
+    kind : str
+        "small_world", "scale_free" or "random".
     num_traders : int
+    degree : float
+        Mean number of neighbours.
+    rewiring : float
+        Of a small world: share of links that lead anywhere.
     seed : int
         Of the graph's random links.
 
@@ -36,25 +36,17 @@ def build_graph(herd: Herd, num_traders: int, seed: int) -> "nx.Graph":
     -------
     networkx.Graph
         Nodes 0 to ``num_traders - 1``.
-
-    Raises
-    ------
-    ValueError
-        If the graph file cannot be read, or its nodes are not these.
     """
     import networkx as nx
 
-    degree = herd.degree
-    if herd.network == "small_world":
+    if kind == "small_world":
         near = min(max(2 * round(degree / 2), 2), num_traders - 1)
-        return nx.watts_strogatz_graph(num_traders, near, herd.rewiring, seed=seed)
-    if herd.network == "scale_free":
+        return nx.watts_strogatz_graph(num_traders, near, rewiring, seed=seed)
+    if kind == "scale_free":
         links = min(max(round(degree / 2), 1), num_traders - 1)
         return nx.barabasi_albert_graph(num_traders, links, seed=seed)
-    if herd.network == "random":
-        share = min(degree / max(num_traders - 1, 1), 1.0)
-        return nx.fast_gnp_random_graph(num_traders, share, seed=seed)
-    return read_graph(Path(str(herd.network_file)), num_traders)
+    share = min(degree / max(num_traders - 1, 1), 1.0)
+    return nx.fast_gnp_random_graph(num_traders, share, seed=seed)
 
 
 def read_graph(path: Path, num_traders: int) -> "nx.Graph":
@@ -81,45 +73,3 @@ def read_graph(path: Path, num_traders: int) -> "nx.Graph":
     if strangers:
         raise ValueError(f"node {strangers[0]} is no trader: they are 0 to {num_traders - 1}")
     return graph
-
-
-def link_traders(
-    populations: list[tuple[str, slice, Any]], num_traders: int, seed: int
-) -> tuple[Any, Any]:
-    """List every trader's neighbours.
-
-    Parameters
-    ----------
-    populations : list of (name, rows, Parameters)
-    num_traders : int
-        Of all populations.
-    seed : int
-
-    Returns
-    -------
-    span : array of int64, shape (N, 2)
-        Where a trader's neighbours stand in `link`; -1 for who has no network.
-    link : array of int64
-        Accounts.
-
-    Raises
-    ------
-    ScenarioError
-        If a graph file does not fit its population.
-    """
-    span = np.full((num_traders, 2), -1, np.int64)
-    links: list[int] = []
-    for name, rows, herd in populations:
-        if not isinstance(herd, Herd) or herd.network == "complete":
-            continue
-        own = int(bits(seed, int(Stream.NETWORK), asset_key(name), 0, 0)) % 2**32
-        try:
-            graph = build_graph(herd, rows.stop - rows.start, own)
-        except ValueError as error:
-            where = f'populations.{name}.parameters.network_file = "{herd.network_file}"'
-            raise ScenarioError([f"{where}: {error}"]) from None
-        for node in range(rows.stop - rows.start):
-            span[rows.start + node, 0] = len(links)
-            links += [rows.start + other for other in sorted(graph[node])]
-            span[rows.start + node, 1] = len(links)
-    return span, np.array(links or [0], np.int64)

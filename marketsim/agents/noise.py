@@ -3,7 +3,7 @@
 from pydantic import Field
 
 from marketsim.agents.base import (
-    Parameters,
+    BuiltIn,
     Traders,
     account_equity_usd,
     limit_order,
@@ -16,7 +16,7 @@ from marketsim.engine._jit import kernel
 from marketsim.engine.state import State
 
 
-class Noise(Parameters):
+class Noise(BuiltIn):
     """Trades for reasons of its own, in a random market, direction and size.
 
     Believes nothing. It sometimes waits with a limit order near mid, otherwise takes what the book
@@ -38,30 +38,31 @@ class Noise(Parameters):
     patience_minutes: float = Field(120.0, gt=0)
     """Life of a limit order."""
 
-
-@kernel
-def decide(state: State, traders: Traders, g: int, count: int, t: int, seed: int) -> None:
-    """Let each noise trader who wakes make one random trade."""
-    p: Noise = traders.noise[g]
-    expiry = max(int(p.patience_minutes / (60.0 * state.venue[0].step_hours)), 1)
-    for n in range(count):
-        i = traders.awake[n]
-        trader = traders.trader[i]
-        m = pick_market(traders, g, draw(traders, i, t, 0, seed))
-        if state.position[i, m].first_order >= 0:
-            withdraw(state, i, m)
-        held = position_coins(state, i, m)
-        if held != 0.0 and draw(traders, i, t, 1, seed) < p.close_share:
-            close_position(state, traders, i, m, 1.0)
-            continue
-        equity = max(account_equity_usd(state, i), 0.0)
-        mid = traders.public[m].mid
-        side = 1.0 if draw(traders, i, t, 2, seed) < 0.5 else -1.0
-        size = side * p.size * draw(traders, i, t, 3, seed) * equity * trader.leverage / mid
-        if abs(held + size) * mid > equity * trader.leverage:
-            continue
-        if draw(traders, i, t, 4, seed) < p.passive_share:
-            price = mid * (1.0 - side * p.passive_reach * draw(traders, i, t, 5, seed))
-            limit_order(state, i, m, size, price, 0, expiry)
-        else:
-            market_order(state, traders, i, m, size, trader.slippage, 0)
+    @staticmethod
+    @kernel
+    def decide(
+        state: State, traders: Traders, p: "Noise", g: int, count: int, t: int, seed: int
+    ) -> None:
+        """Let each noise trader who wakes make one random trade."""
+        expiry = max(int(p.patience_minutes / (60.0 * state.venue[0].step_hours)), 1)
+        for n in range(count):
+            i = traders.awake[n]
+            trader = traders.trader[i]
+            m = pick_market(traders, g, draw(traders, i, t, 0, seed))
+            if state.position[i, m].first_order >= 0:
+                withdraw(state, i, m)
+            held = position_coins(state, i, m)
+            if held != 0.0 and draw(traders, i, t, 1, seed) < p.close_share:
+                close_position(state, traders, i, m, 1.0)
+                continue
+            equity = max(account_equity_usd(state, i), 0.0)
+            mid = traders.public[m].mid
+            side = 1.0 if draw(traders, i, t, 2, seed) < 0.5 else -1.0
+            size = side * p.size * draw(traders, i, t, 3, seed) * equity * trader.leverage / mid
+            if abs(held + size) * mid > equity * trader.leverage:
+                continue
+            if draw(traders, i, t, 4, seed) < p.passive_share:
+                price = mid * (1.0 - side * p.passive_reach * draw(traders, i, t, 5, seed))
+                limit_order(state, i, m, size, price, 0, expiry)
+            else:
+                market_order(state, traders, i, m, size, trader.slippage, 0)

@@ -6,13 +6,13 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from marketsim.agents.base import STOPPED, Parameters, Traders, position_coins, wealth_usd
+from marketsim.agents.base import STOPPED, BuiltIn, Traders, position_coins, wealth_usd
 from marketsim.agents.habits import affordable_notional, close_position, draw, move_position
 from marketsim.engine._jit import kernel
 from marketsim.engine.state import State
 
 
-class Pair(Parameters):
+class Pair(BuiltIn):
     """Sells what has become dear beside another market and buys the other, dollar for dollar.
 
     Believes that the ratio of two prices returns to its average of late. Watches one pair of its
@@ -25,6 +25,8 @@ class Pair(Parameters):
     arbitrage rule", Review of Financial Studies 19 (2006).
     """
 
+    MIN_MARKETS = 2
+
     window_hours: float = Field(72.0, gt=0)
     """Time constant of the average of the log ratio and of its variance."""
     entry: float = Field(2.0, gt=0)
@@ -35,6 +37,37 @@ class Pair(Parameters):
     """Standard deviations at which it takes its loss."""
     rebalance: float = Field(0.25, ge=0)
     """A leg is left alone while it is off by less than this share."""
+
+    @staticmethod
+    @kernel
+    def decide(
+        state: State, traders: Traders, p: "Pair", g: int, count: int, t: int, seed: int
+    ) -> None:
+        """Let the pair traders who wake look at their ratio and enter, leave or give up."""
+        window = p.window_hours / state.venue[0].step_hours
+        for n in range(count):
+            i = traders.awake[n]
+            one, other = choose_pair(traders, g, i, seed)
+            ratio = math.log(traders.public[one].mid / traders.public[other].mid)
+            elapsed = float(traders.trader[i].elapsed)
+            score = watch(traders.memory[i, one], ratio, elapsed, window)
+            before = traders.memory[i, other, SIDE]
+            side = next_side(before, score, p.entry, p.leave, p.give_up)
+            traders.memory[i, other, SIDE] = side
+            has_stopped = (
+                traders.memory[i, one, STOPPED] != 0.0 or traders.memory[i, other, STOPPED] != 0.0
+            )
+            if side in (1.0, -1.0) and not has_stopped:
+                _hold(state, traders, i, one, side, p.rebalance)
+                _hold(state, traders, i, other, -side, p.rebalance)
+            else:
+                if position_coins(state, i, one) != 0.0:
+                    close_position(state, traders, i, one, 1.0)
+                if position_coins(state, i, other) != 0.0:
+                    close_position(state, traders, i, other, 1.0)
+                if side == 0.0:
+                    traders.memory[i, one, STOPPED] = 0.0
+                    traders.memory[i, other, STOPPED] = 0.0
 
 
 #: What a pair trader remembers: the average of the log ratio, its variance and the steps it has
@@ -107,36 +140,6 @@ def next_side(side: float, score: float, entry: float, leave: float, give_up: fl
     if side == 0.0 and abs(score) >= entry:
         return -1.0 if score > 0.0 else 1.0
     return side
-
-
-@kernel
-def decide(state: State, traders: Traders, g: int, count: int, t: int, seed: int) -> None:  # noqa: ARG001
-    """Let the pair traders who wake look at their ratio and enter, leave or give up."""
-    p: Pair = traders.pair[g]
-    window = p.window_hours / state.venue[0].step_hours
-    for n in range(count):
-        i = traders.awake[n]
-        one, other = choose_pair(traders, g, i, seed)
-        ratio = math.log(traders.public[one].mid / traders.public[other].mid)
-        elapsed = float(traders.trader[i].elapsed)
-        score = watch(traders.memory[i, one], ratio, elapsed, window)
-        before = traders.memory[i, other, SIDE]
-        side = next_side(before, score, p.entry, p.leave, p.give_up)
-        traders.memory[i, other, SIDE] = side
-        has_stopped = (
-            traders.memory[i, one, STOPPED] != 0.0 or traders.memory[i, other, STOPPED] != 0.0
-        )
-        if side in (1.0, -1.0) and not has_stopped:
-            _hold(state, traders, i, one, side, p.rebalance)
-            _hold(state, traders, i, other, -side, p.rebalance)
-        else:
-            if position_coins(state, i, one) != 0.0:
-                close_position(state, traders, i, one, 1.0)
-            if position_coins(state, i, other) != 0.0:
-                close_position(state, traders, i, other, 1.0)
-            if side == 0.0:
-                traders.memory[i, one, STOPPED] = 0.0
-                traders.memory[i, other, STOPPED] = 0.0
 
 
 @kernel

@@ -1,39 +1,21 @@
-"""Which strategies there are, and the traders' arrays made from a scenario."""
+"""From a scenario's populations to checked strategies, and to the traders' arrays."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from typing import Any
 
 import numpy as np
 from pydantic import ValidationError
 
-from marketsim.agents.base import Habits, Kind, Parameters, Traders, allocate_traders
-from marketsim.agents.basis import Basis
-from marketsim.agents.carry import Carry
-from marketsim.agents.herd import Herd, seed_opinions
-from marketsim.agents.holder import Holder
-from marketsim.agents.maker import Maker
-from marketsim.agents.network import link_traders
-from marketsim.agents.noise import Noise
+from marketsim.agents.base import OWN, BuiltIn, Habits, Parameters, Traders, allocate_traders
 from marketsim.agents.own import Plain, find_strategy, own_class, parameters_class
-from marketsim.agents.pair import Pair
+from marketsim.agents.strategies import PARAMETERS, STRATEGIES
 from marketsim.engine.state import UNLIMITED, State
 from marketsim.scenario.errors import ScenarioError, explain, one_of
+from marketsim.scenario.loader import json_schema
 from marketsim.scenario.roster import Roster
 from marketsim.scenario.schema import Scenario
-from marketsim.streams import Stream, exponential
-
-STRATEGIES: dict[str, type[Parameters]] = {
-    "maker": Maker,
-    "basis": Basis,
-    "noise": Noise,
-    "holder": Holder,
-    "herd": Herd,
-    "carry": Carry,
-    "pair": Pair,
-}
-
-#: Who must be there from the first step, or the others find no market.
-EARLY = ("maker", "basis")
+from marketsim.streams import Stream, asset_key, bits, exponential
 
 #: Annual volatility the makers expect before they have seen any.
 FIRST_VOLATILITY = 0.6
@@ -70,8 +52,12 @@ def check_strategies(scenario: Scenario, own: Mapping[str, Any] | None = None) -
             continue
         try:
             found.append(strategy.model_validate(population.parameters))
-            if strategy is Pair and sum(map(bool, population.market_weights(markets))) < 2:
-                problems.append(f"{path}.markets: a pair trader needs two markets")
+            traded = sum(map(bool, population.market_weights(markets)))
+            if issubclass(strategy, BuiltIn) and traded < strategy.MIN_MARKETS:
+                problems.append(
+                    f"{path}.markets: a {population.strategy} trader needs "
+                    f"{strategy.MIN_MARKETS} markets"
+                )
         except ValidationError as error:
             data = dict(population.parameters)
             for _, lines in explain(error, data, strategy.model_json_schema()):
@@ -97,12 +83,28 @@ def needs_face(scenario: Scenario) -> bool:
     return any(own is not None and issubclass(own, Plain) for own in classes)
 
 
+def scenario_schema() -> dict[str, Any]:
+    """Return the JSON schema of a scenario file, with the parameters of each built-in strategy."""
+    schema = deepcopy(json_schema())
+    population = schema["$defs"]["Population"]
+    population["properties"]["strategy"]["examples"] = list(STRATEGIES)
+    population["allOf"] = []
+    for name, strategy in STRATEGIES.items():
+        key = f"{strategy.__name__}Parameters"
+        schema["$defs"][key] = strategy.model_json_schema()
+        own: dict[str, Any] = {
+            habit: {"default": value} for habit, value in strategy.DEFAULT_HABITS.items()
+        }
+        own["parameters"] = {"$ref": f"#/$defs/{key}"}
+        chosen = {"properties": {"strategy": {"const": name}}, "required": ["strategy"]}
+        population["allOf"].append({"if": chosen, "then": {"properties": own}})
+    return schema
+
+
 def intents_per_trader(parameters: Parameters, num_markets: int) -> int:
-    """Return how many intents a trader of this strategy can submit in one step."""
+    """Return how many intents a trader can submit in one step, a user's own orders left out."""
     habits = 2 * num_markets  # what `habits.mind_positions` may ask for
-    if isinstance(parameters, Maker):
-        return habits + num_markets * (2 * int(parameters.levels) + 2)
-    return habits + max(2 * num_markets, 4)
+    return habits + (parameters.max_intents(num_markets) if isinstance(parameters, BuiltIn) else 0)
 
 
 def build_traders(
@@ -129,27 +131,23 @@ def build_traders(
     ScenarioError
         If the network of a herd cannot be made.
     """
-    dtypes = {name: strategy.dtype() for name, strategy in STRATEGIES.items()}
-    groups = list(zip(roster.names, roster.rows, chosen, strict=True))
-    links = link_traders(groups, roster.num_traders, seed)
-    traders = allocate_traders(roster.num_traders, len(state.market), dtypes, len(chosen), links)
+    links = _link_traders(roster, chosen, seed)
+    traders = allocate_traders(
+        roster.num_traders, len(state.market), PARAMETERS, len(chosen), links
+    )
     traders.trader["key"] = roster.keys
     traders.trader["population"] = roster.population
     traders.trader["attention"] = roster.attention / scenario.step_minutes
     for habit in Habits.names:
         traders.trader[habit] = getattr(roster, habit)
     traders.weight[:] = roster.market_weight
-    for g, (strategy, values) in enumerate(zip(roster.strategies, chosen, strict=True)):
-        rows = roster.rows[g]
+    for g, (rows, values) in enumerate(zip(roster.rows, chosen, strict=True)):
         row = traders.population[g]
-        row.kind = Kind.OWN if own_class(values) else Kind[strategy.upper()]
+        row.kind = OWN
         row.start, row.stop = rows.start, rows.stop
-        if row.kind != Kind.OWN:
-            for name, value in values.record(rows.stop - rows.start).items():
-                getattr(traders, strategy)[name][g] = value
-        if isinstance(values, Herd):
-            seed_opinions(traders, g, seed)
-        if strategy not in EARLY:
+        if isinstance(values, BuiltIn):
+            _set_up_strategy(traders, g, roster.strategies[g], values, seed)
+        if not (isinstance(values, BuiltIn) and values.ACTS_FIRST):
             traders.next_wake[rows] = _first_wakes(traders, rows, seed, scenario)
     variance = FIRST_VOLATILITY**2 * scenario.step_minutes / (365 * 1440)
     for m in range(len(state.market)):
@@ -157,6 +155,36 @@ def build_traders(
         view.mid = view.last_index = state.market[m].index_price
         view.variance = variance
     return traders
+
+
+def _set_up_strategy(traders: Traders, g: int, name: str, values: BuiltIn, seed: int) -> None:
+    """Write what population `g` is by its strategy, and what it remembers at first."""
+    row = traders.population[g]
+    row.kind = list(STRATEGIES).index(name)
+    row.plans_hedge = values.PLANS_HEDGE
+    row.has_opinions = values.HAS_OPINIONS
+    for field, value in values.record(int(row.stop - row.start)).items():
+        traders.parameters[name][field][g] = value
+    values.set_up(traders, g, seed)
+
+
+def _link_traders(roster: Roster, chosen: Sequence[Parameters], seed: int) -> tuple[Any, Any]:
+    """List every trader's neighbours: `link_span` and `link` of `Traders`."""
+    span = np.full((roster.num_traders, 2), -1, np.int64)
+    links: list[int] = []
+    for name, rows, values in zip(roster.names, roster.rows, chosen, strict=True):
+        if not isinstance(values, BuiltIn):
+            continue
+        own = int(bits(seed, int(Stream.NETWORK), asset_key(name), 0, 0)) % 2**32
+        try:
+            graph = values.graph(rows.stop - rows.start, own)
+        except ValueError as error:
+            raise ScenarioError([f"populations.{name}.parameters.{error}"]) from None
+        for node in range(0 if graph is None else rows.stop - rows.start):
+            span[rows.start + node, 0] = len(links)
+            links += [rows.start + other for other in sorted(graph[node])]
+            span[rows.start + node, 1] = len(links)
+    return span, np.array(links or [0], np.int64)
 
 
 def _first_wakes(traders: Traders, rows: slice, seed: int, scenario: Scenario) -> Any:

@@ -10,6 +10,6 @@ from marketsim.cli.errors import explained
 def schema() -> None:
     """Print the JSON schema of a scenario file, for editors and checkers."""
     with explained():
-        from marketsim.scenario.loader import json_schema
+        from marketsim.agents.registry import scenario_schema
 
-        typer.echo(json.dumps(json_schema(), indent=2))
+        typer.echo(json.dumps(scenario_schema(), indent=2))

@@ -1,27 +1,18 @@
 """Which scheduled shock a loss goes back to."""
 
 import tomllib
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from pydantic import TypeAdapter
+
+from marketsim.scenario.shocks import AnyShock, Shock
 
 #: Minutes after a shock's end in which losses may still go back to it.
 AFTERMATH_MINUTES = 60.0
 
-#: The kinds of loss each kind of shock brings about.
-LOSSES = {
-    "jump": ("index", "collateral"),
-    "crash": ("index", "collateral"),
-    "volatility": ("index",),
-    "outage": ("index",),
-    "depth": ("other",),
-    "depeg": ("collateral",),
-    "rule": ("requirement",),
-}
-#: How long shocks take, by their fields.
-_SPANS = ("minutes", "fall_minutes", "hold_minutes", "recovery_minutes", "fade_minutes")
+_SHOCKS: TypeAdapter[tuple[Shock, ...]] = TypeAdapter(tuple[AnyShock, ...])
 
 
 @dataclass(frozen=True)
@@ -76,29 +67,17 @@ def read_strikes(scenario_text: str) -> list[Strike]:
     scenario = tomllib.loads(scenario_text)
     minutes = float(scenario.get("step_minutes", 1.0))
     strikes = []
-    for shock in scenario.get("shocks", []):
-        start = 60.0 * shock["at"]
-        end = start + sum(shock.get(name, 0.0) for name in _SPANS) + AFTERMATH_MINUTES
+    for shock in _SHOCKS.validate_python(scenario.get("shocks", ())):
+        start = 60.0 * shock.at
+        end = start + shock.duration + AFTERMATH_MINUTES
         strikes.append(
             Strike(
-                name=_name(shock),
-                losses=LOSSES[shock["kind"]],
-                markets=tuple(shock.get("markets") or ()),
+                name=shock.title,
+                losses=shock.LOSSES,
+                markets=shock.only,
                 # a step that begins within a rounding error of the shock has it
                 start=start / minutes - 1e-9,
                 end=end / minutes + 1e-9,
             )
         )
     return sorted(strikes, key=lambda each: each.start)
-
-
-def _name(shock: Mapping[str, Any]) -> str:
-    kind = shock["kind"]
-    if kind == "rule":
-        return f"rule {shock['field']} = {shock['value']}"
-    if kind == "depeg":
-        return f"depeg {shock['size']:+.1%}"
-    where = " and ".join(shock.get("markets") or ("all markets",))
-    size = f" {shock['size']:+.1%}" if "size" in shock else ""
-    factor = f" x {shock['factor']:g}" if "factor" in shock else ""
-    return f"{kind} of {where}{size}{factor}"

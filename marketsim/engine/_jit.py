@@ -128,6 +128,17 @@ def inlined(function: Function) -> Function:
     return cast(Function, Kernel(function, inline=True))
 
 
+def spliced(function: Function) -> Function:
+    """Put a kernel's statements in place of every call to it, before types are known (decorator).
+
+    For a function made by a function, of which there may be many: to compile it by itself would be
+    to compile, once more, all that it calls.
+    """
+    if numba.config.DISABLE_JIT:
+        return function
+    return cast(Function, numba.njit(inline="always")(function))
+
+
 if numba.config.DISABLE_JIT:
 
     def lowest_bit(mask: int) -> int:

@@ -9,8 +9,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from marketsim.agents import basis, carry, habits, herd, holder, maker, noise, pair
-from marketsim.agents.base import Averaging, Kind, Traders, observe
+from marketsim.agents import habits, strategies
+from marketsim.agents.base import OWN, Averaging, Traders, observe
 from marketsim.engine import causes, funding, step
 from marketsim.engine._jit import by_reference, kernel
 from marketsim.engine.allocation import grow
@@ -113,29 +113,16 @@ def decide(state: State, traders: Traders, t: int, seed: int) -> int:
     """
     callers = 0
     for g in range(len(traders.population)):
-        kind = traders.population[g].kind
         i = traders.population[g].start
         while i < traders.population[g].stop:
             count, i = habits.wake(state, traders, g, i, t, seed)
             count = habits.mind_positions(state, traders, g, count)
-            if kind == Kind.MAKER:
-                maker.decide(state, traders, g, count, t, seed)
-            elif kind == Kind.BASIS:
-                basis.decide(state, traders, g, count, t, seed)
-            elif kind == Kind.NOISE:
-                noise.decide(state, traders, g, count, t, seed)
-            elif kind == Kind.HOLDER:
-                holder.decide(state, traders, g, count, t, seed)
-            elif kind == Kind.HERD:
-                herd.decide(state, traders, g, count, t, seed)
-            elif kind == Kind.CARRY:
-                carry.decide(state, traders, g, count, t, seed)
-            elif kind == Kind.PAIR:
-                pair.decide(state, traders, g, count, t, seed)
-            else:
+            if traders.population[g].kind == OWN:
                 for n in range(count):
                     traders.caller[callers] = traders.awake[n]
                     callers += 1
+            else:
+                strategies.decide(state, traders, g, count, t, seed)
     return callers
 
 

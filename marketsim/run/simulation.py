@@ -5,7 +5,6 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from marketsim.agents.base import Kind
 from marketsim.agents.callers import Callers, FindTrader
 from marketsim.agents.desk import Desk
 from marketsim.agents.own import OwnClass
@@ -345,8 +344,8 @@ class Simulation:
 
     def _new_tape(self) -> Tape:
         scenario, roster = self.scenario, self.roster
-        is_herd = self.traders.population["kind"] == Kind.HERD
-        heads = np.bincount(roster.population, minlength=len(roster.names)) * is_herd
+        counted = self.traders.population["has_opinions"]
+        heads = np.bincount(roster.population, minlength=len(roster.names)) * counted
         tape = new_tape(
             self.num_steps,
             np.append(roster.population, len(roster.names)).astype(np.int64),

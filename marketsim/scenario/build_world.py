@@ -4,7 +4,6 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from marketsim.engine.state import NONE, UNLIMITED
 from marketsim.engine.world import (
     IndexRule,
     JumpLaw,
@@ -13,19 +12,8 @@ from marketsim.engine.world import (
     World,
     allocate_world,
 )
-from marketsim.scenario.spot_model import (
-    CrashShock,
-    DepegShock,
-    DepthShock,
-    Jumps,
-    JumpShock,
-    OutageShock,
-    RuleShock,
-    Shock,
-    Spot,
-    VolatilityShock,
-    unknown_names,
-)
+from marketsim.scenario.shocks import Shock, unknown_names
+from marketsim.scenario.spot_model import Jumps, Spot
 from marketsim.streams import asset_key
 
 if TYPE_CHECKING:
@@ -43,10 +31,6 @@ class Priced(Protocol):
     @property
     def price(self) -> float | None:
         """USD, at the start; not needed where a history states it."""
-
-
-#: Shocks that strike the outside world.
-WorldShock = JumpShock | CrashShock | VolatilityShock | DepthShock | OutageShock | DepegShock
 
 
 class RuleChange(NamedTuple):
@@ -89,7 +73,8 @@ def build_world(
         step, the history is missing or bursts are scheduled for a constant price.
     """
     _check(spot, shocks, markets, step_minutes, history)
-    rows = _shock_rows(shocks, list(markets), list(spot.sources), step_minutes)
+    names, sources = list(markets), list(spot.sources)
+    rows = [row for shock in shocks for row in shock.rows(names, sources, step_minutes)]
     world = allocate_world(
         len(markets),
         len(spot.sources),
@@ -112,9 +97,9 @@ def build_world(
 def rule_changes(shocks: Sequence[Shock], step_minutes: float) -> list[RuleChange]:
     """List the scheduled changes of venue rules, earliest first."""
     changes = [
-        RuleChange(_steps(60.0 * shock.at, step_minutes), shock.field, shock.value)
+        RuleChange(shock.first_step(step_minutes), *shock.rule)
         for shock in shocks
-        if isinstance(shock, RuleShock)
+        if shock.rule is not None
     ]
     return sorted(changes, key=lambda change: change.step)
 
@@ -129,7 +114,8 @@ def _check(
     problems = unknown_names(spot, shocks, markets)
     if spot.kind == "history" and history is None:
         problems.append("spot.kind: 'history' needs a loaded history")
-    if spot.kind == "constant" and any(isinstance(shock, VolatilityShock) for shock in shocks):
+    bursts = any(shock.CHANGES == ShockKind.VOLATILITY for shock in shocks)
+    if spot.kind == "constant" and bursts:
         problems.append("shocks: a volatility shock does nothing where spot.kind = 'constant'")
     named = [("spot.factor.jumps", spot.factor.jumps)]
     named += [(f"jumps of market {name}", spot.market(name).jumps) for name in markets]
@@ -145,11 +131,6 @@ def _check(
         problems += [f"markets.{name}.price: needed unless a history states it" for name in missing]
     if problems:
         raise ValueError("; ".join(problems))
-
-
-def _steps(minutes: float, step_minutes: float) -> int:
-    """Return the nearest whole number of steps (halves up)."""
-    return math.floor(minutes / step_minutes + 0.5)
 
 
 def _set_factor(world: World, spot: Spot, step_minutes: float) -> None:
@@ -217,52 +198,3 @@ def _set_sources(world: World, spot: Spot, m: int, market: str, step_minutes: fl
         source.deviation_persistence = memory
         source.deviation_sd = deviation * math.sqrt(1.0 - memory * memory)
         source.price = world.asset["price"][m]
-
-
-def _shock_rows(
-    shocks: Sequence[Shock], markets: list[str], sources: list[str], step_minutes: float
-) -> list[dict[str, float]]:
-    """Return the schedule's rows: one per shock and market it strikes."""
-    rows: list[dict[str, float]] = []
-    for shock in shocks:
-        if isinstance(shock, RuleShock):
-            continue
-        start = _steps(60.0 * shock.at, step_minutes)
-        row = _envelope(shock, step_minutes) | {"start": start}
-        if isinstance(shock, DepegShock):
-            rows.append(row | {"market": NONE})
-            continue
-        struck = markets if shock.markets is None else shock.markets
-        for m, market in enumerate(markets):
-            if market in struck:
-                source = NONE
-                if isinstance(shock, OutageShock):
-                    source = m * len(sources) + sources.index(shock.source)
-                rows.append(row | {"market": m, "source": source})
-    return rows
-
-
-def _envelope(shock: WorldShock, step_minutes: float) -> dict[str, float]:
-    """Return what, how much and how long, in steps; whatever lasts at all lasts a step."""
-    if isinstance(shock, CrashShock | DepegShock):
-        kind = ShockKind.PRICE if isinstance(shock, CrashShock) else ShockKind.STABLE
-        return {
-            "kind": kind,
-            "size": shock.size,
-            "rise": max(1, _steps(shock.fall_minutes, step_minutes)),
-            "hold": _steps(shock.hold_minutes, step_minutes),
-            "recovery": _steps(shock.recovery_minutes, step_minutes),
-            "remainder": 1.0 - shock.recovered,
-        }
-    if isinstance(shock, JumpShock):
-        return {"kind": ShockKind.PRICE, "size": shock.size, "rise": 1, "hold": UNLIMITED}
-    # full strength from the first step on: `rise` counts as the first of its steps
-    row: dict[str, float] = {"rise": 1, "hold": max(1, _steps(shock.minutes, step_minutes)) - 1}
-    if isinstance(shock, VolatilityShock | DepthShock):
-        burst = isinstance(shock, VolatilityShock)
-        kind = ShockKind.VOLATILITY if burst else ShockKind.DEPTH
-        fade = _steps(shock.fade_minutes, step_minutes)
-        return row | {"kind": kind, "size": shock.factor, "recovery": fade}
-    wrong = shock.mode == "wrong"
-    kind = ShockKind.SOURCE_FACTOR if wrong else ShockKind.SOURCE_STALE
-    return row | {"kind": kind, "size": shock.factor}

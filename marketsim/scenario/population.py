@@ -1,12 +1,12 @@
 """A population: traders of one strategy, their capital and their habits."""
 
 import math
-from collections import defaultdict
 from collections.abc import Iterator
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple, TypeAlias
 
 from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
+from marketsim.scenario import default_habits
 from marketsim.scenario.distributions import (
     Choice,
     Constant,
@@ -79,29 +79,6 @@ Share: TypeAlias = Annotated[Distribution, _within(Range(0.0, 1.0))]
 SpotHedge: TypeAlias = Annotated[Distribution, _within(RANGES["spot_hedge"])]
 Amount: TypeAlias = Annotated[Distribution, _within(Range(0.0, 1e12))]
 
-#: Habits of a strategy's traders where they differ from the defaults of `Population`.
-HABIT_DEFAULTS: defaultdict[str, dict[str, Any]] = defaultdict(
-    dict,
-    maker={"leverage": 5.0, "attention": 0.2, "buffer": 0.0, "stop_loss": "never"},
-    basis={
-        "leverage": 5.0,
-        "attention": {"kind": "choice", "values": [1.0, 5.0, 15.0]},
-        "buffer": 0.5,
-        "stop_loss": "never",
-    },
-    carry={
-        "leverage": 3.0,
-        "attention": {"kind": "lognormal", "median": 60.0, "sigma": 1.0, "min": 1.0},
-        "buffer": 1.0,
-        "stop_loss": "never",
-        "spot_hedge": 1.0,
-    },
-    own={"buffer": 0.0, "stop_loss": "never"},
-)
-
-#: Strategies that are no user's own.
-BUILT_IN = ("maker", "basis", "noise", "holder", "herd", "carry", "pair")
-
 Mode: TypeAlias = Literal["cross", "isolated", "partial"]
 Weight: TypeAlias = Annotated[float, Field(ge=0)]
 
@@ -138,7 +115,7 @@ class Population(Part):
     HABITS: ClassVar[tuple[str, ...]] = tuple(RANGES)
 
     strategy: str = Field(min_length=1)
-    """maker, basis, noise, holder, herd, carry or pair; or a class of your own, "module:Class" or
+    """Name of a built-in strategy; or a class of your own, "module:Class" or
     "path/to/file.py:Class"."""
     count: int = Field(ge=1, le=100_000_000)
     """Number of traders."""
@@ -178,11 +155,11 @@ class Population(Part):
     @model_validator(mode="before")
     @classmethod
     def _complete(cls, data: Any) -> Any:
-        """Give a population the habits of its trade where it states none."""
+        """Give a population its strategy's habits where it states none."""
         strategy = data.get("strategy") if isinstance(data, dict) else None
         if not isinstance(strategy, str):
             return data
-        return {**HABIT_DEFAULTS[strategy if strategy in BUILT_IN else "own"], **data}
+        return {**default_habits.of_strategy(strategy), **data}
 
     @property
     def mode_weights(self) -> tuple[float, float, float]:

@@ -16,14 +16,8 @@ from marketsim.scenario.distributions import Part, median
 from marketsim.scenario.errors import Problem, one_of, raise_problems
 from marketsim.scenario.markets import Market, with_defaults
 from marketsim.scenario.population import Population
-from marketsim.scenario.spot_model import (
-    CrashShock,
-    JumpShock,
-    RuleShock,
-    Shock,
-    Spot,
-    unknown_names,
-)
+from marketsim.scenario.shocks import AnyShock, unknown_names
+from marketsim.scenario.spot_model import Spot
 from marketsim.scenario.venue import Venue, preset_names, read_preset
 
 #: Deposits of all accounts stay below this, atoms, so that no sum of them overflows.
@@ -111,7 +105,7 @@ class Scenario(Part):
     """The rule book all markets share."""
     spot: Spot = Spot()
     """What moves spot prices."""
-    shocks: tuple[Shock, ...] = ()
+    shocks: tuple[AnyShock, ...] = ()
     """What happens at a stated time."""
     populations: dict[Name, Population] = Field(min_length=1)
     """The traders, by name of population."""
@@ -140,21 +134,15 @@ class Scenario(Part):
 
     @property
     def struck_markets(self) -> tuple[str, ...]:
-        """Markets whose spot price a scheduled jump or crash moves."""
-        moves = [shock for shock in self.shocks if isinstance(shock, JumpShock | CrashShock)]
-        struck = {name for shock in moves for name in shock.markets or self.markets}
+        """Markets whose spot price a scheduled shock moves."""
+        moves = [shock for shock in self.shocks if shock.side != 0]
+        struck = {name for shock in moves for name in shock.only or self.markets}
         return tuple(name for name in self.markets if name in struck)
 
     @property
     def strikes(self) -> tuple[tuple[int, int], ...]:
         """The scheduled shocks: first step they act in; -1 prices fall, 1 they rise, 0 others."""
-        found = []
-        for shock in self.shocks:
-            side = 0
-            if isinstance(shock, JumpShock | CrashShock):
-                side = -1 if shock.size < 0 else 1
-            found.append((round(60.0 * shock.at / self.step_minutes), side))
-        return tuple(found)
+        return tuple((shock.first_step(self.step_minutes), shock.side) for shock in self.shocks)
 
     def notices(self) -> list[str]:
         """List what can be run but has no effect."""
@@ -268,18 +256,19 @@ class Scenario(Part):
 
     def _rule_problems(self) -> Iterator[Problem]:
         for index, shock in enumerate(self.shocks):
-            if isinstance(shock, RuleShock):
+            if shock.rule is not None:
+                field, value = shock.rule
                 try:
-                    self.with_rule(shock.field, shock.value)
+                    self.with_rule(field, value)
                 except ValidationError as error:
                     entry = error.errors()[0]
                     unknown = entry["type"] == "extra_forbidden"
                     text = entry["msg"].replace("Input should", "must")
                     text = "there is no such rule" if unknown else text
                     path = f"shocks.{index}." + ("field" if unknown else "value")
-                    yield Problem(path, text, shock.field if unknown else shock.value)
+                    yield Problem(path, text, field if unknown else value)
                 except ValueError as error:
-                    yield Problem(f"shocks.{index}.field", str(error), shock.field)
+                    yield Problem(f"shocks.{index}.field", str(error), field)
 
     def _record_problems(self) -> Iterator[Problem]:
         minutes = self.record.contagion_minutes

@@ -1,9 +1,8 @@
-"""What a user states about the outside world: the ``[spot]`` table and the ``[[shocks]]`` list.
+"""What a user states about the outside world: the ``[spot]`` table.
 
 Units: USD, hours and fractions; volatilities a year; a name that says minutes means minutes.
 """
 
-from collections.abc import Collection, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
@@ -12,13 +11,10 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import Field, field_validator, model_validator
 
 from marketsim.scenario.distributions import Part
-from marketsim.scenario.errors import nearest
 
 Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
-#: A relative change of a price: -0.12 is a fall by 12 %.
-Change = Annotated[float, Field(gt=-1, le=100)]
 Name = Annotated[str, Field(min_length=1)]
 
 
@@ -214,125 +210,3 @@ class Spot(Part):
         override = self.markets.get(name, MarketSpot())
         fields = {field: getattr(override, field) for field in override.model_fields_set}
         return self.own.model_copy(update={k: v for k, v in fields.items() if v is not None})
-
-
-class _Scheduled(Part):
-    at: NotNegative
-    """Hours after the start of the run."""
-
-
-class _MarketShock(_Scheduled):
-    markets: Annotated[tuple[Name, ...], Field(min_length=1)] | None = None
-    """Left out: all markets."""
-
-
-class _Fading(Part):
-    size: Change
-    """Relative change at the worst moment: -0.12 is a fall by 12 %."""
-    fall_minutes: NotNegative = 10.0
-    """Time to the worst moment; 0: at once."""
-    hold_minutes: NotNegative = 0.0
-    """Time it stays there."""
-    recovery_minutes: NotNegative = 60.0
-    """Time in which it recovers."""
-    recovered: Share = 1.0
-    """Share of the move that is undone in the end."""
-
-
-class JumpShock(_MarketShock):
-    """Spot prices jump at once and stay."""
-
-    kind: Literal["jump"]
-    size: Change
-    """Relative change: -0.12 is a fall by 12 %."""
-
-
-class CrashShock(_MarketShock, _Fading):
-    """Spot prices crash (or rally) over minutes and recover, straight in log price."""
-
-    kind: Literal["crash"]
-
-
-class VolatilityShock(_MarketShock):
-    """Spot returns other than jumps grow by a factor for a while; a history's, all of them."""
-
-    kind: Literal["volatility"]
-    factor: Annotated[float, Field(ge=0, le=100)]
-    minutes: Positive
-    fade_minutes: NotNegative = 0.0
-
-
-class DepthShock(_MarketShock):
-    """Makers show only a share of their usual depth for a while."""
-
-    kind: Literal["depth"]
-    factor: Share
-    """Depth that is left, as a share."""
-    minutes: Positive
-    fade_minutes: NotNegative = 0.0
-
-
-class OutageShock(_MarketShock):
-    """One spot venue prints its last price, or a wrong one, for a while."""
-
-    kind: Literal["outage"]
-    source: Name
-    """Name of the spot venue."""
-    minutes: Positive
-    mode: Literal["stale", "wrong"] = "stale"
-    factor: Positive = 1.0
-    """For mode "wrong": the price printed over the true one."""
-
-    @model_validator(mode="after")
-    def _check_factor(self) -> "OutageShock":
-        if (self.mode == "wrong") != (self.factor != 1.0):
-            raise ValueError(
-                "mode = 'wrong' needs a factor other than 1, mode = 'stale' takes none"
-            )
-        return self
-
-
-class DepegShock(_Scheduled, _Fading):
-    """The stablecoin leaves its dollar and recovers."""
-
-    kind: Literal["depeg"]
-
-
-class RuleShock(_Scheduled):
-    """The venue changes one of its rules for good."""
-
-    kind: Literal["rule"]
-    field: Name
-    """Dotted path in the scenario, for example "venue.funding_interval"."""
-    value: bool | int | float | str
-
-
-Shock = Annotated[
-    JumpShock | CrashShock | VolatilityShock | DepthShock | OutageShock | DepegShock | RuleShock,
-    Field(discriminator="kind"),
-]
-
-
-def unknown_names(spot: Spot, shocks: Sequence[Shock], markets: Collection[str]) -> list[str]:
-    """List what names a market or spot venue that the scenario does not have.
-
-    Returns
-    -------
-    list of str
-        One message per name: field, value and the nearest valid name.
-    """
-    named = [(f"spot.markets.{name}", name, markets) for name in spot.markets]
-    history = spot.history
-    if history is not None:
-        named += [(f"spot.history.columns.{name}", name, markets) for name in history.columns]
-        named += [(f"spot.history.symbols.{name}", name, markets) for name in history.symbols]
-    for j, shock in enumerate(shocks):
-        if isinstance(shock, _MarketShock):
-            named += [(f"shocks.{j}.markets", name, markets) for name in shock.markets or ()]
-        if isinstance(shock, OutageShock):
-            named.append((f"shocks.{j}.source", shock.source, spot.sources))
-    return [
-        f"{field}: there is no '{name}'{nearest(name, known)}; known: {', '.join(known)}"
-        for field, name, known in named
-        if name not in known
-    ]

@@ -4,13 +4,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from pydantic import Field
 
-from marketsim.agents.base import Kind
-from marketsim.agents.registry import STRATEGIES
+from marketsim.agents.base import BuiltIn
+from marketsim.agents.strategies import BUILT_IN, STRATEGIES
 from marketsim.engine.state import MAX_PRICE_TICKS, UNLIMITED, Flag, IntentKind
 from marketsim.run.loop import decide
 from marketsim.run.simulation import Simulation
-from marketsim.scenario.population import BUILT_IN
+from marketsim.scenario.population import Population
 from tests.agents.small import MARKETS, POPULATIONS, ask, scenario
 
 everyone = pytest.mark.parametrize("strategy", list(STRATEGIES))
@@ -44,12 +45,37 @@ def differences(before: dict[str, Any], after: dict[str, Any]) -> set[str]:
     return found
 
 
-def test_every_kind_has_a_strategy_and_every_strategy_is_tested_here():
-    assert [kind.name.lower() for kind in Kind if kind != Kind.OWN] == list(STRATEGIES)
-    assert set(POPULATIONS) == set(STRATEGIES) == set(BUILT_IN)
-    for name, parameters in STRATEGIES.items():
-        assert parameters.__name__.lower() == name
-        assert parameters() is not None
+def test_every_strategy_is_tested_here():
+    assert set(POPULATIONS) == set(STRATEGIES)
+
+
+def test_a_strategy_keeps_its_number():
+    simulation = Simulation(scenario(), SEED)
+    kinds = dict(
+        zip(simulation.roster.strategies, simulation.traders.population["kind"], strict=True)
+    )
+    first = ("maker", "basis", "noise", "holder", "herd", "carry", "pair")
+    assert [int(kinds[name]) for name in first] == list(range(len(first)))
+
+
+def test_no_two_strategies_have_one_name():
+    assert len(STRATEGIES) == len(BUILT_IN)
+
+
+@everyone
+def test_a_strategy_says_what_it_is_in_words_and_in_habits_there_are(strategy):
+    own = STRATEGIES[strategy]
+    schema = own.model_json_schema()
+    assert own.__doc__
+    assert all("description" in field for field in schema["properties"].values())
+    assert set(own.DEFAULT_HABITS) <= set(Population.HABITS)
+
+
+def test_a_strategy_that_cannot_decide_cannot_be_made():
+    with pytest.raises(TypeError, match=r"Idle has no decide\(state, traders, p, g"):
+
+        class Idle(BuiltIn):
+            size: float = Field(0.1, gt=0)
 
 
 @everyone

@@ -71,7 +71,8 @@ def test_the_aligned_change_their_minds_together():
 
 def field(simulation, i=0):
     u = np.zeros(len(simulation.state.market))
-    feel(simulation.state, simulation.traders, 0, i, u)
+    traders = simulation.traders
+    feel(simulation.state, traders, traders.parameters[0]["herd"], i, u)
     return u[0]
 
 
@@ -101,7 +102,7 @@ def test_the_dial_is_in_units_of_the_critical_field():
 
 def test_rates_are_those_of_the_formula():
     own = {"memory_hours": 10.0, "independence": 2.0, "bias": 0.2}
-    p = herd(parameters=own).traders.herd[0]
+    p = herd(parameters=own).traders.parameters[0]["herd"]
     # a = 1 / 20 an hour, h = a / 2.
     up, down, h, hours = 0.06, 0.04, 0.025, 0.1
     turn = switch_probability(p, -1.0, 7.0, 12.0, 0.3, hours)

@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 
 from marketsim.agents.herd import Herd
-from marketsim.agents.network import build_graph
 from marketsim.scenario.errors import ScenarioError
 from tests.agents.small import only
 
@@ -15,15 +14,15 @@ COUNT = 400
 @pytest.mark.parametrize("network", ["small_world", "scale_free", "random"])
 def test_a_network_has_the_stated_degree_and_hangs_on_its_seed_alone(network):
     herd = Herd(network=network, degree=6.0)
-    graph = build_graph(herd, COUNT, 1)
+    graph = herd.graph(COUNT, 1)
     assert sorted(graph) == list(range(COUNT))
     assert 2.0 * graph.number_of_edges() / COUNT == pytest.approx(6.0, rel=0.1)
-    assert nx.utils.graphs_equal(graph, build_graph(herd, COUNT, 1))
-    assert not nx.utils.graphs_equal(graph, build_graph(herd, COUNT, 2))
+    assert nx.utils.graphs_equal(graph, herd.graph(COUNT, 1))
+    assert not nx.utils.graphs_equal(graph, herd.graph(COUNT, 2))
 
 
 def test_a_small_world_without_rewiring_is_a_ring():
-    graph = build_graph(Herd(network="small_world", degree=4.0, rewiring=0.0), 20, 1)
+    graph = Herd(network="small_world", degree=4.0, rewiring=0.0).graph(20, 1)
     assert sorted(graph[0]) == [1, 2, 18, 19]
 
 

@@ -83,5 +83,5 @@ def test_it_watches_for_a_window_before_it_trusts_its_average():
 
 
 def test_a_pair_of_one_market_is_refused():
-    with pytest.raises(ScenarioError, match=r"populations.pair.markets: .* needs two markets"):
+    with pytest.raises(ScenarioError, match=r"populations.pair.markets: .* needs 2 markets"):
         only("pair", markets={"ONE": MARKETS["ONE"]})

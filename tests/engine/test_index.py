@@ -9,12 +9,13 @@ from marketsim.engine.index import update_index
 from marketsim.engine.spot import move_spot
 from marketsim.engine.state import NONE
 from marketsim.scenario.build_world import build_world
-from marketsim.scenario.spot_model import Shock, Source, Spot
+from marketsim.scenario.shocks import AnyShock
+from marketsim.scenario.spot_model import Source, Spot
 from marketsim.streams import draw_news
 
 
 def set_up(spot, *tables):
-    shocks = [TypeAdapter(Shock).validate_python(table) for table in tables]
+    shocks = [TypeAdapter(AnyShock).validate_python(table) for table in tables]
     markets = {"A": SimpleNamespace(price=100.0), "B": SimpleNamespace(price=50.0)}
     world = build_world(spot, shocks, markets, step_minutes=1.0)
     state = allocate(1, 2, 2)

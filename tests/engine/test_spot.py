@@ -14,7 +14,8 @@ from marketsim.engine.spot import move_spot, shock_share
 from marketsim.engine.state import MAX_PRICE_TICKS, NONE, ONE
 from marketsim.scenario.build_world import build_world, rule_changes
 from marketsim.scenario.history import HistoryPath
-from marketsim.scenario.spot_model import Factor, Jumps, MarketSpot, Own, Shock, Spot, unknown_names
+from marketsim.scenario.shocks import AnyShock, unknown_names
+from marketsim.scenario.spot_model import Factor, Jumps, MarketSpot, Own, Spot
 from marketsim.streams import draw_news
 
 PRICES = {"BTC": 100_000.0, "XRP": 2.5, "DOGE": 0.25}
@@ -24,7 +25,7 @@ STILL = Own(volatility=0.0, jumps=Jumps())
 
 
 def shocks_of(*tables):
-    adapter = TypeAdapter(Shock)
+    adapter = TypeAdapter(AnyShock)
     return [adapter.validate_python(table) for table in tables]
 
 
@@ -393,7 +394,8 @@ from types import SimpleNamespace
 from marketsim.engine.index import update_index
 from marketsim.engine.spot import move_spot
 from marketsim.engine.allocation import allocate
-from marketsim.scenario.spot_model import CrashShock, Factor, Jumps, Own, Spot
+from marketsim.scenario.shocks import CrashShock
+from marketsim.scenario.spot_model import Factor, Jumps, Own, Spot
 from marketsim.scenario.build_world import build_world
 from marketsim.streams import draw_news
 

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from marketsim.agents.herd import OPINION, Herd, reconsider
-from marketsim.agents.network import build_graph
 from marketsim.engine._jit import kernel
 from tests.agents.small import only
 
@@ -19,7 +18,7 @@ NUM_TRADERS = 100_000
 
 def cluster_sizes(degree: float, seed: int, num_traders: int = NUM_TRADERS) -> Any:
     """Sizes of the clusters of a herd's random network."""
-    graph = build_graph(Herd(network="random", degree=degree), num_traders, seed)
+    graph = Herd(network="random", degree=degree).graph(num_traders, seed)
     assert sorted(graph) == list(range(num_traders))
     return np.array([len(cluster) for cluster in nx.connected_components(graph)])
 
@@ -33,7 +32,7 @@ def borel(degree: float, largest: int) -> Any:
 
 @pytest.mark.parametrize("degree", [0.5, 4.0])
 def test_a_trader_has_as_many_neighbours_as_stated(degree):
-    graph = build_graph(Herd(network="random", degree=degree), NUM_TRADERS, 3)
+    graph = Herd(network="random", degree=degree).graph(NUM_TRADERS, 3)
     links = graph.number_of_edges()
     assert abs(2.0 * links / NUM_TRADERS - degree) < 4.0 * 2.0 * math.sqrt(links) / NUM_TRADERS
 
@@ -68,9 +67,10 @@ def test_a_trader_sees_a_cluster_of_one_over_one_less_degree(degree, mean, publi
 def imitate(traders: Any, hours: float, first: int, last: int, seed: int) -> None:
     """Let everybody look in each of these steps, one after the other."""
     field = np.zeros(1)
+    p = traders.parameters[0]["herd"]
     for t in range(first, last):
         for i in range(traders.population[0].start, traders.population[0].stop):
-            reconsider(traders, 0, i, field, hours, t, seed)
+            reconsider(traders, p, 0, i, field, hours, t, seed)
 
 
 def test_imitation_alone_makes_every_cluster_one_mind_and_no_more():

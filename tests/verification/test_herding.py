@@ -66,11 +66,12 @@ def herd(num_traders: int, **parameters: Any) -> Simulation:
 def live(simulation: Simulation, hours: int, per_hour: int, rate: float = 0.0) -> Any:
     """Number of optimists, so many times an hour; the crowd's relaxation time is an hour."""
     traders = simulation.traders
+    rates = traders.parameters["herd"]
     num_traders = int(traders.population[0].stop)
     # A lone dissenter changes its mind at h x (N - 1) or so, e^U times that under the field.
-    pull = rate * float(traders.herd["repulsion"][0])
-    fastest = float(traders.herd["herding"][0]) * num_traders * math.exp(pull)
-    fastest += float(traders.herd["up"][0] + traders.herd["down"][0])
+    pull = rate * float(rates["repulsion"][0])
+    fastest = float(rates["herding"][0]) * num_traders * math.exp(pull)
+    fastest += float(rates["up"][0] + rates["down"][0])
     step = min(BOLDEST / fastest / ATTENTION, 1.0 / per_hour)
     every = math.ceil(1.0 / per_hour / step)
     step = 1.0 / per_hour / every
