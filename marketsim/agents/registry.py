@@ -180,7 +180,9 @@ def _link_traders(roster: Roster, chosen: Sequence[Parameters], seed: int) -> tu
             graph = values.graph(rows.stop - rows.start, own)
         except ValueError as error:
             raise ScenarioError([f"populations.{name}.parameters.{error}"]) from None
-        for node in range(0 if graph is None else rows.stop - rows.start):
+        if graph is None:
+            continue
+        for node in range(rows.stop - rows.start):
             span[rows.start + node, 0] = len(links)
             links += [rows.start + other for other in sorted(graph[node])]
             span[rows.start + node, 1] = len(links)

@@ -144,7 +144,7 @@ class _WorldShock(Shock):
     ) -> list[Row]:
         """Return a row for each place it strikes."""
         assert self.CHANGES is not None
-        row = {"kind": self.CHANGES, "start": self.first_step(step_minutes)}
+        row: Row = {"kind": self.CHANGES, "start": self.first_step(step_minutes)}
         row |= self.envelope(step_minutes)
         return [row | place for place in self.places(markets, sources)]
 
