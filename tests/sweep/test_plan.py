@@ -99,7 +99,7 @@ def test_code_of_the_model_changes_the_version_and_that_of_other_rooms_does_not(
     package: Path,
 ) -> None:
     seen = {model_version.__wrapped__()}
-    for name in ("sweep/plan.py", "cli/run.py", "bench/book.py", "report/figures.py"):
+    for name in ("sweep/plan.py", "cli/run.py", "bench/book.py", "report/charts.py"):
         seen.add(version_after(package / name, "another = 1\n"))
     assert len(seen) == 1
     for name in ("sweep/metrics.py", "streams.py", "engine/state.py", "scenario/schema.py"):
