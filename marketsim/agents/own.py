@@ -20,9 +20,6 @@ from marketsim.agents.base import Parameters
 from marketsim.agents.fence import fenced
 from marketsim.scenario.errors import nearest
 
-#: What a population of a user's own has where it states no habit: nothing acts but its strategy.
-OWN_HABITS: Mapping[str, Any] = {"buffer": 0.0, "stop_loss": "never"}
-
 
 class OwnTraderError(Exception):
     """A user's own trader failed; names step, population, class and account.

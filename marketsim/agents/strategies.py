@@ -15,7 +15,6 @@ from marketsim.agents.herd import Herd
 from marketsim.agents.holder import Holder
 from marketsim.agents.maker import Maker
 from marketsim.agents.noise import Noise
-from marketsim.agents.own import OWN_HABITS
 from marketsim.agents.pair import Pair
 from marketsim.engine._jit import spliced
 from marketsim.engine.state import State
@@ -25,6 +24,9 @@ BUILT_IN: tuple[type[BuiltIn], ...] = (Maker, Basis, Noise, Holder, Herd, Carry,
 
 #: By the name a population calls it.
 STRATEGIES = {strategy.__name__.lower(): strategy for strategy in BUILT_IN}
+
+#: What a population of a user's own has where it states no habit: nothing acts but its strategy.
+OWN_HABITS: Mapping[str, Any] = {"buffer": 0.0, "stop_loss": "never"}
 
 #: What `Traders.parameters` holds for each population.
 PARAMETERS = np.dtype([(name, strategy.dtype()) for name, strategy in STRATEGIES.items()])

@@ -17,8 +17,7 @@ Nothing here changes what is simulated, and nothing is done unless `totals.recor
 import math
 
 from marketsim.engine._jit import inlined, kernel
-from marketsim.engine.mark import with_basis
-from marketsim.engine.pools import assess_pool
+from marketsim.engine.pools import assess_pool, with_basis
 from marketsim.engine.state import MAX_ROWS_PER_STEP, MarkRule, State, wide
 from marketsim.engine.world import World
 

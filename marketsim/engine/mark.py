@@ -1,9 +1,8 @@
 """Stage 6: the mark price, by which margin and liquidation value every position."""
 
-import math
-
 from marketsim.engine._jit import kernel
-from marketsim.engine.state import MAX_PRICE_TICKS, MarkRule, State
+from marketsim.engine.pools import nearest_tick, with_basis
+from marketsim.engine.state import MarkRule, State
 
 
 @kernel
@@ -55,20 +54,7 @@ def update_marks(state: State) -> bool:
             market.mark_ticks = based
         else:
             carried = market.index_price * (1.0 + market.funding_rate * left) / market.tick_size
-            first = _to_ticks(carried)
+            first = nearest_tick(carried)
             market.mark_ticks = max(min(first, based), min(max(first, based), last))
         has_moved = has_moved or market.mark_ticks != before
     return has_moved
-
-
-@kernel
-def with_basis(state: State, m: int) -> int:
-    """Index plus average basis, ticks."""
-    market = state.market[m]
-    return _to_ticks((market.index_price + market.basis) / market.tick_size)
-
-
-@kernel
-def _to_ticks(price: float) -> int:
-    """Round a price in ticks to the nearest whole one within the price tree."""
-    return int(min(max(math.floor(price + 0.5), 1.0), float(MAX_PRICE_TICKS)))

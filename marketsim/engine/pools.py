@@ -15,7 +15,7 @@ from marketsim.engine.formulas.requirements import (
     open_interest_ratio,
     scaled_initial_fraction,
 )
-from marketsim.engine.state import ONE, State, wide
+from marketsim.engine.state import MAX_PRICE_TICKS, ONE, State, wide
 
 
 @inlined
@@ -173,3 +173,16 @@ def bankruptcy_price(state: State, i: int, m: int) -> float:
         pool.maintenance,
     )
     return cash / (size * market.tick_atoms)
+
+
+@kernel
+def with_basis(state: State, m: int) -> int:
+    """Index plus average basis, ticks."""
+    market = state.market[m]
+    return nearest_tick((market.index_price + market.basis) / market.tick_size)
+
+
+@kernel
+def nearest_tick(price: float) -> int:
+    """Round a price in ticks to the nearest whole one within the price tree."""
+    return int(min(max(math.floor(price + 0.5), 1.0), float(MAX_PRICE_TICKS)))

@@ -157,8 +157,17 @@ def shock_text(luck: Random, num_markets: int) -> str:
         kind = luck.choice(("jump", "crash", "volatility", "depth", "depeg", "rule"))
         where = luck.sample(NAMES[:num_markets], luck.randint(0, num_markets))
         lines += ["[[shocks]]", f'kind = "{kind}"', f"at = {luck.randint(0, 60)}"]
-        lines += [f"minutes = {luck.randint(1, 2_000)}", f"markets = {where}"]
-        lines += ['field = "x"', 'value = "y"', f"size = {luck.choice((-0.1, 0.2))}"]
+        minutes, size = luck.randint(1, 2_000), luck.choice((-0.1, 0.2))
+        lines += {
+            "jump": [f"size = {size}"],
+            "crash": [f"size = {size}", f"hold_minutes = {minutes}"],
+            "volatility": ["factor = 2.0", f"minutes = {minutes}"],
+            "depth": ["factor = 0.5", f"minutes = {minutes}"],
+            "depeg": [f"size = {size}", f"hold_minutes = {minutes}"],
+            "rule": ['field = "x"', 'value = "y"'],
+        }[kind]
+        if kind not in ("depeg", "rule") and where:
+            lines += [f"markets = {where}"]
     return "\n".join(lines)
 
 

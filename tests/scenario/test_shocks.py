@@ -5,7 +5,7 @@ from typing import Any, Literal, get_args
 import pytest
 from pydantic import TypeAdapter
 
-from marketsim.contagion.attribution import Kind
+from marketsim.contagion.attribution import LossKind
 from marketsim.engine.state import NONE, UNLIMITED
 from marketsim.engine.world import ShockKind
 from marketsim.scenario.shocks import KINDS, AnyShock, Change, Row, Rule, Shock, _MarketShock
@@ -68,7 +68,7 @@ def test_it_acts_for_all_of_its_minutes(kind: str, minutes: float) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_losses_it_brings_about_are_kinds_of_loss(kind: type[Shock]) -> None:
     assert kind.LOSSES
-    assert set(kind.LOSSES) <= {loss.name.lower() for loss in Kind}
+    assert set(kind.LOSSES) <= {loss.name.lower() for loss in LossKind}
 
 
 def test_what_moves_spot_prices_has_a_side() -> None:

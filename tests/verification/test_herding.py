@@ -13,7 +13,8 @@ from scipy.optimize import brentq
 from scipy.stats import betabinom
 
 from marketsim.agents import habits
-from marketsim.agents.herd import Herd, critical_field, decide, switch_probability
+from marketsim.agents.herd import Herd, critical_field, switch_probability
+from marketsim.agents.strategies import decide
 from marketsim.engine._jit import kernel
 from marketsim.run.simulation import Simulation
 from tests.agents.small import only
