@@ -4,6 +4,7 @@ DuckDB runs in memory with its access to files narrowed to the sweep's own, no e
 nothing to spill to disk, and its configuration locked before the question is put.
 """
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -21,6 +22,8 @@ Answer = TypeVar("Answer")
 
 #: Times a question is put while a driver is merging parts.
 ATTEMPTS = 5
+#: Words that a question begins with; "": a bracket.
+QUESTIONS = ("SELECT", "WITH", "FROM", "")
 #: Where nothing outside is touched: no variable of Python's, no extension, no file for spilling.
 CLOSED = {
     "python_enable_replacements": "false",
@@ -108,10 +111,20 @@ def _check_statement(connection: duckdb.DuckDBPyConnection, sql: str) -> None:
     SweepFolderError
     """
     kinds = [statement.type for statement in connection.extract_statements(sql)]
-    if kinds != [duckdb.StatementType.SELECT]:
+    # DuckDB before 2.0 takes many a PRAGMA for a SELECT.
+    if kinds != [duckdb.StatementType.SELECT] or _first_word(sql) not in QUESTIONS:
         asked = ", ".join(kind.name for kind in kinds) or "nothing"
         msg = f"{sql}: a question is one SELECT (or WITH ... SELECT) statement, this is {asked}"
         raise SweepFolderError(msg)
+
+
+def _first_word(sql: str) -> str:
+    """Return what a statement begins with, comments passed over."""
+    text = sql.encode()  # where tokens begin is counted in bytes
+    for start, kind in duckdb.tokenize(sql):
+        if kind != duckdb.token_type.comment:
+            return re.split(rb"\W", text[start:], maxsplit=1)[0].decode().upper()
+    return ""
 
 
 def _make_views(connection: duckdb.DuckDBPyConnection, folder: Path, manifest: Manifest) -> None:

@@ -29,6 +29,8 @@ FORBIDDEN = [
     "INSTALL httpfs",
     "LOAD httpfs",
     "PRAGMA database_list",
+    "/* SELECT */ PRAGMA show_tables",
+    "SHOW TABLES",
     "SET enable_external_access = true",
     "SET temp_directory = 'spill'",
     "CALL pragma_database_list()",
@@ -75,6 +77,8 @@ def test_nothing_but_a_question_is_answered(sweep: Path) -> None:
 
 def test_questions_are_answered(sweep: Path) -> None:
     assert query_sweep(sweep, "SELECT count(*) AS n FROM runs")["n"].tolist() == [4]
+    commented = "-- wie viele? \u00e4\n/* all */ (SELECT count(*) AS n FROM runs)"
+    assert query_sweep(sweep, commented)["n"].tolist() == [4]
     common = "WITH few AS (SELECT seed FROM runs LIMIT 2) SELECT count(*) AS n FROM few"
     assert query_sweep(sweep, common)["n"].tolist() == [2]
     assert query_sweep(sweep, "FROM runs SELECT max(replicate) AS r")["r"].tolist() == [0]
