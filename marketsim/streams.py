@@ -1,6 +1,6 @@
 """Random draws that depend on nothing but their key: (seed, stream, key, step, k).
 
-No generator is carried along, so the same trader has the same luck and the same asset the same
+No generator is carried along, so the same trader has the same draws and the same asset the same
 news whatever else happens, in whatever order draws are evaluated and by however many workers.
 
 Every draw is one block of Philox4x32-10. Its 64-bit key is the seed; its 128-bit counter holds

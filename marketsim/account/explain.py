@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 #: Accounts named where one does not exist.
-MOST_NAMED = 8
+MAX_NAMED = 8
 #: What the table of accounts says of profit and loss, and its columns.
 PROFIT = {
     "price": ("price_usd", "spot_usd", "rounding_usd"),
@@ -215,9 +215,7 @@ def _account_row(run: Run, account: int) -> "pd.Series":
         raise RunFolderError(msg)
     if not 0 <= account < fund:
         found = run.liquidations["account"].drop_duplicates().tolist()
-        named = ", ".join(map(str, found[:MOST_NAMED])) + (
-            " ..." if len(found) > MOST_NAMED else ""
-        )
+        named = ", ".join(map(str, found[:MAX_NAMED])) + (" ..." if len(found) > MAX_NAMED else "")
         hint = f"; liquidated were {named}" if found else "; nobody was liquidated"
         msg = f"{run.path}: there is no account {account}, only 0 to {fund - 1}{hint}"
         raise RunFolderError(msg)

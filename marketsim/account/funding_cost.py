@@ -23,7 +23,7 @@ from marketsim.scenario.population import Mode
 #: Rates are quoted for so many hours.
 QUOTED_HOURS = 8.0
 #: More settlements than this are refused.
-MOST_SETTLEMENTS = 1_000_000
+MAX_SETTLEMENTS = 1_000_000
 
 
 class Settlement(NamedTuple):
@@ -94,8 +94,8 @@ def given_rates(
     count = int(days * 24.0 / interval + 1e-9)
     if not 0 < days <= 3650:
         problems.append(f"days {days:g}: must lie above 0 and up to 3,650")
-    elif count * len(rates) > MOST_SETTLEMENTS:
-        problems.append(f"days {days:g}: more than {MOST_SETTLEMENTS:,} settlements; fewer days")
+    elif count * len(rates) > MAX_SETTLEMENTS:
+        problems.append(f"days {days:g}: more than {MAX_SETTLEMENTS:,} settlements; fewer days")
     if problems:
         raise ScenarioError(problems, portfolio.name)
     return [

@@ -26,7 +26,7 @@ GRID = 1000
 #: Shares of the path at which the equity is reported.
 POINTS = tuple(share / 20 for share in range(21))
 #: Steps a venue is given to finish a liquidation it does in parts.
-MOST_STEPS = 10_000
+MAX_STEPS = 10_000
 
 
 @dataclass(frozen=True)
@@ -238,7 +238,7 @@ class _Stressed:
         """Let the venue liquidate until every pool is safe; return whether it closed anything."""
         self.path.write(self.state, share)
         first = int(self.state.totals[0].num_liquidations)
-        for _ in range(MOST_STEPS):
+        for _ in range(MAX_STEPS):
             before = int(self.state.totals[0].num_liquidations)
             self.clear(share, number)
             if int(self.state.totals[0].num_liquidations) == before:

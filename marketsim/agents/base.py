@@ -9,7 +9,7 @@ reads the venue (`state`), what is public (`traders.public`), the parameters of 
 (``p``) and `count` of the traders of population ``g`` who wake in step ``t``
 (``traders.awake[:count]``; it is called until all had their turn), and submits intents. It changes
 nothing but the intents and its traders' rows of `traders.memory`. Draws are keyed by (seed, stream,
-trader key, step), so nobody's luck depends on who else is in the market. `carry.py` is the one to
+trader key, step), so nobody's draws depend on who else is in the market. `carry.py` is the one to
 imitate; the name of the class in the tuple of `strategies.py` makes it known everywhere.
 """
 
@@ -26,7 +26,7 @@ from marketsim.engine._jit import by_reference, kernel
 from marketsim.engine.ledger import holdings_value
 from marketsim.engine.pools import assess_pool, haircut_holdings
 from marketsim.engine.records import F8, I4, I8, Indices, Record, Rows, records, zeroed
-from marketsim.engine.state import NONE, Flag, IntentKind, State, wide
+from marketsim.engine.state import NONE, Flag, IntentKind, State, widen
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -234,7 +234,7 @@ def account_equity_usd(state: State, i: int) -> float:
     assess_pool(state, i)
     equity = state.pool[i].equity
     for m in range(len(state.market)):
-        p = wide(state.position[i, m].pool)
+        p = widen(state.position[i, m].pool)
         is_counted = p == i
         for n in range(m):
             is_counted |= state.position[i, n].pool == p

@@ -8,7 +8,7 @@ import numpy as np
 
 from marketsim.agents.base import STOPPED, Habits, Traders
 from marketsim.agents.desk import (
-    MOST_USD,
+    MAX_USD,
     Desk,
     Request,
     assess_accounts,
@@ -254,7 +254,7 @@ class Batch:
         ----------
         k : int
             Number of the draw: the same one in the same step gives the same numbers, so that
-            every trader's luck is the same whoever else is in the market.
+            every trader's draws are the same whoever else is in the market.
         """
         return self._draw(draw_uniform, k)
 
@@ -363,7 +363,7 @@ class Batch:
     def transfer(self, amount: Any, market: str, where: Any = None) -> None:
         """Move USD from the main pool to the pool of an isolated market (negative: back)."""
         shape, _ = self._target(market)
-        amounts = np.clip(self._fill(amount, shape, "amount", market), -MOST_USD, MOST_USD)
+        amounts = np.clip(self._fill(amount, shape, "amount", market), -MAX_USD, MAX_USD)
         self._send(IntentKind.TRANSFER, market, amounts, np.zeros(shape), where)
 
     def save_memory(self) -> None:

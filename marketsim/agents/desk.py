@@ -19,7 +19,7 @@ from marketsim.streams import Stream, normal, uniform
 #: Numbers beyond this are as good as infinite.
 HUGE = 1e300
 #: No transfer can be larger, so that it fits the integers money is counted in, USD.
-MOST_USD = 2**60 / ATOMS
+MAX_USD = 2**60 / ATOMS
 
 
 class Request(Record):

@@ -5,7 +5,7 @@ import math
 from marketsim.agents.base import STOPPED, Traders, market_order, position_coins, submit
 from marketsim.engine._jit import inlined, kernel, prefetch
 from marketsim.engine.pools import assess_pool, free_margin
-from marketsim.engine.state import ONE, UNLIMITED, Flag, IntentKind, State, wide
+from marketsim.engine.state import ONE, UNLIMITED, Flag, IntentKind, State, widen
 from marketsim.streams import Stream, exponential, uniform
 
 #: A spot hedge is left alone while it is off by less than this share.
@@ -63,7 +63,7 @@ def _fetch_trader(state: State, traders: Traders, i: int) -> None:
 @inlined
 def _fetch_pools(state: State, i: int) -> None:
     for m in range(len(state.market)):
-        prefetch(state.pool, wide(state.position[i, m].pool))
+        prefetch(state.pool, widen(state.position[i, m].pool))
 
 
 @kernel
@@ -118,7 +118,7 @@ def keep_buffer(state: State, traders: Traders, i: int, m: int) -> bool:
     buffer = traders.trader[i].buffer
     if buffer <= 0.0:
         return False
-    p = wide(state.position[i, m].pool)
+    p = widen(state.position[i, m].pool)
     assess_pool(state, p)
     equity = float(state.pool[p].equity)
     wanted = (1.0 + buffer) * float(state.pool[p].maintenance)
@@ -133,7 +133,7 @@ def keep_buffer(state: State, traders: Traders, i: int, m: int) -> bool:
 
 
 @kernel
-def mind_positions(state: State, traders: Traders, g: int, count: int) -> int:
+def check_positions(state: State, traders: Traders, g: int, count: int) -> int:
     """Let the habits act for the traders who wake, before their strategy does.
 
     The stop-loss closes a position, the buffer tops a pool up or cuts a position, spot is bought

@@ -131,7 +131,7 @@ class Herd(BuiltIn):
         field = np.empty(len(state.market))
         for n in range(count):
             i = traders.awake[n]
-            feel(state, traders, p, i, field)
+            measure_field(state, traders, p, i, field)
             hours = mean_wait(traders.trader[i].attention) * state.venue[0].step_hours
             reconsider(traders, p, g, i, field, hours, t, seed)
             wealth = wealth_usd(state, i)
@@ -199,13 +199,13 @@ def seed_opinions(traders: Traders, p: Rates, g: int, seed: int) -> None:
         traders.memory[i, 0, ALIGNED] = 1.0 if is_aligned else 0.0
         for m in range(num_markets):
             if traders.weight[g, m] > 0.0:
-                luck = uniform(seed, stream, key, 0, 0 if is_aligned else m)
-                traders.memory[i, m, OPINION] = 1.0 if luck < long_share else -1.0
-                traders.crowd[g, m] += 1.0 if luck < long_share else 0.0
+                draw = uniform(seed, stream, key, 0, 0 if is_aligned else m)
+                traders.memory[i, m, OPINION] = 1.0 if draw < long_share else -1.0
+                traders.crowd[g, m] += 1.0 if draw < long_share else 0.0
 
 
 @kernel
-def company(traders: Traders, g: int, i: int, m: int) -> tuple[float, float]:
+def count_peers(traders: Traders, g: int, i: int, m: int) -> tuple[float, float]:
     """Count the optimists and pessimists trader `i` meets: all others, or its neighbours.
 
     Neighbours are scaled up to the size of the rest of the crowd, so that a complete graph gives
@@ -290,7 +290,7 @@ def reconsider(
         for m in range(num_markets):
             opinion = traders.memory[i, m, OPINION]
             if opinion != 0.0:
-                long, short = company(traders, g, i, m)
+                long, short = count_peers(traders, g, i, m)
                 chance = switch_probability(p, opinion, long, short, field[m], hours)
                 if uniform(seed, stream, key, t, m + 1) < chance:
                     change_mind(traders, g, i, m, -opinion)
@@ -300,7 +300,7 @@ def reconsider(
     for m in range(num_markets):
         if traders.memory[i, m, OPINION] != 0.0:
             opinion = traders.memory[i, m, OPINION]
-            here_long, here_short = company(traders, g, i, m)
+            here_long, here_short = count_peers(traders, g, i, m)
             long += here_long
             short += here_short
             pull += field[m]
@@ -313,7 +313,7 @@ def reconsider(
 
 
 @kernel
-def feel(state: State, traders: Traders, p: Rates, i: int, field: Any) -> None:
+def measure_field(state: State, traders: Traders, p: Rates, i: int, field: Any) -> None:
     """Compute U of every market for a trader; overwrites `field`."""
     sensitivity = traders.trader[i].funding_sensitivity
     for m in range(len(state.market)):

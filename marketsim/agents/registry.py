@@ -103,7 +103,7 @@ def scenario_schema() -> dict[str, Any]:
 
 def intents_per_trader(parameters: Parameters, num_markets: int) -> int:
     """Return how many intents a trader can submit in one step, a user's own orders left out."""
-    habits = 2 * num_markets  # what `habits.mind_positions` may ask for
+    habits = 2 * num_markets  # what `habits.check_positions` may ask for
     return habits + (parameters.max_intents(num_markets) if isinstance(parameters, BuiltIn) else 0)
 
 

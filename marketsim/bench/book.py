@@ -24,7 +24,7 @@ from marketsim.bench.measure import REPETITIONS, Timing, median, show, summary, 
 from marketsim.engine import book, clearing, ledger, mark
 from marketsim.engine._jit import kernel
 from marketsim.engine.allocation import allocate
-from marketsim.engine.state import ATOMS, ONE, Outcome, State, wide
+from marketsim.engine.state import ATOMS, ONE, Outcome, State, widen
 
 NUM_ACCOUNTS = (1_000, 10_000, 100_000)
 #: Orders of one repetition, shared out over the steps.
@@ -149,8 +149,8 @@ def play_step(state: State, sequence: Any, chance: int, is_buy: Any, size: Any, 
     Overwrites `sequence`; `chance` is the state of a generator good enough to shuffle, and
     returned as it is afterwards.
     """
-    m = wide(0)
-    none = wide(0)
+    m = widen(0)
+    none = widen(0)
     num_accounts = len(sequence)
     state.totals[0].num_fills = 0
     mark.snapshot_mid(state)
@@ -165,9 +165,9 @@ def play_step(state: State, sequence: Any, chance: int, is_buy: Any, size: Any, 
             book.fetch_neighbours(state, sequence[n + book.NEAR], m)
         i = sequence[n]
         book.withdraw_orders(state, i, m, none)
-        lots = wide(size[n])
+        lots = widen(size[n])
         outcome = clearing.place_order(
-            state, i, m, lots if is_buy[n] else -lots, wide(price[n]), none, none
+            state, i, m, lots if is_buy[n] else -lots, widen(price[n]), none, none
         )
         state.totals[0].outcome[outcome] += 1
     return chance

@@ -41,9 +41,9 @@ def _compare(scenario: Scenario, steps: int, repetitions: int) -> None:
     orders = liquidations = 0
     scenarios = {on: _recording(scenario, on) for on in timings}
     _finish(Simulation(scenarios[True], SEED), min(_WARM_UP, steps))
-    for turn in range(repetitions):
+    for repetition in range(repetitions):
         # The first of a pair finds the caches as the pair before left them: take turns.
-        for on in (True, False) if turn % 2 else (False, True):
+        for on in (True, False) if repetition % 2 else (False, True):
             simulation = Simulation(scenarios[on], SEED)
             timings[on].append(timed(partial(_finish, simulation, steps)))
             result = simulation.result()

@@ -38,9 +38,9 @@ def bench(accounts: int | None, steps: int | None, repetitions: int = REPETITION
     timings: dict[bool, list[Timing]] = {True: [], False: []}
     _finish(Simulation(scenarios[True], SEED), _WARM_UP)
     orders = moments = 0
-    for turn in range(repetitions):
+    for repetition in range(repetitions):
         # The first of a pair finds the caches as the pair before left them: take turns.
-        for on in (True, False) if turn % 2 else (False, True):
+        for on in (True, False) if repetition % 2 else (False, True):
             simulation = Simulation(scenarios[on], SEED)
             timings[on].append(timed(partial(_finish, simulation, scenario.num_steps)))
             result = simulation.result()

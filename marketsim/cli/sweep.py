@@ -66,7 +66,7 @@ def sweep(
         from marketsim.report.progress_bars import sweep_progress
         from marketsim.sweep.design import load_design
         from marketsim.sweep.lock import choose_shard
-        from marketsim.sweep.plan import MOST_RUNS
+        from marketsim.sweep.plan import MAX_RUNS
         from marketsim.sweep.runner import (
             ExecutorLostError,
             StoreError,
@@ -97,7 +97,7 @@ def sweep(
                     executor=executor,
                     shard=chosen,
                     max_failures=max_failures,
-                    most_runs=None if yes else MOST_RUNS,
+                    most_runs=None if yes else MAX_RUNS,
                     retry=retry,
                     progress=advance,
                 )

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from marketsim.contagion.blame import blame_pushes
+from marketsim.contagion.blame import blame_impacts
 from marketsim.engine.cause_records import Blame
 from marketsim.engine.records import F8, I8, Record, Rows, records
 from marketsim.engine.state import ATOMS, NONE
@@ -24,7 +24,7 @@ class LossKind(IntEnum):
     """What a pool lost money by."""
 
     INDEX = 0  #: index moves
-    FORCED = 1  #: pushes of earlier liquidations on the price
+    FORCED = 1  #: impacts of earlier liquidations on the price
     OTHER = 2  #: other flow
     FUNDING = 3
     FEES = 4  #: fees, and what trades (deleveraging included) cost against the mark
@@ -63,7 +63,7 @@ def tabulate_causes(result: RunResult) -> dict[str, Any]:
     cause = seizure_causes(result) if result.has_causes else records(SeizureCause, 0)
     # One block of rows per seizure, repeated for each of its liquidations.
     first = np.searchsorted(cause["seizure"], np.arange(len(result.seizure) + 1))
-    seizure = result.push["seizure"]
+    seizure = result.impact["seizure"]
     count = np.diff(first)[seizure]
     ends = np.cumsum(count)
     total = int(ends[-1]) if len(ends) else 0
@@ -140,7 +140,7 @@ def _forced_losses(result: RunResult) -> Any:
     start = np.searchsorted(place, base + loss["first_row"])
     stop = np.searchsorted(place, base + result.seizure["first_row"][loss["seizure"]])
     entries = records(Blame, len(loss))
-    while (count := blame_pushes(loss, row, result.push, start, stop, entries)) > len(entries):
+    while (count := blame_impacts(loss, row, result.impact, start, stop, entries)) > len(entries):
         entries = records(Blame, count)
     blame = entries[:count]
     mine = loss[blame["row"]]

@@ -1,8 +1,8 @@
 """Which liquidations are to blame for the forced losses of pools, reckoned after a run.
 
-What the pushes of earlier liquidations took from a position is shared among those of its market
-that pushed the price against it since its pool was last safe, in proportion to what is left of
-their pushes (see `marketsim.engine.causes`).
+What the impacts of earlier liquidations took from a position is shared among those of its market
+that moved the price against it since its pool was last safe, in proportion to what is left of
+their impacts (see `marketsim.engine.causes`).
 """
 
 import math
@@ -11,19 +11,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from marketsim.engine._jit import kernel
-from marketsim.engine.cause_records import Blame, Loss, Push
+from marketsim.engine.cause_records import Blame, Impact, Loss
 from marketsim.engine.records import Indices, Rows
 from marketsim.engine.state import NONE
 
 #: A liquidation that bears less than this share of a forced loss is not named for it.
-LEAST_SHARE = 0.01
+MIN_SHARE = 0.01
 
 
 @kernel
-def blame_pushes(
+def blame_impacts(
     loss: Rows[Loss],
     row: Indices,
-    push: Rows[Push],
+    impact: Rows[Impact],
     start: Indices,
     stop: Indices,
     blame: Rows[Blame],
@@ -44,14 +44,14 @@ def blame_pushes(
         forced = loss[n].forced
         if forced == 0:
             continue
-        total = _shares(loss[n], row, push, start[n], stop[n], share) if forced > 0 else 0.0
+        total = _shares(loss[n], row, impact, start[n], stop[n], share) if forced > 0 else 0.0
         left = forced
         unnamed = 0
         first = count
         for k in range(start[n], stop[n]) if total > 0.0 else range(0):
             if share[k] == 0.0:
                 continue
-            if share[k] < LEAST_SHARE * total:
+            if share[k] < MIN_SHARE * total:
                 unnamed += 1
                 continue
             amount = int(math.floor(forced * (share[k] / total)))
@@ -67,18 +67,23 @@ def blame_pushes(
 
 @kernel
 def _shares(
-    loss: Loss, row: Indices, push: Rows[Push], start: int, stop: int, share: NDArray[np.float64]
+    loss: Loss,
+    row: Indices,
+    impact: Rows[Impact],
+    start: int,
+    stop: int,
+    share: NDArray[np.float64],
 ) -> float:
-    """Set what is left, by the last of them, of every push that hurt the position; add them up."""
+    """Set what is left, by the last of them, of every impact that hurt the position; add up."""
     total = 0.0
     left = 1.0
-    healing = push[row[stop - 1]].healing if stop > start else 0.0
-    latest = healing
+    fading = impact[row[stop - 1]].fading if stop > start else 0.0
+    latest = fading
     for k in range(stop - 1, start - 1, -1):
-        each = push[row[k]]
-        if each.healing != healing:
-            healing = each.healing
-            left = math.exp(latest - healing)
+        each = impact[row[k]]
+        if each.fading != fading:
+            fading = each.fading
+            left = math.exp(latest - fading)
         size = each.last if loss.by_last != 0 else each.mid
         hurts = size * loss.size < 0.0
         share[k] = abs(size) * left if hurts else 0.0

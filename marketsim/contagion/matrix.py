@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 #: A response whose signs do not settle in so many rounds has none.
-_MOST_ROUNDS = 100
+_MAX_ROUNDS = 100
 
 
 class RunawayError(ArithmeticError):
@@ -135,7 +135,7 @@ class ContagionMatrix:
                 raise KeyError(f"no market {name!r}; there are {', '.join(self.markets)}")
         struck = np.array([shock.get(name, 0.0) for name in self.markets])
         end = struck
-        for _ in range(_MOST_ROUNDS):
+        for _ in range(_MAX_ROUNDS):
             matrix = np.where(end < 0.0, self.falls, self.rises)
             if not reproduction_number(matrix) < 1.0:
                 break

@@ -16,14 +16,14 @@ from marketsim.engine._jit import kernel
 from marketsim.engine.book import find_level, next_price
 from marketsim.engine.formulas.requirements import waterfall_stage
 from marketsim.engine.pools import assess_pool, haircut_holdings, maintenance_requirement
-from marketsim.engine.state import MAX_PRICE_TICKS, NONE, MarkRule, Stage, State, wide
+from marketsim.engine.state import MAX_PRICE_TICKS, NONE, MarkRule, Stage, State, widen
 
 #: Sides of a response: marks fall, marks rise.
 FALLS, RISES = 0, 1
 #: Atoms by which rounding may bring a pool nearer to maintenance than its notional says.
 _ROUNDING = 4
 #: What a pool has left to sell after so many steps does not count.
-_MOST_STEPS = 1000
+_MAX_STEPS = 1000
 
 
 @kernel
@@ -72,7 +72,7 @@ def measure_response(state: State, reflexivity: float, delta: float, response: A
             size = state.position[i, k].size
             if size != 0:
                 side = FALLS if size > 0 else RISES
-                p = wide(state.position[i, k].pool)
+                p = widen(state.position[i, k].pool)
                 # The requirement changes by less than the notional: fractions are below one.
                 reach = 2 * abs(size) * shift[side, k] + _ROUNDING
                 if 0 <= room[p] < reach:
@@ -118,14 +118,14 @@ def depth(state: State, m: int, side: int, reach: float) -> float:
     `side` +1, asks for -1.
     """
     market = state.market[m]
-    price = wide(market.best_bid if side > 0 else market.best_ask)
+    price = widen(market.best_bid if side > 0 else market.best_ask)
     if price == 0:
         return math.nan
     last = price * (1.0 - side * reach)
     total = 0.0
     while price != 0 and (price - last) * side >= 0.0:
         total += float(state.level[find_level(state, m, price)].volume) * price
-        price = wide(next_price(state, m, price, -side))
+        price = widen(next_price(state, m, price, -side))
     return total * market.tick_atoms / reach
 
 
@@ -174,7 +174,7 @@ def _seize_on_paper(state: State, p: int, k: int, ticks: int, room: Any, sold: A
 
     Adds what it must sell to ``sold`` (M,), atoms at the moved marks, buying negative.
     """
-    i = wide(state.pool[p].owner)
+    i = widen(state.pool[p].owner)
     num_markets = len(state.market)
     pool, account, market = state.pool[p], state.account[i], state.market[k]
     cash, equity, maintenance = pool.cash, pool.equity, pool.maintenance
@@ -206,7 +206,7 @@ def _close_on_paper(state: State, p: int, available: int, sold: Any) -> None:
     """Take a pool through the rounds of the coming steps, until it is safe or nothing goes on."""
     totals = state.totals[0]
     now = totals.step
-    for _ in range(_MOST_STEPS):
+    for _ in range(_MAX_STEPS):
         totals.step += 1  # limits and cooldowns are per step
         has_closed = False
         for _ in range(state.venue[0].max_rounds):
@@ -221,7 +221,7 @@ def _close_on_paper(state: State, p: int, available: int, sold: Any) -> None:
 @kernel
 def _close_round_on_paper(state: State, p: int, available: int, sold: Any) -> bool:
     """Try each leg once, as `waterfall.liquidate_pool`; tell whether anything was closed."""
-    i = wide(state.pool[p].owner)
+    i = widen(state.pool[p].owner)
     tried = np.zeros(len(state.market), np.bool_)
     is_seized = False
     has_closed = False
@@ -234,7 +234,7 @@ def _close_round_on_paper(state: State, p: int, available: int, sold: Any) -> bo
             break
         tried[m] = True
         is_seized = True
-        before = wide(state.position[i, m].size)
+        before = widen(state.position[i, m].size)
         sold[m] += _close_leg_on_paper(state, p, m, available)
         has_closed = has_closed or state.position[i, m].size != before
     return has_closed
@@ -248,9 +248,9 @@ def _close_leg_on_paper(state: State, p: int, m: int, available: int) -> float:
     order's limit allows the mark, else fund or counterparties if the pool is bankrupt.
     """
     venue = state.venue[0]
-    i = wide(state.pool[p].owner)
+    i = widen(state.pool[p].owner)
     pool, position, market = state.pool[p], state.position[i, m], state.market[m]
-    size = wide(position.size)
+    size = widen(position.size)
     side = 1 if size > 0 else -1
     stage = waterfall_stage(pool.equity, pool.maintenance, venue.backstop_ratio)
     takes_over = stage == Stage.BACKSTOP and venue.fund_takeover != 0

@@ -16,7 +16,7 @@ from marketsim.engine.state import ATOMS
 from marketsim.tape.result import RunResult
 
 #: Liquidations tied by a smaller weight than this count as independent.
-LEAST_TIE = 0.05
+MIN_TIE = 0.05
 
 #: What `cascade_figures` tells.
 FIGURES = (
@@ -72,7 +72,7 @@ def link_liquidations(
     step: Any,
     seizure: Any,
     strikes: Sequence[Strike] = (),
-    least_tie: float = LEAST_TIE,
+    least_tie: float = MIN_TIE,
 ) -> Links:
     """Group liquidations into cascades and count their generations.
 
@@ -168,7 +168,7 @@ def cascade_figures(result: RunResult) -> dict[str, float | int | None]:
     row = result.liquidation
     causes = tabulate_causes(result)
     strikes = read_strikes(result.scenario_text) if len(row) else []
-    links = link_liquidations(causes, row["step"], result.push["seizure"], strikes)
+    links = link_liquidations(causes, row["step"], result.impact["seizure"], strikes)
     closed = np.abs(row["size_before"] - row["size_after"])
     usd = closed * row["mark_ticks"] * result.tick_atoms[row["market"]] / ATOMS
     share = causes["weight"] * usd[causes["liquidation"]]

@@ -9,7 +9,7 @@ from marketsim.contagion.response import drawable, margin_room
 from marketsim.engine._jit import kernel
 from marketsim.engine.formulas.closing import liquidation_price
 from marketsim.engine.pools import bracket, maintenance_of
-from marketsim.engine.state import MAX_ATOMS, MAX_PRICE_TICKS, ONE, State, wide
+from marketsim.engine.state import MAX_ATOMS, MAX_PRICE_TICKS, ONE, State, widen
 
 
 @kernel
@@ -36,7 +36,7 @@ def find_triggers(state: State) -> Any:
     for i in range(len(found)):
         for m in range(len(state.market)):
             if state.position[i, m].size != 0 and state.market[m].liquidates != 0:
-                p = wide(state.position[i, m].pool)
+                p = widen(state.position[i, m].pool)
                 found[i, m] = _trigger(state, i, m, room[p] + drawable(state, p, room))
     return found
 
@@ -70,8 +70,8 @@ def sum_bands(state: State, trigger: Any, edge: Any, reach: float, total: Any) -
 @kernel
 def _trigger(state: State, i: int, m: int, room: int) -> int:
     market = state.market[m]
-    size = wide(state.position[i, m].size)
-    mark = wide(market.mark_ticks)
+    size = widen(state.position[i, m].size)
+    mark = widen(market.mark_ticks)
     if room < 0:
         return mark
     value = size * market.tick_atoms
@@ -83,7 +83,7 @@ def _trigger(state: State, i: int, m: int, room: int) -> int:
     fraction = tier.maintenance_fraction / ONE
     guess = liquidation_price(float(rest), float(value), fraction, float(tier.maintenance_amount))
     # No deposit holds a short of twice the largest notional.
-    far = wide(1 if size > 0 else min(MAX_PRICE_TICKS, 2 * MAX_ATOMS // abs(value)))
+    far = widen(1 if size > 0 else min(MAX_PRICE_TICKS, 2 * MAX_ATOMS // abs(value)))
     if not _is_short(state, m, value, rest, far):
         return 0
     # Exact where the tier stays the same and the guess is off by rounding alone.

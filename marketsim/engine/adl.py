@@ -20,7 +20,7 @@ from marketsim.engine.pools import (
     maintenance_requirement,
 )
 from marketsim.engine.records import Indices
-from marketsim.engine.state import MAX_ROWS_PER_STEP, Cause, RankRule, State, wide
+from marketsim.engine.state import MAX_ROWS_PER_STEP, Cause, RankRule, State, widen
 
 
 @kernel
@@ -86,7 +86,7 @@ def queue(state: State, i: int, m: int) -> Indices:
 @kernel
 def _is_accepted(state: State, i: int, m: int, change: int, cash: int) -> bool:
     """Tell whether closing `change` lots for `cash` atoms leaves a pool no worse."""
-    p = wide(state.position[i, m].pool)
+    p = widen(state.position[i, m].pool)
     market = state.market[m]
     pool = state.pool[p]
     size = state.position[i, m].size
@@ -117,9 +117,9 @@ def close_pair(state: State, i: int, j: int, m: int, lots: int, at_mark: bool) -
     market = state.market[m]
     change = -lots if size > 0 else lots
     marked = change * market.mark_ticks * market.tick_atoms
-    p = wide(state.position[i, m].pool)
+    p = widen(state.position[i, m].pool)
     assess_pool(state, p)
-    assess_pool(state, wide(state.position[j, m].pool))
+    assess_pool(state, widen(state.position[j, m].pool))
     cash = -marked
     if not at_mark:
         pool = state.pool[p]
@@ -132,7 +132,7 @@ def close_pair(state: State, i: int, j: int, m: int, lots: int, at_mark: bool) -
             return 0
     ledger.book_transfer(state, i, m, change, cash, Cause.ADL)
     ledger.book_transfer(state, j, m, -change, -cash, Cause.ADL)
-    ledger.sweep(state, wide(state.position[j, m].pool))
+    ledger.return_free_cash(state, widen(state.position[j, m].pool))
     return lots
 
 
@@ -140,9 +140,9 @@ def close_pair(state: State, i: int, j: int, m: int, lots: int, at_mark: bool) -
 def deleverage(state: State, number: int, ranked: Indices, at_mark: bool) -> None:
     """Close what is left of a liquidated leg down a ranked queue, and write who took it."""
     totals = state.totals[0]
-    row = state.liquidation[number]
-    i = wide(row.account)
-    m = wide(row.market)
+    record = state.liquidation[number]
+    i = widen(record.account)
+    m = widen(record.market)
     market = state.market[m]
     for n in range(len(ranked)):
         left = abs(state.position[i, m].size)
@@ -166,9 +166,9 @@ def deleverage(state: State, number: int, ranked: Indices, at_mark: bool) -> Non
         entry.cost = received - side * value
         totals.num_deleverages += 1
         totals.adl_atoms += value
-        row.adl_size += lots
-        row.adl_cost += entry.cost
-        row.size_after -= side * lots
+        record.adl_size += lots
+        record.adl_cost += entry.cost
+        record.size_after -= side * lots
         market.liquidated_atoms += value
         market.volume += lots
 
@@ -198,7 +198,7 @@ def share_loss(state: State, p: int, m: int, loss: int) -> int:
             size = abs(state.position[i, m].size)
             if size != 0:
                 share = mul_div_up(loss, size, total)
-                ledger.post(state, wide(state.position[i, m].pool), Cause.SOCIALISED, -share)
+                ledger.post(state, widen(state.position[i, m].pool), Cause.SOCIALISED, -share)
                 collected += share
     ledger.post(state, p, Cause.SOCIALISED, loss)
     ledger.post(state, fund, Cause.SOCIALISED, collected - loss)

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from marketsim.engine.cause_records import Loss, Push, Safe, Seizure, Split, Tally
+from marketsim.engine.cause_records import Impact, Loss, Safe, Seizure, Split, Tally
 from marketsim.engine.records import R, Rows, records, zeroed
 from marketsim.engine.state import (
     MAX_ROWS_PER_STEP,
@@ -90,7 +90,7 @@ def allocate(
         split=records(Split, num_markets),
         tally=records(Tally, *((num_accounts + 1, num_markets) if causes else (1, 1))),
         safe=records(Safe, num_pools if causes else 1),
-        push=records(Push, MAX_ROWS_PER_STEP if causes else 1),
+        impact=records(Impact, MAX_ROWS_PER_STEP if causes else 1),
         seizure=records(Seizure, MAX_ROWS_PER_STEP + 1 if causes else 1),
         loss=records(Loss, MAX_ROWS_PER_STEP if causes else 1),
     )
@@ -144,7 +144,7 @@ def grow(
         fill=_longer(state.fill, num_fills),
         liquidation=_longer(state.liquidation, num_liquidations),
         deleverage=_longer(state.deleverage, num_deleverages),
-        push=_longer(state.push, num_liquidations if totals.record_causes else 0),
+        impact=_longer(state.impact, num_liquidations if totals.record_causes else 0),
         seizure=_longer(state.seizure, num_liquidations + 1 if totals.record_causes else 0),
         loss=_longer(state.loss, num_losses),
     )

@@ -8,11 +8,11 @@ steps.
 """
 
 from marketsim.engine._jit import highest_bit, inlined, kernel, lowest_bit, prefetch
-from marketsim.engine.state import NONE, WHEEL_SLOTS, Cause, State, wide
+from marketsim.engine.state import NONE, WHEEL_SLOTS, Cause, State, widen
 
 TOP_SHIFT = 25
 #: Changes no index, but tells the compiler that it need not look for a negative one.
-NOT_NEGATIVE = wide(2**31 - 1)
+NOT_NEGATIVE = widen(2**31 - 1)
 #: Turns before its own at which `fetch_account`, `fetch_order` and `fetch_neighbours` are called
 #: for an account.
 FAR, MIDDLE, NEAR = 12, 8, 4
@@ -23,7 +23,7 @@ SLOTS_AHEAD = 12
 @inlined
 def find_level(state: State, m: int, price: int) -> int:
     """Return the level at `price`, or NONE."""
-    n = wide(m)
+    n = widen(m)
     shift = TOP_SHIFT
     while shift >= 0:
         node = state.node[n]
@@ -39,7 +39,7 @@ def find_level(state: State, m: int, price: int) -> int:
 def open_level(state: State, m: int, price: int) -> int:
     """Return the level at `price`, made if there is none."""
     totals = state.totals[0]
-    n = wide(m)
+    n = widen(m)
     shift = TOP_SHIFT
     while shift >= 0:
         node = state.node[n]
@@ -226,7 +226,7 @@ def add_order(
 def remove_order(state: State, k: int) -> None:
     """Take an order off the book and free its slot."""
     order = state.order[k]
-    m = wide(order.market)
+    m = widen(order.market)
     level = state.level[order.level]
     level.volume -= order.size
     if order.prev == NONE:
@@ -240,7 +240,7 @@ def remove_order(state: State, k: int) -> None:
     if level.head == NONE:
         market = state.market[m]
         price = order.price
-        side = wide(order.side)
+        side = widen(order.side)
         close_level(state, m, price)
         if side > 0 and price == market.best_bid:
             market.best_bid = next_price(state, m, price, -side)
@@ -287,9 +287,9 @@ def reduce_order(state: State, k: int, size: int) -> None:
 def withdraw_orders(state: State, i: int, m: int, price: int) -> int:
     """Withdraw an account's orders in a market (only those at `price` unless 0); count them."""
     count = 0
-    k = wide(state.position[i, m].first_order)
+    k = widen(state.position[i, m].first_order)
     while k != NONE:
-        following = wide(state.order[k].own_next)
+        following = widen(state.order[k].own_next)
         if price == 0 or state.order[k].price == price:
             remove_order(state, k)
             count += 1
@@ -300,9 +300,9 @@ def withdraw_orders(state: State, i: int, m: int, price: int) -> int:
 @kernel
 def expire_orders(state: State, step: int) -> None:
     """Withdraw the orders whose time is up."""
-    k = wide(state.wheel[step % WHEEL_SLOTS])
+    k = widen(state.wheel[step % WHEEL_SLOTS])
     while k != NONE:
-        following = wide(state.order[k].wheel_next)
+        following = widen(state.order[k].wheel_next)
         if state.order[k].expiry <= step:
             remove_order(state, k)
         k = following
@@ -354,23 +354,23 @@ def fetch_account(state: State, i: int, m: int) -> None:
 def fetch_order(state: State, i: int, m: int) -> None:
     """Have an account's newest order in a market and its pool there brought near."""
     position = state.position[i, m]
-    prefetch(state.order, wide(position.first_order))
-    prefetch(state.pool, wide(position.pool))
+    prefetch(state.order, widen(position.first_order))
+    prefetch(state.pool, widen(position.pool))
     if state.totals[0].record_causes != 0:
-        prefetch(state.safe, wide(position.pool))
+        prefetch(state.safe, widen(position.pool))
 
 
 @inlined
 def fetch_neighbours(state: State, i: int, m: int) -> None:
     """Have brought near what withdrawing all of an account's orders in a market changes."""
-    k = wide(state.position[i, m].first_order)
+    k = widen(state.position[i, m].first_order)
     while k != NONE:
         _fetch_surroundings(state, k)
-        k = wide(state.order[k].own_next)
+        k = widen(state.order[k].own_next)
 
 
 @inlined
 def _fetch_surroundings(state: State, k: int) -> None:
-    prefetch(state.order, wide(state.order[k].prev))
-    prefetch(state.order, wide(state.order[k].next))
-    prefetch(state.level, wide(state.order[k].level))
+    prefetch(state.order, widen(state.order[k].prev))
+    prefetch(state.order, widen(state.order[k].next))
+    prefetch(state.level, widen(state.order[k].level))

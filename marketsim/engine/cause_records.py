@@ -8,19 +8,19 @@ class Split(Record):
 
     # ticks: parts of the mark; what is left of it is other flow
     index: F8  #: the index by news, without what reflexivity adds
-    forced: F8  #: what is left in it of the pushes of liquidations
+    forced: F8  #: what is left in it of the impacts of liquidations
     by_last: I8  #: 1 if the forced part is that of the last price, else of the mid
     pass_mark: I8  #: at the last margin pass
     pass_index: F8
     pass_forced: F8
-    # ticks: outstanding pushes of liquidation orders
-    pushed_mid: F8
-    pushed_last: F8
+    # ticks: outstanding impacts of liquidation orders
+    impact_mid: F8
+    impact_last: F8
     forced_basis: F8  #: their part of `market.basis`
-    healing: F8  #: sum of the logs of what recoveries have left of them
-    healed_row: I8  #: liquidation rows written when nothing was left of them
-    lean: F8  #: index over index by news; 0: not known, the same
-    forced_lean: F8  #: share of the index that leans on outstanding pushes
+    fading: F8  #: sum of the logs of what recoveries have left of them
+    faded_row: I8  #: liquidation rows written when nothing was left of them
+    displacement: F8  #: index over index by news; 0: not known, the same
+    forced_displacement: F8  #: share of the index that leans on outstanding impacts
     seen_mid: F8  #: ticks, at the end of the last step
     seen_index: F8
 
@@ -50,13 +50,13 @@ class Safe(Record):
     row: I4  #: liquidation rows written by then
 
 
-class Push(Record):
+class Impact(Record):
     """What a liquidation moved the price by."""
 
     seizure: I8  #: row of `State.seizure` the liquidation belongs to
     mid: F8  #: ticks its order moved the mid by
     last: F8  #: and the last price
-    healing: F8  #: the market's `healing` at that time
+    fading: F8  #: the market's `fading` at that time
 
 
 class Seizure(Record):

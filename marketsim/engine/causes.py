@@ -6,10 +6,10 @@ The mark of a market is the sum of three parts: the *index* (by news alone), the
 times its maintenance margin or more), position by position: a tally is opened when a position first
 changes after that pass, or when a pass finds the pool no longer safe; safe pools cost nothing.
 
-A push of a liquidation order lasts until other flow takes the price back: once a step, what the
-mid recovered against the outstanding push, of its own accord and not because the index moved, is
-taken off, from all liquidations that made the push in proportion. That proportion is kept as the
-sum of its logarithms, so what is left of any liquidation's push is known later on.
+A impact of a liquidation order lasts until other flow takes the price back: once a step, what the
+mid recovered against the outstanding impact, of its own accord and not because the index moved, is
+taken off, from all liquidations that made the impact in proportion. That proportion is kept as the
+sum of its logarithms, so what is left of any liquidation's impact is known later on.
 
 Nothing here changes what is simulated, and nothing is done unless `totals.record_causes` is set.
 """
@@ -18,7 +18,7 @@ import math
 
 from marketsim.engine._jit import inlined, kernel
 from marketsim.engine.pools import assess_pool, with_basis
-from marketsim.engine.state import MAX_ROWS_PER_STEP, MarkRule, State, wide
+from marketsim.engine.state import MAX_ROWS_PER_STEP, MarkRule, State, widen
 from marketsim.engine.world import World
 
 #: A pool with this many times its maintenance margin is safe: with a maintenance margin of half
@@ -41,22 +41,22 @@ def begin(state: State) -> None:
 
 
 @kernel
-def note_lean(state: State, world: World) -> None:
+def note_displacement(state: State, world: World) -> None:
     """Note how far reflexivity holds each index off its news, and how far by forced flow.
 
-    The lean is a power of mid over fundamental; its forced part is what it would lose if the
-    outstanding push were taken off the mid.
+    The displacement is a power of mid over fundamental; its forced part is what it would lose if
+    the outstanding impact were taken off the mid.
     """
     if state.totals[0].record_causes == 0:
         return
     for m in range(len(world.asset)):
         split = state.split[m]
         market = state.market[m]
-        split.lean = math.exp(world.asset[m].lean)
+        split.displacement = math.exp(world.asset[m].displacement)
         if market.best_bid > 0 and market.best_ask > 0:
             mid = 0.5 * (market.best_bid + market.best_ask)
-            rest = max(mid - split.pushed_mid, 1.0)
-            split.forced_lean = 1.0 - math.pow(rest / mid, world.factor[0].reflexivity)
+            rest = max(mid - split.impact_mid, 1.0)
+            split.forced_displacement = 1.0 - math.pow(rest / mid, world.factor[0].reflexivity)
 
 
 @inlined
@@ -82,34 +82,36 @@ def fresh_last(state: State, m: int) -> float:
 
 
 @kernel
-def heal_pushes(state: State) -> None:
-    """Take off each market's outstanding push what other flow recovered since the last step."""
+def fade_impacts(state: State) -> None:
+    """Take off each market's outstanding impact what other flow recovered since the last step."""
     totals = state.totals[0]
     if totals.record_causes == 0:
         return
     for m in range(len(state.market)):
         split = state.split[m]
         market = state.market[m]
-        push = split.pushed_mid if split.pushed_mid != 0.0 else split.pushed_last
-        if push != 0.0:
+        impact = split.impact_mid if split.impact_mid != 0.0 else split.impact_last
+        if impact != 0.0:
             moved = middle(state, m) - split.seen_mid
             index_moved = market.index_price / market.tick_size - split.seen_index
-            back = -moved if push > 0.0 else moved
-            against_index = back + (index_moved if push > 0.0 else -index_moved)
-            healed = min(back, against_index)
-            if healed >= abs(push):
-                split.pushed_mid = 0.0
-                split.pushed_last = 0.0
-                split.healing = 0.0
-                split.healed_row = totals.num_liquidations
-            elif healed > 0.0:
-                share = 1.0 - healed / abs(push)
-                split.pushed_mid *= share
-                split.pushed_last *= share
-                split.healing += math.log(share)
+            back = -moved if impact > 0.0 else moved
+            against_index = back + (index_moved if impact > 0.0 else -index_moved)
+            recovered = min(back, against_index)
+            if recovered >= abs(impact):
+                split.impact_mid = 0.0
+                split.impact_last = 0.0
+                split.fading = 0.0
+                split.faded_row = totals.num_liquidations
+            elif recovered > 0.0:
+                share = 1.0 - recovered / abs(impact)
+                split.impact_mid *= share
+                split.impact_last *= share
+                split.fading += math.log(share)
         if market.best_bid != 0 and market.best_ask != 0:
             weight = state.venue[0].basis_weight
-            aim = split.pushed_mid - split.forced_lean * market.index_price / market.tick_size
+            aim = (
+                split.impact_mid - split.forced_displacement * market.index_price / market.tick_size
+            )
             split.forced_basis += weight * (aim - split.forced_basis)
 
 
@@ -136,16 +138,16 @@ def split_marks(state: State) -> None:
         index = market.index_price / market.tick_size
         last = market.last_ticks if market.last_ticks != 0 else market.index_ticks
         based = with_basis(state, m)
-        split.index = index / split.lean if split.lean != 0.0 else index
+        split.index = index / split.displacement if split.displacement != 0.0 else index
         split.by_last = 0
         is_median = rule == MarkRule.MEDIAN
         if rule == MarkRule.INDEX_PLUS_BASIS or (is_median and market.mark_ticks == based):
-            split.forced = split.forced_lean * index + split.forced_basis
+            split.forced = split.forced_displacement * index + split.forced_basis
         elif rule == MarkRule.LAST or (is_median and market.mark_ticks == last):
-            split.forced = split.pushed_last
+            split.forced = split.impact_last
             split.by_last = 1
         else:
-            split.forced = split.forced_lean * index
+            split.forced = split.forced_displacement * index
 
 
 @kernel
@@ -177,7 +179,7 @@ def note_pass(state: State) -> None:
         if not is_safe and number == before:
             for m in range(len(state.market)):
                 if state.position[pool.owner, m].pool == p:
-                    open_tally(state, wide(pool.owner), m)
+                    open_tally(state, widen(pool.owner), m)
     keep_split(state)
 
 
@@ -190,8 +192,8 @@ def _note_safe(state: State, p: int, is_safe: bool) -> None:
     totals = state.totals[0]
     safe = state.safe[p]
     safe.equity = state.pool[p].equity if is_safe else safe.equity
-    safe.number = totals.num_passes if is_safe else wide(safe.number)
-    safe.row = totals.num_liquidations if is_safe else wide(safe.row)
+    safe.number = totals.num_passes if is_safe else widen(safe.number)
+    safe.row = totals.num_liquidations if is_safe else widen(safe.row)
 
 
 @inlined
@@ -253,36 +255,36 @@ def note_funding(state: State, i: int, m: int, amount: int) -> None:
 
 
 @kernel
-def note_push(state: State, number: int, mid: float, last: float) -> None:
+def note_impact(state: State, number: int, mid: float, last: float) -> None:
     """Note what a liquidation order that filled has moved mid and last price by.
 
     `mid` and `last` are `middle` and `fresh_last` before it.
     """
     if state.totals[0].record_causes == 0:
         return
-    row = state.liquidation[number]
-    if row.book_size == 0:
+    record = state.liquidation[number]
+    if record.book_size == 0:
         return
-    m = wide(row.market)
+    m = widen(record.market)
     split = state.split[m]
-    push = state.push[number]
-    push.mid = middle(state, m) - mid
-    push.last = state.market[m].last_ticks - last
-    push.healing = split.healing
-    split.pushed_mid += push.mid
-    split.pushed_last += push.last
+    impact = state.impact[number]
+    impact.mid = middle(state, m) - mid
+    impact.last = state.market[m].last_ticks - last
+    impact.fading = split.fading
+    split.impact_mid += impact.mid
+    split.impact_last += impact.last
 
 
 @kernel
-def open_push(state: State, number: int) -> None:
-    """Begin the record that goes with a liquidation row, of the newest seizure."""
+def open_impact(state: State, number: int) -> None:
+    """Begin the record that goes with that of a liquidation, of the newest seizure."""
     if state.totals[0].record_causes == 0:
         return
-    push = state.push[number]
-    push.seizure = state.totals[0].num_seizures - 1
-    push.mid = 0.0
-    push.last = 0.0
-    push.healing = 0.0
+    impact = state.impact[number]
+    impact.seizure = state.totals[0].num_seizures - 1
+    impact.mid = 0.0
+    impact.last = 0.0
+    impact.fading = 0.0
 
 
 @kernel
@@ -293,7 +295,7 @@ def open_seizure(state: State, p: int) -> None:
         return
     assess_pool(state, p)
     pool = state.pool[p]
-    i = wide(pool.owner)
+    i = widen(pool.owner)
     seizure = state.seizure[totals.num_seizures]
     seizure.pool = p
     seizure.first_row = totals.num_liquidations
@@ -319,7 +321,7 @@ def _write_loss(state: State, i: int, m: int) -> None:
     loss.seizure = totals.num_seizures
     loss.market = m
     loss.by_last = split.by_last
-    loss.first_row = max(state.safe[state.position[i, m].pool].row, split.healed_row)
+    loss.first_row = max(state.safe[state.position[i, m].pool].row, split.faded_row)
     loss.size = state.position[i, m].size
     loss.index = int(math.floor(tally.index + 0.5))
     loss.forced = int(math.floor(tally.forced + 0.5))

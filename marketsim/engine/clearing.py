@@ -5,7 +5,7 @@ from marketsim.engine._jit import inlined, kernel
 from marketsim.engine.formulas.integers import mul_div, take_fraction, take_fraction_up
 from marketsim.engine.pools import free_margin
 from marketsim.engine.records import Indices
-from marketsim.engine.state import MAX_ATOMS, NONE, ONE, Flag, IntentKind, Outcome, State, wide
+from marketsim.engine.state import MAX_ATOMS, NONE, ONE, Flag, IntentKind, Outcome, State, widen
 
 
 @inlined
@@ -31,12 +31,12 @@ def place_order(
         return Outcome.BOOK_FULL
     before = state.position[i, m].size
     left = take(state, i, m, side, abs(size), price)
-    p = wide(state.position[i, m].pool)
+    p = widen(state.position[i, m].pool)
     if p != i:
         # What was accepted on the main pool's account is topped up, also if only partly filled.
         if left < abs(size) and margin.extends(before, size):
             margin.fund_pool(state, p)
-        ledger.sweep(state, p)
+        ledger.return_free_cash(state, p)
     if left > 0 and flags & Flag.IMMEDIATE == 0:
         until = state.totals[0].step + expiry if expiry > 0 else 0
         book.add_order(state, i, m, side, left, price, market.mid2, until, flags)
@@ -53,21 +53,21 @@ def take(state: State, i: int, m: int, side: int, size: int, limit: int) -> int:
         if k == NONE:
             break
         lots = min(left, matching.maker_size(state, k))
-        if meet(state, k, i, lots, market.taker_fee):
+        if trade_with(state, k, i, lots, market.taker_fee):
             left -= lots
     return left
 
 
 @inlined
-def meet(state: State, k: int, i: int, lots: int, taker_fee: int) -> bool:
+def trade_with(state: State, k: int, i: int, lots: int, taker_fee: int) -> bool:
     """Fill `lots` of resting order `k`, or withdraw it if its owner lacks the margin."""
     if not maker_can_pay(state, k, lots):
         book.remove_order(state, k)
         return False
     order = state.order[k]
-    maker = wide(order.account)
-    m = wide(order.market)
-    p = wide(state.position[maker, m].pool)
+    maker = widen(order.account)
+    m = widen(order.market)
+    p = widen(state.position[maker, m].pool)
     before = state.position[maker, m].size
     matching.fill(state, k, i, lots, state.market[m].mid2, taker_fee)
     if p != maker and margin.extends(before, state.position[maker, m].size - before):
@@ -79,15 +79,15 @@ def meet(state: State, k: int, i: int, lots: int, taker_fee: int) -> bool:
 def maker_can_pay(state: State, k: int, lots: int) -> bool:
     """Tell whether the owner of a resting order has the margin to trade `lots` of it."""
     order = state.order[k]
-    m = wide(order.market)
+    m = widen(order.market)
     market = state.market[m]
     held = state.position[order.account, m].size
-    after = held + wide(order.side) * lots
+    after = held + widen(order.side) * lots
     if abs(after) > market.max_position_lots and abs(after) > abs(held):
         return False
     fee = take_fraction(lots * order.price * market.tick_atoms, market.maker_fee)
     return margin.trade_is_accepted(
-        state, wide(order.account), m, wide(order.side) * lots, order.price, fee
+        state, widen(order.account), m, widen(order.side) * lots, order.price, fee
     )
 
 
@@ -141,7 +141,7 @@ def _affords(state: State, i: int, cost: int, haircut: int) -> bool:
 @kernel
 def transfer_margin(state: State, i: int, m: int, amount: int) -> Outcome:
     """Move cash from the main pool to a market's side pool (negative: back), if free."""
-    p = wide(state.position[i, m].pool)
+    p = widen(state.position[i, m].pool)
     if p == i or amount == 0:
         return Outcome.ZERO_SIZE
     source = i if amount > 0 else p
@@ -157,13 +157,13 @@ def fetch_ahead(state: State, sequence: Indices, n: int) -> None:
     if n + book.FAR < len(sequence):
         intent = state.intent[sequence[n + book.FAR]]
         if _begins(state, sequence, n + book.FAR):
-            book.fetch_account(state, wide(intent.account), wide(intent.market))
+            book.fetch_account(state, widen(intent.account), widen(intent.market))
         intent = state.intent[sequence[n + book.MIDDLE]]
         if _begins(state, sequence, n + book.MIDDLE):
-            book.fetch_order(state, wide(intent.account), wide(intent.market))
+            book.fetch_order(state, widen(intent.account), widen(intent.market))
         intent = state.intent[sequence[n + book.NEAR]]
         if intent.kind == IntentKind.CANCEL:
-            book.fetch_neighbours(state, wide(intent.account), wide(intent.market))
+            book.fetch_neighbours(state, widen(intent.account), widen(intent.market))
 
 
 @inlined
@@ -178,12 +178,12 @@ def _begins(state: State, sequence: Indices, n: int) -> bool:
 def clear_intent(state: State, n: int) -> None:
     """Carry out intent `n` and count its `Outcome`."""
     intent = state.intent[n]
-    i = wide(intent.account)
-    m = wide(intent.market)
+    i = widen(intent.account)
+    m = widen(intent.market)
     outcome = Outcome.ACCEPTED
     if intent.kind == IntentKind.ORDER:
         outcome = place_order(
-            state, i, m, intent.size, intent.price, wide(intent.flags), wide(intent.expiry)
+            state, i, m, intent.size, intent.price, widen(intent.flags), widen(intent.expiry)
         )
     elif intent.kind == IntentKind.CANCEL:
         book.withdraw_orders(state, i, m, intent.price)

@@ -10,7 +10,7 @@ from marketsim.engine.formulas.rates import (
     padded_average,
     premium,
 )
-from marketsim.engine.state import AverageRule, Cause, SettlementPrice, State, wide
+from marketsim.engine.state import AverageRule, Cause, SettlementPrice, State, widen
 
 
 @kernel
@@ -80,7 +80,7 @@ def settle_funding(state: State) -> None:
             if position.size != 0:
                 notional = position.size * price * market.tick_atoms
                 amount = funding_payment(notional, market.funding_rate, venue.funding_share)
-                ledger.post(state, wide(position.pool), Cause.FUNDING, amount)
+                ledger.post(state, widen(position.pool), Cause.FUNDING, amount)
                 causes.note_funding(state, i, m, amount)
                 paid += amount
         ledger.post(state, fund, Cause.ROUNDING, -paid)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from marketsim.engine import causes
 from marketsim.engine._jit import inlined, kernel
 from marketsim.engine.formulas.integers import mul_div
-from marketsim.engine.state import ONE, Cause, State, wide
+from marketsim.engine.state import ONE, Cause, State, widen
 
 
 @inlined
@@ -73,7 +73,7 @@ def book_fill(state: State, i: int, m: int, change: int, price: int, mid2: int) 
     cost = change * price * unit
     slippage = change * (2 * price - mid2) * unit
     slippage = slippage // 2 if slippage >= 0 else -(-slippage // 2)
-    p = wide(state.position[i, m].pool)
+    p = widen(state.position[i, m].pool)
     causes.note_trade(state, i, m, cost - change * state.market[m].mark_ticks * unit)
     post(state, p, Cause.SLIPPAGE, -slippage)
     post(state, p, Cause.PRICE, slippage - cost)
@@ -87,7 +87,7 @@ def book_transfer(state: State, i: int, m: int, change: int, cash: int, cause: i
     What differs from the mark is booked under `cause` (TAKEOVER or ADL), the rest is PRICE.
     """
     marked = change * state.market[m].mark_ticks * state.market[m].tick_atoms
-    p = wide(state.position[i, m].pool)
+    p = widen(state.position[i, m].pool)
     causes.note_trade(state, i, m, -(cash + marked))
     post(state, p, Cause.PRICE, -marked)
     post(state, p, cause, cash + marked)
@@ -123,7 +123,7 @@ def is_flat(state: State, p: int) -> bool:
 
 
 @kernel
-def sweep(state: State, p: int) -> None:
+def return_free_cash(state: State, p: int) -> None:
     """Return the cash of a flat side pool to its account's main pool."""
     pool = state.pool[p]
     if p != pool.owner and pool.cash >= 0 and is_flat(state, p):

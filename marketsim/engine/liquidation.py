@@ -32,7 +32,7 @@ from marketsim.engine.state import (
     LimitRule,
     SizeRule,
     State,
-    wide,
+    widen,
 )
 
 
@@ -187,38 +187,38 @@ def next_leg(state: State, p: int, tried: NDArray[np.bool_]) -> int:
 
 
 @kernel
-def open_row(state: State, p: int, m: int, stage: int, turn: int) -> int:
-    """Begin the liquidation row of a leg; return its number."""
+def open_liquidation(state: State, p: int, m: int, stage: int, round_number: int) -> int:
+    """Begin the record of an attempt at a leg; return its number."""
     totals = state.totals[0]
     market = state.market[m]
     i = state.pool[p].owner
     size = state.position[i, m].size
     number = totals.num_liquidations
-    row = state.liquidation[number]
-    row.step = totals.step
-    row.round = turn
-    row.account = i
-    row.pool = p
-    row.market = m
-    row.stage = stage
-    row.equity = state.pool[p].equity
-    row.maintenance = state.pool[p].maintenance
-    row.index_ticks = market.index_ticks
-    row.mark_ticks = market.mark_ticks
-    row.bankruptcy_price = closing_cash(state, i, m, -size) / (size * market.tick_atoms)
-    row.limit_ticks = limit_price(state, i, m)
-    row.size_before = size
-    row.size_after = size
-    row.order_size = 0
-    row.book_size = 0
-    row.book_cash = 0
-    row.fee = 0
-    row.fund_paid = 0
-    row.takeover_size = 0
-    row.takeover_cost = 0
-    row.adl_size = 0
-    row.adl_cost = 0
-    row.socialised = 0
+    record = state.liquidation[number]
+    record.step = totals.step
+    record.round = round_number
+    record.account = i
+    record.pool = p
+    record.market = m
+    record.stage = stage
+    record.equity = state.pool[p].equity
+    record.maintenance = state.pool[p].maintenance
+    record.index_ticks = market.index_ticks
+    record.mark_ticks = market.mark_ticks
+    record.bankruptcy_price = closing_cash(state, i, m, -size) / (size * market.tick_atoms)
+    record.limit_ticks = limit_price(state, i, m)
+    record.size_before = size
+    record.size_after = size
+    record.order_size = 0
+    record.book_size = 0
+    record.book_cash = 0
+    record.fee = 0
+    record.fund_paid = 0
+    record.takeover_size = 0
+    record.takeover_cost = 0
+    record.adl_size = 0
+    record.adl_cost = 0
+    record.socialised = 0
     totals.num_liquidations += 1
     market.num_liquidations += 1
     return number
@@ -245,41 +245,41 @@ def fill_is_covered(state: State, i: int, delta: int, available: int) -> bool:
 @kernel
 def settle_fill(state: State, number: int, change: int, price: int, delta: int) -> None:
     """Move the fee (or the fund's payment) of a fill that was just booked and note it."""
-    row = state.liquidation[number]
-    i = wide(row.account)
-    m = wide(row.market)
-    p = wide(row.pool)
+    record = state.liquidation[number]
+    i = widen(record.account)
+    m = widen(record.market)
+    p = widen(record.pool)
     fund = len(state.account) - 1
     market = state.market[m]
     if delta >= 0:
         ledger.pay(state, p, fund, Cause.LIQUIDATION_FEE, delta)
-        row.fee += delta
+        record.fee += delta
     else:
         ledger.pay(state, fund, p, Cause.TAKEOVER, -delta)
-        row.fund_paid -= delta
+        record.fund_paid -= delta
     causes.note_fee(state, i, m, delta)
     count_use(state, i, abs(change) * market.mark_ticks * market.tick_atoms, max(-delta, 0))
-    row.book_size += abs(change)
-    row.book_cash += -change * price * market.tick_atoms
+    record.book_size += abs(change)
+    record.book_cash += -change * price * market.tick_atoms
     note_closed(state, number, change)
 
 
 @kernel
 def drop_idle_row(state: State, number: int) -> None:
-    """Take back the newest row if the attempt closed nothing."""
-    row = state.liquidation[number]
-    if row.size_after == row.size_before:
+    """Take back the newest record if the attempt closed nothing."""
+    record = state.liquidation[number]
+    if record.size_after == record.size_before:
         state.totals[0].num_liquidations -= 1
-        state.market[row.market].num_liquidations -= 1
+        state.market[record.market].num_liquidations -= 1
 
 
 @kernel
 def note_closed(state: State, number: int, change: int) -> None:
-    """Count `change` lots as liquidated, at the mark, in the row and the market's totals."""
-    row = state.liquidation[number]
-    market = state.market[row.market]
+    """Count `change` lots as liquidated, at the mark, in its record and the market's totals."""
+    record = state.liquidation[number]
+    market = state.market[record.market]
     market.liquidated_atoms += abs(change) * market.mark_ticks * market.tick_atoms
-    row.size_after += change
+    record.size_after += change
 
 
 @kernel
@@ -300,9 +300,9 @@ def can_take_over(state: State, i: int, m: int, available: int) -> bool:
 @kernel
 def take_over(state: State, number: int, available: int) -> bool:
     """Let the insurance fund take a leg at its bankruptcy price, if it can (`can_take_over`)."""
-    row = state.liquidation[number]
-    i = wide(row.account)
-    m = wide(row.market)
+    record = state.liquidation[number]
+    i = widen(record.account)
+    m = widen(record.market)
     fund = len(state.account) - 1
     market = state.market[m]
     if not can_take_over(state, i, m, available):
@@ -312,8 +312,8 @@ def take_over(state: State, number: int, available: int) -> bool:
     cost = cash - size * market.mark_ticks * market.tick_atoms
     ledger.book_transfer(state, i, m, -size, cash, Cause.TAKEOVER)
     ledger.book_transfer(state, fund, m, size, -cash, Cause.TAKEOVER)
-    row.takeover_size += abs(size)
-    row.takeover_cost += cost
+    record.takeover_size += abs(size)
+    record.takeover_cost += cost
     market.volume += abs(size)
     note_closed(state, number, -size)
     return True
@@ -323,12 +323,12 @@ def take_over(state: State, number: int, available: int) -> bool:
 def note_shortfall(state: State, number: int) -> None:
     """Hand what is left of a leg to auto-deleveraging."""
     totals = state.totals[0]
-    row = state.liquidation[number]
+    record = state.liquidation[number]
     entry = state.shortfall[totals.num_shortfalls]
     entry.liquidation = number
-    entry.pool = row.pool
-    entry.market = row.market
-    entry.size = row.size_after
+    entry.pool = record.pool
+    entry.market = record.market
+    entry.size = record.size_after
     totals.num_shortfalls += 1
 
 
@@ -360,7 +360,7 @@ def seize_holdings(state: State, i: int, needed: int) -> None:
 @kernel
 def draw_loss(state: State, p: int) -> None:
     """Let a side pool with negative equity draw the loss from its main pool, within its limit."""
-    i = wide(state.pool[p].owner)
+    i = widen(state.pool[p].owner)
     assess_pool(state, p)
     pool = state.pool[p]
     if p == i or pool.equity >= 0:

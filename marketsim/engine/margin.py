@@ -15,7 +15,7 @@ from marketsim.engine.pools import (
     maintenance_requirement,
 )
 from marketsim.engine.records import Indices
-from marketsim.engine.state import State, wide
+from marketsim.engine.state import State, widen
 
 
 @kernel
@@ -26,7 +26,7 @@ def trade_is_accepted(state: State, i: int, m: int, change: int, price: int, fee
     initial margin from what the main pool has free.
     """
     market = state.market[m]
-    p = wide(state.position[i, m].pool)
+    p = widen(state.position[i, m].pool)
     gain = change * (market.mark_ticks - price) * market.tick_atoms - fee
     equity, initial = _after_trade(state, i, p, m, change)
     equity += gain

@@ -4,8 +4,8 @@ from marketsim.engine import causes
 from marketsim.engine._jit import inlined, kernel, prefetch
 from marketsim.engine.book import fetch_account, find_level, reduce_order, remove_order
 from marketsim.engine.formulas.integers import take_fraction
-from marketsim.engine.ledger import book_fill, charge_fee, sweep
-from marketsim.engine.state import NONE, Flag, State, wide
+from marketsim.engine.ledger import book_fill, charge_fee, return_free_cash
+from marketsim.engine.state import NONE, Flag, State, widen
 
 
 @inlined
@@ -20,7 +20,7 @@ def next_maker(state: State, i: int, m: int, side: int, limit: int) -> int:
         price = market.best_ask if side > 0 else market.best_bid
         if price == 0 or (price - limit) * side > 0:
             return NONE
-        k = wide(state.level[find_level(state, m, price)].head)
+        k = widen(state.level[find_level(state, m, price)].head)
         if state.order[k].account != i and maker_size(state, k) > 0:
             return k
         remove_order(state, k)
@@ -47,37 +47,37 @@ def fill(state: State, k: int, i: int, size: int, mid2: int, taker_fee: int) -> 
         1e-9 of notional; a liquidated account pays none.
     """
     order = state.order[k]
-    m = wide(order.market)
-    maker = wide(order.account)
-    side = wide(order.side)
+    m = widen(order.market)
+    maker = widen(order.account)
+    side = widen(order.side)
     price = order.price
     market = state.market[m]
     notional = size * price * market.tick_atoms
-    maker_pool = wide(state.position[maker, m].pool)
-    following = wide(order.next)
+    maker_pool = widen(state.position[maker, m].pool)
+    following = widen(order.next)
     if following != NONE:  # who is likely to trade next
-        fetch_account(state, wide(state.order[following].account), m)
-        prefetch(state.order, wide(state.order[following].next))
+        fetch_account(state, widen(state.order[following].account), m)
+        prefetch(state.order, widen(state.order[following].next))
     book_fill(state, maker, m, side * size, price, order.mid2)
     book_fill(state, i, m, -side * size, price, mid2)
     fee = take_fraction(notional, market.maker_fee)
     charge_fee(state, maker_pool, fee)
     causes.note_fee(state, maker, m, fee)
     fee = take_fraction(notional, taker_fee)
-    charge_fee(state, wide(state.position[i, m].pool), fee)
+    charge_fee(state, widen(state.position[i, m].pool), fee)
     causes.note_fee(state, i, m, fee)
     reduce_order(state, k, size)
-    sweep(state, maker_pool)
+    return_free_cash(state, maker_pool)
     market.last_ticks = price
     market.volume += size
     market.num_fills += 1
     totals = state.totals[0]
     if totals.record_fills != 0:
-        row = state.fill[totals.num_fills]
-        row.step = totals.step
-        row.market = m
-        row.taker = i
-        row.maker = maker
-        row.size = -side * size
-        row.price = price
+        record = state.fill[totals.num_fills]
+        record.step = totals.step
+        record.market = m
+        record.taker = i
+        record.maker = maker
+        record.size = -side * size
+        record.price = price
         totals.num_fills += 1

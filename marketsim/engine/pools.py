@@ -15,7 +15,7 @@ from marketsim.engine.formulas.requirements import (
     open_interest_ratio,
     scaled_initial_fraction,
 )
-from marketsim.engine.state import MAX_PRICE_TICKS, ONE, State, wide
+from marketsim.engine.state import MAX_PRICE_TICKS, ONE, State, widen
 
 
 @inlined
@@ -135,7 +135,7 @@ def liquidation_price(state: State, i: int, m: int) -> float:
     """
     market = state.market[m]
     position = state.position[i, m]
-    p = wide(position.pool)
+    p = widen(position.pool)
     assess_pool(state, p)
     pool = state.pool[p]
     value = position.size * market.tick_atoms
@@ -162,7 +162,7 @@ def bankruptcy_price(state: State, i: int, m: int) -> float:
     size = state.position[i, m].size
     if size == 0:
         return math.nan
-    p = wide(state.position[i, m].pool)
+    p = widen(state.position[i, m].pool)
     assess_pool(state, p)
     pool = state.pool[p]
     cash = bankruptcy_cash(

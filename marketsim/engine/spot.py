@@ -1,8 +1,8 @@
 """Stage 1: spot prices move.
 
 By news, a replayed history or not at all; then scheduled shocks strike; then reflexivity lets
-spot follow the perp. The price is ``base * shocks * exp(lean)``: ``base`` is news alone, so two
-runs that differ in a rule of the venue have the same ``base`` to the last bit.
+spot follow the perp. The price is ``base * shocks * exp(displacement)``: ``base`` is news alone, so
+two runs that differ in a rule of the venue have the same ``base`` to the last bit.
 """
 
 import math
@@ -50,13 +50,13 @@ def move_spot(world: World, state: State, t: int) -> int:
         # the perp's departure is read against the fundamental it was traded at
         if factor.reflexivity > 0.0 and market.best_bid > 0 and market.best_ask > 0:
             mid = 0.5 * float(market.best_bid + market.best_ask) * market.tick_size
-            asset.lean = factor.reflexivity * math.log(mid / asset.fundamental)
+            asset.displacement = factor.reflexivity * math.log(mid / asset.fundamental)
         if factor.kind == SpotKind.FACTOR:
             asset.base *= math.exp(_news(factor, asset, world.own_draw[m]))
         elif factor.kind == SpotKind.HISTORY:
             _replay(world.history, asset, m, t)
         asset.fundamental = asset.base * asset.shock_factor
-        asset.price = asset.fundamental * math.exp(asset.lean)
+        asset.price = asset.fundamental * math.exp(asset.displacement)
         ticks = asset.price / market.tick_size
         # written so that a price that is not a number is outside, too
         if not (ticks >= 1.0 and ticks <= MAX_PRICE_TICKS) and outside == NONE:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from marketsim.engine._jit import by_reference
-from marketsim.engine.cause_records import Loss, Push, Safe, Seizure, Split, Tally
+from marketsim.engine.cause_records import Impact, Loss, Safe, Seizure, Split, Tally
 from marketsim.engine.records import F8, I1, I2, I4, I8, Grid, Indices, Record, Rows
 
 #: Atoms in one USD.
@@ -29,7 +29,7 @@ MAX_PRICE_TICKS = 2**30 - 1
 #: No sum of notionals of one market may reach this; the scenario check enforces it.
 MAX_ATOMS = 2**60
 #: Widens a narrow field of a record, so that a kernel is compiled for one kind of integer only.
-wide = cast("Callable[[int], int]", np.int64)
+widen = cast("Callable[[int], int]", np.int64)
 #: A limit that never binds.
 UNLIMITED = 2**62
 #: Liquidation rows (and deleveraging rows) one step may write; what is left goes on next step.
@@ -454,6 +454,6 @@ class State(NamedTuple):
     split: Rows[Split]  #: (M,)
     tally: Grid[Tally]  #: (N + 1, M)
     safe: Rows[Safe]  #: (P,)
-    push: Rows[Push]  #: (rows,) beside `liquidation`
+    impact: Rows[Impact]  #: (rows,) beside `liquidation`
     seizure: Rows[Seizure]  #: (rows,)
     loss: Rows[Loss]  #: (rows,)

@@ -29,7 +29,7 @@ def open_step(state: State, world: World, t: int) -> int:
     begin_counts(state, t)
     lost = spot.move_spot(world, state, t)
     lost = max(lost, index.update_index(world, state, t))
-    causes.note_lean(state, world)
+    causes.note_displacement(state, world)
     book.expire_orders(state, t)
     mark.snapshot_mid(state)
     return lost
@@ -41,14 +41,14 @@ def clear_step(state: State, sequence: Indices) -> None:
     for n in range(len(sequence)):
         clearing.fetch_ahead(state, sequence, n)
         clearing.clear_intent(state, sequence[n])
-    causes.heal_pushes(state)
+    causes.fade_impacts(state)
     mark.update_basis(state)
     waterfall.unwind_fund(state)
-    for turn in range(state.venue[0].max_rounds):
+    for round_number in range(state.venue[0].max_rounds):
         has_moved = mark.update_marks(state)
         causes.split_marks(state)
         pools.update_open_interest_ratios(state)
-        if turn == 0 or has_moved:
+        if round_number == 0 or has_moved:
             count = margin.assess_pools(state)
         else:
             count = margin.reassess_pools(state)
@@ -57,7 +57,7 @@ def clear_step(state: State, sequence: Indices) -> None:
             break
         before = state.totals[0].num_liquidations
         for p in margin.riskiest_first(state, count):
-            waterfall.liquidate_pool(state, p, turn)
+            waterfall.liquidate_pool(state, p, round_number)
         waterfall.deleverage(state)
         if state.totals[0].num_liquidations == before:
             break

@@ -9,11 +9,11 @@ from marketsim.engine._jit import kernel
 from marketsim.engine.formulas.requirements import waterfall_stage
 from marketsim.engine.pools import assess_pool
 from marketsim.engine.records import Indices
-from marketsim.engine.state import NONE, ONE, Stage, State, wide
+from marketsim.engine.state import NONE, ONE, Stage, State, widen
 
 
 @kernel
-def liquidate_pool(state: State, p: int, turn: int) -> None:
+def liquidate_pool(state: State, p: int, round_number: int) -> None:
     """Close the legs of a pool, one attempt each, until it is safe again or all were tried."""
     liquidation.cancel_orders(state, p)
     liquidation.draw_loss(state, p)
@@ -29,10 +29,10 @@ def liquidate_pool(state: State, p: int, turn: int) -> None:
             break
         tried[m] = True
         is_seized = True
-        liquidate_leg(state, p, m, turn)
+        liquidate_leg(state, p, m, round_number)
     causes.close_seizure(state)
     clear_debt(state, p)
-    ledger.sweep(state, p)
+    ledger.return_free_cash(state, p)
 
 
 @kernel
@@ -46,23 +46,23 @@ def clear_debt(state: State, p: int) -> None:
 
 
 @kernel
-def liquidate_leg(state: State, p: int, m: int, turn: int) -> None:
-    """Make one attempt at a leg and leave its row."""
-    i = wide(state.pool[p].owner)
+def liquidate_leg(state: State, p: int, m: int, round_number: int) -> None:
+    """Make one attempt at a leg and leave its record."""
+    i = widen(state.pool[p].owner)
     pool = state.pool[p]
     stage = waterfall_stage(pool.equity, pool.maintenance, state.venue[0].backstop_ratio)
-    stage = max(stage, wide(Stage.MARKET.value))  # seized with all its legs, it may be safe by now
-    number = liquidation.open_row(state, p, m, stage, turn)
-    causes.open_push(state, number)
-    row = state.liquidation[number]
+    stage = max(stage, widen(Stage.MARKET.value))  # seized with all its legs, it may be safe by now
+    number = liquidation.open_liquidation(state, p, m, stage, round_number)
+    causes.open_impact(state, number)
+    record = state.liquidation[number]
     takes_over = state.venue[0].fund_takeover != 0
     if stage == Stage.BACKSTOP and takes_over:
         if liquidation.take_over(state, number, liquidation.fund_available(state)):
             return
-    row.order_size = liquidation.order_size(state, i, m)
+    record.order_size = liquidation.order_size(state, i, m)
     fill_leg(state, number)
-    if row.book_size > 0:
-        if row.order_size < abs(row.size_before):
+    if record.book_size > 0:
+        if record.order_size < abs(record.size_before):
             state.chunk_step[i, m] = state.totals[0].step
         return
     assess_pool(state, p)
@@ -80,15 +80,15 @@ def fill_leg(state: State, number: int) -> None:
 
     A fill whose loss the fund (or the account's limit) cannot cover ends the attempt.
     """
-    row = state.liquidation[number]
-    i = wide(row.account)
-    m = wide(row.market)
-    p = wide(row.pool)
-    side = -1 if row.size_before > 0 else 1
-    left = row.order_size
+    record = state.liquidation[number]
+    i = widen(record.account)
+    m = widen(record.market)
+    p = widen(record.pool)
+    side = -1 if record.size_before > 0 else 1
+    left = record.order_size
     mid, last = causes.middle(state, m), causes.fresh_last(state, m)
     while left > 0:
-        k = matching.next_maker(state, i, m, side, row.limit_ticks)
+        k = matching.next_maker(state, i, m, side, record.limit_ticks)
         if k == NONE:
             break
         lots = min(left, matching.maker_size(state, k))
@@ -97,10 +97,10 @@ def fill_leg(state: State, number: int) -> None:
         delta = liquidation.fund_delta(state, i, m, side * lots, price)
         if not liquidation.fill_is_covered(state, i, delta, liquidation.fund_available(state)):
             break
-        if clearing.meet(state, k, i, lots, wide(0)):
+        if clearing.trade_with(state, k, i, lots, widen(0)):
             liquidation.settle_fill(state, number, side * lots, price, delta)
             left -= lots
-    causes.note_push(state, number, mid, last)
+    causes.note_impact(state, number, mid, last)
 
 
 @kernel
@@ -115,21 +115,21 @@ def deleverage(state: State) -> None:
             for n in range(totals.num_shortfalls):
                 entry = state.shortfall[n]
                 if entry.market == m and entry.size * side > 0:
-                    number = wide(entry.liquidation)
+                    number = widen(entry.liquidation)
                     if len(ranked) == 0:
-                        ranked = adl.queue(state, wide(state.liquidation[number].account), m)
+                        ranked = adl.queue(state, widen(state.liquidation[number].account), m)
                     for at_mark in (False, True):
                         adl.deleverage(state, number, ranked, at_mark)
-                    row = state.liquidation[number]
-                    row.size_after = state.position[row.account, m].size
+                    record = state.liquidation[number]
+                    record.size_after = state.position[record.account, m].size
     for n in range(totals.num_shortfalls):
         entry = state.shortfall[n]
-        p = wide(entry.pool)
+        p = widen(entry.pool)
         loss = liquidation.settle_deficit(state, p, liquidation.fund_available(state))
         if loss > 0:
-            row = state.liquidation[entry.liquidation]
-            row.socialised += adl.share_loss(state, p, wide(entry.market), loss)
-        ledger.sweep(state, p)
+            record = state.liquidation[entry.liquidation]
+            record.socialised += adl.share_loss(state, p, widen(entry.market), loss)
+        ledger.return_free_cash(state, p)
     totals.num_shortfalls = 0
 
 

@@ -89,7 +89,7 @@ class Asset(Returns):
     base: F8  #: USD: price by news alone, without scheduled shocks
     burst_return: F8  #: what volatility bursts added to a replayed history so far
     fundamental: F8  #: USD: base with scheduled shocks
-    lean: F8  #: log: how far reflexivity holds the price off its fundamental
+    displacement: F8  #: log: how far reflexivity holds the price off its fundamental
     price: F8  #: USD
     shock_factor: F8  #: product of the scheduled price shocks now in force
     burst_factor: F8  #: of the volatility

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 import mesa
 import numpy as np
 
-from marketsim.agents.desk import MOST_USD, assess_account, checked_number
+from marketsim.agents.desk import MAX_USD, assess_account, checked_number
 from marketsim.agents.own import Plain, RefusedError
 from marketsim.engine.pools import bankruptcy_price, liquidation_price
 from marketsim.engine.state import ATOMS, Flag, IntentKind
@@ -280,7 +280,7 @@ class Trader(Plain, TraderView):
         """Move USD from the main pool to an isolated market's pool (negative: back), if free."""
         m = self._desk.market_index(market)
         usd = checked_number(amount, f"amount {amount} for {market}")
-        usd = min(max(usd, -MOST_USD), MOST_USD)
+        usd = min(max(usd, -MAX_USD), MAX_USD)
         self._desk.add(self.account, m, IntentKind.TRANSFER.value, usd, 0.0, 0, 0)
 
     def _trade_spot(self, market: str, coins: float) -> None:

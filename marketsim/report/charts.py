@@ -28,11 +28,11 @@ STYLE: Any = {
     "lines.markersize": 8,
 }
 #: More cells than this in a heat map leave no room for the numbers.
-MOST_NUMBERS = 64
+MAX_NUMBERS = 64
 #: Characters along the height of a figure.
 LONGEST_LABEL = 34
 #: More labels than this along an axis of a heat map overlap.
-MOST_TICKS = 9
+MAX_TICKS = 9
 #: A lighter cell than this (luminance, 0-1) carries dark numbers.
 LIGHT = 0.5
 
@@ -94,10 +94,10 @@ def heat_map(table: "pd.DataFrame", x_label: str, y_label: str, value_label: str
     values = table.to_numpy(np.float64)
     image = axes.imshow(values, origin="lower", aspect="auto", cmap="viridis")
     for set_ticks, names in ((axes.set_xticks, table.columns), (axes.set_yticks, table.index)):
-        places = range(0, len(names), -(-len(names) // MOST_TICKS) or 1)
+        places = range(0, len(names), -(-len(names) // MAX_TICKS) or 1)
         set_ticks(places, [_short(names[place]) for place in places])
     axes.tick_params(length=0)
-    if values.size <= MOST_NUMBERS:
+    if values.size <= MAX_NUMBERS:
         for (row, column), value in np.ndenumerate(values):
             if math.isfinite(value):
                 red, green, blue, _ = image.cmap(image.norm(value))

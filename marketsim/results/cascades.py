@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from marketsim.contagion.strikes import Strike
-from marketsim.contagion.ties import LEAST_TIE, link_liquidations, tie_liquidations
+from marketsim.contagion.ties import MIN_TIE, link_liquidations, tie_liquidations
 from marketsim.results.files import RunFolderError
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ def find_cascades(
     causes: "pd.DataFrame",
     markets: Sequence[str],
     strikes: Sequence[Strike] = (),
-    min_weight: float = LEAST_TIE,
+    min_weight: float = MIN_TIE,
 ) -> list[Cascade]:
     """Group a run's liquidations into cascades, largest first.
 

@@ -22,7 +22,7 @@ from marketsim.engine.state import (
     Flag,
     IntentKind,
     State,
-    wide,
+    widen,
 )
 from marketsim.engine.world import World
 from marketsim.streams import Stream, draw_news, uniform
@@ -116,7 +116,7 @@ def decide(state: State, traders: Traders, t: int, seed: int) -> int:
         i = traders.population[g].start
         while i < traders.population[g].stop:
             count, i = habits.wake(state, traders, g, i, t, seed)
-            count = habits.mind_positions(state, traders, g, count)
+            count = habits.check_positions(state, traders, g, count)
             if traders.population[g].kind == OWN:
                 for n in range(count):
                     traders.caller[callers] = traders.awake[n]
@@ -127,17 +127,17 @@ def decide(state: State, traders: Traders, t: int, seed: int) -> int:
 
 
 @kernel
-def sort_luck(luck: NDArray[np.float64]) -> Indices:
+def sort_draws(draws: NDArray[np.float64]) -> Indices:
     """Return the stable order of numbers spread over [-1, 1), as ``argsort`` would.
 
     Each goes to one of as many buckets as there are numbers, and is put in its place there: the
     time is in proportion to their count.
     """
-    count = len(luck)
+    count = len(draws)
     stop = np.zeros(count + 1, np.int64)
     bucket = np.empty(count, np.int32)
     for n in range(count):
-        bucket[n] = min(int(0.5 * (luck[n] + 1.0) * count), count - 1)
+        bucket[n] = min(int(0.5 * (draws[n] + 1.0) * count), count - 1)
         stop[bucket[n] + 1] += 1
     for n in range(count):
         stop[n + 1] += stop[n]
@@ -148,7 +148,7 @@ def sort_luck(luck: NDArray[np.float64]) -> Indices:
     for n in range(1, count):
         moved = order[n]
         place = n
-        while place > 0 and luck[order[place - 1]] > luck[moved]:
+        while place > 0 and draws[order[place - 1]] > draws[moved]:
             order[place] = order[place - 1]
             place -= 1
         order[place] = moved
@@ -165,28 +165,28 @@ def order_of_action(state: State, traders: Traders, t: int, seed: int) -> Indice
     no venue would leave standing so long.
     """
     num_intents = state.totals[0].num_intents
-    # Neighbours with the same luck are one trader's: a run of intents that moves as a whole.
-    luck = np.empty(num_intents, np.float64)
+    # Neighbours with the same draw are one trader's: a run of intents that moves as a whole.
+    draws = np.empty(num_intents, np.float64)
     start = np.empty(num_intents + 1, np.int64)
     runs = 0
     last = NONE
     own = 0.0
     for n in range(num_intents):
         intent = state.intent[n]
-        i = wide(intent.account)
+        i = widen(intent.account)
         if i != last:
             own = uniform(seed, Stream.ORDER.value, traders.trader[i].key, t, 0)
             last = i
         is_first = intent.kind == IntentKind.CANCEL or intent.flags & Flag.POST_ONLY != 0
         here = own - 1.0 if is_first else own
-        if runs == 0 or here != luck[runs - 1]:
-            luck[runs] = here
+        if runs == 0 or here != draws[runs - 1]:
+            draws[runs] = here
             start[runs] = n
             runs += 1
     start[runs] = num_intents
     sequence = np.empty(num_intents, np.int64)
     place = 0
-    for run in sort_luck(luck[:runs]):
+    for run in sort_draws(draws[:runs]):
         for n in range(start[run], start[run + 1]):
             sequence[place] = n
             place += 1

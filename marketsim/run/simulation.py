@@ -289,7 +289,7 @@ class Simulation:
             funding=funding,
             funding_cap=self._funding_cap(funding),
             liquidation=state.liquidation[: int(totals.num_liquidations)],
-            push=state.push[: int(totals.num_liquidations) * int(totals.record_causes)],
+            impact=state.impact[: int(totals.num_liquidations) * int(totals.record_causes)],
             seizure=state.seizure[: int(totals.num_seizures)],
             loss=state.loss[: int(totals.num_losses)],
             deleverage=state.deleverage[: int(totals.num_deleverages)],

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 #: More metrics than this are not analysed unless they are asked for.
-MOST_METRICS = 24
+MAX_METRICS = 24
 
 
 class Phase(NamedTuple):
@@ -70,7 +70,7 @@ def analyze_sweep(
     path : str or Path
         Folder of the sweep.
     metrics : sequence of str, optional
-        Names or patterns. By default all that were kept, of more than `MOST_METRICS` those of
+        Names or patterns. By default all that were kept, of more than `MAX_METRICS` those of
         `marketsim.sweep.metrics.HEADLINE`.
     base : str, optional
         Variant the others are compared with; the first by default.
@@ -115,7 +115,7 @@ def analyze_sweep(
 def _choose(patterns: Sequence[str] | None, kept: tuple[str, ...]) -> tuple[str, ...]:
     if patterns is None:
         headline = tuple(name for name in HEADLINE if name in kept)
-        return headline if len(kept) > MOST_METRICS and headline else kept
+        return headline if len(kept) > MAX_METRICS and headline else kept
     try:
         return choose_metrics(patterns, kept)
     except ValueError as error:

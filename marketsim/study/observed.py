@@ -11,7 +11,7 @@ from marketsim.results.run import Run
 from marketsim.tape.result import Floats, RunResult
 
 #: Fewer hours than this leave nothing to measure.
-LEAST_HOURS = 24
+MIN_HOURS = 24
 
 
 class AnalysisError(ValueError):
@@ -153,8 +153,8 @@ def _full_hours(ends: Floats) -> Any:
     rounded = np.rint(ends)
     rows = np.flatnonzero(np.abs(ends - rounded) < 1e-6)
     last = np.floor(ends[-1] + 1e-6) if len(ends) else 0
-    if last < LEAST_HOURS:
-        raise AnalysisError(f"{last:.0f} full hours are too few to measure, {LEAST_HOURS} needed")
+    if last < MIN_HOURS:
+        raise AnalysisError(f"{last:.0f} full hours are too few to measure, {MIN_HOURS} needed")
     if not np.array_equal(rounded[rows], np.arange(1, last + 1)):
         raise AnalysisError(
             "the rows of the series do not end at every full hour: record.series_minutes "

@@ -18,7 +18,7 @@ RESAMPLES = 2000
 #: Of the bootstraps, so that the same runs give the same intervals. SALib takes 0 for no seed.
 BOOTSTRAP_SEED = 1
 #: Points below which a random balance design says nothing: three periods of its ten harmonics.
-LEAST_POINTS = 60
+MIN_POINTS = 60
 
 
 class Interval(NamedTuple):
@@ -289,7 +289,7 @@ def first_order_indices(
     Returns
     -------
     dict of Interval
-        By parameter; NaN if the output never moves or fewer than `LEAST_POINTS` rows count.
+        By parameter; NaN if the output never moves or fewer than `MIN_POINTS` rows count.
 
     References
     ----------
@@ -301,7 +301,7 @@ def first_order_indices(
     figures = np.asarray(output, np.float64)
     rows = ~np.isnan(figures)
     figures = figures[rows]
-    if len(figures) < LEAST_POINTS or np.ptp(figures) == 0.0:
+    if len(figures) < MIN_POINTS or np.ptp(figures) == 0.0:
         return _undefined(names)
     found = rbd_fast.analyze(
         _problem(names),

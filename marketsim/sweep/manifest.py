@@ -21,7 +21,7 @@ PLAN_FILE = "plan.parquet"
 FORMAT = "marketsim-sweep"
 FORMAT_VERSION = 1
 #: Differences of two designs that are listed.
-MOST_DIFFERENCES = 10
+MAX_DIFFERENCES = 10
 
 
 @dataclass(frozen=True)
@@ -156,8 +156,8 @@ def claim(folder: Path, plan: Plan) -> Manifest | None:
         )
         raise SweepFolderError(msg)
     if lines:
-        more = [f"... and {len(lines) - MOST_DIFFERENCES} more"] * (len(lines) > MOST_DIFFERENCES)
-        text = "\n  ".join([*lines[:MOST_DIFFERENCES], *more])
+        more = [f"... and {len(lines) - MAX_DIFFERENCES} more"] * (len(lines) > MAX_DIFFERENCES)
+        text = "\n  ".join([*lines[:MAX_DIFFERENCES], *more])
         msg = f"{folder}: holds the sweep of another design; choose another folder\n  {text}"
         raise SweepFolderError(msg)
     return found

@@ -21,7 +21,7 @@ from marketsim.sweep.design import Design, DesignError
 from marketsim.sweep.sampling import Cells, count_cells
 
 #: Runs of a design that is not asked for twice.
-MOST_RUNS = 20_000
+MAX_RUNS = 20_000
 #: Fields of a scenario that change no number of a run.
 WORDING = {"name", "description", "seed"}
 #: Parts of the package that decide what a run's figures are.

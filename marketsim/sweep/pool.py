@@ -12,9 +12,9 @@ from multiprocessing import connection, get_context, parent_process
 from typing import Any
 
 #: Times a task may cost its worker the life.
-MOST_DEATHS = 2
+MAX_DEATHS = 2
 #: Workers in a row that may die before they are ready.
-MOST_FALSE_STARTS = 3
+MAX_FALSE_STARTS = 3
 #: Seconds a worker has to end by itself.
 PATIENCE = 5.0
 
@@ -173,7 +173,7 @@ class WorkerPool(Executor):
         job, code = worker.job, worker.process.exitcode
         if job is not None:
             job.deaths += 1
-            if job.deaths < MOST_DEATHS and not self._ended:
+            if job.deaths < MAX_DEATHS and not self._ended:
                 with self._lock:
                     self._waiting.appendleft(job)
             else:
@@ -181,7 +181,7 @@ class WorkerPool(Executor):
                 job.future.set_exception(WorkerLostError(text))
         elif not worker.is_ready:
             self._false_starts += 1
-            if self._false_starts >= MOST_FALSE_STARTS and not self._ended:
+            if self._false_starts >= MAX_FALSE_STARTS and not self._ended:
                 self._broken = f"workers end before they are ready ({_describe(code)})"
                 self._ended = True
                 self._abandon(self._broken)

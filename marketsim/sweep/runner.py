@@ -20,7 +20,7 @@ from marketsim.sweep.design import Design, DesignError, load_design
 from marketsim.sweep.lock import Shard, locked
 from marketsim.sweep.manifest import Manifest, claim, write_manifest
 from marketsim.sweep.metrics import choose_metrics
-from marketsim.sweep.plan import MOST_RUNS, Plan, PlannedRun, Point
+from marketsim.sweep.plan import MAX_RUNS, Plan, PlannedRun, Point
 from marketsim.sweep.pool import WorkerLostError, WorkerPool
 from marketsim.sweep.store import Store, drop_failed, stored_keys
 from marketsim.sweep.table import count_runs, result_hash
@@ -87,7 +87,7 @@ def run_sweep(
     executor: Executor | None = None,
     shard: Shard | None = None,
     max_failures: int | None = None,
-    most_runs: int | None = MOST_RUNS,
+    most_runs: int | None = MAX_RUNS,
     retry: bool = False,
     progress: SweepProgress | None = None,
 ) -> SweepReport:

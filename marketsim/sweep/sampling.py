@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from marketsim.sweep.design import MORRIS_LEVELS, SAMPLED, Design
 
 #: Corners looked at one by one; of more, those in which all or one parameter is at an end.
-MOST_CORNERS = 1024
+MAX_CORNERS = 1024
 
 
 class Cells:
@@ -71,7 +71,7 @@ class Cells:
         if self._shares is None:
             return
         ends = [each.ends() for each in self._parameters]
-        if np.prod([float(len(each)) for each in ends]) <= MOST_CORNERS:
+        if np.prod([float(len(each)) for each in ends]) <= MAX_CORNERS:
             yield from product(*ends)
             return
         for others in (0, -1):

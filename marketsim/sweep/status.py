@@ -12,7 +12,7 @@ from marketsim.sweep.table import result_hash
 from marketsim.sweep.worker import ERROR, OK, QUARANTINED
 
 #: Different errors that are listed.
-MOST_ERRORS = 10
+MAX_ERRORS = 10
 
 
 def sweep_status(path: str | Path) -> dict[str, Any]:
@@ -51,7 +51,7 @@ def sweep_status(path: str | Path) -> dict[str, Any]:
             if row["status"] != OK:
                 one = errors.setdefault(row["error"], {"runs": 0, "key": row["key"]})
                 one["runs"] += 1
-    ranked = sorted(errors.items(), key=lambda item: -item[1]["runs"])[:MOST_ERRORS]
+    ranked = sorted(errors.items(), key=lambda item: -item[1]["runs"])[:MAX_ERRORS]
     made = sum(counts.values())
     return {
         "folder": str(folder),

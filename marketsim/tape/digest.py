@@ -17,7 +17,7 @@ def digest_result(result: RunResult) -> str:
 
     These are the arrays behind all tables of a run folder, so no table need be made. What a
     scenario asks to be recorded is part of it; timings, notes, paths and names are not: the same
-    market with a renamed population has the same digest.
+    market with a renamed population, or a table with a renamed column, has the same digest.
 
     Parameters
     ----------
@@ -36,27 +36,27 @@ def digest_result(result: RunResult) -> str:
     digest = hashlib.blake2b(digest_size=16)
     for each in fields(result):
         if LEFT_OUT not in each.metadata:
-            _add(digest, each.name, getattr(result, each.name))
+            _add(digest, getattr(result, each.name), each.name)
     return digest.hexdigest()
 
 
-def _add(digest: Any, name: str, value: Any) -> None:
-    """Add a value under its name: a tuple part by part, a record type field by field."""
+def _add(digest: Any, value: Any, name: str) -> None:
+    """Add a value, not its name: a tuple part by part, a record type field by field."""
     if value is None:
-        digest.update(f"{name}:none;".encode())
+        digest.update(b"none;")
         return
     if isinstance(value, tuple):
-        digest.update(f"{name}:{len(value)};".encode())
+        digest.update(f"{len(value)};".encode())
         for part, each in zip(getattr(value, "_fields", range(len(value))), value, strict=True):
-            _add(digest, f"{name}.{part}", each)
+            _add(digest, each, f"{name}.{part}")
         return
     array = np.asarray(value)
     if array.dtype.names:
         # One by one: a record type may hold padding bytes that mean nothing.
         for column in array.dtype.names:
-            _add(digest, f"{name}.{column}", array[column])
+            _add(digest, array[column], f"{name}.{column}")
         return
     if array.dtype.kind not in NUMBERS:
         raise TypeError(f"{name}: {array.dtype} is no number: say why it is left out of the digest")
-    digest.update(f"{name}:{array.dtype.str}{array.shape};".encode())
+    digest.update(f"{array.dtype.str}{array.shape};".encode())
     digest.update(array.tobytes())

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from marketsim.engine.cause_records import Loss, Push, Seizure
+from marketsim.engine.cause_records import Impact, Loss, Seizure
 from marketsim.engine.ledger import account_equity
 from marketsim.engine.records import Block, Grid, Rows, records
 from marketsim.engine.state import NONE, Cause, Deleverage, Fill, Liquidation, State
@@ -131,7 +131,7 @@ class RunResult:
     #: markets whose spot price a scheduled shock moves
     struck: tuple[str, ...] = field(default=(), metadata=_STATED)
     # why liquidations came; empty unless the scenario records causes
-    push: Rows[Push] = field(default_factory=lambda: records(Push, 0))  #: (liquidations,)
+    impact: Rows[Impact] = field(default_factory=lambda: records(Impact, 0))  #: (liquidations,)
     seizure: Rows[Seizure] = field(default_factory=lambda: records(Seizure, 0))  #: (rows,)
     loss: Rows[Loss] = field(default_factory=lambda: records(Loss, 0))  #: (rows,)
     # how close the venue was to running away, see `marketsim.contagion.recorder`
@@ -150,7 +150,7 @@ class RunResult:
     @property
     def has_causes(self) -> bool:
         """Whether it is known why every liquidation came; without liquidations it is."""
-        return len(self.push) == len(self.liquidation)
+        return len(self.impact) == len(self.liquidation)
 
     @property
     def profit(self) -> Integers:

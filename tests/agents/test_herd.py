@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from marketsim.agents.base import STOPPED
-from marketsim.agents.herd import OPINION, critical_field, feel, switch_probability
+from marketsim.agents.herd import OPINION, critical_field, measure_field, switch_probability
 from tests.agents.small import MARKETS, ask, coins, give, only, set_price
 
 #: Nobody changes its mind within a test.
@@ -72,7 +72,7 @@ def test_the_aligned_change_their_minds_together():
 def field(simulation, i=0):
     u = np.zeros(len(simulation.state.market))
     traders = simulation.traders
-    feel(simulation.state, traders, traders.parameters[0]["herd"], i, u)
+    measure_field(simulation.state, traders, traders.parameters[0]["herd"], i, u)
     return u[0]
 
 

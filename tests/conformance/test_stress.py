@@ -16,7 +16,7 @@ from tests.conformance.closing_cases import entry_and_wallet, is_on_entry_value
 
 CASES = [case for case in load_cases() if case["category"] == "liquidation_price"]
 #: Finest tick: prices of a portfolio stay below so many ticks.
-MOST_TICKS = 4_000_000
+MAX_TICKS = 4_000_000
 
 
 def is_a_rule_of_ours(case: Case) -> bool:
@@ -70,7 +70,7 @@ def portfolio_of(case: Case, mode: str) -> tuple[Portfolio, float]:
     lot: dict[str, Fraction] = {}
     for row in rows:
         prices = [Fraction(row["mark_price"]), *([end] if row["market"] == "own" else [])]
-        power = math.ceil(math.log10(float(max(prices)) / MOST_TICKS))
+        power = math.ceil(math.log10(float(max(prices)) / MAX_TICKS))
         tick[row["market"]] = Fraction(10) ** power
         lot[row["market"]] = unit([Fraction(row["size"])])
     scale = max(1, *(Fraction(1, 10**6) / (tick[name] * lot[name]) for name in tick))

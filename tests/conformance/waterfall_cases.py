@@ -71,7 +71,7 @@ def _close_against(exchange: Exchange, market: str, names: list[str], lots: int)
     before = [(int(state.position[i, m].size), int(state.pool[i].cash)) for i in order]
     if lots == abs(state.position[0, m].size):
         exchange.assess(next(iter(exchange.account)))
-        number = liquidation.open_row(state, 0, m, Stage.MARKET, 0)
+        number = liquidation.open_liquidation(state, 0, m, Stage.MARKET, 0)
         adl.deleverage(state, number, order, False)
     else:
         for i in order:
@@ -154,7 +154,7 @@ def liquidate(inputs: Inputs) -> Answer:
     if given["size_delta"] is None and given["limit_price"] is None:
         waterfall.liquidate_leg(state, p, m, 0)
     else:
-        number = liquidation.open_row(state, p, m, Stage.MARKET, 0)
+        number = liquidation.open_liquidation(state, p, m, Stage.MARKET, 0)
         row = state.liquidation[number]
         row.order_size = liquidation.order_size(state, p, m)
         if given["size_delta"] is not None:

@@ -52,7 +52,7 @@ def play_chain(**market):
         market_names=("X", "Y"),
         has_causes=True,
         liquidation=state.liquidation[: totals.num_liquidations],
-        push=state.push[: totals.num_liquidations],
+        impact=state.impact[: totals.num_liquidations],
         seizure=state.seizure[: totals.num_seizures],
         loss=state.loss[: totals.num_losses],
     )
@@ -85,7 +85,7 @@ def test_the_chain_is_liquidated_in_its_order(chain):
     row = chain.liquidation
     assert row["account"].tolist() == [A, B, C]
     assert row["market"].tolist() == [X, Y, Y]
-    assert chain.push["last"].tolist()[:2] == [-170.0, -200.0]
+    assert chain.impact["last"].tolist()[:2] == [-170.0, -200.0]
 
 
 def test_the_graph_has_exactly_the_edges_of_the_chain(chain):

@@ -98,7 +98,7 @@ def test_recording_causes_changes_no_other_number():
     recorded = simulate("contagion", 0.55)
     assert len(recorded.seizure) > 100
     bare = simulate("contagion", 0.55, "false")
-    assert len(bare.seizure) == len(bare.push) == len(bare.loss) == 0
-    blank = {name: getattr(bare, name) for name in ("push", "seizure", "loss")}
+    assert len(bare.seizure) == len(bare.impact) == len(bare.loss) == 0
+    blank = {name: getattr(bare, name) for name in ("impact", "seizure", "loss")}
     assert digest_result(dataclasses.replace(recorded, **blank)) == digest_result(bare)
     assert set(cascade_figures(bare).values()) == {None}

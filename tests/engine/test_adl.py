@@ -189,7 +189,7 @@ def test_counterparty_that_would_be_worse_off_is_refused_at_the_bankruptcy_price
 
 def opened_row(state, i=0):
     pools.assess_pool(state, i)
-    return liquidation.open_row(state, i, 0, Stage.MARKET, 0)
+    return liquidation.open_liquidation(state, i, 0, Stage.MARKET, 0)
 
 
 def test_leg_is_closed_down_the_queue_and_everyone_who_took_it_has_a_row():

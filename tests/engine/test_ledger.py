@@ -155,22 +155,22 @@ def test_equity_is_cash_of_all_pools_with_positions_at_mark_and_holdings_at_mark
     assert ledger.holdings_value(state, 0) == usd(248)
 
 
-def test_sweep_returns_the_cash_of_a_flat_side_pool_only():
+def test_the_cash_of_a_flat_side_pool_only_goes_back():
     state = open_venue((1000, 1000), side_pools=[(0, 500, [0])])
     ledger.move_cash(state, 0, 3, usd(300))
     state.draw[3].drawn = usd(300)
     hold(state, 0, 1)
-    ledger.sweep(state, 3)
+    ledger.return_free_cash(state, 3)
     assert state.draw[3].drawn == usd(300)
     hold(state, 0, -1)
-    ledger.sweep(state, 3)
+    ledger.return_free_cash(state, 3)
     assert (state.pool[0].cash, state.pool[3].cash, state.draw[3].drawn) == (usd(1000), 0, 0)
 
 
-def test_sweep_leaves_a_debt_where_it_is():
+def test_a_debt_stays_where_it_is():
     state = open_venue((1000,), side_pools=[(0, 0, [0])])
     ledger.move_cash(state, 0, 2, -usd(5))
-    ledger.sweep(state, 2)
+    ledger.return_free_cash(state, 2)
     assert state.pool["cash"].tolist() == [usd(1005), 0, -usd(5)]
 
 

@@ -226,7 +226,7 @@ def test_fill_is_covered_by_the_fund_and_the_accounts_limit(available, delta, is
 
 
 def taken_over(state):
-    number = liquidation.open_row(state, 0, 0, Stage.MARKET, 0)
+    number = liquidation.open_liquidation(state, 0, 0, Stage.MARKET, 0)
     return liquidation.take_over(state, number, liquidation.fund_available(state))
 
 
@@ -265,7 +265,7 @@ def test_fund_keeps_its_position_limit():
 
 def test_idle_row_is_taken_back():
     state = seized(100, 1)
-    liquidation.open_row(state, 0, 0, Stage.MARKET, 0)
+    liquidation.open_liquidation(state, 0, 0, Stage.MARKET, 0)
     assert (state.totals[0].num_liquidations, state.market[0].num_liquidations) == (1, 1)
     liquidation.drop_idle_row(state, 0)
     assert (state.totals[0].num_liquidations, state.market[0].num_liquidations) == (0, 0)

@@ -1,10 +1,10 @@
 """Why each pool of the reference venue was liquidated, told from its journal.
 
 A pool's loss is counted since the last margin pass at which it had twice its maintenance margin.
-Every position of the pool has its share, split by what moved its mark (news in the index, pushes of
-liquidation orders, other flow), funding, and fees with what trades cost against the mark; what no
-position explains is collateral. Where pushes took something, the liquidations that pushed against
-the position since then bear it, in proportion to what is left of their pushes.
+Every position of the pool has its share, split by what moved its mark (news in the index, impacts
+of liquidation orders, other flow), funding, and fees with what trades cost against the mark; what
+no position explains is collateral. Where impacts took something, the liquidations that moved the
+price against the position since then bear it, in proportion to what is left of their impacts.
 """
 
 import math
@@ -14,14 +14,14 @@ from marketsim.engine.state import NONE, MarkRule
 from tests.reference.journal import (
     Began,
     Charged,
+    Displaced,
     Ended,
     Funded,
-    Leaned,
     Mark,
     Marked,
     Met,
+    Moved,
     Passed,
-    Pushed,
     Quote,
     Seized,
     Traded,
@@ -29,7 +29,7 @@ from tests.reference.journal import (
 from tests.reference.venue import Venue
 
 #: Of a forced loss: whoever bears less is not named.
-LEAST_SHARE = 0.01
+MIN_SHARE = 0.01
 
 
 @dataclass(frozen=True)
@@ -39,11 +39,11 @@ class Split:
     mark: int
     news: float
     forced: float
-    by_last: bool  #: whether pushes act on it as they do on the last price
+    by_last: bool  #: whether impacts act on it as they do on the last price
 
 
 @dataclass
-class Push:
+class Impact:
     """What a liquidation order moved mid and last price by, and what recoveries left of it."""
 
     number: int
@@ -54,13 +54,13 @@ class Push:
 
 @dataclass
 class Pressure:
-    """The pushes on one market that other flow has not made good."""
+    """The impacts on one market that other flow has not made good."""
 
-    pushes: list[Push] = field(default_factory=list)
+    impacts: list[Impact] = field(default_factory=list)
     mid: float = 0.0
     last: float = 0.0
     basis: float = 0.0  #: their part of the average basis
-    lean: float = 0.0  #: their part of the index, a share of it
+    displacement: float = 0.0  #: their part of the index, a share of it
     times_news: float = 1.0
     seen: Quote | None = None
 
@@ -124,8 +124,8 @@ class Reader:
                     self.safe_equity = list(equity)
                     for p in range(len(equity)):
                         self.begin_anew(p)
-                case Leaned():
-                    self.lean(entry)
+                case Displaced():
+                    self.displace(entry)
                 case Met(quotes):
                     for m, quote in enumerate(quotes):
                         self.recover(m, quote)
@@ -147,9 +147,9 @@ class Reader:
                     self.tally[i, m].fees += fee
                 case Funded(i, m, loss):
                     self.tally[i, m].funding += loss
-                case Pushed(number, m, mid, last):
+                case Moved(number, m, mid, last):
                     pressure = self.pressure[m]
-                    pressure.pushes.append(Push(number, mid, last))
+                    pressure.impacts.append(Impact(number, mid, last))
                     pressure.mid += mid
                     pressure.last += last
                 case Seized():
@@ -161,53 +161,53 @@ class Reader:
         for m in self.venue.legs(p):
             self.tally[self.venue.pools[p].owner, m] = Tally(self.split[m])
 
-    def lean(self, entry: Leaned) -> None:
-        """Spot follows a power of the mid: note what it would lose if pushes were taken off it."""
+    def displace(self, entry: Displaced) -> None:
+        """Spot follows a power of the mid: note what it would lose if impacts were taken off it."""
         for m, quote in enumerate(entry.quotes):
             pressure = self.pressure[m]
             pressure.times_news = entry.times_news[m]
             if quote.is_two_sided:
                 without = max(quote.mid - pressure.mid, 1.0)
-                pressure.lean = 1.0 - (without / quote.mid) ** entry.reflexivity
+                pressure.displacement = 1.0 - (without / quote.mid) ** entry.reflexivity
 
     def recover(self, m: int, quote: Quote) -> None:
-        """Take off the pushes what the mid came back by since the last step, by itself.
+        """Take off the impacts what the mid came back by since the last step, by itself.
 
         What it came back by because the index moved does not count.
         """
         pressure = self.pressure[m]
-        push = pressure.mid or pressure.last
-        if push == 0.0 or pressure.seen is None:
+        impact = pressure.mid or pressure.last
+        if impact == 0.0 or pressure.seen is None:
             return
-        toward = -1.0 if push > 0.0 else 1.0
+        toward = -1.0 if impact > 0.0 else 1.0
         moved = toward * (quote.mid - pressure.seen.mid)
         back = min(moved, moved - toward * (quote.index - pressure.seen.index))
         if back < moved and back > 0.0:
             self.note("recovery less than the mid's move")
-        if back >= abs(push):
-            pressure.pushes.clear()
+        if back >= abs(impact):
+            pressure.impacts.clear()
             pressure.mid = pressure.last = 0.0
-            self.note("pushes made good")
+            self.note("impacts made good")
         elif back > 0.0:
-            left = 1.0 - back / abs(push)
+            left = 1.0 - back / abs(impact)
             pressure.mid *= left
             pressure.last *= left
-            for each in pressure.pushes:
+            for each in pressure.impacts:
                 each.left.append(left)
-            self.note("pushes made good in part")
+            self.note("impacts made good in part")
 
     def average(self, m: int, quote: Quote) -> None:
-        """The average of mid - index holds an average of what pushes moved either by."""
+        """The average of mid - index holds an average of what impacts moved either by."""
         pressure = self.pressure[m]
         if quote.is_two_sided:
-            now = pressure.mid - pressure.lean * quote.index
+            now = pressure.mid - pressure.displacement * quote.index
             pressure.basis += self.venue.rules.basis_weight * (now - pressure.basis)
 
     def split_of(self, m: int, mark: Mark) -> Split:
         """Split a mark by the price that it is."""
         pressure = self.pressure[m]
         rule = self.venue.rules.mark_rule
-        leaned = pressure.lean * mark.index
+        leaned = pressure.displacement * mark.index
         is_median = rule == MarkRule.MEDIAN
         forced, by_last = leaned, False
         if rule == MarkRule.INDEX_PLUS_BASIS or (is_median and mark.mark == mark.with_basis):
@@ -259,12 +259,12 @@ class Reader:
                 self.seizures.pop()
 
     def blame(self, p: int, m: int, size: int, forced: int) -> list[Cause]:
-        """Share what pushes took from a position among the liquidations that made them."""
+        """Share what impacts took from a position among the liquidations that made them."""
         shares = self.shares(p, m, size) if forced > 0 else {}
         total = sum(shares.values())
         if total == 0.0:
             return [Cause(m, "forced", NONE, forced)]
-        named = {n: share for n, share in shares.items() if share >= LEAST_SHARE * total}
+        named = {n: share for n, share in shares.items() if share >= MIN_SHARE * total}
         parts = {n: math.floor(forced * (share / total)) for n, share in named.items()}
         rest = forced - sum(parts.values())
         self.note("several to blame" if len(named) > 1 else "one to blame")
@@ -277,17 +277,17 @@ class Reader:
         return [*found, Cause(m, "forced", NONE, rest)]
 
     def shares(self, p: int, m: int, size: int) -> dict[int, float]:
-        """What is left of each push that hurt a position since its pool was safe.
+        """What is left of each impact that hurt a position since its pool was safe.
 
-        Counted as of the newest of the market's pushes: what was taken off all alike is no matter.
+        Counted as of the newest of the market's impacts: what was taken off all alike is no matter.
         """
         pressure = self.pressure[m]
         shares = {}
-        for push in pressure.pushes:
-            ticks = push.last if self.split[m].by_last else push.mid
-            if push.number >= self.safe_row[p] and ticks * size < 0.0:
-                since = len(push.left) - len(pressure.pushes[-1].left)
-                shares[push.number] = abs(ticks) * math.prod(push.left[:since])
+        for impact in pressure.impacts:
+            ticks = impact.last if self.split[m].by_last else impact.mid
+            if impact.number >= self.safe_row[p] and ticks * size < 0.0:
+                since = len(impact.left) - len(pressure.impacts[-1].left)
+                shares[impact.number] = abs(ticks) * math.prod(impact.left[:since])
         return shares
 
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 #: Liquidations tied by a smaller weight than this count as independent.
-LEAST_TIE = 0.05
+MIN_TIE = 0.05
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ def link(
     sales: Sequence[Sale],
     reasons: Sequence[Reason],
     shocks: Sequence[Shock],
-    least: float = LEAST_TIE,
+    least: float = MIN_TIE,
 ) -> Links:
     """Find everyone's parent, generation, shock and cascade.
 
@@ -176,7 +176,7 @@ def root_of(
     """Name what a cascade began with.
 
     The shock behind most of its dollars; without one, what its first generation lost most by, but
-    for pushes of liquidations outside of it.
+    for impacts of liquidations outside of it.
     """
     behind: dict[int, float] = defaultdict(float)
     for n in story.members:

@@ -11,7 +11,7 @@ from tests.reference.venue import Venue
 from tests.reference.waterfall import fund_gain
 
 #: Steps after which what a pool has left to sell does not count.
-MOST_STEPS = 1000
+MAX_STEPS = 1000
 
 Matrix = list[list[float]]
 
@@ -107,7 +107,7 @@ class Paper:
         venue, p = self.venue, self.p
         if -margin.spare(venue, p) > self.drawable:
             venue.pools[p].cash += max(min(-margin.equity(venue, p), self.drawable), 0)
-            for _ in range(MOST_STEPS):
+            for _ in range(MAX_STEPS):
                 venue.step += 1
                 rounds = 0
                 while rounds < venue.rules.max_rounds and self.close_round():

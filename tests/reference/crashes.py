@@ -66,7 +66,7 @@ class Crash(Scenario):
 
 
 def crowded_venue(luck: Random, num_accounts: int) -> Venue:
-    """Draw a venue of two or three markets, whose marks mostly hold what liquidations push."""
+    """Draw a venue of two or three markets, whose marks mostly hold what liquidations impact."""
     scale = luck.choice((1, 100, 12_345, 10**7))
     markets = [random_market(luck, scale) for _ in range(luck.randint(2, 3))]
     for market in markets:

@@ -31,7 +31,7 @@ def deleverage(venue: Venue) -> None:
         loss = settle_deficit(venue, row.pool)
         if loss > 0:
             share_loss(venue, row, loss)
-        ledger.sweep(venue, row.pool)
+        ledger.return_free_cash(venue, row.pool)
     venue.shortfalls.clear()
 
 
@@ -108,7 +108,7 @@ def close_down(venue: Venue, number: int, ranked: list[int], at_mark: bool) -> N
                 venue.seen["counterparty passed over"] += 1
                 continue
         ledger.trade_off_book(venue, i, j, m, change, cash, Cause.ADL)
-        ledger.sweep(venue, venue.positions[j][m].pool)
+        ledger.return_free_cash(venue, venue.positions[j][m].pool)
         note_deleverage(venue, number, j, change, cash)
         venue.seen["deleverage at mark" if at_mark else "deleverage at bankruptcy"] += 1
 

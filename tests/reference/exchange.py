@@ -61,7 +61,7 @@ def next_maker(venue: Venue, i: int, m: int, side: int, limit: int) -> Order | N
         withdraw(market, order)
 
 
-def meet(venue: Venue, i: int, m: int, order: Order, lots: int, taker_fee: int) -> bool:
+def trade_with(venue: Venue, i: int, m: int, order: Order, lots: int, taker_fee: int) -> bool:
     """Trade with a resting order, or withdraw it if its owner may not trade that much."""
     market = venue.markets[m]
     maker, change = order.account, order.side * lots
@@ -81,7 +81,7 @@ def meet(venue: Venue, i: int, m: int, order: Order, lots: int, taker_fee: int) 
     order.size -= lots
     if order.size == 0:
         withdraw(market, order)
-    ledger.sweep(venue, maker_pool)
+    ledger.return_free_cash(venue, maker_pool)
     if margin.extends(held, change):
         margin.top_up(venue, maker_pool)
 
@@ -100,7 +100,7 @@ def take(venue: Venue, i: int, m: int, side: int, size: int, limit: int) -> int:
         if order is None:
             break
         lots = min(left, lots_left(venue, m, order))
-        if meet(venue, i, m, order, lots, venue.markets[m].taker_fee):
+        if trade_with(venue, i, m, order, lots, venue.markets[m].taker_fee):
             left -= lots
     return left
 
@@ -146,7 +146,7 @@ def place_order(venue: Venue, intent: Intent) -> Outcome:
     left = take(venue, i, m, side, abs(size), intent.price)
     if left < abs(size) and margin.extends(before, size):
         margin.top_up(venue, position.pool)
-    ledger.sweep(venue, position.pool)
+    ledger.return_free_cash(venue, position.pool)
     if left > 0 and not flags & Flag.IMMEDIATE:
         expiry = venue.step + intent.expiry if intent.expiry > 0 else 0
         rest(market, Order(i, side, intent.price, left, market.mid2, expiry, flags))

@@ -36,7 +36,7 @@ class Began:
 
 
 @dataclass(frozen=True)
-class Leaned:
+class Displaced:
     """Spot was set: how many times its news' price each is, and the books it leans on."""
 
     times_news: list[float]
@@ -111,7 +111,7 @@ class Seized:
 
 
 @dataclass(frozen=True)
-class Pushed:
+class Moved:
     """The order of liquidation `number` has traded: how far mid and last price went with it."""
 
     number: int

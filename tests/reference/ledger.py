@@ -96,7 +96,7 @@ def buy_stable(venue: Venue, i: int, atoms: int) -> int:
     return cost
 
 
-def sweep(venue: Venue, p: int) -> None:
+def return_free_cash(venue: Venue, p: int) -> None:
     """Return what is left in a flat side pool to the main pool."""
     pool = venue.pools[p]
     if p != pool.owner and venue.is_flat(p) and pool.cash >= 0:

@@ -93,7 +93,7 @@ class Asset(Series):
     base: float = 1.0
     burst_return: float = 0.0
     fundamental: float = 1.0
-    lean: float = 0.0
+    displacement: float = 0.0
     price: float = 1.0
     shock_factor: float = 1.0
     burst_factor: float = 1.0
@@ -143,13 +143,13 @@ def move_spot(venue: Venue, world: Outside, t: int) -> int:
     for m, (asset, market) in enumerate(zip(world.assets, venue.markets, strict=True)):
         if factor.reflexivity > 0.0 and market.bids and market.asks:
             mid = 0.5 * float(market.best_bid + market.best_ask) * market.tick_size
-            asset.lean = factor.reflexivity * math.log(mid / asset.fundamental)
+            asset.displacement = factor.reflexivity * math.log(mid / asset.fundamental)
         if factor.kind == SpotKind.FACTOR:
             asset.base *= math.exp(asset_return(factor, asset, world.own_news[m]))
         elif factor.kind == SpotKind.HISTORY:
             replay(asset, world.history[t][m], world.history[t + 1][m])
         asset.fundamental = asset.base * asset.shock_factor
-        asset.price = asset.fundamental * math.exp(asset.lean)
+        asset.price = asset.fundamental * math.exp(asset.displacement)
         if not 1.0 <= asset.price / market.tick_size <= MAX_PRICE_TICKS:
             outside.append(m)
     return outside[0] if outside else NONE

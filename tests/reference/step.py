@@ -28,9 +28,9 @@ def open_step(venue: Venue, world: Outside, t: int) -> int:
         market.volume = market.num_fills = 0
         market.liquidated_atoms = market.num_liquidations = 0
     lost = max(outside.move_spot(venue, world, t), outside.update_index(venue, world, t))
-    times_news = [math.exp(asset.lean) for asset in world.assets]
+    times_news = [math.exp(asset.displacement) for asset in world.assets]
     quotes = journal.quotes_of(venue)
-    venue.journal.append(journal.Leaned(times_news, quotes, world.factor.reflexivity))
+    venue.journal.append(journal.Displaced(times_news, quotes, world.factor.reflexivity))
     exchange.expire(venue)
     funding.snapshot_mids(venue)
     return lost
@@ -43,16 +43,16 @@ def clear_step(venue: Venue, intents: Iterable[Intent]) -> None:
     venue.journal.append(journal.Met(journal.quotes_of(venue)))
     funding.update_basis(venue)
     waterfall.unwind_fund(venue)
-    for turn in range(venue.rules.max_rounds):
+    for round_number in range(venue.rules.max_rounds):
         funding.update_marks(venue)
         margin.update_open_interest_ratios(venue)
         margin.draw(venue)
         margin.note_pass(venue)
         before = len(venue.liquidations)
         for p in margin.short_pools(venue):
-            waterfall.liquidate(venue, p, turn)
+            waterfall.liquidate(venue, p, round_number)
         deleveraging.deleverage(venue)
-        venue.seen["second round"] += turn > 0 and len(venue.liquidations) > before
+        venue.seen["second round"] += round_number > 0 and len(venue.liquidations) > before
         if len(venue.liquidations) == before:
             break
     funding.update_marks(venue)

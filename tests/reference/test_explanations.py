@@ -57,7 +57,7 @@ DELTAS = (0.01, 0.05, 0.2)
 PHENOMENA = (
     *("index", "forced", "other", "funding", "fees", "collateral", "requirement", "gain"),
     *("one to blame", "several to blame", "too small to be named"),
-    *("pushes made good", "pushes made good in part", "recovery less than the mid's move"),
+    *("impacts made good", "impacts made good in part", "recovery less than the mid's move"),
     *("leg closed since the pool was safe", "chain of three", "cascade of several accounts"),
     *("shock", "loss elsewhere", "empty book", "sale on paper", "purchase on paper"),
     *("runaway", "trigger"),
@@ -143,7 +143,7 @@ def played(kind: type[Scenario], seed: int) -> Played:
         scenario_text=text,
         has_causes=True,
         liquidation=state.liquidation[: totals.num_liquidations],
-        push=state.push[: totals.num_liquidations],
+        impact=state.impact[: totals.num_liquidations],
         seizure=state.seizure[: totals.num_seizures],
         loss=state.loss[: totals.num_losses],
     )

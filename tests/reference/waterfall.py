@@ -5,12 +5,12 @@ import math
 from marketsim.engine.state import MAX_ROWS_PER_STEP, ONE, Cause, LegRule, Stage
 from tests.reference import closing, ledger, margin
 from tests.reference.arithmetic import part
-from tests.reference.exchange import lots_left, meet, next_maker, take, withdraw_all
-from tests.reference.journal import Charged, Pushed, Seized, fresh_last, middle
+from tests.reference.exchange import lots_left, next_maker, take, trade_with, withdraw_all
+from tests.reference.journal import Charged, Moved, Seized, fresh_last, middle
 from tests.reference.venue import Liquidation, Venue
 
 
-def liquidate(venue: Venue, p: int, turn: int) -> None:
+def liquidate(venue: Venue, p: int, round_number: int) -> None:
     """Cancel a pool's orders, draw its loss and try each leg once, until it is safe."""
     i = venue.pools[p].owner
     for m in venue.legs(p):
@@ -26,19 +26,19 @@ def liquidate(venue: Venue, p: int, turn: int) -> None:
         if leg is None:
             break
         tried.add(leg)
-        attempt(venue, p, leg, turn)
+        attempt(venue, p, leg, round_number)
     if margin.equity(venue, p) < 0:
         loss = settle_deficit(venue, p)
         ledger.pay(venue, venue.fund, p, Cause.SOCIALISED, loss)
         venue.socialised_atoms += loss
         venue.seen["debt of a flat pool"] += venue.is_flat(p)
-    ledger.sweep(venue, p)
+    ledger.return_free_cash(venue, p)
 
 
-def attempt(venue: Venue, p: int, m: int, turn: int) -> None:
+def attempt(venue: Venue, p: int, m: int, round_number: int) -> None:
     """Try one leg: the fund at once if the pool is far gone, else the book, else the fund."""
     i = venue.pools[p].owner
-    row = new_row(venue, p, m, turn)
+    row = new_row(venue, p, m, round_number)
     if row.stage == Stage.BACKSTOP and venue.rules.fund_takeover and take_over(venue, row):
         keep(venue, row)
         venue.seen["backstop takeover"] += 1
@@ -60,7 +60,7 @@ def attempt(venue: Venue, p: int, m: int, turn: int) -> None:
         venue.seen["idle attempt"] += 1
 
 
-def new_row(venue: Venue, p: int, m: int, turn: int) -> Liquidation:
+def new_row(venue: Venue, p: int, m: int, round_number: int) -> Liquidation:
     """What is known of a leg when it is seized."""
     i = venue.pools[p].owner
     market = venue.markets[m]
@@ -70,7 +70,7 @@ def new_row(venue: Venue, p: int, m: int, turn: int) -> Liquidation:
     far_gone = venue.rules.backstop_ratio > 0 and backstop
     return Liquidation(
         step=venue.step,
-        round=turn,
+        round=round_number,
         account=i,
         pool=p,
         market=m,
@@ -128,12 +128,12 @@ def send_to_book(venue: Venue, row: Liquidation) -> None:
         if not is_covered(venue, row, gain):
             venue.seen["uncovered fill"] += 1
             break
-        if meet(venue, i, m, order, abs(change), 0):
+        if trade_with(venue, i, m, order, abs(change), 0):
             settle_fill(venue, row, change, order.price, gain)
             left -= abs(change)
     if row.book_size > 0:
         moved = middle(market) - mid, market.last_ticks - last
-        venue.journal.append(Pushed(len(venue.liquidations), m, *moved))
+        venue.journal.append(Moved(len(venue.liquidations), m, *moved))
 
 
 def settle_fill(venue: Venue, row: Liquidation, change: int, price: int, gain: int) -> None:

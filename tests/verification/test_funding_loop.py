@@ -20,7 +20,7 @@ pytestmark = pytest.mark.slow
 INDEX = 5 * 10**8
 #: First premium, and where growth or decay is beyond doubt.
 START, LARGE, SMALL = 1e-3, 1e-1, 1e-5
-MOST_INTERVALS = 400
+MAX_INTERVALS = 400
 
 #: In this order: both quotes are withdrawn, then renewed.
 SEQUENCE = np.arange(4)
@@ -73,10 +73,10 @@ def premia(
 
 
 def grows(steps: int, gain: float, answer_first: bool) -> bool:
-    path = np.abs(premia(steps, gain, MOST_INTERVALS, answer_first=answer_first))
-    if len(path) < MOST_INTERVALS:
+    path = np.abs(premia(steps, gain, MAX_INTERVALS, answer_first=answer_first))
+    if len(path) < MAX_INTERVALS:
         return bool(path[-8:].max() > START)
-    quarter = MOST_INTERVALS // 4
+    quarter = MAX_INTERVALS // 4
     return bool(path[-quarter:].max() > path[-2 * quarter : -quarter].max())
 
 
