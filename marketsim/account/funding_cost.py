@@ -14,7 +14,7 @@ from marketsim.account.portfolio import NEUTRAL, OWNER, Portfolio, open_portfoli
 from marketsim.account.rerun import read_columns
 from marketsim.engine import ledger, margin
 from marketsim.engine.formulas.rates import funding_payment
-from marketsim.engine.state import ATOMS, Cause, SettlementPrice, State
+from marketsim.engine.state import Cause, SettlementPrice, State
 from marketsim.results.files import RunFolderError
 from marketsim.results.run import Run
 from marketsim.scenario.errors import ScenarioError, one_of
@@ -208,13 +208,13 @@ def cost_funding(
         days=days,
         num_settlements=count,
         mean_rate={name: float(np.mean(rates)) for name, rates in rate.items()},
-        paid_usd={name: atoms / ATOMS for name, atoms in paid.items()},
+        paid_usd={name: atoms / portfolio.atoms for name, atoms in paid.items()},
         buffer_end_usd=sum(
             int(state.pool[p].equity - state.pool[p].maintenance)
             for p in held
             if state.pool[p].maintenance
         )
-        / ATOMS,
+        / portfolio.atoms,
         liquidated_hours=seized,
         liquidated_markets=tuple(
             name

@@ -4,8 +4,10 @@ The file is TOML with the tables ``venue`` and ``markets`` of a scenario and, of
 ``collateral``, ``positions`` and ``groups``.
 """
 
+import math
 import re
 from collections.abc import Iterable, Iterator
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +15,14 @@ import numpy as np
 from pydantic import ConfigDict, Field, ValidationError, model_validator
 
 from marketsim.engine import ledger
-from marketsim.engine.state import ATOMS, Cause, MarkRule, State
+from marketsim.engine.state import ATOMS, MAX_PRICE_TICKS, Cause, MarkRule, State
 from marketsim.scenario.build import build_state
 from marketsim.scenario.distributions import Constant, Part
 from marketsim.scenario.errors import Problem, ScenarioError, explain, one_of, raise_problems
 from marketsim.scenario.loader import override_tables, read_toml
-from marketsim.scenario.markets import Market
-from marketsim.scenario.population import MODES, Group, Mode
-from marketsim.scenario.schema import Name, Scenario, completed
+from marketsim.scenario.markets import MAX_POSITION_ATOMS, Market, Tier, atoms_per_tick
+from marketsim.scenario.population import MODES, Group, Mode, Population
+from marketsim.scenario.schema import MAX_DEPOSIT_ATOMS, Name, Scenario, completed
 from marketsim.scenario.venue import Venue
 
 #: The accounts of the venue made for a portfolio: its owner, and who took the other side.
@@ -34,8 +36,8 @@ PARTIAL_SHARE = 0.5
 class Collateral(Part):
     """What backs the positions."""
 
-    cash: float = Field(0.0, ge=0, le=1e12)
-    """USD in the wallet, without the profit of open positions."""
+    cash: float = Field(0.0, ge=-1e12, le=1e12)
+    """USD in the wallet, without the profit of open positions; below 0 if that was withdrawn."""
     stable: float = Field(0.0, ge=0, le=1e12)
     """Stablecoins."""
     coins: dict[Name, float] = Field(default_factory=dict)
@@ -52,9 +54,11 @@ class Position(Part):
     entry_price: float | None = Field(None, gt=0, le=1e12)
     """USD; the market's price if left out."""
     leverage: float | None = Field(None, ge=0.1, le=1000)
-    """Notional at entry / margin of its own, for isolated margin."""
-    collateral: float | None = Field(None, ge=0, le=1e12)
-    """USD of margin of its own, for isolated margin, instead of `leverage`."""
+    """Notional at entry / margin of its own, for isolated margin; at most what the market's margin
+    bracket of that notional allows."""
+    collateral: float | None = Field(None, ge=-1e12, le=1e12)
+    """USD of margin of its own, for isolated margin, instead of `leverage`; without the profit of
+    the position, so below 0 if that was withdrawn."""
 
     @model_validator(mode="after")
     def _one_way(self) -> "Position":
@@ -73,7 +77,7 @@ class Position(Part):
 class PortfolioGroup(Group):
     """Markets that share one pool under partial margin, and what the pool holds."""
 
-    collateral: float | None = Field(None, ge=0, le=1e12)
+    collateral: float | None = Field(None, ge=-1e12, le=1e12)
     """USD; left out: half of what its positions would hold under isolated margin."""
 
 
@@ -122,14 +126,39 @@ class Portfolio(Part):
         for name, market in self.markets.items():
             if market.price is None:
                 yield Problem(f"markets.{name}.price", "missing; state the price now, USD")
+            else:
+                for problem in market.tick_problems(market.price):
+                    yield problem._replace(path=f"markets.{name}.{problem.path}")
         if any(market.price is None for market in self.markets.values()):
+            return
+        if problems := list(self._money_problems()):
+            yield from problems
             return
         for name, position in self.positions.items():
             yield from self._size_problems(name, position)
         for name, coins in self.collateral.coins.items():
-            if coins < 0 or self.lots(name, coins) > self.markets[name].max_lots:
+            most = self.markets[name].steps(self.atoms).max_lots
+            if coins < 0 or self.lots(name, coins) > most:
                 text = "must lie between 0 and what the market's integers hold"
                 yield Problem(f"collateral.coins.{name}", text, coins)
+
+    def _money_problems(self) -> Iterator[Problem]:
+        """Say where money so fine would overflow the engine's integers."""
+        finest = max(self.markets, key=lambda name: self._atoms_per_tick(name).denominator)
+        counted = f"counted in {1 / self.atoms:.3g} USD, as tick_size x lot_size of {finest} asks"
+        for name, market in self.markets.items():
+            if market.steps(self.atoms).tick_atoms * MAX_PRICE_TICKS >= MAX_POSITION_ATOMS:
+                text = f"would overflow {counted}: state rounder ticks or lots"
+                yield Problem(f"markets.{name}.lot_size", text, market.lot_size)
+        most = 0.25 * MAX_DEPOSIT_ATOMS / self.atoms
+        amounts = {
+            "insurance_fund": self.insurance_fund,
+            "collateral.cash": self.collateral.cash,
+            "collateral.stable": self.collateral.stable,
+        }
+        for path, usd in amounts.items():
+            if abs(usd) > most:
+                yield Problem(path, f"would overflow {counted}: at most {most:.4g} USD", usd)
 
     def _size_problems(self, name: str, position: Position) -> Iterator[Problem]:
         market = self.markets[name]
@@ -139,28 +168,26 @@ class Portfolio(Part):
         if lots == 0:
             text = f"less than one lot of {market.lot_size:g} coins"
             yield Problem(f"positions.{name}.{field}", text, value)
-        elif abs(lots) > market.position_limit(self.price(name)):
-            largest = market.position_limit(self.price(name)) * market.lot_size
+        elif abs(lots) > (most := market.position_limit(self.price(name), self.atoms)):
+            largest = most * market.lot_size
             text = f"above the market's limit of {largest:g} coins"
             yield Problem(f"positions.{name}.{field}", text, value)
         elif position.size is not None and abs(position.size / market.lot_size - lots) > 1e-6:
             text = f"must be a whole number of lots of {market.lot_size:g} coins"
             yield Problem(f"positions.{name}.size", text, value)
-        if position.leverage is not None and position.leverage > market.leverage_limit * 1.000001:
-            text = f"above the market's limit of {market.leverage_limit:g}"
+        limit = 1.0 / self.bracket(name).initial_margin_fraction
+        if position.leverage is not None and position.leverage > limit * 1.000001:
+            text = f"above the market's limit of {limit:.4g}"
+            if len(market.brackets) > 1:
+                text += f" for a position of {abs(self.entry_usd(name)):,.0f} USD"
             yield Problem(f"positions.{name}.leverage", text, position.leverage)
 
     def _margin_problems(self) -> Iterator[Problem]:
         collateral = self.collateral
-        if not (collateral.cash or collateral.stable or any(collateral.coins.values())):
+        held = collateral.cash or collateral.stable or any(collateral.coins.values())
+        equity = self.deposit_usd + sum(map(self.profit_usd, self.positions))
+        if not held and equity <= 0:  # profit alone may back positions
             yield Problem("collateral", "missing; state cash, stable or coins")
-        total = sum(self.own_margin().values())
-        if total > collateral.cash + 1e-6:
-            text = (
-                f"{collateral.cash:,.2f} USD, less than the {total:,.2f} USD the positions hold "
-                "of their own: raise it, or lower their collateral (or raise their leverage)"
-            )
-            yield Problem("collateral.cash", text)
         grouped: set[str] = set()
         for group, content in self.groups.items():
             if twice := grouped & set(content.markets):
@@ -194,14 +221,33 @@ class Portfolio(Part):
         coins = self.position_lots(name) * self.markets[name].lot_size
         return coins * (self.positions[name].entry_price or self.price(name))
 
+    def profit_usd(self, name: str) -> float:
+        """Return what a position has gained since it was entered, USD."""
+        coins = self.position_lots(name) * self.markets[name].lot_size
+        return coins * self.price(name) - self.entry_usd(name)
+
+    def bracket(self, name: str) -> Tier:
+        """Return the margin bracket of a position's notional at entry."""
+        return self.markets[name].bracket(abs(self.entry_usd(name)))
+
+    @property
+    def atoms(self) -> int:
+        """Atoms in one USD: more than a run has where a tick of a lot is a fraction of one."""
+        return ATOMS * math.lcm(*(self._atoms_per_tick(name).denominator for name in self.markets))
+
+    def _atoms_per_tick(self, name: str) -> Fraction:
+        return atoms_per_tick(self.markets[name].tick_size, self.markets[name].lot_size)
+
     def own_margin(self) -> dict[str, float]:
         """Return what each position holds of its own under isolated margin, USD.
 
         Its `collateral`; or its notional at entry over `leverage`; positions that state neither
-        share the cash that is left in proportion to their initial margin.
+        share the cash that is left in proportion to their initial margin. What is left below zero
+        was withdrawn from them, in proportion to their profit.
         """
         stated: dict[str, float] = {}
         asked: dict[str, float] = {}
+        gained: dict[str, float] = {}
         for name, position in self.positions.items():
             notional = abs(self.entry_usd(name))
             if position.collateral is not None:
@@ -209,12 +255,12 @@ class Portfolio(Part):
             elif position.leverage is not None:
                 stated[name] = notional / position.leverage
             else:
-                brackets = self.markets[name].brackets
-                reached = [tier for tier in brackets if notional >= tier.notional_floor]
-                asked[name] = notional * reached[-1].initial_margin_fraction
-        left = max(self.collateral.cash - sum(stated.values()), 0.0)
-        total = sum(asked.values())
-        shares = {name: left * part / total for name, part in asked.items()}
+                asked[name] = notional * self.bracket(name).initial_margin_fraction
+                gained[name] = max(self.profit_usd(name), 0.0)
+        left = self.collateral.cash - sum(stated.values())
+        parts = asked if left >= 0 else gained
+        total = sum(parts.values())
+        shares = {name: left * part / total if total else 0.0 for name, part in parts.items()}
         return {name: (stated | shares)[name] for name in self.positions}
 
     def partial_groups(self) -> dict[str, tuple[PortfolioGroup, float]]:
@@ -227,9 +273,35 @@ class Portfolio(Part):
         found = {}
         for name, group in groups.items():
             held = sum(own.get(market, 0.0) for market in group.markets)
-            cash = PARTIAL_SHARE * held if group.collateral is None else group.collateral
-            found[name] = group, cash
+            usual = PARTIAL_SHARE * held if held > 0 else held
+            found[name] = group, usual if group.collateral is None else group.collateral
         return found
+
+    def side_margin(self, mode: Mode) -> dict[str, float]:
+        """Return what the pools beside the main one hold under a margin mode, USD.
+
+        Each is named by the first of its markets.
+        """
+        if mode == MODES[1]:
+            return self.own_margin()
+        if mode == MODES[2]:
+            groups = self.partial_groups().values()
+            return {
+                group.markets[0]: usd for group, usd in groups if group.draw_limit != "unlimited"
+            }
+        return {}
+
+    def cash_problem(self, mode: Mode) -> str | None:
+        """Say whether the wallet holds less than the pools of a margin mode are to have."""
+        held = self.side_margin(mode).values()
+        total = sum(held)
+        if not held or total <= self.collateral.cash + 1e-6:
+            return None
+        return (
+            f"collateral.cash: {self.collateral.cash:,.2f} USD, less than the {total:,.2f} USD the "
+            f"positions hold of their own under {mode} margin: raise it, or lower their collateral "
+            "(or raise their leverage)"
+        )
 
     @property
     def deposit_usd(self) -> float:
@@ -306,16 +378,26 @@ def open_portfolio(portfolio: Portfolio, mode: Mode) -> State:
     Returns
     -------
     State
+
+    Raises
+    ------
+    ScenarioError
+        If the pools of that mode hold more cash than there is.
     """
+    if problem := portfolio.cash_problem(mode):
+        raise ScenarioError([problem], portfolio.name)
     scenario = _scenario(portfolio, mode)
-    state, _ = build_state(scenario, num_orders=256, num_nodes=4096)
+    state, _ = build_state(scenario, num_orders=256, num_nodes=4096, atoms=portfolio.atoms)
+    deposit = round(portfolio.deposit_usd * portfolio.atoms)
+    withdrawn = int(state.pool[OWNER].cash) - deposit  # a wallet below zero cannot be deposited
+    ledger.pay(state, OWNER, NEUTRAL, int(Cause.PRICE), withdrawn)
     state.venue[0].mark_rule = MarkRule.INDEX
     for name, amount in portfolio.collateral.coins.items():
         m = list(portfolio.markets).index(name)
         ticks = int(state.market[m].index_ticks)
         ledger.trade_spot(state, OWNER, m, portfolio.lots(name, amount), ticks)
     if portfolio.collateral.stable:
-        stable = round(portfolio.collateral.stable * ATOMS)
+        stable = round(portfolio.collateral.stable * portfolio.atoms)
         ledger.trade_stable(state, OWNER, stable, int(state.totals[0].stable_price))
     _hold_positions(state, portfolio)
     _fund_pools(state, portfolio, mode)
@@ -323,8 +405,9 @@ def open_portfolio(portfolio: Portfolio, mode: Mode) -> State:
 
 
 def _scenario(portfolio: Portfolio, mode: Mode) -> Scenario:
-    """Return a scenario of the two accounts, so that its classes check and build everything."""
+    """Return a scenario of the two accounts, to be built; the portfolio has checked all of it."""
     traded = sum(abs(portfolio.entry_usd(name)) for name in portfolio.positions)
+    most = min(1e11, 0.25 * MAX_DEPOSIT_ATOMS / portfolio.atoms)
     groups = portfolio.partial_groups() if mode == MODES[2] else {}
     owner = {
         "strategy": "holder",
@@ -339,16 +422,17 @@ def _scenario(portfolio: Portfolio, mode: Mode) -> Scenario:
     neutral = {
         "strategy": "holder",
         "count": 1,
-        "capital": min(max(NEUTRAL_LEAST, NEUTRAL_LEVERAGE * traded), 1e11),
+        "capital": min(max(NEUTRAL_LEAST, NEUTRAL_LEVERAGE * traded), most),
         "leverage": 0.1,
     }
-    return Scenario.model_validate(
-        {
-            "venue": portfolio.venue,
-            "markets": portfolio.markets,
-            "insurance_fund": portfolio.insurance_fund,
-            "populations": {"owner": owner, "neutral": neutral},
-        }
+    return Scenario.model_construct(
+        venue=portfolio.venue,
+        markets=portfolio.markets,
+        insurance_fund=portfolio.insurance_fund,
+        populations={
+            "owner": Population.model_validate(owner),
+            "neutral": Population.model_validate(neutral),
+        },
     )
 
 
@@ -359,7 +443,7 @@ def _hold_positions(state: State, portfolio: Portfolio) -> None:
         if name not in portfolio.positions:
             continue
         lots = portfolio.position_lots(name)
-        cost = round(portfolio.entry_usd(name) * ATOMS)
+        cost = round(portfolio.entry_usd(name) * portfolio.atoms)
         for account, sign in ((OWNER, 1), (NEUTRAL, -1)):
             ledger.book_transfer(state, account, m, sign * lots, -sign * cost, int(Cause.PRICE))
         leverage = portfolio.positions[name].leverage
@@ -370,19 +454,14 @@ def _hold_positions(state: State, portfolio: Portfolio) -> None:
 def _fund_pools(state: State, portfolio: Portfolio, mode: Mode) -> None:
     """Give the pools of isolated and partial margin what they hold of their own."""
     names = list(portfolio.markets)
-    if mode == MODES[1]:
-        wanted = portfolio.own_margin()
-    elif mode == MODES[2]:
-        wanted = {group.markets[0]: usd for group, usd in portfolio.partial_groups().values()}
-    else:
-        return
-    left = round(portfolio.collateral.cash * ATOMS)
-    for name, usd in wanted.items():
+    left, p = round(portfolio.collateral.cash * portfolio.atoms), OWNER
+    for name, usd in portfolio.side_margin(mode).items():
         p = int(state.position[OWNER, names.index(name)].pool)
-        if p != OWNER:
-            amount = min(round(usd * ATOMS), left)
-            ledger.move_cash(state, OWNER, p, amount)
-            left -= amount
+        amount = round(usd * portfolio.atoms)
+        ledger.move_cash(state, OWNER, p, amount)
+        left -= amount
+    if left < 0:  # rounding gave an atom too much
+        ledger.move_cash(state, p, OWNER, -left)
 
 
 def side_pools(state: State) -> list[int]:

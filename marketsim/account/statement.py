@@ -48,7 +48,8 @@ class PositionStatement:
     maintenance_margin_fraction: float
     initial_usd: float
     maintenance_usd: float
-    liquidation_price: float | None  #: of its pool alone, other marks as they are
+    liquidation_price: float | None  #: first mark at which its pool is seized, others as they are
+    maintenance_price: float | None  #: at which that pool by its own means meets its maintenance
     bankruptcy_price: float | None
 
 
@@ -84,7 +85,7 @@ class PoolStatement:
     @property
     def is_liquidatable(self) -> bool:
         """Whether the pool is below its maintenance margin."""
-        return bool(margin.is_short(_atoms(self.equity_usd), _atoms(self.maintenance_usd)))
+        return self.buffer_usd < 0.0
 
 
 @dataclass(frozen=True)
@@ -110,6 +111,8 @@ class Account:
         The venue; it is left as it is.
     account : int
     market_names : tuple of str
+    atoms : int, optional
+        In one USD of that venue.
 
     Attributes
     ----------
@@ -119,8 +122,11 @@ class Account:
         Number in `state`, from 0, of each pool of the copy: the main pool, the fund's, the others.
     """
 
-    def __init__(self, state: State, account: int, market_names: tuple[str, ...]) -> None:
+    def __init__(
+        self, state: State, account: int, market_names: tuple[str, ...], atoms: int = ATOMS
+    ) -> None:
         self.market_names = market_names
+        self.atoms = atoms
         own = np.flatnonzero(np.asarray(state.pool["owner"]) == account)
         side = [int(p) for p in own if p != account]
         self.numbers = [account, NONE, *side]
@@ -229,12 +235,15 @@ def pool_name(market_names: tuple[str, ...], markets: Any, is_main: bool, draw_l
 
 
 def _state_pool(account: Account, place: int) -> PoolStatement:
-    state = account.state
+    state, atoms = account.state, account.atoms
     pools.assess_pool(state, place)
     pool = state.pool[place]
     inside = np.flatnonzero(np.asarray(state.position["pool"][ME]) == place)
     held = [int(m) for m in inside if state.position[ME, m].size != 0]
-    positions = tuple(_state_position(account, m) for m in held)
+    exposed = _exposed(account, place)
+    moves = tuple(_try_moves(account, place, m) for m in exposed)
+    seized_at = {m: move.exhausted_at for m, move in zip(exposed, moves, strict=True)}
+    positions = tuple(_state_position(account, m, seized_at[m]) for m in held)
     holdings, worth = _state_holdings(account) if place == ME else ((), 0)
     entry = sum(int(state.position[ME, m].entry_cost) for m in held)
     notional = sum((position.notional_usd for position in positions), 0.0)
@@ -243,19 +252,19 @@ def _state_pool(account: Account, place: int) -> PoolStatement:
     return PoolStatement(
         name=pool_name(account.market_names, inside, place == ME, int(state.draw[place].limit)),
         pool=account.numbers[place],
-        cash_usd=(int(pool.cash) + entry) / ATOMS,
+        cash_usd=(int(pool.cash) + entry) / atoms,
         holdings=holdings,
-        holdings_usd=worth / ATOMS,
-        profit_usd=(equity - int(pool.cash) - entry - worth) / ATOMS,
-        equity_usd=equity / ATOMS,
-        initial_usd=int(pools.initial_margin(state, place)) / ATOMS,
-        maintenance_usd=maintenance / ATOMS,
-        buffer_usd=(equity - maintenance) / ATOMS,
+        holdings_usd=worth / atoms,
+        profit_usd=(equity - int(pool.cash) - entry - worth) / atoms,
+        equity_usd=equity / atoms,
+        initial_usd=int(pools.initial_margin(state, place)) / atoms,
+        maintenance_usd=maintenance / atoms,
+        buffer_usd=(equity - maintenance) / atoms,
         notional_usd=notional,
-        leverage=notional * ATOMS / equity if equity > 0 else None,
-        draw_left_usd=draw_left / ATOMS if place != ME else 0.0,
+        leverage=notional * atoms / equity if equity > 0 else None,
+        draw_left_usd=draw_left / atoms if place != ME else 0.0,
         positions=positions,
-        moves=tuple(_try_moves(account, place, m) for m in _exposed(account, place)),
+        moves=moves,
     )
 
 
@@ -271,8 +280,8 @@ def _exposed(account: Account, place: int) -> list[int]:
     return [int(m) for m in np.flatnonzero(held)]
 
 
-def _state_position(account: Account, m: int) -> PositionStatement:
-    state = account.state
+def _state_position(account: Account, m: int, seized_at: float | None) -> PositionStatement:
+    state, atoms = account.state, account.atoms
     market, position = state.market[m], state.position[ME, m]
     tick, size, unit = float(market.tick_size), int(position.size), int(market.tick_atoms)
     marked = size * int(market.mark_ticks) * unit
@@ -284,30 +293,31 @@ def _state_position(account: Account, m: int) -> PositionStatement:
         entry_price=int(position.entry_cost) / (size * unit) * tick,
         index_price=float(market.index_price),
         mark_price=int(market.mark_ticks) * tick,
-        profit_usd=(marked - int(position.entry_cost)) / ATOMS,
-        notional_usd=abs(marked) / ATOMS,
+        profit_usd=(marked - int(position.entry_cost)) / atoms,
+        notional_usd=abs(marked) / atoms,
         tier=number + 1,
         initial_margin_fraction=int(tier.initial_fraction) / ONE,
         maintenance_margin_fraction=int(tier.maintenance_fraction) / ONE,
-        initial_usd=int(pools.initial_requirement(state, ME, m, size)) / ATOMS,
-        maintenance_usd=int(pools.maintenance_requirement(state, m, size)) / ATOMS,
-        liquidation_price=_price(pools.liquidation_price(state, ME, m), tick),
+        initial_usd=int(pools.initial_requirement(state, ME, m, size)) / atoms,
+        maintenance_usd=int(pools.maintenance_requirement(state, m, size)) / atoms,
+        liquidation_price=seized_at,
+        maintenance_price=_price(pools.liquidation_price(state, ME, m), tick),
         bankruptcy_price=_price(pools.bankruptcy_price(state, ME, m), tick),
     )
 
 
 def _state_holdings(account: Account) -> tuple[tuple[Holding, ...], int]:
     """List coins and stablecoins at market value, and their value as collateral in atoms."""
-    state = account.state
+    state, atoms = account.state, account.atoms
     found = []
     stable = int(state.stable[ME])
     if stable:
-        worth = stable / ATOMS * int(state.totals[0].stable_price) / ONE
-        found.append(Holding("stablecoins", stable / ATOMS, worth))
+        worth = stable / atoms * int(state.totals[0].stable_price) / ONE
+        found.append(Holding("stablecoins", stable / atoms, worth))
     for m, name in enumerate(account.market_names):
         market, lots = state.market[m], int(state.spot[ME, m])
         if lots:
-            worth = lots * int(market.index_ticks) * int(market.tick_atoms) / ATOMS
+            worth = lots * int(market.index_ticks) * int(market.tick_atoms) / atoms
             found.append(Holding(name, lots * float(market.lot_size), worth))
     return tuple(found), int(pools.haircut_holdings(state, ME))
 
@@ -319,8 +329,8 @@ def _try_moves(account: Account, place: int, m: int) -> MarketMove:
     ticks = account.first_seizure(place, m, 1 if up < down else -1)
     return MarketMove(
         market=account.market_names[m],
-        up_usd=up / ATOMS,
-        down_usd=down / ATOMS,
+        up_usd=up / account.atoms,
+        down_usd=down / account.atoms,
         exhausted_at=None if ticks is None else ticks * float(market.tick_size),
         exhausted_by=None if ticks is None else ticks / int(market.mark_ticks) - 1.0,
     )
@@ -329,7 +339,3 @@ def _try_moves(account: Account, place: int, m: int) -> MarketMove:
 def _price(ticks: float, tick_size: float) -> float | None:
     """Convert a price in ticks to USD; no price, or none above zero, is None."""
     return float(ticks) * tick_size if math.isfinite(ticks) and ticks > 0 else None
-
-
-def _atoms(usd: float) -> int:
-    return round(usd * ATOMS)

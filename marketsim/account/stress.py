@@ -16,7 +16,7 @@ from marketsim.account.portfolio import NEUTRAL, OWNER, Portfolio, open_portfoli
 from marketsim.account.statement import Account, Statement, pool_name, state_account
 from marketsim.engine import book, ledger, margin, mark, pools, step
 from marketsim.engine.allocation import trial_copy
-from marketsim.engine.state import ATOMS, MAX_PRICE_TICKS, Cause, State
+from marketsim.engine.state import MAX_PRICE_TICKS, Cause, State
 from marketsim.run.loop import make_room
 from marketsim.scenario.errors import ScenarioError, one_of
 from marketsim.scenario.population import MODES, Mode
@@ -71,6 +71,14 @@ class ModeStress:
 
 
 @dataclass(frozen=True)
+class CannotStart:
+    """A margin mode under which the portfolio cannot be, before anything happens."""
+
+    mode: Mode
+    reason: str
+
+
+@dataclass(frozen=True)
 class Stress:
     """A portfolio under a shock, margin mode by margin mode."""
 
@@ -81,6 +89,7 @@ class Stress:
     num_steps: int | None  #: of the path; None: continuous
     deposit_usd: float
     modes: tuple[ModeStress, ...]
+    cannot_start: tuple[CannotStart, ...]  #: the modes left out
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain numbers and lists, for JSON."""
@@ -105,7 +114,7 @@ def stress(
     shocks : mapping of str to float
         Relative move by market, above -1: -0.2 is a fall by 20 %. The rest stays where it is.
     modes : sequence of str, optional
-        Of cross, isolated and partial; all of them if left out.
+        Of cross, isolated and partial; if left out, all under which the portfolio can be.
     num_steps : int, optional
         The path jumps in so many steps, as a run does that takes so many minutes. Left out: it is
         continuous, and every price is exact to the tick.
@@ -117,8 +126,9 @@ def stress(
     Raises
     ------
     ScenarioError
-        If a market or mode does not exist, a price would leave its range, or the portfolio is
-        liquidatable before anything happens.
+        If a market or mode does not exist, a price would leave its range, or a mode asked for, or
+        every mode, cannot start: its pools hold more cash than there is, or are liquidatable before
+        anything happens.
 
     Examples
     --------
@@ -136,7 +146,13 @@ def stress(
     84.21
     """
     _check_shocks(portfolio, shocks)
-    modes = check_modes(portfolio, modes)
+    found = [
+        _stress_mode(portfolio, mode, shocks, num_steps) for mode in _check_modes(portfolio, modes)
+    ]
+    started = tuple(each for each in found if isinstance(each, ModeStress))
+    refused = tuple(each for each in found if isinstance(each, CannotStart))
+    if refused and (modes or not started):
+        raise ScenarioError([each.reason for each in refused], portfolio.name)
     return Stress(
         portfolio=portfolio.name,
         venue=portfolio.venue.preset,
@@ -144,18 +160,13 @@ def stress(
         shocks={name: float(shocks.get(name, 0.0)) for name in portfolio.markets},
         num_steps=num_steps,
         deposit_usd=portfolio.deposit_usd,
-        modes=tuple(_stress_mode(portfolio, mode, shocks, num_steps) for mode in modes),
+        modes=started,
+        cannot_start=refused,
     )
 
 
-def check_modes(portfolio: Portfolio, modes: Sequence[str] | None) -> tuple[Mode, ...]:
-    """Return the margin modes meant, each once; None means all.
-
-    Raises
-    ------
-    ScenarioError
-        If there is no such mode.
-    """
+def _check_modes(portfolio: Portfolio, modes: Sequence[str] | None) -> tuple[Mode, ...]:
+    """Return the margin modes meant, each once; None means all."""
     known: dict[str, Mode] = {mode: mode for mode in MODES}
     for mode in modes or ():
         if mode not in known:
@@ -209,6 +220,7 @@ class _Stressed:
     """A portfolio's venue while a shock passes over it."""
 
     def __init__(self, portfolio: Portfolio, mode: Mode, shocks: Mapping[str, float]) -> None:
+        self.atoms = portfolio.atoms
         self.state = open_portfolio(portfolio, mode)
         self.path = _Path(self.state, portfolio, shocks)
         self.events: list[_Event] = []
@@ -268,15 +280,22 @@ class _Stressed:
 
     def equity(self) -> float:
         """Return what the owner has, nothing haircut, USD."""
-        return int(ledger.account_equity(self.state)[OWNER]) / ATOMS
+        return int(ledger.account_equity(self.state)[OWNER]) / self.atoms
+
+    def statement(self) -> Statement:
+        """Write the owner's margin maths down."""
+        return state_account(Account(self.state, OWNER, self.path.names, self.atoms))
 
 
 def _stress_mode(
     portfolio: Portfolio, mode: Mode, shocks: Mapping[str, float], num_steps: int | None
-) -> ModeStress:
+) -> ModeStress | CannotStart:
+    if problem := portfolio.cash_problem(mode):
+        return CannotStart(mode, problem)
     run = _Stressed(portfolio, mode, shocks)
-    start = state_account(Account(run.state, OWNER, run.path.names))
-    _refuse_liquidatable(portfolio, mode, start)
+    start = run.statement()
+    if problem := _start_problem(start, mode):
+        return CannotStart(mode, problem)
     equity_start = run.equity()
     needed = _needed(portfolio, mode, shocks, num_steps)
     points = [(0.0, equity_start)]
@@ -301,12 +320,12 @@ def _stress_mode(
     return ModeStress(
         mode=mode,
         start=start,
-        end=state_account(Account(run.state, OWNER, run.path.names)),
+        end=run.statement(),
         seizures=tuple(_seizures(run)),
         equity_start_usd=equity_start,
         equity_end_usd=run.equity(),
         held_end_usd=held.equity(),
-        penalty_usd=-int(lost) / ATOMS,
+        penalty_usd=-int(lost) / run.atoms,
         needed_usd=needed,
         points=tuple(points),
     )
@@ -334,13 +353,13 @@ def _seizures(run: _Stressed) -> Iterator[Seizure]:
             step=events[0].step,
             mark_price=int(first.mark_ticks) * tick,
             prices=events[0].prices,
-            equity_usd=int(first.equity) / ATOMS,
-            maintenance_usd=int(first.maintenance) / ATOMS,
+            equity_usd=int(first.equity) / run.atoms,
+            maintenance_usd=int(first.maintenance) / run.atoms,
             size=int(first.size_before) * lot,
             closed=abs(int(first.size_before) - int(rows[-1].size_after)) * lot,
             last_price=int(rows[-1].mark_ticks) * tick,
             num_orders=len(rows),
-            fee_usd=sum(int(row.fee) for row in rows) / ATOMS,
+            fee_usd=sum(int(row.fee) for row in rows) / run.atoms,
         )
 
 
@@ -365,7 +384,7 @@ def _needed(
         drawn = sum(min(lack, most) for lack, most in zip(worst, limit, strict=True))
         main = max(main, _lack(state, OWNER) + drawn)
     beyond = sum(max(lack - most, 0) for lack, most in zip(worst, limit, strict=True))
-    return float(main + beyond) / ATOMS
+    return float(main + beyond) / run.atoms
 
 
 def _lack(state: State, p: int) -> int:
@@ -374,18 +393,16 @@ def _lack(state: State, p: int) -> int:
     return int(state.pool[p].maintenance - state.pool[p].equity)
 
 
-def _refuse_liquidatable(portfolio: Portfolio, mode: Mode, start: Statement) -> None:
+def _start_problem(start: Statement, mode: Mode) -> str | None:
+    """Say which pool is liquidatable before anything happens, if one is."""
     for pool in start.pools:
         if pool.is_liquidatable and pool.draw_left_usd < -pool.buffer_usd:
-            raise ScenarioError(
-                [
-                    f"already liquidatable under {mode} margin: {pool.name} has "
-                    f"{pool.equity_usd:,.2f} USD of equity for {pool.maintenance_usd:,.2f} USD of "
-                    f"maintenance margin, {-pool.buffer_usd:,.2f} USD too little; add collateral "
-                    "or leave that mode out"
-                ],
-                portfolio.name,
+            return (
+                f"already liquidatable under {mode} margin: {pool.name} has {pool.equity_usd:,.2f} "
+                f"USD of equity for {pool.maintenance_usd:,.2f} USD of maintenance margin, "
+                f"{-pool.buffer_usd:,.2f} USD too little; add collateral or leave that mode out"
             )
+    return None
 
 
 def _check_shocks(portfolio: Portfolio, shocks: Mapping[str, float]) -> None:

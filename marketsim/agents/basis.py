@@ -12,7 +12,7 @@ from marketsim.agents.base import (
     limit_order,
     position_coins,
 )
-from marketsim.agents.habits import draw
+from marketsim.agents.habits import draw, usable_leverage
 from marketsim.engine._jit import kernel
 from marketsim.engine.state import ONE, State
 
@@ -74,7 +74,8 @@ class Basis(BuiltIn):
                 if weight <= 0.0:
                     continue
                 index_price = state.market[m].index_price
-                capacity = equity * weight * traders.trader[i].leverage / index_price
+                leverage = usable_leverage(state, traders, i, m, equity * weight)
+                capacity = equity * weight * leverage / index_price
                 held = position_coins(state, i, m)
                 if capacity <= 0.0:
                     continue

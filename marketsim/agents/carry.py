@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 from pydantic import Field
 
 from marketsim.agents.base import STOPPED, BuiltIn, Traders, position_coins, wealth_usd
-from marketsim.agents.habits import hedge_with_spot, move_position
+from marketsim.agents.habits import hedge_with_spot, move_position, usable_leverage
 from marketsim.engine._jit import kernel
 from marketsim.engine.state import ONE, State
 
@@ -70,7 +70,8 @@ class Carry(BuiltIn):
                     if held == 0.0 and state.spot[i, m] == 0:
                         traders.memory[i, m, STOPPED] = 0.0
                 # What the coins cost is not there as margin: leverage is on the rest.
-                whole = 0.95 * wealth * weight * trader.leverage / (1.0 + hedge * trader.leverage)
+                leverage = usable_leverage(state, traders, i, m, wealth * weight)
+                whole = 0.95 * wealth * weight * leverage / (1.0 + hedge * leverage)
                 most = whole / view.mid
                 target = max(held, -most) if share < 0.0 else -share * most
                 if abs(target - held) > p.rebalance * max(abs(target), abs(held)):

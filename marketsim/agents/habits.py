@@ -5,7 +5,7 @@ import math
 from marketsim.agents.base import STOPPED, Traders, market_order, position_coins, submit
 from marketsim.engine._jit import inlined, kernel, prefetch
 from marketsim.engine.pools import assess_pool, free_margin
-from marketsim.engine.state import ONE, UNLIMITED, Flag, IntentKind, State, widen
+from marketsim.engine.state import ATOMS, ONE, UNLIMITED, Flag, IntentKind, State, widen
 from marketsim.streams import Stream, exponential, uniform
 
 #: A spot hedge is left alone while it is off by less than this share.
@@ -13,6 +13,8 @@ HEDGE_BAND = 0.02
 #: Traders of a population who decide before the next are listed: what they look at is fetched
 #: together, and stays near until they are done.
 AT_ONCE = 32
+#: Fractions of brackets are rounded: leverage may exceed theirs by so much.
+LEVERAGE_TOLERANCE = 1.0 + 1e-6
 
 
 @kernel
@@ -206,6 +208,29 @@ def affordable_notional(state: State, traders: Traders, i: int, m: int, equity: 
 
     Margin is asked for the worst price and the fee: with all of the equity it would be refused.
     """
-    trader = traders.trader[i]
-    worst = trader.slippage + max(state.market[m].taker_fee, 0) / ONE
-    return 0.99 * max(equity, 0.0) * trader.leverage / (1.0 + trader.leverage * worst)
+    leverage = usable_leverage(state, traders, i, m, equity)
+    worst = traders.trader[i].slippage + max(state.market[m].taker_fee, 0) / ONE
+    return 0.99 * max(equity, 0.0) * leverage / (1.0 + leverage * worst)
+
+
+@kernel
+def usable_leverage(state: State, traders: Traders, i: int, m: int, equity: float) -> float:
+    """Return the leverage a trader may use in a market with all of `equity`, USD.
+
+    It is the trader's own, unless a position of that size lies in a margin bracket that allows
+    less: then it is what that bracket allows, or what leads to its floor if it allows less still.
+    """
+    leverage = traders.trader[i].leverage
+    if equity <= 0.0:
+        return leverage
+    for n in range(state.market[m].num_tiers - 1, -1, -1):
+        tier = state.tier[m, n]
+        floor = tier.floor_atoms / (equity * ATOMS)
+        if leverage >= floor:
+            allowed = ONE / tier.initial_fraction
+            if leverage <= allowed * LEVERAGE_TOLERANCE:
+                return leverage
+            if allowed >= floor:
+                return allowed
+            leverage = floor
+    return leverage

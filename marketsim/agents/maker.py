@@ -14,6 +14,7 @@ from marketsim.agents.base import (
     position_coins,
     withdraw,
 )
+from marketsim.agents.habits import usable_leverage
 from marketsim.engine._jit import kernel
 from marketsim.engine.state import Flag, State
 
@@ -151,7 +152,8 @@ def _quote(state: State, traders: Traders, p: Maker, i: int, m: int, equity: flo
     horizon = p.horizon_minutes / (60.0 * state.venue[0].step_hours)
     variance = view.variance * horizon
     spread = optimal_spread(p.risk_aversion, variance, p.arrival_decay)
-    capacity = max(equity, 0.0) * traders.trader[i].leverage / market.index_price
+    leverage = usable_leverage(state, traders, i, m, equity)
+    capacity = max(equity, 0.0) * leverage / market.index_price
     clip = capacity / p.clips
     held = position_coins(state, i, m)
     inventory = min(max(held / clip, -p.clips), p.clips) if clip > 0.0 else 0.0

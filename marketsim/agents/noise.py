@@ -11,7 +11,7 @@ from marketsim.agents.base import (
     position_coins,
     withdraw,
 )
-from marketsim.agents.habits import close_position, draw, pick_market
+from marketsim.agents.habits import close_position, draw, pick_market, usable_leverage
 from marketsim.engine._jit import kernel
 from marketsim.engine.state import State
 
@@ -58,8 +58,9 @@ class Noise(BuiltIn):
             equity = max(account_equity_usd(state, i), 0.0)
             mid = traders.public[m].mid
             side = 1.0 if draw(traders, i, t, 2, seed) < 0.5 else -1.0
-            size = side * p.size * draw(traders, i, t, 3, seed) * equity * trader.leverage / mid
-            if abs(held + size) * mid > equity * trader.leverage:
+            leverage = usable_leverage(state, traders, i, m, equity)
+            size = side * p.size * draw(traders, i, t, 3, seed) * equity * leverage / mid
+            if abs(held + size) * mid > equity * leverage:
                 continue
             if draw(traders, i, t, 4, seed) < p.passive_share:
                 price = mid * (1.0 - side * p.passive_reach * draw(traders, i, t, 5, seed))

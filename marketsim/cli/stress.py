@@ -53,7 +53,10 @@ def stress(
     ] = None,
     mode: Annotated[
         list[str] | None,
-        typer.Option(help="Only cross, isolated or partial margin; may be repeated."),
+        typer.Option(
+            help="Only cross, isolated or partial margin; may be repeated. [default: all under "
+            "which the portfolio can be]"
+        ),
     ] = None,
     set_: Annotated[
         list[str] | None,
@@ -81,15 +84,14 @@ def stress(
 
         from marketsim.account.funding_cost import cost_funding
         from marketsim.account.portfolio import load_portfolio
-        from marketsim.account.stress import check_modes
         from marketsim.account.stress import stress as find
 
         loaded = load_portfolio(portfolio, overrides)
-        modes = check_modes(loaded, mode or None)
         settlements, length = _settlements(loaded, funding or [], days)
         announce_compiling(quiet)
-        found = find(loaded, shocks, modes=modes, num_steps=path)
-        costs = [cost_funding(loaded, each, settlements, length) for each in modes if settlements]
+        found = find(loaded, shocks, modes=mode or None, num_steps=path)
+        started = [each.mode for each in found.modes] if settlements else []
+        costs = [cost_funding(loaded, each, settlements, length) for each in started]
         if as_json:
             record = found.to_dict() | {"funding": [cost.to_dict() for cost in costs]}
             typer.echo(json.dumps(record, allow_nan=False))

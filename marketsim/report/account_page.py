@@ -94,7 +94,7 @@ def _moves(pool: PoolStatement) -> Table:
         limit, change = move.exhausted_at, move.exhausted_by
         if pool.is_liquidatable:  # show where that began
             one = closed_form.get(move.market)
-            limit = None if one is None else one.liquidation_price
+            limit = None if one is None else one.maintenance_price
             change = None if one is None or limit is None else limit / one.mark_price - 1.0
         table.add_row(
             move.market,

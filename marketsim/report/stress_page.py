@@ -31,6 +31,8 @@ def render_stress(found: Stress, costs: Sequence[FundingCost]) -> Group:
 def _parts(found: Stress, costs: Sequence[FundingCost]) -> Iterator[RenderableType]:
     yield Text.assemble((found.portfolio, "bold"), f"  venue {found.venue}\n")
     yield _limits(found)
+    for mode in found.cannot_start:
+        yield Text.assemble("\n", ("cannot start", "bold"), f"  {mode.reason}")
     moves = {name: move for name, move in found.shocks.items() if move}
     if moves:
         text = ", ".join(f"{name} {signed_percent(move, 1)}" for name, move in moves.items())
@@ -51,15 +53,17 @@ def _parts(found: Stress, costs: Sequence[FundingCost]) -> Iterator[RenderableTy
 def _limits(found: Stress) -> Table:
     """Put the liquidation prices of every position side by side."""
     names = [each.mode for each in found.modes]
-    table = new_table("liquidated at, if it alone moves", "price now", *names)
+    table = new_table("liquidation price, if it alone moves", "price now", *names)
     start = found.modes[0].start
     for position in start.positions:
-        cells = []
-        for each in found.modes:
-            for pool in each.start.pools:
-                move = next((m for m in pool.moves if m.market == position.market), None)
-                if move and any(one.market == position.market for one in pool.positions):
-                    cells.append("never" if move.exhausted_at is None else price(move.exhausted_at))
+        same = [
+            one
+            for each in found.modes
+            for one in each.start.positions
+            if one.market == position.market
+        ]
+        limits = [one.liquidation_price for one in same]
+        cells = ["never" if limit is None else price(limit) for limit in limits]
         label = f"{position.market} {position.size:+,.6g}"
         table.add_row(label, price(position.mark_price), *cells)
     table.add_row("", "", *("" for _ in names))

@@ -41,6 +41,7 @@ def build_state(
     num_nodes: int = 1024,
     num_intents: int = 1024,
     num_fills: int = 1,
+    atoms: int = ATOMS,
 ) -> tuple[State, Roster]:
     """Build a venue before its first step: rules, accounts with their deposits, empty books.
 
@@ -55,6 +56,8 @@ def build_state(
         USD, by market: the first prices where the spot history states them.
     num_orders, num_nodes, num_intents, num_fills : int, optional
         Capacities at the start.
+    atoms : int, optional
+        In one USD: more than a run has, where finer money is counted.
 
     Returns
     -------
@@ -68,7 +71,7 @@ def build_state(
     """
     first = _first_prices(scenario, prices or {})
     roster = draw_roster(scenario, scenario.seed if seed is None else seed)
-    deposit = _deposits(scenario, roster)
+    deposit = _deposits(scenario, roster, atoms)
     state = allocate(
         roster.num_traders,
         len(scenario.markets),
@@ -80,13 +83,15 @@ def build_state(
         num_fills=num_fills,
         causes=scenario.record.causes,
     )
-    write_rules(state, scenario, first)
+    write_rules(state, scenario, first, atoms)
     _open_markets(state, scenario, first)
-    _open_accounts(state, scenario, roster, deposit)
+    _open_accounts(state, scenario, roster, deposit, atoms)
     return state, roster
 
 
-def write_rules(state: State, scenario: Scenario, prices: Mapping[str, float]) -> None:
+def write_rules(
+    state: State, scenario: Scenario, prices: Mapping[str, float], atoms: int = ATOMS
+) -> None:
     """Write the rules of the venue and its markets; prices and positions stay as they are.
 
     Parameters
@@ -97,26 +102,29 @@ def write_rules(state: State, scenario: Scenario, prices: Mapping[str, float]) -
         As many brackets per market as the state has room for.
     prices : mapping of str to float
         USD, the first price of each market: they turn position limits into lots.
+    atoms : int, optional
+        In one USD.
     """
-    _write_venue(state.venue[0], scenario.venue, scenario)
+    _write_venue(state.venue[0], scenario.venue, scenario, atoms)
     for m, (name, market) in enumerate(scenario.markets.items()):
         row = state.market[m]
-        row.tick_atoms = market.tick_atoms
+        steps = market.steps(atoms)
+        row.tick_atoms = steps.tick_atoms
         row.tick_size = market.tick_size
-        row.lot_size = market.lot_size
+        row.lot_size = steps.lot_size
         row.num_tiers = len(market.brackets)
-        row.oi_lower_atoms = _atoms(market.open_interest_lower)
-        row.oi_upper_atoms = _atoms(market.open_interest_upper)
+        row.oi_lower_atoms = _count(market.open_interest_lower, atoms)
+        row.oi_upper_atoms = _count(market.open_interest_upper, atoms)
         row.maker_fee = to_fraction(market.maker_fee)
         row.taker_fee = to_fraction(market.taker_fee)
-        row.impact_atoms = _atoms(market.impact_notional)
+        row.impact_atoms = _count(market.impact_notional, atoms)
         row.funding_cap = _funding_cap(scenario.venue, market)
         row.liquidates = int(market.liquidations)
-        row.max_position_lots = market.position_limit(prices[name])
+        row.max_position_lots = market.position_limit(prices[name], atoms)
         amount = previous = 0
         for index, bracket in enumerate(market.brackets):
             tier = state.tier[m, index]
-            tier.floor_atoms = _atoms(bracket.notional_floor)
+            tier.floor_atoms = _count(bracket.notional_floor, atoms)
             tier.initial_fraction = to_fraction(bracket.initial_margin_fraction)
             tier.maintenance_fraction = to_fraction(bracket.maintenance_margin_fraction)
             if index > 0:
@@ -127,7 +135,7 @@ def write_rules(state: State, scenario: Scenario, prices: Mapping[str, float]) -
             previous = int(tier.maintenance_fraction)
 
 
-def _write_venue(row: Any, venue: Venue, scenario: Scenario) -> None:
+def _write_venue(row: Any, venue: Venue, scenario: Scenario, atoms: int) -> None:
     step = scenario.step_minutes
     row.step_hours = step / 60.0
     row.mark_rule = MarkRule[venue.mark.rule.upper()]
@@ -148,11 +156,11 @@ def _write_venue(row: Any, venue: Venue, scenario: Scenario) -> None:
     row.size_rule = SizeRule[rules.size_rule.upper()]
     row.limit_rule = LimitRule[rules.limit_rule.upper()]
     row.portion = to_fraction(rules.portion)
-    row.min_notional_atoms = _atoms(rules.min_notional)
-    row.chunk_threshold_atoms = _atoms(rules.chunk_threshold)
+    row.min_notional_atoms = _count(rules.min_notional, atoms)
+    row.chunk_threshold_atoms = _count(rules.chunk_threshold, atoms)
     row.chunk_cooldown = math.ceil(rules.chunk_cooldown_minutes / step - 1e-9)
-    row.max_account_notional_atoms = _limit(rules.max_account_notional)
-    row.max_account_loss_atoms = _limit(rules.max_account_loss)
+    row.max_account_notional_atoms = _limit(rules.max_account_notional, atoms)
+    row.max_account_loss_atoms = _limit(rules.max_account_loss, atoms)
     row.market_bound = to_fraction(rules.market_bound)
     row.bankruptcy_adjustment = to_fraction(rules.bankruptcy_adjustment)
     row.spread_ratio = to_fraction(rules.spread_ratio)
@@ -186,15 +194,17 @@ def _weight(step_minutes: float, time_constant: float) -> float:
     return -math.expm1(-step_minutes / time_constant)
 
 
-def _atoms(usd: float) -> int:
-    return round(usd * ATOMS)
+def _count(usd: float, atoms: int) -> int:
+    """Return an amount in atoms; what the integers cannot hold is as good as unlimited."""
+    return min(round(usd * atoms), UNLIMITED)
 
 
-def _limit(usd: float | str) -> int:
-    return UNLIMITED if isinstance(usd, str) else _atoms(usd)
+def _limit(usd: float | str, atoms: int) -> int:
+    return UNLIMITED if isinstance(usd, str) else _count(usd, atoms)
 
 
 def _first_prices(scenario: Scenario, prices: Mapping[str, float]) -> dict[str, float]:
+    """Return the price of every market; those the scenario states are checked already."""
     first: dict[str, float] = {}
     problems = []
     for name, market in scenario.markets.items():
@@ -206,28 +216,28 @@ def _first_prices(scenario: Scenario, prices: Mapping[str, float]) -> dict[str, 
         if not price > 0:
             problems.append(f"markets.{name}.price = {price:g}: must be above 0")
             continue
-        problems += [
-            problem.line(f"markets.{name}") for problem in market.price_problems(first[name])
-        ]
+        if name in prices:
+            found = market.price_problems(first[name])
+            problems += [problem.line(f"markets.{name}") for problem in found]
     if problems:
         raise ScenarioError(problems, scenario.name)
     return first
 
 
-def _deposits(scenario: Scenario, roster: Roster) -> Any:
+def _deposits(scenario: Scenario, roster: Roster, atoms: int) -> Any:
     """Return each trader's deposit in atoms; refuse more than the sums can hold."""
     total = scenario.insurance_fund
     for name, rows in zip(roster.names, roster.rows, strict=True):
         total += float(np.sum(roster.capital[rows]))
-        if total * ATOMS >= MAX_DEPOSIT_ATOMS:
+        if total * atoms >= MAX_DEPOSIT_ATOMS:
             raise ScenarioError(
                 [
                     f"populations.{name}.capital: deposits of {total:.4g} USD would overflow; they "
-                    f"must stay below {MAX_DEPOSIT_ATOMS / ATOMS:.4g} USD: state a max"
+                    f"must stay below {MAX_DEPOSIT_ATOMS / atoms:.4g} USD: state a max"
                 ],
                 scenario.name,
             )
-    return np.maximum(np.rint(roster.capital * ATOMS), 1.0).astype(np.int64)
+    return np.maximum(np.rint(roster.capital * atoms), 1.0).astype(np.int64)
 
 
 def _open_markets(state: State, scenario: Scenario, prices: Mapping[str, float]) -> None:
@@ -238,14 +248,16 @@ def _open_markets(state: State, scenario: Scenario, prices: Mapping[str, float])
         row.mark_ticks = row.index_ticks
 
 
-def _open_accounts(state: State, scenario: Scenario, roster: Roster, deposit: Any) -> None:
+def _open_accounts(
+    state: State, scenario: Scenario, roster: Roster, deposit: Any, atoms: int
+) -> None:
     n = roster.num_traders
     state.account["priority"][:n] = roster.priority
     state.account["deposit"][:n] = deposit
     stable = np.rint(deposit * roster.stable_share).astype(np.int64)
     state.stable[:n] = stable
     state.pool["cash"][:n] = deposit - stable
-    fund = _atoms(scenario.insurance_fund)
+    fund = _count(scenario.insurance_fund, atoms)
     state.account["deposit"][n] = fund
     state.pool["cash"][n] = fund
     state.totals[0].deposits = int(deposit.sum()) + fund
@@ -259,5 +271,7 @@ def _open_accounts(state: State, scenario: Scenario, roster: Roster, deposit: An
         state.own_fraction[:n, m] = np.maximum(own, tiers.min())
     side = roster.side_pool
     state.pool["owner"][n + 1 :] = side.owner
-    state.draw["limit"][n + 1 :] = np.rint(side.draw_limit * ATOMS).astype(np.int64)
+    state.draw["limit"][n + 1 :] = np.rint(np.minimum(side.draw_limit * atoms, UNLIMITED)).astype(
+        np.int64
+    )
     state.position["pool"][side.account, side.market] = n + 1 + side.number

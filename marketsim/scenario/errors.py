@@ -53,7 +53,7 @@ class ScenarioError(ValueError):
 
 
 class ScenarioWarning(UserWarning):
-    """A scenario that can be run, though part of it has no effect."""
+    """A scenario that can be run, though part of it has no effect, or not the one stated."""
 
 
 class Problem(NamedTuple):

@@ -1,9 +1,9 @@
 """A market: one perpetual contract on one spot index."""
 
 from collections.abc import Mapping
-from decimal import Decimal
+from decimal import ROUND_CEILING, Decimal
 from fractions import Fraction
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import ConfigDict, Field, model_validator
 
@@ -13,9 +13,23 @@ from marketsim.scenario.errors import Problem, raise_problems
 from marketsim.scenario.venue import overlay
 
 #: A price may rise this many times above the initial one before it leaves the price tree.
-PRICE_HEADROOM = 128
+PRICE_HEADROOM = 16
 #: Bound of size x price x tick, atoms: the products of the engine stay below int64.
 MAX_POSITION_ATOMS = 2**62
+#: USD: a lot that had to be made larger, so that money comes out whole, is not worth more.
+MAX_LOT_NOTIONAL = 10_000.0
+
+
+class Steps(NamedTuple):
+    """The steps a market is counted in where an atom is the smallest amount of money."""
+
+    lot_size: float  #: coins: the smallest multiple of the stated lot that makes `tick_atoms` whole
+    tick_atoms: int  #: atoms in one tick of one such lot
+
+    @property
+    def max_lots(self) -> int:
+        """Largest position the engine's integers hold, lots."""
+        return (MAX_POSITION_ATOMS - 1) // (MAX_PRICE_TICKS * self.tick_atoms)
 
 
 class Tier(Part):
@@ -47,9 +61,10 @@ class Market(Part):
     price: float | None = Field(None, gt=0, le=1e12)
     """USD: price at the start; left out where the spot history states it."""
     tick_size: float = Field(gt=0, le=1e9)
-    """USD: smallest price step. tick_size x lot_size is a whole number of atoms (1e-6 USD)."""
+    """USD: smallest price step."""
     lot_size: float = Field(gt=0, le=1e9)
-    """Coins: smallest size."""
+    """Coins: smallest size. A run trades in the smallest multiple of it whose tick is worth a whole
+    number of 1e-6 USD, and says so in a note."""
     maker_fee: float = Field(ge=-0.1, le=0.1)
     """Fraction of notional paid by the resting order; negative is a rebate."""
     taker_fee: float = Field(ge=0, le=0.1)
@@ -94,36 +109,73 @@ class Market(Part):
         """Largest leverage a small position may have."""
         return 1.0 / min(tier.initial_margin_fraction for tier in self.brackets)
 
+    def bracket(self, notional: float) -> Tier:
+        """Return the bracket of a position's notional in USD: the last whose floor it reaches."""
+        return [tier for tier in self.brackets if notional >= tier.notional_floor][-1]
+
+    def steps(self, atoms: int = ATOMS) -> Steps:
+        """Return the steps it is counted in where one USD has so many atoms."""
+        exact = atoms_per_tick(self.tick_size, self.lot_size, atoms)
+        lot = Decimal(str(self.lot_size)) * exact.denominator
+        return Steps(float(lot), exact.numerator)
+
     @property
     def tick_atoms(self) -> int:
-        """Atoms in one tick of one lot."""
-        return int(atoms_per_tick(self.tick_size, self.lot_size))
+        """Atoms in one tick of one lot of a run."""
+        return self.steps().tick_atoms
 
     @property
     def max_lots(self) -> int:
-        """Largest position the engine's integers hold, lots."""
-        return (MAX_POSITION_ATOMS - 1) // (MAX_PRICE_TICKS * self.tick_atoms)
+        """Largest position the engine's integers hold in a run, lots."""
+        return self.steps().max_lots
 
-    def position_limit(self, price: float) -> int:
+    def position_limit(self, price: float, atoms: int = ATOMS) -> int:
         """Return the largest position of an account, lots, at an initial price in USD."""
+        steps = self.steps(atoms)
         if self.max_position_notional is None:
-            return self.max_lots
-        return min(self.max_lots, int(self.max_position_notional / (price * self.lot_size)))
+            return steps.max_lots
+        return min(steps.max_lots, int(self.max_position_notional / (price * steps.lot_size)))
 
     def price_problems(self, price: float) -> list[Problem]:
-        """Say what is wrong with an initial price in USD, if anything."""
+        """Say what is wrong with the first price of a run in USD, if anything."""
+        return [*self.tick_problems(price, PRICE_HEADROOM), *self._lot_problems(price)]
+
+    def tick_problems(self, price: float, headroom: int = 1) -> list[Problem]:
+        """Say whether the ticks of a price in USD, and of one so many times higher, exist."""
         ticks = price / self.tick_size
-        limit = MAX_PRICE_TICKS // PRICE_HEADROOM
+        limit = MAX_PRICE_TICKS // headroom
         if ticks < 1:
             text = f"less than one tick of {self.tick_size:g}: lower tick_size"
         elif ticks > limit:
             text = (
                 f"{ticks:.4g} ticks of {self.tick_size:g}, more than {limit}: raise tick_size to "
-                f"at least {price / limit:.3g}"
+                f"at least {_rounded_up(price / limit):g}"
             )
         else:
             return []
         return [Problem("price", text, price)]
+
+    def _lot_problems(self, price: float) -> list[Problem]:
+        """Say whether the lots of a run are too large to trade at a price in USD."""
+        lot = self.steps().lot_size
+        if lot <= self.lot_size or lot * price <= MAX_LOT_NOTIONAL:
+            return []
+        text = (
+            f"with tick_size = {self.tick_size:g}, only lots of {lot:g} coins, worth "
+            f"{lot * price:,.0f} USD, have ticks of a whole number of 1e-6 USD: state a rounder "
+            "tick_size or lot_size"
+        )
+        return [Problem("lot_size", text, self.lot_size)]
+
+    def lot_notice(self) -> str | None:
+        """Say in which lots a run trades if they are not those stated."""
+        lot = self.steps().lot_size
+        if lot == self.lot_size:
+            return None
+        return (
+            f"lot_size = {self.lot_size:g} coins: traded in lots of {lot:g}, the smallest multiple "
+            f"whose ticks of {self.tick_size:g} USD are a whole number of 1e-6 USD"
+        )
 
     @model_validator(mode="after")
     def _consistent(self) -> "Market":
@@ -138,26 +190,25 @@ class Market(Part):
         return self
 
     def _integer_problems(self) -> list[Problem]:
-        atoms = atoms_per_tick(self.tick_size, self.lot_size)
-        if atoms.denominator != 1 or atoms < 1:
-            text = (
-                f"tick_size x lot_size = {self.tick_size:g} x {self.lot_size:g} USD must be a "
-                f"whole number of 1e-6 USD, not {float(atoms):g} of them: change either"
-            )
-            return [Problem("tick_size", text, self.tick_size)]
-        if atoms * MAX_PRICE_TICKS >= MAX_POSITION_ATOMS:
+        steps = self.steps()
+        if steps.tick_atoms * MAX_PRICE_TICKS >= MAX_POSITION_ATOMS:
             largest = MAX_POSITION_ATOMS / MAX_PRICE_TICKS / ATOMS
             text = f"would overflow: tick_size x lot_size must stay below {largest:.4g} USD"
+            if steps.lot_size > self.lot_size:
+                text = (
+                    f"would overflow: tick_size x lot_size = {self.tick_size:g} x "
+                    f"{self.lot_size:g} USD is no whole number of 1e-6 USD, and only a multiple of "
+                    f"{steps.lot_size / self.lot_size:.4g} lots is: state a rounder tick_size or "
+                    "lot_size"
+                )
             return [Problem("lot_size", text, self.lot_size)]
-        if self.price is None:
+        if self.price is None or self.max_position_notional is None:
             return []
-        wrong = self.price_problems(self.price)
-        if self.max_position_notional is not None:
-            largest = self.max_lots * self.lot_size * self.price
-            if self.max_position_notional > largest:
-                text = f"would overflow: at most {largest:.4g} USD with this tick_size and lot_size"
-                wrong.append(Problem("max_position_notional", text, self.max_position_notional))
-        return wrong
+        largest = steps.max_lots * steps.lot_size * self.price
+        if self.max_position_notional <= largest:
+            return []
+        text = f"would overflow: at most {largest:.4g} USD with this tick_size and lot_size"
+        return [Problem("max_position_notional", text, self.max_position_notional)]
 
     def _margin_problems(self) -> list[Problem]:
         fraction = self.maintenance_margin_fraction
@@ -186,9 +237,15 @@ def _tier_problems(tiers: tuple[Tier, ...]) -> list[Problem]:
     return wrong
 
 
-def atoms_per_tick(tick_size: float, lot_size: float) -> Fraction:
+def atoms_per_tick(tick_size: float, lot_size: float, atoms: int = ATOMS) -> Fraction:
     """Return the atoms in one tick of one lot, exactly as the decimals were written."""
-    return Fraction(Decimal(str(tick_size))) * Fraction(Decimal(str(lot_size))) * ATOMS
+    return Fraction(Decimal(str(tick_size))) * Fraction(Decimal(str(lot_size))) * atoms
+
+
+def _rounded_up(value: float) -> float:
+    """Round a positive number up to two digits, so that who follows an advice is within it."""
+    step = Decimal(1).scaleb(Decimal(str(value)).adjusted() - 1)
+    return float((Decimal(str(value)) / step).to_integral_value(ROUND_CEILING) * step)
 
 
 def to_fraction(value: float) -> int:

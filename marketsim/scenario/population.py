@@ -122,7 +122,8 @@ class Population(Part):
     capital: Capital = Pareto(kind="pareto", min=2_000.0, alpha=1.5, max=5_000_000.0)
     """USD each trader deposits at the start."""
     leverage: Leverage = LogNormal(kind="lognormal", median=5.0, sigma=0.8, min=1.0)
-    """Notional / equity the trader aims at; never above what the market allows."""
+    """Notional / equity the trader aims at; never above what the margin bracket of its position
+    allows."""
     margin_mode: Mode | dict[Mode, Weight] = "cross"
     """cross, isolated or partial, or the share of traders in each."""
     groups: dict[str, Group] = Field(default_factory=dict)

@@ -145,7 +145,7 @@ class Scenario(Part):
         return tuple((shock.first_step(self.step_minutes), shock.side) for shock in self.shocks)
 
     def notices(self) -> list[str]:
-        """List what can be run but has no effect."""
+        """List what can be run but has no effect, or not the one stated."""
         traded: set[str] = set()
         names = tuple(self.markets)
         for population in self.populations.values():
@@ -153,6 +153,8 @@ class Scenario(Part):
             traded |= {name for name, weight in zip(names, weights, strict=True) if weight > 0}
         idle = [name for name in names if name not in traded]
         found = [f"markets.{name}: no population trades it" for name in idle]
+        lots = {name: market.lot_notice() for name, market in self.markets.items()}
+        found += [f"markets.{name}.{notice}" for name, notice in lots.items() if notice]
         for name, population in self.populations.items():
             if population.groups and population.mode_weights[2] == 0:
                 found.append(f"populations.{name}.groups: nobody has margin_mode partial")
@@ -205,6 +207,9 @@ class Scenario(Part):
                 path = f"markets.{name}.price"
                 text = "missing; only a spot history states the first price (USD at the start)"
                 yield Problem(path, text)
+            elif market.price is not None:
+                for problem in market.price_problems(market.price):
+                    yield problem._replace(path=f"markets.{name}.{problem.path}")
 
     def _name_problems(self) -> Iterator[Problem]:
         for line in unknown_names(self.spot, self.shocks, self.markets):

@@ -109,8 +109,8 @@ def test_the_liquidation_price_is_the_first_tick_at_which_the_pool_falls_short(j
                 assert buffer(one, pool, **{move.market: move.exhausted_at}) < 0
                 assert buffer(one, pool, **{move.market: move.exhausted_at + back}) > 0
                 closed = next(p for p in pool.positions if p.market == move.market)
-                assert closed.liquidation_price is not None
-                assert abs(move.exhausted_at - closed.liquidation_price) <= tick
+                assert closed.maintenance_price is not None
+                assert abs(move.exhausted_at - closed.maintenance_price) <= tick
                 checked += 1
     assert checked >= 8
 

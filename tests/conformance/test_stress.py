@@ -118,5 +118,6 @@ def test_stress_liquidates_at_the_price_of_the_exchange(case: Case) -> None:
     )
     stated = next(move.exhausted_at for move in pool.moves if move.market == "own")
     assert stated == pytest.approx(reached, abs=tick / 2)
-    closed_form = next(one for one in pool.positions if one.market == "own").liquidation_price
-    assert closed_form == pytest.approx(expected, abs=allowed + 1e-3 * tick)
+    position = next(one for one in pool.positions if one.market == "own")
+    assert position.liquidation_price == stated
+    assert position.maintenance_price == pytest.approx(expected, abs=allowed + 1e-3 * tick)

@@ -209,7 +209,7 @@ def test_every_wrong_field_is_named_in_one_pass(file: Path) -> None:
     wrong = {
         "days": "nan",
         "step_minutes": "7",
-        "markets.BTC.tick_size": "0.0000123",
+        "markets.BTC.tick_size": "-0.1",
         "markets.BTC.tik": "1",
         "venue.preset": "dydz",
         "venue.mark.rule": "medium",

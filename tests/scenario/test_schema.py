@@ -136,10 +136,21 @@ def test_a_funding_interval_is_a_whole_number_of_steps() -> None:
 # Markets
 
 
-def test_a_tick_that_is_not_a_whole_number_of_atoms_is_refused() -> None:
-    (line,) = problems(markets__BTC__tick_size=0.0123, markets__BTC__lot_size=0.0001)
-    assert line.startswith("markets.BTC.tick_size = 0.0123: ")
-    assert "whole number of 1e-6 USD, not 1.23 of them" in line
+def test_lots_are_the_smallest_multiple_whose_tick_is_a_whole_number_of_atoms() -> None:
+    scenario = parse_scenario(changed(markets__BTC__tick_size=0.0125, markets__BTC__lot_size=1e-5))
+    market = scenario.markets["BTC"]  # .0125 x 1e-5 USD are 1/8 of 1e-6 USD
+    assert (market.steps().lot_size, market.tick_atoms) == (8e-5, 1)
+    (notice,) = scenario.notices()
+    assert notice.startswith("markets.BTC.lot_size = 1e-05 coins: traded in lots of 8e-05")
+
+
+def test_ticks_that_only_huge_lots_make_whole_are_refused() -> None:
+    (line,) = problems(markets__BTC__tick_size=0.012345678, markets__BTC__lot_size=0.0001)
+    assert line.startswith("markets.BTC.lot_size = 0.0001: ")
+    assert "state a rounder tick_size or lot_size" in line
+    (line,) = problems(markets__BTC__tick_size=0.0123456789012, markets__BTC__lot_size=0.0001)
+    assert line.startswith("markets.BTC.lot_size = 0.0001: would overflow")
+    assert "state a rounder tick_size or lot_size" in line
 
 
 def test_a_tick_of_decimals_that_binary_floats_cannot_hold_is_exact() -> None:
@@ -147,11 +158,12 @@ def test_a_tick_of_decimals_that_binary_floats_cannot_hold_is_exact() -> None:
     assert scenario.markets["BTC"].tick_atoms == 3
 
 
-def test_a_price_keeps_room_for_a_hundredfold_rise() -> None:
-    (line,) = problems(markets__BTC__price=1_000_000.0)
-    assert line.startswith("markets.BTC.price = 1000000: ")
-    assert "raise tick_size" in line
-    price = MAX_PRICE_TICKS // 128 * 0.1
+def test_a_price_keeps_room_for_a_sixteenfold_rise() -> None:
+    (line,) = problems(markets__BTC__price=10_000_000.0)
+    assert line.startswith("markets.BTC.price = 10000000: ")
+    assert "raise tick_size to at least 0.15" in line
+    assert parse_scenario(changed(markets__BTC__price=1e7, markets__BTC__tick_size=0.15))
+    price = (MAX_PRICE_TICKS // 16 - 1) * 0.1
     assert parse_scenario(changed(markets__BTC__price=price)).markets["BTC"].price == price
 
 
