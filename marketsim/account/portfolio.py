@@ -150,15 +150,11 @@ class Portfolio(Part):
             if market.steps(self.atoms).tick_atoms * MAX_PRICE_TICKS >= MAX_POSITION_ATOMS:
                 text = f"would overflow {counted}: state rounder ticks or lots"
                 yield Problem(f"markets.{name}.lot_size", text, market.lot_size)
-        most = 0.25 * MAX_DEPOSIT_ATOMS / self.atoms
-        amounts = {
-            "insurance_fund": self.insurance_fund,
-            "collateral.cash": self.collateral.cash,
-            "collateral.stable": self.collateral.stable,
-        }
-        for path, usd in amounts.items():
-            if abs(usd) > most:
-                yield Problem(path, f"would overflow {counted}: at most {most:.4g} USD", usd)
+        for name in ("cash", "stable"):
+            usd = getattr(self.collateral, name)
+            if abs(usd) > self.most_usd:
+                text = f"would overflow {counted}: at most {self.most_usd:.4g} USD"
+                yield Problem(f"collateral.{name}", text, usd)
 
     def _size_problems(self, name: str, position: Position) -> Iterator[Problem]:
         market = self.markets[name]
@@ -234,6 +230,11 @@ class Portfolio(Part):
     def atoms(self) -> int:
         """Atoms in one USD: more than a run has where a tick of a lot is a fraction of one."""
         return ATOMS * math.lcm(*(self._atoms_per_tick(name).denominator for name in self.markets))
+
+    @property
+    def most_usd(self) -> float:
+        """What each account of the venue may hold, USD, so that their sum fits its integers."""
+        return 0.25 * MAX_DEPOSIT_ATOMS / self.atoms
 
     def _atoms_per_tick(self, name: str) -> Fraction:
         return atoms_per_tick(self.markets[name].tick_size, self.markets[name].lot_size)
@@ -407,7 +408,6 @@ def open_portfolio(portfolio: Portfolio, mode: Mode) -> State:
 def _scenario(portfolio: Portfolio, mode: Mode) -> Scenario:
     """Return a scenario of the two accounts, to be built; the portfolio has checked all of it."""
     traded = sum(abs(portfolio.entry_usd(name)) for name in portfolio.positions)
-    most = min(1e11, 0.25 * MAX_DEPOSIT_ATOMS / portfolio.atoms)
     groups = portfolio.partial_groups() if mode == MODES[2] else {}
     owner = {
         "strategy": "holder",
@@ -422,13 +422,13 @@ def _scenario(portfolio: Portfolio, mode: Mode) -> Scenario:
     neutral = {
         "strategy": "holder",
         "count": 1,
-        "capital": min(max(NEUTRAL_LEAST, NEUTRAL_LEVERAGE * traded), most),
+        "capital": min(max(NEUTRAL_LEAST, NEUTRAL_LEVERAGE * traded), portfolio.most_usd, 1e11),
         "leverage": 0.1,
     }
     return Scenario.model_construct(
         venue=portfolio.venue,
         markets=portfolio.markets,
-        insurance_fund=portfolio.insurance_fund,
+        insurance_fund=min(portfolio.insurance_fund, portfolio.most_usd),
         populations={
             "owner": Population.model_validate(owner),
             "neutral": Population.model_validate(neutral),
