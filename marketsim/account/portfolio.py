@@ -150,11 +150,10 @@ class Portfolio(Part):
             if market.steps(self.atoms).tick_atoms * MAX_PRICE_TICKS >= MAX_POSITION_ATOMS:
                 text = f"would overflow {counted}: state rounder ticks or lots"
                 yield Problem(f"markets.{name}.lot_size", text, market.lot_size)
-        for name in ("cash", "stable"):
-            usd = getattr(self.collateral, name)
-            if abs(usd) > self.most_usd:
-                text = f"would overflow {counted}: at most {self.most_usd:.4g} USD"
-                yield Problem(f"collateral.{name}", text, usd)
+        total = max(abs(self.collateral.cash), self.collateral.stable, abs(self.deposit_usd))
+        if total > self.most_usd:
+            text = f"{total:,.0f} USD would overflow {counted}: at most {self.most_usd:,.0f} USD"
+            yield Problem("collateral", text)
 
     def _size_problems(self, name: str, position: Position) -> Iterator[Problem]:
         market = self.markets[name]
@@ -171,6 +170,8 @@ class Portfolio(Part):
         elif position.size is not None and abs(position.size / market.lot_size - lots) > 1e-6:
             text = f"must be a whole number of lots of {market.lot_size:g} coins"
             yield Problem(f"positions.{name}.size", text, value)
+        for problem in market.tick_problems(position.entry_price or self.price(name)):
+            yield problem._replace(path=f"positions.{name}.entry_price")
         limit = 1.0 / self.bracket(name).initial_margin_fraction
         if position.leverage is not None and position.leverage > limit * 1.000001:
             text = f"above the market's limit of {limit:.4g}"

@@ -300,14 +300,18 @@ def test_money_too_fine_for_the_integers_is_refused_by_name() -> None:
             {"X": {"size": 1_000.0}},
             collateral={"cash": 2.0},
         )
-    with pytest.raises(
-        ScenarioError, match=r"collateral\.cash = 100000: would overflow counted in"
-    ):
+    with pytest.raises(ScenarioError, match=r"collateral: 100,000 USD would overflow counted in"):
         portfolio(
             {"X": market(7.1e-9, 1e-13, 1.0, 0.01)},
             {"X": {"size": 1_000.0}},
             collateral={"cash": 1e5},
         )
+
+
+def test_an_entry_price_that_no_tick_holds_is_refused_by_name() -> None:
+    positions = {"BTC": {"size": 2.0, "entry_price": 1e12}}
+    with pytest.raises(ScenarioError, match=r"positions\.BTC\.entry_price = 1e\+12: .* ticks of"):
+        portfolio({"BTC": BTC}, positions, collateral={"cash": 30.0})
 
 
 def test_funding_of_a_fine_contract_is_counted_in_usd(tmp_path: Path, marketsim: Cli) -> None:
