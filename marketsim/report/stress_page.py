@@ -96,7 +96,7 @@ def _losses(found: Stress) -> Table:
 def _seizures(found: Stress, moved: Sequence[str]) -> Table:
     """List what is liquidated, mode by mode, in order."""
     table = new_table(
-        "liquidated", "position", "at", "of shock", "closed", "last at", "fee USD", left=2
+        "liquidated", "position", "first at", "of shock", "closed", "last at", "fee USD", left=2
     )
     for each in found.modes:
         for n, one in enumerate(each.seizures):

@@ -377,7 +377,8 @@ def test_a_run_trades_in_the_smallest_multiple_of_the_lot_and_says_so(
 def test_the_multiple_is_the_smallest(tick: float, lot: float, traded: float, unit: int) -> None:
     tables = run_tables("X", price=1_000_000 * tick, tick_size=tick, lot_size=lot)
     scenario = parse_scenario(tables)
-    assert scenario.markets["X"].steps() == (pytest.approx(traded), unit)
+    steps = scenario.markets["X"].steps()
+    assert (steps.lot_size, steps.tick_atoms) == (traded, unit)
     assert len(scenario.notices()) == (traded != lot)
 
 
