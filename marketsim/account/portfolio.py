@@ -151,8 +151,8 @@ class Portfolio(Part):
                 text = f"would overflow {counted}: state rounder ticks or lots"
                 yield Problem(f"markets.{name}.lot_size", text, market.lot_size)
         total = max(abs(self.collateral.cash), self.collateral.stable, abs(self.deposit_usd))
-        if total > self.most_usd:
-            text = f"{total:,.0f} USD would overflow {counted}: at most {self.most_usd:,.0f} USD"
+        if total > self.max_usd:
+            text = f"{total:,.0f} USD would overflow {counted}: at most {self.max_usd:,.0f} USD"
             yield Problem("collateral", text)
 
     def _size_problems(self, name: str, position: Position) -> Iterator[Problem]:
@@ -233,7 +233,7 @@ class Portfolio(Part):
         return ATOMS * math.lcm(*(self._atoms_per_tick(name).denominator for name in self.markets))
 
     @property
-    def most_usd(self) -> float:
+    def max_usd(self) -> float:
         """What each account of the venue may hold, USD, so that their sum fits its integers."""
         return 0.25 * MAX_DEPOSIT_ATOMS / self.atoms
 
@@ -423,13 +423,13 @@ def _scenario(portfolio: Portfolio, mode: Mode) -> Scenario:
     neutral = {
         "strategy": "holder",
         "count": 1,
-        "capital": min(max(NEUTRAL_LEAST, NEUTRAL_LEVERAGE * traded), portfolio.most_usd, 1e11),
+        "capital": min(max(NEUTRAL_LEAST, NEUTRAL_LEVERAGE * traded), portfolio.max_usd, 1e11),
         "leverage": 0.1,
     }
     return Scenario.model_construct(
         venue=portfolio.venue,
         markets=portfolio.markets,
-        insurance_fund=min(portfolio.insurance_fund, portfolio.most_usd),
+        insurance_fund=min(portfolio.insurance_fund, portfolio.max_usd),
         populations={
             "owner": Population.model_validate(owner),
             "neutral": Population.model_validate(neutral),
