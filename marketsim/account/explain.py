@@ -104,7 +104,7 @@ class Explanation:
     strategy: str
     margin_mode: str
     step: int
-    hours: float
+    hours: float  #: since the start, at the end of the step
     seized_round: int | None  #: of liquidation, just before it; None: the end of the step
     seizure_equity_usd: float | None  #: of the pool, as recorded
     seizure_maintenance_usd: float | None
@@ -187,7 +187,7 @@ def explain(
         strategy=roster.strategies[group],
         margin_mode=MODES[int(roster.margin_mode[account])],
         step=shown,
-        hours=shown * simulation.scenario.step_minutes / 60.0,
+        hours=(shown + 1) * simulation.scenario.step_minutes / 60.0,
         seized_round=None if seized is None else int(seized["round"]),
         seizure_equity_usd=None if seized is None else float(seized["equity_usd"]),
         seizure_maintenance_usd=None if seized is None else float(seized["maintenance_usd"]),

@@ -139,8 +139,7 @@ def recorded_rates(
             known = ", ".join(map(str, table["market"].drop_duplicates())) or "none"
             msg = f"{run.path}: no funding of {name} was settled; it has {known}"
             raise RunFolderError(msg)
-        step_hours = float(run.summary["step_minutes"]) / 60.0
-        ends = own["hours"].to_numpy(np.float64) + step_hours  # a step's row bears its beginning
+        ends = own["hours"].to_numpy(np.float64)
         shares = np.diff(ends, prepend=0.0) / QUOTED_HOURS
         rates = own["funding_rate"].to_numpy(np.float64)
         for hours, rate, share in zip(ends, rates, shares, strict=True):

@@ -38,10 +38,15 @@ def add_sample(state: State, m: int, sample: float) -> None:
 
 @kernel
 def average_premium(state: State, m: int) -> float:
-    """Average this interval's samples; missing ones up to the venue's minimum count as zero."""
+    """Average this interval's samples; missing ones up to the venue's minimum count as zero.
+
+    The minimum of an interval that the run's start cuts short is at most the steps it has.
+    """
     market = state.market[m]
-    least = float(state.venue[0].min_samples)
-    if state.venue[0].average_rule == AverageRule.WEIGHTED:
+    venue = state.venue[0]
+    gone = (state.totals[0].funding_since + venue.funding_phase) % venue.funding_interval
+    least = float(min(venue.min_samples, venue.funding_interval - gone))
+    if venue.average_rule == AverageRule.WEIGHTED:
         least = 0.5 * least * (least + 1.0)
     return padded_average(market.premium_sum, market.premium_weight, least)
 
@@ -56,8 +61,21 @@ def current_rate(state: State, m: int) -> float:
 
 @kernel
 def is_due(state: State) -> bool:
-    """Tell whether this step ends a funding interval."""
-    return (state.totals[0].step + 1) % state.venue[0].funding_interval == 0
+    """Tell whether this step ends a funding interval: they are counted on the calendar's clock."""
+    venue = state.venue[0]
+    return (state.totals[0].step + 1 + venue.funding_phase) % venue.funding_interval == 0
+
+
+@kernel
+def charged_share(state: State) -> float:
+    """Share of the quoted rate due for the time since the last settlement, this step included.
+
+    A whole interval's where nothing changed; less in the first one of a run that begins within an
+    interval, the hours that passed where the interval was changed.
+    """
+    venue = state.venue[0]
+    elapsed = state.totals[0].step + 1 - state.totals[0].funding_since
+    return venue.funding_share * (elapsed / venue.funding_interval)
 
 
 @kernel
@@ -67,6 +85,7 @@ def settle_funding(state: State) -> None:
     Payments are rounded to whole atoms; what rounding leaves goes to the insurance fund.
     """
     venue = state.venue[0]
+    share = charged_share(state)
     fund = len(state.account) - 1
     for m in range(len(state.market)):
         market = state.market[m]
@@ -79,7 +98,7 @@ def settle_funding(state: State) -> None:
             position = state.position[i, m]
             if position.size != 0:
                 notional = position.size * price * market.tick_atoms
-                amount = funding_payment(notional, market.funding_rate, venue.funding_share)
+                amount = funding_payment(notional, market.funding_rate, share)
                 ledger.post(state, widen(position.pool), Cause.FUNDING, amount)
                 causes.note_funding(state, i, m, amount)
                 paid += amount
@@ -87,3 +106,4 @@ def settle_funding(state: State) -> None:
         market.premium_sum = 0.0
         market.premium_weight = 0.0
         market.num_samples = 0
+    state.totals[0].funding_since = state.totals[0].step + 1

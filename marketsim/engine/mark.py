@@ -38,7 +38,7 @@ def update_marks(state: State) -> bool:
     and the last price.
     """
     venue = state.venue[0]
-    into = state.totals[0].step % venue.funding_interval
+    into = (state.totals[0].step + venue.funding_phase) % venue.funding_interval
     left = (venue.funding_interval - into) / venue.funding_interval * venue.funding_share
     has_moved = False
     for m in range(len(state.market)):

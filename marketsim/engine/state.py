@@ -211,6 +211,7 @@ class Venue(Record):
     # funding
     funding_interval: I8  #: steps
     funding_share: F8  #: interval / 8 h: share of the quoted rate paid per interval
+    funding_phase: I8  #: steps from 1970-01-01 00:00 UTC to the run's first; 0: no calendar
     average_rule: I8  #: AverageRule
     min_samples: I8  #: fewer samples are padded with zeros
     interest_rate: F8  #: per 8 h
@@ -264,6 +265,7 @@ class Totals(Record):
     num_shortfalls: I8  #: rows of `State.shortfall`, emptied every round
     step_liquidations: I8  #: row count at the start of the step
     step_deleverages: I8
+    funding_since: I8  #: first step that no settlement has charged yet
     next_order: I8  #: slot from which a free one for the next order is looked for
     free_level: I8
     free_node: I8

@@ -23,7 +23,7 @@ import pyarrow.parquet as pq
 from marketsim.results.files import RunFolderError
 from marketsim.results.run import FORMAT, FORMAT_VERSION, describe
 from marketsim.results.summary import summarise
-from marketsim.results.tables import Table, build_tables
+from marketsim.results.tables import TIME_COLUMNS, Table, build_tables
 from marketsim.tape.result import RunResult
 
 #: Packages whose version can change a number.
@@ -157,7 +157,7 @@ def _fill(folder: Path, result: RunResult, summary: dict[str, Any]) -> None:
 
 
 def to_arrow(columns: Table) -> pa.Table:
-    """Turn a table of `build_tables` into one of Arrow, text as dictionaries."""
+    """Turn a table of `build_tables` into one of Arrow, text as dictionaries, times described."""
     arrays = {}
     for name, column in columns.items():
         values = np.ascontiguousarray(column)
@@ -167,7 +167,13 @@ def to_arrow(columns: Table) -> pa.Table:
             arrays[name] = pa.array(values, pa.timestamp("us", tz="UTC"))
         else:
             arrays[name] = pa.array(values)
-    return pa.table(arrays)
+    fields = [
+        pa.field(name, array.type, metadata={"description": TIME_COLUMNS[name]})
+        if name in TIME_COLUMNS
+        else pa.field(name, array.type)
+        for name, array in arrays.items()
+    ]
+    return pa.table(arrays, schema=pa.schema(fields))
 
 
 def _write_text(file: Path, text: str) -> None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 #: What `run.json` says it is.
 FORMAT = "marketsim-run"
 #: Raised when an older reader would misread a newer folder.
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,10 @@ class Run:
 
     @cached_property
     def markets(self) -> "pd.DataFrame":
-        """One row per step and market: prices, premium, funding, open interest, volume."""
+        """One row per step and market, as it ended: prices, premium, funding, open interest.
+
+        `hours` and `time` of every table are those of the END of a step.
+        """
         return self.table("markets")
 
     @cached_property

@@ -1,7 +1,9 @@
 """A run's tables as a user reads them: USD, coins, hours and names.
 
-Prices are USD per coin, sizes coins (long > 0), rates per 8 h, `step` counts as the engine does and
-`hours` is its time since the start. Where a run replays a calendar there is also `time` (UTC).
+Prices are USD per coin, sizes coins (long > 0), rates per 8 h. `hours` is the time since the start
+at which what a row says is true, the END of its step; where a run replays a calendar there is also
+`time` (UTC), the same moment. `step` is the step's number, from 0, or of a moment the steps done:
+tables are joined on `hours` or `time`.
 """
 
 from collections.abc import Callable
@@ -16,6 +18,12 @@ from marketsim.tape.result import FUND_NAME, RunResult
 
 #: Columns by name; every column of a table is equally long.
 Table = dict[str, Any]
+
+#: What the columns of time mean, in every table.
+TIME_COLUMNS = {
+    "hours": "hours since the start at which the row is true: the END of its step",
+    "time": "UTC at which the row is true: the END of its step",
+}
 
 #: Profit and loss by cause, in the order of `Cause`, and their columns.
 CAUSE_NAMES = tuple(cause.name.lower() for cause in Cause)
@@ -74,7 +82,7 @@ def markets(result: RunResult) -> Table:
     tick, lot, unit = result.tick_size[m], result.lot_size[m], result.tick_atoms[m]
     mark_usd = flat["mark_ticks"] * unit / ATOMS
     return {
-        **_clock(result, np.repeat(result.steps["step"], num_markets)),
+        **_step_ends(result, np.repeat(result.steps["step"], num_markets)),
         "market": _market(result, m),
         "index_price": flat["index_price"],
         "mark_price": flat["mark_ticks"] * tick,
@@ -105,7 +113,7 @@ def steps(result: RunResult) -> Table:
     """Tabulate the whole venue: one row per step (or several); money sums since the start."""
     row = result.steps
     return {
-        **_clock(result, row["step"]),
+        **_step_ends(result, row["step"]),
         "insurance_fund_usd": row["fund_equity"] / ATOMS,
         "insurance_fund_cash_usd": row["fund_cash"] / ATOMS,
         "fees_usd": row["fees"] / ATOMS,
@@ -122,7 +130,7 @@ def funding(result: RunResult) -> Table:
     row = result.funding
     m = row["market"]
     return {
-        **_clock(result, row["step"]),
+        **_step_ends(result, row["step"]),
         "market": _market(result, m),
         "funding_rate": row["rate"],
         "interest_rate": row["interest_rate"],
@@ -144,7 +152,7 @@ def funding_heatmap(result: RunResult) -> Table:
     grid = np.full((2, len(times), len(result.market_names)), np.nan)
     grid[0, place, row["market"]] = row["rate"]
     grid[1, place, row["market"]] = row["average_premium"]
-    table = _clock(result, times)
+    table = _step_ends(result, times)
     for kind, values in zip(("rate", "premium"), grid, strict=True):
         table |= {f"{kind}_{name}": values[:, m] for m, name in enumerate(result.market_names)}
     return table
@@ -170,7 +178,7 @@ def liquidations(result: RunResult) -> Table:
     )
     stage = np.array([member.name.lower() for member in Stage])
     return {
-        **_clock(result, row["step"]),
+        **_step_ends(result, row["step"]),
         "round": row["round"],
         "account": row["account"],
         "population": _population(result, row["account"]),
@@ -210,7 +218,7 @@ def deleveragings(result: RunResult) -> Table:
     m = row["market"]
     unit, tick = result.tick_atoms[m], result.tick_size[m]
     return {
-        **_clock(result, row["step"]),
+        **_step_ends(result, row["step"]),
         "liquidation": row["liquidation"],
         "market": _market(result, m),
         "account": row["account"],
@@ -380,7 +388,7 @@ def fills(result: RunResult) -> Table:
     row = result.fill
     m = row["market"]
     return {
-        **_clock(result, row["step"]),
+        **_step_ends(result, row["step"]),
         "market": _market(result, m),
         "taker": row["taker"],
         "maker": row["maker"],
@@ -389,7 +397,13 @@ def fills(result: RunResult) -> Table:
     }
 
 
+def _step_ends(result: RunResult, step: Any) -> Table:
+    """Say when what a step leaves is true: at its end."""
+    return _clock(result, np.asarray(step) + 1) | {"step": np.asarray(step)}
+
+
 def _clock(result: RunResult, step: Any) -> Table:
+    """Say when so many steps are done; the columns are described in `TIME_COLUMNS`."""
     minutes = np.asarray(step) * result.step_minutes
     clock: Table = {"step": np.asarray(step), "hours": minutes / 60}
     if result.start_time is not None:

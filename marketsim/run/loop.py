@@ -78,12 +78,12 @@ def new_tape(
     herd_size: NDArray[np.float64],
     *,
     num_venues: int,
-    interval: int,
+    num_settlements: int,
     series_every: int,
     wealth_every: int,
     seed: int,
 ) -> Tape:
-    """Allocate the tape of a run; `interval` is the shortest between two settlements, in steps."""
+    """Allocate the tape of a run that settles funding so many times."""
     rows = -(-num_steps // series_every)
     moments = -(-num_steps // wealth_every) + 1
     num_markets, num_groups = len(herd_size), int(group[-1]) + 1
@@ -91,7 +91,7 @@ def new_tape(
         clock=records(Clock, 1),
         series=records(Series, rows, num_markets),
         steps=records(Step, rows),
-        funding=records(Settlement, (num_steps // interval + 1) * num_markets),
+        funding=records(Settlement, num_settlements * num_markets),
         deviation=np.zeros((rows, num_markets, num_venues)),
         wealth=records(Wealth, moments, num_groups),
         exposure=records(Holding, moments, num_groups, num_markets),

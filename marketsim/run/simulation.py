@@ -1,5 +1,6 @@
 """A run: a scenario and a seed brought to life, advanced and summed up. Knows no Mesa."""
 
+import math
 import time
 from collections.abc import Mapping
 
@@ -108,6 +109,7 @@ class Simulation:
             scenario, seed=seed, prices=self._prices, num_intents=capacity + 1
         )
         self.state.totals[0].record_fills = int(scenario.record.fills)
+        self.state.venue[0].funding_phase = self._funding_phase()
         self.world: World = build_world(
             scenario.spot,
             scenario.shocks,
@@ -351,7 +353,7 @@ class Simulation:
             np.append(roster.population, len(roster.names)).astype(np.int64),
             (heads[:, None] * (roster.market_weight > 0)).sum(axis=0).astype(np.float64),
             num_venues=len(scenario.spot.sources),
-            interval=self._shortest_interval(),
+            num_settlements=self._num_settlements(),
             series_every=scenario.steps_of(scenario.record.series_minutes),
             wealth_every=scenario.steps_of(scenario.record.population_minutes),
             seed=self.seed,
@@ -362,14 +364,31 @@ class Simulation:
             tape.clock[f"{name}_weight"] = min(hours / span, 1.0)
         return tape
 
-    def _shortest_interval(self) -> int:
-        """Return the shortest funding interval the run will see, in steps."""
-        scenario = self.scenario
-        shortest = scenario.funding_interval_steps
-        for change in self._changes:
-            scenario = scenario.with_rule(change.field, change.value)
-            shortest = min(shortest, scenario.funding_interval_steps)
-        return shortest
+    def _funding_phase(self) -> int:
+        """Return the steps from 1970-01-01 00:00 UTC to the first; 0 without a calendar.
+
+        So settlements fall on multiples of the interval from midnight UTC, and on multiples from
+        that day where the interval does not divide a day. Of a start between two such steps the
+        earlier counts: funding is settled at the first step that ends on or after its time.
+        """
+        if self._start_time is None:
+            return 0
+        minutes = (self._start_time - np.datetime64(0, "m")) / np.timedelta64(1, "m")
+        # Whole steps are told to a millionth: division leaves a rounding error.
+        return math.floor(minutes / self.scenario.step_minutes + 1e-6)
+
+    def _num_settlements(self) -> int:
+        """Count the settlements of the run, the changes of rules to come included."""
+        phase = int(self.state.venue[0].funding_phase)
+        scenario, start, count = self.scenario, 0, 0
+        for change in (*self._changes, None):
+            stop = self.num_steps if change is None else min(change.step, self.num_steps)
+            interval = scenario.funding_interval_steps
+            count += (stop + phase) // interval - (start + phase) // interval
+            start = stop
+            if change is not None:
+                scenario = scenario.with_rule(change.field, change.value)
+        return count
 
     def _apply_rules(self) -> None:
         """Apply the changes of venue rules that are due."""

@@ -1,5 +1,6 @@
 """The scenario: everything a run needs."""
 
+import math
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal, TypeAlias
 
@@ -24,6 +25,8 @@ from marketsim.scenario.venue import Venue, preset_names, read_preset
 MAX_DEPOSIT_ATOMS = 2**60
 #: Steps fit an int32 with room for an order's life.
 MAX_STEPS = 2**30
+#: Longest step, minutes.
+MAX_STEP = 1440
 #: Least and largest move a contagion matrix is measured by.
 CONTAGION_DELTA = (1e-5, 0.5)
 #: The contagion matrices of a run are held in memory.
@@ -54,9 +57,11 @@ class Record(Part):
     causes: bool = True
     """Whether the cause of every liquidation is written: what its pool lost, where and by what."""
     series_minutes: float = Field(1.0, gt=0, le=1e6)
-    """Minutes between two rows of the market series; a whole number of steps."""
+    """Minutes between two rows of the market series; a whole number of steps. Left out: every
+    step, at most one a minute."""
     population_minutes: float = Field(60.0, gt=0, le=1e6)
-    """Minutes between two rows of the population series; a whole number of steps."""
+    """Minutes between two rows of the population series; a whole number of steps. Left out: as
+    near above an hour as steps allow."""
     snapshot_minutes: Interval = "never"
     """Minutes between two snapshots of all accounts, a whole number of steps; "never": only the
     start and the end."""
@@ -93,7 +98,7 @@ class Scenario(Part):
     """One line for the list of scenarios."""
     seed: int = Field(0, ge=0, lt=2**63)
     """Seed of a run that is given none."""
-    step_minutes: float = Field(1.0, gt=0, le=1440)
+    step_minutes: float = Field(1.0, gt=0, le=MAX_STEP)
     """Minutes of one step."""
     days: float = Field(7.0, gt=0, le=36_500)
     """Days simulated unless the run says otherwise; a whole number of steps."""
@@ -163,8 +168,8 @@ class Scenario(Part):
     @model_validator(mode="before")
     @classmethod
     def _complete(cls, data: Any) -> Any:
-        """Give markets what their venue's preset says and they do not."""
-        return completed(data) if isinstance(data, dict) else data
+        """Give markets what their venue's preset says and they do not, and records whole steps."""
+        return _follow_step(completed(data)) if isinstance(data, dict) else data
 
     @model_validator(mode="after")
     def _consistent(self) -> "Scenario":
@@ -339,3 +344,21 @@ def completed(data: dict[str, Any]) -> dict[str, Any]:
             for key, market in markets.items()
         },
     }
+
+
+def _follow_step(data: dict[str, Any]) -> dict[str, Any]:
+    """Let the spans of records that are not stated follow the length of a step.
+
+    A step that is no number is refused later, by its own name.
+    """
+    step, record = data.get("step_minutes", 1.0), data.get("record", {})
+    if isinstance(step, bool) or not isinstance(step, int | float) or not 0 < step <= MAX_STEP:
+        return data
+    if not isinstance(record, dict):
+        return data
+    spans = {
+        name: step * math.ceil(Record.model_fields[name].default / step - 1e-9)
+        for name in ("series_minutes", "population_minutes")
+        if name not in record
+    }
+    return data | {"record": {**record, **spans}}

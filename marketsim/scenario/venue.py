@@ -41,7 +41,10 @@ class Funding(Rules):
     interval_hours: float | Literal["step"] = Field(
         json_schema_extra={"examples": [1, 4, 8, "step"]}
     )
-    """Hours between payments, a whole number of steps; "step" pays at every step."""
+    """Hours between payments, a whole number of steps; "step" pays at every step. They fall on its
+    multiples from midnight UTC where a run has a calendar (from 1970 if it divides no day), else
+    from the start, and are for the time since the last: less than an interval for the first of a
+    run that starts within one, the hours that passed where the interval was changed."""
     average: Literal["plain", "weighted"]
     """Average of an interval's premium samples; weighted: 1, 2, ... n, the newest heaviest."""
     min_samples: int = Field(ge=0, le=1_000_000)

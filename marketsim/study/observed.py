@@ -60,7 +60,6 @@ def observe_result(result: RunResult) -> Observed:
         tables.funding(result),
         tables.reproduction(result)["reproduction_number"] if known else np.zeros(0),
         names=result.market_names,
-        step_minutes=result.step_minutes,
         facts=(result.scenario, result.seed, result.conservation_error),
     )
 
@@ -93,7 +92,6 @@ def observe_run(run: Run) -> Observed:
         funding,
         run.reproduction["reproduction_number"].to_numpy() if known else np.zeros(0),
         names=tuple(run.summary["markets"]),
-        step_minutes=float(run.summary["step_minutes"]),
         facts=(run.scenario, run.seed, int(run.summary["conservation_error_atoms"])),
     )
 
@@ -104,7 +102,6 @@ def _observe(
     reproduction: Any,
     *,
     names: tuple[str, ...],
-    step_minutes: float,
     facts: tuple[str, int, int],
 ) -> Observed:
     scenario, seed, conservation_error = facts
@@ -113,13 +110,13 @@ def _observe(
         values: Floats = np.asarray(markets[column], np.float64).reshape(-1, len(names))
         return values
 
-    ends = (np.asarray(markets["step"])[:: len(names)] + 1) * step_minutes / 60.0
+    ends = np.asarray(markets["hours"], np.float64)[:: len(names)]
     full = _full_hours(ends)
     index = grid("index_price")
     premium = 0.5 * (grid("best_bid") + grid("best_ask")) / index - 1.0
     sample = grid("premium")
     of_market = [np.asarray(funding["market"]) == name for name in names]
-    hours = np.asarray(funding["hours"], np.float64) + step_minutes / 60.0
+    hours = np.asarray(funding["hours"], np.float64)
     return Observed(
         scenario=scenario,
         seed=seed,

@@ -19,7 +19,7 @@ from marketsim.sweep.plan import Plan
 FILE = "sweep.json"
 PLAN_FILE = "plan.parquet"
 FORMAT = "marketsim-sweep"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 #: Differences of two designs that are listed.
 MAX_DIFFERENCES = 10
 

@@ -141,7 +141,7 @@ class RunResult:
     contagion: Floats = field(default_factory=lambda: np.zeros((0, 2, 0, 0)))  #: moments, 2, M, M
     heat: Any = ()  #: (rows,) `Heat` of the liquidation heat map
     snapshots: tuple[tuple[int, Snapshot], ...] = ()  #: (step, accounts), between start and end
-    start_time: np.datetime64 | None = None  #: UTC time of step 0; None without a calendar
+    start_time: np.datetime64 | None = None  #: UTC at which step 0 begins; None without a calendar
     #: what the user must know: how gaps were bridged, say
     notes: tuple[str, ...] = field(default=(), metadata=_WORDING)
     #: seconds by phase; "wall" in all

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from marketsim.engine._jit import kernel
-from marketsim.engine.funding import average_premium, current_rate
+from marketsim.engine.funding import average_premium, charged_share, current_rate
 from marketsim.engine.records import F8, I8, Grid, Record, Rows
 from marketsim.engine.state import SettlementPrice, State
 from marketsim.engine.world import World
@@ -144,6 +144,7 @@ def record_funding(state: State, funding: Rows[Settlement], count: int) -> int:
         Rows used now.
     """
     venue = state.venue[0]
+    share = charged_share(state)
     for m in range(len(state.market)):
         if count >= len(funding):
             return count
@@ -161,6 +162,6 @@ def record_funding(state: State, funding: Rows[Settlement], count: int) -> int:
         out.average_premium = average_premium(state, m)
         out.index_price = market.index_price
         out.settlement_ticks = price
-        out.paid_atoms = int(abs(rate) * venue.funding_share * notional)
+        out.paid_atoms = int(abs(rate) * share * notional)
         count += 1
     return count

@@ -48,8 +48,15 @@ def sample_median(inputs: Inputs) -> Answer:
     return {"sample": elsewhere.sample_median(votes, int(optional(inputs, "min_votes")))}
 
 
-def weighted_average_premium(inputs: Inputs) -> Answer:
+def _venue_in_an_interval() -> State:
+    """A venue at the beginning of a funding interval that has room for all samples of a case."""
     state = allocate(1, 1, 2)
+    state.venue[0].funding_interval = 1_000_000
+    return state
+
+
+def weighted_average_premium(inputs: Inputs) -> Answer:
+    state = _venue_in_an_interval()
     state.venue[0].average_rule = AverageRule.WEIGHTED
     for sample in inputs["premium_samples"]:
         funding.add_sample(state, 0, float(Fraction(sample)))
@@ -58,7 +65,7 @@ def weighted_average_premium(inputs: Inputs) -> Answer:
 
 def _market_with_rule(inputs: Inputs) -> State:
     """A market whose funding rule is the case's, before any sample."""
-    state = allocate(1, 1, 2)
+    state = _venue_in_an_interval()
     venue = state.venue[0]
     venue.dead_band = float(optional(inputs, "dead_band", -1))
     venue.interest_rate = float(optional(inputs, "interest_per_period"))
@@ -140,6 +147,7 @@ def _paid(size: Fraction, settlements: list[tuple[Fraction, Fraction]], share: f
         market.mark_ticks = whole(price, tick)
         venue.interest_rate = float(rate)
         funding.settle_funding(state)
+        state.totals[0].step += 1
     return int(state.pool[0].cash) * atom
 
 

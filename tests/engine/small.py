@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from marketsim.engine import clearing
+from marketsim.engine import clearing, funding
 from marketsim.engine.allocation import allocate
 from marketsim.engine.state import ATOMS, ONE, UNLIMITED, IntentKind, LimitRule, Outcome, State
 
@@ -190,3 +190,9 @@ def cash(state: State) -> list[int]:
     assert not (state.pool["cash"] % ATOMS).any()
     found: list[int] = (state.pool["cash"] // ATOMS).tolist()
     return found
+
+
+def settle_interval(state):
+    """Settle funding as if a whole interval had passed since the last time."""
+    state.totals[0].funding_since = state.totals[0].step + 1 - state.venue[0].funding_interval
+    funding.settle_funding(state)

@@ -6,7 +6,7 @@ import pytest
 
 from marketsim.engine import funding
 from marketsim.engine.state import ATOMS, AverageRule, Cause, IntentKind, SettlementPrice
-from tests.engine.small import PRICE, hold, open_venue, send, set_price, usd
+from tests.engine.small import PRICE, hold, open_venue, send, set_price, settle_interval, usd
 
 
 def sample(state):
@@ -127,6 +127,55 @@ def test_funding_is_due_at_the_last_step_of_an_interval(step):
     assert funding.is_due(state) == (step in (3, 7))
 
 
+@pytest.mark.parametrize(("phase", "due"), [(0, [3, 7]), (1, [2, 6]), (3, [0, 4]), (480, [3, 7])])
+def test_intervals_are_counted_on_the_calendar_s_clock(phase, due):
+    state = open_venue(funding_interval=4, funding_phase=phase)
+    found = []
+    for step in range(8):
+        state.totals[0].step = step
+        found += [step] * funding.is_due(state)
+    assert found == due
+
+
+@pytest.mark.parametrize(
+    ("changes", "charged"),
+    [
+        # an interval of 8 steps all along; one that begins 3 steps before its end
+        ({}, [(7, 8), (15, 8), (23, 8)]),
+        ({0: (8, 5)}, [(2, 3), (10, 8), (18, 8)]),
+        # changed from 8 to 4, from 1 to 8, from 2 to 8, from 4 to 1 on the way
+        ({13: (4, 0)}, [(7, 8), (15, 8), (19, 4), (23, 4)]),
+        ({0: (1, 0), 3: (8, 0)}, [(0, 1), (1, 1), (2, 1), (7, 5), (15, 8), (23, 8)]),
+        ({0: (2, 0), 6: (8, 0)}, [(1, 2), (3, 2), (5, 2), (7, 2), (15, 8), (23, 8)]),
+        ({0: (4, 0), 10: (1, 0), 12: (8, 0)}, [(3, 4), (7, 4), (10, 3), (11, 1), (15, 4), (23, 8)]),
+    ],
+)
+def test_every_settlement_charges_the_steps_since_the_last(changes, charged):
+    state = open_venue(funding_interval=8)
+    venue = state.venue[0]
+    found = []
+    for step in range(24):
+        if step in changes:
+            venue.funding_interval, venue.funding_phase = changes[step]
+        venue.funding_share = venue.funding_interval / 8
+        state.totals[0].step = step
+        if funding.is_due(state):
+            found.append((step, round(8 * funding.charged_share(state), 9)))
+            funding.settle_funding(state)
+    assert found == charged
+
+
+def test_the_samples_needed_fit_an_interval_that_the_start_cuts_short():
+    state = averaged(0.02, average_rule=AverageRule.PLAIN, min_samples=4, funding_phase=3)
+    assert funding.average_premium(state, 0) == pytest.approx(0.02)
+    funding.settle_funding(state)
+    assert state.market[0].funding_rate == pytest.approx(0.02)
+    # the next interval is a whole one: of four samples three are missing
+    state.totals[0].step = 4
+    funding.add_sample(state, 0, 0.02)
+    assert funding.average_premium(state, 0) == pytest.approx(0.005)
+
+
 @pytest.mark.parametrize(
     ("settlement", "price"), [(SettlementPrice.INDEX, 100), (SettlementPrice.MARK, 110)]
 )
@@ -137,7 +186,7 @@ def test_longs_pay_shorts_on_index_or_mark(settlement, price, premium):
         hold(state, i, size)
     set_price(state, PRICE, mark=11_000)
     before = state.pool["cash"].copy()
-    funding.settle_funding(state)
+    settle_interval(state)
     paid = (state.pool["cash"] - before) / ATOMS
     unit = price * premium * 0.5
     assert paid.tolist() == pytest.approx([-10 * unit, 4 * unit, 6 * unit, 0, 0])
@@ -151,7 +200,7 @@ def test_funding_moves_cash_only():
         hold(state, i, size)
     position = state.position.copy()
     total = state.pool["cash"].sum()
-    funding.settle_funding(state)
+    settle_interval(state)
     assert (state.position == position).all()
     assert state.pool["cash"].sum() == total
     assert state.totals[0].fees == 0
@@ -165,13 +214,13 @@ def test_rounding_of_payments_goes_to_the_insurance_fund_in_the_open():
     state.market[0].premium_sum = 0.75
     state.market[0].premium_weight = 1.0
     cash = state.pool["cash"].copy()
-    funding.settle_funding(state)
+    settle_interval(state)
     # the longs pay .75 each, rounded to 1; the short receives 1.5, rounded to 2
     assert (state.pool["cash"] - cash).tolist() == [-1, -1, 2, 0]
     state.market[0].premium_sum = 0.5
     state.market[0].premium_weight = 1.0
     cash = state.pool["cash"].copy()
-    funding.settle_funding(state)
+    settle_interval(state)
     # now .5 each, rounded to 0, and 1
     assert (state.pool["cash"] - cash).tolist() == [0, 0, 1, -1]
     assert state.flow[3, Cause.ROUNDING] == -1
@@ -182,7 +231,7 @@ def test_insurance_fund_pays_on_what_it_holds():
     state = averaged(0.01, fund=100)
     hold(state, 0, -3)
     hold(state, 4, 3)
-    funding.settle_funding(state)
+    settle_interval(state)
     assert state.flow[4, Cause.FUNDING] == -usd(3)
     assert state.flow[4, Cause.ROUNDING] == 0
 
@@ -192,13 +241,13 @@ def test_side_pool_pays_for_its_position():
     hold(state, 0, -3)
     hold(state, 1, 3)
     before = state.pool["cash"].copy()
-    funding.settle_funding(state)
+    settle_interval(state)
     assert (state.pool["cash"] - before).tolist() == [usd(3), 0, 0, 0, 0, -usd(3)]
 
 
 def test_settlement_begins_a_new_interval():
     state = averaged(0.01, 0.01, average_rule=AverageRule.WEIGHTED)
-    funding.settle_funding(state)
+    settle_interval(state)
     market = state.market[0]
     assert (market.premium_sum, market.premium_weight, market.num_samples) == (0.0, 0.0, 0)
     rest_premium(state, 0.02)

@@ -108,6 +108,15 @@ def test_index_is_carried_over_the_time_left_until_funding(step, left, share):
     assert marked(state, MarkRule.MEDIAN) == round(10_000 * (1 + 0.08 * left * share))
 
 
+@pytest.mark.parametrize(("step", "left"), [(0, 0.25), (1, 1.0), (4, 0.25), (6, 0.75)])
+def test_the_time_left_until_funding_is_the_calendar_s(step, left):
+    state = quoted(0, 0, funding_interval=4, funding_phase=7)
+    state.totals[0].step = step
+    state.market[0].funding_rate = 0.08
+    state.market[0].basis = 50.0
+    assert marked(state, MarkRule.MEDIAN) == round(10_000 * (1 + 0.08 * left))
+
+
 def test_every_market_has_its_own_mark():
     state = open_venue(num_markets=2)
     set_price(state, 7_000, 1, mark=1)

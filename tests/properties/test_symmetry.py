@@ -6,10 +6,10 @@ import numpy as np
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from marketsim.engine import funding, ledger, liquidation, pools
+from marketsim.engine import ledger, liquidation, pools
 from marketsim.engine.formulas.closing import liquidation_price
 from marketsim.engine.state import ONE, Cause
-from tests.engine.small import PRICE, hold, open_venue, set_price, usd
+from tests.engine.small import PRICE, hold, open_venue, set_price, settle_interval, usd
 from tests.properties.plans import (
     Plan,
     Step,
@@ -205,7 +205,7 @@ def test_funding_of_the_mirrored_positions_is_exactly_opposite(sizes, premium, r
         state.market[0].premium_sum = premium
         state.market[0].premium_weight = 1.0
         before = state.pool["cash"].copy()
-        funding.settle_funding(state)
+        settle_interval(state)
         paid.append(state.pool["cash"] - before)
     assert paid[0].tolist() == (-paid[1]).tolist()
 

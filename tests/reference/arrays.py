@@ -52,12 +52,11 @@ def state_of(venue: Venue, *, causes: bool = False) -> State:
         num_fills=20_000,
         causes=causes,
     )
-    write(state.venue[0], venue.rules)
+    write_rules(state, venue)
     for m, market in enumerate(venue.markets):
         write(state.market[m], market)
         state.market[m]["open_interest"] = ledger.open_interest(venue, m)
         state.market[m]["num_tiers"] = len(market.tiers)
-    write_tiers(state, venue)
     for i, account in enumerate(venue.accounts):
         write(state.account[i], account)
         state.stable[i] = account.stable
@@ -78,8 +77,9 @@ def state_of(venue: Venue, *, causes: bool = False) -> State:
     return state
 
 
-def write_tiers(state: State, venue: Venue) -> None:
-    """Copy the requirements of all markets."""
+def write_rules(state: State, venue: Venue) -> None:
+    """Copy the rules of the venue and the requirements of all markets."""
+    write(state.venue[0], venue.rules)
     for m, market in enumerate(venue.markets):
         for number, tier in enumerate(market.tiers):
             write(state.tier[m, number], tier)

@@ -34,15 +34,16 @@ class Crash(Scenario):
         self.luck = Random(f"crash {self.seed}")
         self.is_round = False
         self.venue = crowded_venue(self.luck, self.luck.randint(8, 12))
+        self.begin_within_an_interval()
         self.world = random_world(self.luck, self.venue, self.num_steps)
         self.world.factor.kind = SpotKind.HISTORY
         self.world.shocks.clear()
         follow_crashes(self.luck, self.world, self.num_steps)
 
-    def raise_requirements(self) -> bool:
+    def change_rules(self) -> bool:
         """Double every maintenance margin, in one venue of three."""
         if self.venue.step != RAISE or self.seed % 3 != 0:
-            return False
+            return super().change_rules()
         for market in self.venue.markets:
             for tier in market.tiers:
                 tier.maintenance_fraction *= 2

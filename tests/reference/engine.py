@@ -12,7 +12,7 @@ from tests.reference.arrays import (
     world_of,
     write_intents,
     write_news,
-    write_tiers,
+    write_rules,
 )
 from tests.reference.scenarios import Scenario
 from tests.reference.venue import Intent
@@ -46,8 +46,8 @@ class Engine:
         self.state.pool[i].cash += amount
         self.state.totals[0].deposits += amount
 
-    def take_requirements(self) -> None:
-        write_tiers(self.state, self.venue)
+    def take_rules(self) -> None:
+        write_rules(self.state, self.venue)
 
     def clear(self, intents: list[Intent], sequence: list[int]) -> None:
         step.clear_step(self.state, write_intents(self.state, intents, sequence))
@@ -77,8 +77,8 @@ def play(scenario: Scenario, engine: Engine | None = None) -> None:
             venue.pools[i].cash += amount
             if engine is not None:
                 engine.pay_in(i, amount)
-        if scenario.raise_requirements() and engine is not None:
-            engine.take_requirements()
+        if scenario.change_rules() and engine is not None:
+            engine.take_rules()
         intents, sequence = scenario.draw_intents()
         plain.clear_step(venue, [intents[n] for n in sequence])
         if engine is not None:

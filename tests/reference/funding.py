@@ -32,7 +32,7 @@ def nearest_tick(market: Market, price: float) -> int:
 def update_marks(venue: Venue) -> None:
     """Set the mark prices by the venue's rule."""
     rules = venue.rules
-    gone = venue.step % rules.funding_interval
+    gone = (venue.step + rules.funding_phase) % rules.funding_interval
     time_left = (rules.funding_interval - gone) / rules.funding_interval
     marks = []
     for market in venue.markets:
@@ -102,10 +102,9 @@ def funding_rate(venue: Venue, market: Market) -> float:
     """The rate per 8 h of the samples so far; missing ones count as zero."""
     rules = venue.rules
     total, weights = weighted_sum(venue, market)
-    if rules.average_rule == AverageRule.PLAIN:
-        least = float(rules.min_samples)
-    else:
-        least = float(sum(range(1, rules.min_samples + 1)))
+    begun = (venue.funding_since + rules.funding_phase) % rules.funding_interval
+    needed = min(rules.min_samples, rules.funding_interval - begun)
+    least = float(needed if rules.average_rule == AverageRule.PLAIN else sum(range(1, needed + 1)))
     weights = max(weights, least)
     average = total / weights if weights > 0.0 else 0.0
 
@@ -121,8 +120,12 @@ def funding_rate(venue: Venue, market: Market) -> float:
 
 def settle_funding(venue: Venue) -> None:
     """At an interval's end, set each rate and pay it; what rounding leaves is the fund's."""
-    if (venue.step + 1) % venue.rules.funding_interval != 0:
+    rules, end = venue.rules, venue.step + 1
+    if (end + rules.funding_phase) % rules.funding_interval != 0:
         return
+    intervals = (end - venue.funding_since) / rules.funding_interval
+    venue.seen["settlement of part of an interval"] += intervals < 1.0
+    venue.seen["settlement of more than an interval"] += intervals > 1.0
     for m, market in enumerate(venue.markets):
         market.funding_rate = funding_rate(venue, market)
         on_index = venue.rules.settlement_price == SettlementPrice.INDEX
@@ -131,10 +134,11 @@ def settle_funding(venue: Venue) -> None:
         for i, row in enumerate(venue.positions):
             notional = float(row[m].size * price * market.tick_atoms)
             # Python rounds half to even, as the venue does
-            amount = -round(notional * market.funding_rate * venue.rules.funding_share)
+            amount = -round(notional * market.funding_rate * (rules.funding_share * intervals))
             ledger.post(venue, row[m].pool, Cause.FUNDING, amount)
             venue.journal.append(Funded(i, m, -amount))
             paid += amount
             venue.seen["funding payment"] += amount != 0
         ledger.post(venue, venue.fund, Cause.ROUNDING, -paid)
         market.samples.clear()
+    venue.funding_since = end

@@ -24,6 +24,9 @@ from tests.reference.venue import Account, Intent, Market, Pool, Position, Rules
 
 PERCENT = ONE // 100
 
+#: A step from which some venues settle funding at another interval.
+CHANGE = 17
+
 
 @dataclass
 class Scenario:
@@ -40,6 +43,7 @@ class Scenario:
         self.luck = Random(self.seed)
         self.is_round = self.luck.random() < 0.3
         self.venue = random_venue(self.luck, self.is_round)
+        self.begin_within_an_interval()
         self.world = random_world(self.luck, self.venue, self.num_steps)
         if self.is_round:
             self.world.factor.kind = SpotKind.HISTORY
@@ -61,9 +65,22 @@ class Scenario:
         poor = [i for i in range(venue.fund) if venue.pools[i].cash < unit and venue.is_flat(i)]
         return {i: luck.randint(10, 60) * unit // 10 for i in poor if luck.random() < 0.3}
 
-    def raise_requirements(self) -> bool:
-        """Change the tiers if a change is due; tell whether it was."""
-        return False
+    def begin_within_an_interval(self) -> None:
+        """Put the start of some venues between two funding settlements."""
+        self.venue.rules.funding_phase = Random(f"calendar {self.seed}").choice((0, 0, 1, 5))
+
+    def change_rules(self) -> bool:
+        """Change the venue's rules if a change is due; tell whether it was.
+
+        Every second venue settles funding at another interval from some step on.
+        """
+        if self.venue.step != CHANGE or self.seed % 2 != 0:
+            return False
+        rules = self.venue.rules
+        interval = Random(f"interval {self.seed}").choice((1, 2, 5, 8))
+        rules.funding_share *= interval / rules.funding_interval
+        rules.funding_interval = interval
+        return True
 
     def draw_intents(self) -> tuple[list[Intent], list[int]]:
         """Draw what the traders ask for in a step, and the order in which they are heard."""

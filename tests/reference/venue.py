@@ -19,6 +19,7 @@ class Rules:
     basis_weight: float = 0.1
     funding_interval: int = 8
     funding_share: float = 1.0
+    funding_phase: int = 0
     average_rule: int = 0
     min_samples: int = 0
     interest_rate: float = 1e-4
@@ -242,6 +243,7 @@ class Venue:
     pools: list[Pool]
     order_capacity: int
     step: int = 0
+    funding_since: int = 0  #: first step not yet charged
     fees: int = 0
     outside_cash: int = 0
     stable_price: int = ONE

@@ -52,7 +52,7 @@ def test_calendar_times_read_back_in_utc(
 ) -> None:
     dated = make_result(start_time=np.datetime64("2025-10-10T00:00"))
     run = load_run(write_run(dated, tmp_path / "run"))
-    assert run.steps["time"].iloc[-1] == pd.Timestamp("2025-10-10T01:30", tz="UTC")
+    assert run.steps["time"].iloc[-1] == pd.Timestamp("2025-10-10T02:00", tz="UTC")
 
 
 def test_pandas_alone_reads_a_table(result: RunResult, tmp_path: Path) -> None:

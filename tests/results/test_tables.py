@@ -19,7 +19,7 @@ def test_markets_are_in_usd_and_coins(result: RunResult) -> None:
     table = build_tables(result)["markets"]
     last_btc = 2 * 3
     assert table["step"].tolist() == [0, 0, 1, 1, 2, 2, 3, 3]
-    assert table["hours"][last_btc] == 1.5
+    assert table["hours"][last_btc] == 2.0
     assert table["market"].tolist()[:2] == ["BTC", "DOGE"]
     assert table["mark_price"][last_btc] == 100_200.0
     assert table["open_interest"][last_btc] == pytest.approx(0.01)
@@ -91,7 +91,7 @@ def test_calendar_time_appears_only_where_a_run_has_one(
 ) -> None:
     assert "time" not in build_tables(make_result())["markets"]
     dated = make_result(start_time=np.datetime64("2025-10-10T00:00"))
-    assert build_tables(dated)["steps"]["time"][-1] == np.datetime64("2025-10-10T01:30")
+    assert build_tables(dated)["steps"]["time"][-1] == np.datetime64("2025-10-10T02:00")
 
 
 def test_fills_are_a_table_only_when_recorded(make_result: Callable[..., RunResult]) -> None:

@@ -394,7 +394,9 @@ def test_nan_and_infinity_are_refused_everywhere(fields: dict[str, Any]) -> None
 
 
 def test_spans_of_time_are_whole_numbers_of_steps() -> None:
-    lines = problems(step_minutes=7, days=1, record__snapshot_minutes=30)
+    stated = {"series": 1, "population": 60, "snapshot": 30}
+    record = {f"record__{name}_minutes": minutes for name, minutes in stated.items()}
+    lines = problems(step_minutes=7, days=1, **record)
     assert [line.split(" = ")[0] for line in lines] == [
         "days",
         "venue.funding.interval_hours",
@@ -402,6 +404,22 @@ def test_spans_of_time_are_whole_numbers_of_steps() -> None:
         "record.population_minutes",
         "record.snapshot_minutes",
     ]
+
+
+@pytest.mark.parametrize(
+    ("step", "series", "population"),
+    # every step, but no more than a row a minute; an hour, or as little above it as steps allow
+    [(1, 1, 60), (0.25, 1, 60), (0.1, 1, 60), (0.4, 1.2, 60), (5, 5, 60), (7, 7, 63), (60, 60, 60),
+     (90, 90, 90), (1440, 1440, 1440)],
+)  # fmt: skip
+def test_rows_that_are_not_asked_for_follow_the_step(
+    step: float, series: float, population: float
+) -> None:
+    venue = {"preset": "default", "funding": {"interval_hours": "step"}}
+    data = changed(step_minutes=step, days=7, venue=venue)
+    record = parse_scenario(data).record
+    assert record.series_minutes == pytest.approx(series)
+    assert record.population_minutes == pytest.approx(population)
 
 
 # Changing a rule
@@ -460,7 +478,7 @@ def test_every_rule_field_of_the_engine_has_a_counterpart_in_a_scenario() -> Non
         "fund_unwind": "unwind_minutes",
         "mark_rule": "rule",
     }
-    derived = {"step_hours", "funding_share"}
+    derived = {"step_hours", "funding_share", "funding_phase"}
     venue = Venue.model_validate({}).model_dump()
     stated = {field for table in TABLES for field in venue[table]}
     for field in state.Venue.names:

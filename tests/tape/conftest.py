@@ -33,6 +33,7 @@ def small_state() -> State:
     state.venue[0].interest_rate = 0.0001
     state.venue[0].dead_band = 0.0005
     state.venue[0].funding_share = 0.125
+    state.venue[0].funding_interval = 2
     for i, deposit in enumerate((1_000, 2_000, 3_000, 100)):
         state.account[i].deposit = deposit * 1_000_000
         state.pool[i].cash = deposit * 1_000_000
@@ -98,6 +99,7 @@ def make_result() -> Callable[..., RunResult]:
             record_step(state, allocate_world(2, 1), series, steps, t)
             if t % 2 == 1:
                 count = record_funding(state, funding, count)
+                state.totals[0].funding_since = t + 1
         deleverage = records(Deleverage, 1)
         row = deleverage[0]
         row.step, row.account, row.size, row.cash, row.cost = 2, 1, -2, 2 * 190_000 * 500, 5_000

@@ -22,6 +22,7 @@ def test_the_fund_is_worth_its_cash_and_its_positions_at_mark() -> None:
 def test_a_row_repeats_the_state_and_what_the_caller_adds() -> None:
     state = allocate(1, 2, 2)
     state.totals[0].step = 8
+    state.venue[0].funding_interval = 1
     for m in range(2):
         for name in state.market.dtype.names:
             state.market[m][name] = 3 + m
@@ -39,6 +40,7 @@ def test_a_row_repeats_the_state_and_what_the_caller_adds() -> None:
 
 def test_the_predicted_rate_is_the_running_one_and_a_settlement_s_own_rate() -> None:
     state = allocate(1, 1, 2)
+    state.venue[0].funding_interval = 1
     state.venue[0].interest_rate, state.venue[0].dead_band = 0.0001, 0.0005
     market = state.market[0]
     market.funding_cap, market.funding_rate = 1.0, 0.002
@@ -53,6 +55,7 @@ def test_funding_is_valued_at_the_venue_s_settlement_price() -> None:
     state = allocate(1, 1, 2)
     state.totals[0].step = 7
     venue = state.venue[0]
+    venue.funding_interval = 8
     venue.funding_share, venue.interest_rate, venue.dead_band = 0.5, 0.0001, 0.0005
     market = state.market[0]
     market.tick_atoms, market.index_ticks, market.mark_ticks = 1, 1_000, 2_000
@@ -70,6 +73,7 @@ def test_funding_is_valued_at_the_venue_s_settlement_price() -> None:
 
 def test_the_recorded_rate_is_the_one_settled_next() -> None:
     state = allocate(1, 1, 2)
+    state.venue[0].funding_interval = 1
     state.venue[0].interest_rate, state.venue[0].dead_band = 0.0001, 0.0005
     market = state.market[0]
     market.funding_cap, market.num_samples = 1.0, 3
@@ -82,6 +86,7 @@ def test_the_recorded_rate_is_the_one_settled_next() -> None:
 
 def test_funding_rows_beyond_the_end_are_not_written() -> None:
     state = allocate(1, 2, 2)
+    state.venue[0].funding_interval = 1
     assert record_funding(state, records(Settlement, 3), 2) == 3
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from marketsim.engine import funding, ledger
 from marketsim.engine.state import ATOMS, State
-from tests.engine.small import hold, open_venue, set_price
+from tests.engine.small import hold, open_venue, set_price, settle_interval
 
 #: Ticks of one USD: a lot is worth one, so that any leverage is met to a ten-millionth.
 UNIT = 100
@@ -27,7 +27,7 @@ def equity(state: State, i: int) -> float:
 
 def settle(state: State) -> None:
     funding.sample_premium(state)
-    funding.settle_funding(state)
+    settle_interval(state)
     assert ledger.conservation_error(state) == 0
 
 
