@@ -40,7 +40,8 @@ def add_sample(state: State, m: int, sample: float) -> None:
 def average_premium(state: State, m: int) -> float:
     """Average this interval's samples; missing ones up to the venue's minimum count as zero.
 
-    The minimum of an interval that the run's start cuts short is at most the steps it has.
+    The minimum of an interval that begins late, as a run starts or intervals change within it, is
+    at most the steps it has.
     """
     market = state.market[m]
     venue = state.venue[0]

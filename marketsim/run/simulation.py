@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Mapping
+from fractions import Fraction
 
 import numpy as np
 
@@ -373,9 +374,10 @@ class Simulation:
         """
         if self._start_time is None:
             return 0
-        minutes = (self._start_time - np.datetime64(0, "m")) / np.timedelta64(1, "m")
-        # Whole steps are told to a millionth: division leaves a rounding error.
-        return math.floor(minutes / self.scenario.step_minutes + 1e-6)
+        since = self._start_time.astype("datetime64[us]").astype(int)
+        # Exactly, and a third of a minute is one however many digits it is written with.
+        step = Fraction(self.scenario.step_minutes).limit_denominator(1_000_000)
+        return math.floor(Fraction(int(since), 60_000_000) / step)
 
     def _num_settlements(self) -> int:
         """Count the settlements of the run, the changes of rules to come included."""

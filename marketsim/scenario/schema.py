@@ -25,8 +25,8 @@ from marketsim.scenario.venue import Venue, preset_names, read_preset
 MAX_DEPOSIT_ATOMS = 2**60
 #: Steps fit an int32 with room for an order's life.
 MAX_STEPS = 2**30
-#: Longest step, minutes.
-MAX_STEP = 1440
+#: Shortest and longest step, minutes.
+STEP_MINUTES = (1e-3, 1440.0)
 #: Least and largest move a contagion matrix is measured by.
 CONTAGION_DELTA = (1e-5, 0.5)
 #: The contagion matrices of a run are held in memory.
@@ -98,7 +98,7 @@ class Scenario(Part):
     """One line for the list of scenarios."""
     seed: int = Field(0, ge=0, lt=2**63)
     """Seed of a run that is given none."""
-    step_minutes: float = Field(1.0, gt=0, le=MAX_STEP)
+    step_minutes: float = Field(1.0, ge=STEP_MINUTES[0], le=STEP_MINUTES[1])
     """Minutes of one step."""
     days: float = Field(7.0, gt=0, le=36_500)
     """Days simulated unless the run says otherwise; a whole number of steps."""
@@ -349,10 +349,11 @@ def completed(data: dict[str, Any]) -> dict[str, Any]:
 def _follow_step(data: dict[str, Any]) -> dict[str, Any]:
     """Let the spans of records that are not stated follow the length of a step.
 
-    A step that is no number is refused later, by its own name.
+    A step that is not allowed is refused later, by its own name.
     """
     step, record = data.get("step_minutes", 1.0), data.get("record", {})
-    if isinstance(step, bool) or not isinstance(step, int | float) or not 0 < step <= MAX_STEP:
+    is_number = isinstance(step, int | float) and not isinstance(step, bool)
+    if not is_number or not STEP_MINUTES[0] <= step <= STEP_MINUTES[1]:
         return data
     if not isinstance(record, dict):
         return data

@@ -218,6 +218,7 @@ def test_settlements_fall_on_the_clock_of_utc(
     [
         (30, 4, "01 08:00"),
         (0.1, 8, "01 08:00"),
+        (1 / 7, 8, "01 08:00"),
         # steps that end at 07:30 and 08:30
         (60, 8, "01 08:30"),
         # 60 steps of 7 min, from 1970: 10:00 is 68,878 x 7 h; steps end at 09:56 and 10:03
