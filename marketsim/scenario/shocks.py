@@ -49,7 +49,7 @@ class Shock(Part):
     TITLE: ClassVar[str]
 
     at: NotNegative
-    """Hours after the start of the run."""
+    """Hours after the start of the run; it acts from the step on that begins then."""
 
     @classmethod
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
