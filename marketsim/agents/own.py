@@ -7,8 +7,7 @@ import inspect
 import re
 import sys
 import traceback
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from types import ModuleType
@@ -19,6 +18,14 @@ from pydantic import ConfigDict, PydanticUserError, create_model, model_validato
 from marketsim.agents.base import Parameters
 from marketsim.agents.fence import fenced
 from marketsim.scenario.errors import nearest
+from marketsim.scenario.inputs import (
+    Input,
+    InputChangedError,
+    InputLog,
+    module_file,
+    read_strategy,
+    searching,
+)
 
 
 class OwnTraderError(Exception):
@@ -89,6 +96,9 @@ class Plain:
         """Look at the market and place orders; called when the trader wakes."""
         raise NotImplementedError(f"{type(self).__name__} has no step(self)")
 
+
+#: Hash of every module that strategies came from or imported, as it was at first.
+_imported: dict[str, str] = {}
 
 OwnClass: TypeAlias = type[Strategy] | type[Plain]
 
@@ -185,7 +195,7 @@ def load_strategy(text: str) -> OwnClass:
     """Load a class by ``"module:Class"`` or ``"path/to/file.py:Class"``.
 
     A module is searched on ``sys.path`` and in the current folder. What a file imports may lie
-    beside it.
+    beside it. The file, and those beside it that it imports, are inputs of the run.
 
     Parameters
     ----------
@@ -200,14 +210,17 @@ def load_strategy(text: str) -> OwnClass:
     ------
     ValueError
         If there is no such file, module or class, or it is no strategy.
+    InputChangedError
+        If a file was edited since this process has imported it, or is not the one expected.
     """
     place, _, name = text.rpartition(":")
     if not place or not name:
         raise ValueError('must read "module:Class" or "path/to/file.py:Class"')
     try:
-        with fenced():
+        with InputLog() as read, fenced():
             module = _load_file(Path(place)) if place.endswith(".py") else _load_module(place)
-    except RefusedError:
+        _refuse_edited(each for each in read if each.name != module.__file__)
+    except (RefusedError, InputChangedError):
         raise
     except PydanticUserError as error:
         attribute = re.search(r"detected: `(\w+)", str(error))
@@ -228,7 +241,10 @@ def _is_candidate(value: Any, module: ModuleType) -> bool:
 
 
 def _load_module(name: str) -> ModuleType:
-    with _searching(Path.cwd()):
+    file = module_file(name)
+    if file is not None:
+        read_strategy(file, name)
+    with searching(Path.cwd()):
         try:
             return importlib.import_module(name)
         except ModuleNotFoundError as error:
@@ -243,9 +259,9 @@ def _load_module(name: str) -> ModuleType:
 
 def _load_file(path: Path) -> ModuleType:
     """Run a file as a module; the same text is not run twice, so that its classes stay the same."""
-    path = path.expanduser().resolve()
+    path = path.expanduser().absolute()
     try:
-        source = path.read_bytes()
+        source = read_strategy(path)
     except OSError:
         folder = path.parent
         there = [entry.name for entry in folder.glob("*.py")] if folder.is_dir() else []
@@ -259,7 +275,7 @@ def _load_file(path: Path) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # annotations are looked up there
     try:
-        with _searching(path.parent):
+        with searching(path.parent):
             exec(compile(source, str(path), "exec"), vars(module))  # noqa: S102
     except BaseException:
         del sys.modules[name]
@@ -267,16 +283,14 @@ def _load_file(path: Path) -> ModuleType:
     return module
 
 
-@contextmanager
-def _searching(folder: Path) -> Iterator[None]:
-    """Find modules of a folder too, after all others."""
-    entry = str(folder)
-    sys.path.append(entry)
-    importlib.invalidate_caches()
-    try:
-        yield
-    finally:
-        sys.path.remove(entry)
+def _refuse_edited(imported: Iterable[Input]) -> None:
+    """Refuse modules that were edited since this process has imported them: it has the old ones."""
+    for each in imported:
+        if _imported.setdefault(each.name, each.sha256) != each.sha256:
+            raise InputChangedError(
+                f"{each.name}: was edited after this process had imported it, and Python goes on "
+                "with the old text: start a new process"
+            )
 
 
 def blame(error: BaseException, file: str | None = None) -> str:

@@ -263,7 +263,7 @@ def test_a_folder_with_something_else_in_it_is_refused(plan: Plan, tmp_path: Pat
         ("{", "cannot be read"),
         ("{}", "not written by marketsim"),
         ('{"format": "marketsim-sweep", "format_version": 99}', "format version 99"),
-        ('{"format": "marketsim-sweep", "format_version": 1}', "damaged, without"),
+        ('{"format": "marketsim-sweep", "format_version": 2}', "damaged, without"),
     ],
 )
 def test_a_folder_that_is_no_sweep_is_refused(tmp_path: Path, text: str | None, said: str) -> None:
