@@ -7,7 +7,7 @@ import inspect
 import re
 import sys
 import traceback
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from types import ModuleType
@@ -19,6 +19,7 @@ from marketsim.agents.base import Parameters
 from marketsim.agents.fence import fenced
 from marketsim.scenario.errors import nearest
 from marketsim.scenario.inputs import (
+    IMPORTED,
     Input,
     InputChangedError,
     InputLog,
@@ -97,7 +98,7 @@ class Plain:
         raise NotImplementedError(f"{type(self).__name__} has no step(self)")
 
 
-#: Hash of every module that strategies came from or imported, as it was at first.
+#: Hash of every module that strategies came from, or have imported from beside them.
 _imported: dict[str, str] = {}
 
 OwnClass: TypeAlias = type[Strategy] | type[Plain]
@@ -217,9 +218,8 @@ def load_strategy(text: str) -> OwnClass:
     if not place or not name:
         raise ValueError('must read "module:Class" or "path/to/file.py:Class"')
     try:
-        with InputLog() as read, fenced():
+        with fenced():
             module = _load_file(Path(place)) if place.endswith(".py") else _load_module(place)
-        _refuse_edited(each for each in read if each.name != module.__file__)
     except (RefusedError, InputChangedError):
         raise
     except PydanticUserError as error:
@@ -242,11 +242,12 @@ def _is_candidate(value: Any, module: ModuleType) -> bool:
 
 def _load_module(name: str) -> ModuleType:
     file = module_file(name)
-    if file is not None:
-        read_strategy(file, name)
+    with InputLog() as read:
+        if file is not None:
+            read_strategy(file, name)
     with searching(Path.cwd()):
         try:
-            return importlib.import_module(name)
+            module = importlib.import_module(name)
         except ModuleNotFoundError as error:
             missing = str(error.name)
             if name != missing and not name.startswith(f"{missing}."):
@@ -255,24 +256,38 @@ def _load_module(name: str) -> ModuleType:
                 f"there is no module {name} on Python's path or in {Path.cwd()}; "
                 "write a file as path/to/file.py:Class"
             ) from None
+    for each in read:
+        if _imported.setdefault(each.name, each.sha256) != each.sha256:
+            raise InputChangedError(
+                f"{each.name}: was edited after this process had imported it, and Python goes on "
+                "with the old text: start a new process"
+            )
+    return module
 
 
 def _load_file(path: Path) -> ModuleType:
-    """Run a file as a module; the same text is not run twice, so that its classes stay the same."""
+    """Run a file as a module; the same text is not run twice, so that its classes stay the same.
+
+    What it imports from beside it counts as part of the text.
+    """
     path = path.expanduser().absolute()
     try:
-        source = read_strategy(path)
+        with InputLog() as read:
+            source = read_strategy(path)
     except OSError:
         folder = path.parent
         there = [entry.name for entry in folder.glob("*.py")] if folder.is_dir() else []
         raise RefusedError(f"there is no file {path}{nearest(path.name, there)}") from None
-    digest = hashlib.blake2b(str(path).encode() + b"\0" + source, digest_size=8).hexdigest()
+    text = "\0".join([str(path), *(each.sha256 for each in read)])
+    digest = hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
     name = f"marketsim_own_{path.stem}_{digest}"
     if name in sys.modules:
         return sys.modules[name]
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None
     module = importlib.util.module_from_spec(spec)
+    beside = [each for each in read if each.what == IMPORTED]
+    _forget_others(beside)
     sys.modules[name] = module  # annotations are looked up there
     try:
         with searching(path.parent):
@@ -280,17 +295,22 @@ def _load_file(path: Path) -> ModuleType:
     except BaseException:
         del sys.modules[name]
         raise
+    _imported.update((each.name, each.sha256) for each in beside)
     return module
 
 
-def _refuse_edited(imported: Iterable[Input]) -> None:
-    """Refuse modules that were edited since this process has imported them: it has the old ones."""
-    for each in imported:
-        if _imported.setdefault(each.name, each.sha256) != each.sha256:
-            raise InputChangedError(
-                f"{each.name}: was edited after this process had imported it, and Python goes on "
-                "with the old text: start a new process"
-            )
+def _forget_others(beside: Sequence[Input]) -> None:
+    """Let Python import modules beside a strategy afresh if it has others of these names.
+
+    Others are earlier texts of theirs, and those beside a strategy in another folder.
+    """
+    now = {each.name: each.sha256 for each in beside}
+    loaded = (sys.modules.get(Path(name).stem) for name in now)
+    ours = [each for each in loaded if getattr(each, "__file__", None) in _imported]
+    files = [str(each.__file__) for each in ours if each is not None]
+    if any(now.get(file) != _imported[file] for file in files):
+        for file in files:
+            del sys.modules[Path(file).stem]
 
 
 def blame(error: BaseException, file: str | None = None) -> str:

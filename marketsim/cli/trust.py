@@ -42,7 +42,7 @@ def confirm_strategies(scenario: "Scenario", trust: bool) -> None:
         if trust or where.parent == Path.cwd():
             continue
         what = f"{text}: runs the code of {where}, which is not in the current folder"
-        if not sys.stdin.isatty():
+        if not _somebody_is_there():
             refuse(f"{what}; if you trust it, add --trust")
         typer.echo(what, err=True)
         try:
@@ -51,3 +51,7 @@ def confirm_strategies(scenario: "Scenario", trust: bool) -> None:
             is_trusted = False
         if not is_trusted:
             refuse(f"{where}: not run; --trust runs it unasked")
+
+
+def _somebody_is_there() -> bool:
+    return sys.stdin.isatty()

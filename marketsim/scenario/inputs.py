@@ -148,11 +148,15 @@ def read_input(what: str, file: Path, name: str | None = None) -> bytes:
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(file))
         content = file.read_bytes()
     except OSError as error:
-        for log in _open_logs.get():
-            log.miss(name, error.strerror or str(error))
+        _miss(name, error.strerror or str(error))
         raise
     note_input(what, name, content)
     return content
+
+
+def _miss(name: str, reason: str) -> None:
+    for log in _open_logs.get():
+        log.miss(name, reason)
 
 
 def note_input(what: str, name: str, content: bytes) -> None:
@@ -195,9 +199,13 @@ def read_strategy(file: Path, name: str | None = None) -> bytes:
     seen, waiting = {file}, [source]
     while waiting:
         for beside in _imported_files(waiting.pop(), file.parent):
-            if beside not in seen:
-                seen.add(beside)
+            if beside in seen:
+                continue
+            seen.add(beside)
+            if beside.is_file():
                 waiting.append(read_input(IMPORTED, beside))
+            else:
+                _miss(str(beside.absolute()), "it is gone")
     return source
 
 
@@ -397,7 +405,7 @@ def _strategy_file(place: str) -> Path | None:
 
 
 def _imported_files(source: bytes, folder: Path) -> list[Path]:
-    """List the Python files of a folder that a source imports, anywhere in its text."""
+    """List the files a source would import from a folder, if they are there."""
     try:
         tree = ast.parse(source)
     except (SyntaxError, ValueError):  # loading it will tell
@@ -408,5 +416,4 @@ def _imported_files(source: bytes, folder: Path) -> list[Path]:
             names |= {alias.name: None for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and not node.level:
             names[str(node.module)] = None
-    files = (folder / f"{name.partition('.')[0]}.py" for name in names)
-    return [file for file in dict.fromkeys(files) if file.is_file()]
+    return list(dict.fromkeys(folder / f"{name.partition('.')[0]}.py" for name in names))
