@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -21,7 +21,7 @@ from marketsim.scenario.spot_model import Bar, History
 HOUR = 3_600_000_000_000
 MINUTE = HOUR // 60
 #: How a CSV file is packed, by its ending.
-PACKINGS = {".gz": "gzip", ".zst": "zstd", ".bz2": "bz2"}
+PACKINGS: dict[str, Literal["gzip", "zstd", "bz2"]] = {".gz": "gzip", ".zst": "zstd", ".bz2": "bz2"}
 #: Nanoseconds of one unit of a UNIX time below the bound; the next unit begins there.
 UNIX_UNITS = ((1e11, 1_000_000_000), (1e14, 1_000_000), (1e17, 1_000), (np.inf, 1))
 

@@ -382,7 +382,8 @@ def _claim(folder: Path, search: Search, plan: Plan) -> None:
     inputs = read_inputs(there.pop("inputs", None), file, SweepFolderError)
     changed = compare_inputs(inputs, plan.inputs)
     if lines := list_differences(there, facts):
-        refuse(folder, "holds another search; choose another folder", lines, changed)
+        lines = [*(text for _, text in changed), *lines]
+        refuse(folder, "holds another search; choose another folder", lines)
     refuse_changed(folder, changed)
 
 

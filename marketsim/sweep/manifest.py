@@ -157,7 +157,8 @@ def claim(folder: Path, plan: Plan) -> Manifest | None:
         )
         raise SweepFolderError(msg)
     if lines:
-        refuse(folder, "holds the sweep of another design; choose another folder", lines, changed)
+        lines = [*(text for _, text in changed), *lines]
+        refuse(folder, "holds the sweep of another design; choose another folder", lines)
     refuse_changed(folder, changed)
     return found
 
@@ -179,14 +180,12 @@ def refuse_changed(folder: Path, changed: Iterable[tuple[Input, str]]) -> None:
     SweepFolderError
         If there is any.
     """
-    if files := [(each, text) for each, text in changed if each.what not in STATEMENTS]:
+    if lines := [text for each, text in changed if each.what not in STATEMENTS]:
         what = "its runs were made from other files; put them back, or choose another folder"
-        refuse(folder, what, [], files)
+        refuse(folder, what, lines)
 
 
-def refuse(
-    folder: Path, what: str, lines: Sequence[str], changed: Iterable[tuple[Input, str]]
-) -> NoReturn:
+def refuse(folder: Path, what: str, lines: Sequence[str]) -> NoReturn:
     """Refuse a folder, with what differs there.
 
     Parameters
@@ -195,17 +194,14 @@ def refuse(
     what : str
         Why, and what to do.
     lines : sequence of str
-        Fields that differ.
-    changed : iterable of (Input, str)
-        Files that do, as `compare_inputs` returns them.
+        Fields and files that differ; the first of them are shown.
 
     Raises
     ------
     SweepFolderError
     """
     more = [f"... and {len(lines) - MAX_DIFFERENCES} more"] * (len(lines) > MAX_DIFFERENCES)
-    files = [text for _, text in changed]
-    text = "\n  ".join([*files, *lines[:MAX_DIFFERENCES], *more])
+    text = "\n  ".join([*lines[:MAX_DIFFERENCES], *more])
     msg = f"{folder}: {what}\n  {text}"
     raise SweepFolderError(msg)
 
