@@ -335,7 +335,7 @@ def load_portfolio(path: str | Path, overrides: Iterable[tuple[str, str]] = ()) 
     """
     source = str(path)
     file = Path(path).expanduser()
-    data = read_toml(file, source)
+    data = read_toml(file, source, "portfolio")
     data.setdefault("name", re.sub(r"[\s_]+", " ", file.stem)[:64])
     return parse_portfolio(override_tables(data, overrides, source), source)
 

@@ -10,7 +10,9 @@ from marketsim.results.run import Run
 from marketsim.results.tables import markets
 from marketsim.run.progress import Progress
 from marketsim.run.simulation import Simulation
+from marketsim.scenario.inputs import InputLog
 from marketsim.scenario.loader import parse_scenario
+from marketsim.scenario.schema import Scenario
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,6 +37,33 @@ def rerun(run: Run, num_steps: int, progress: Progress | None = None) -> Simulat
     ------
     RunFolderError
         If the prices are not those that were recorded: another version made them.
+    InputChangedError
+        If a file the run was made from has changed since.
+    """
+    scenario = read_scenario(run)
+    with InputLog(run.inputs, f"when {run.path} was made"):
+        simulation = open_simulation(scenario, run.seed)
+    simulation.run(num_steps, progress)
+    if num_steps:
+        _compare(run, simulation)
+    return simulation
+
+
+def read_scenario(run: Run) -> Scenario:
+    """Return the scenario of a finished run.
+
+    Parameters
+    ----------
+    run : Run
+
+    Returns
+    -------
+    Scenario
+
+    Raises
+    ------
+    RunFolderError
+        If it cannot be read.
     """
     source = str(run.path / "scenario.toml")
     try:
@@ -42,11 +71,7 @@ def rerun(run: Run, num_steps: int, progress: Progress | None = None) -> Simulat
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         msg = f"{source}: cannot be read, the run folder is damaged: {error}"
         raise RunFolderError(msg) from error
-    simulation = open_simulation(parse_scenario(data, source), run.seed)
-    simulation.run(num_steps, progress)
-    if num_steps:
-        _compare(run, simulation)
-    return simulation
+    return parse_scenario(data, source)
 
 
 def read_columns(run: Run, name: str, columns: Sequence[str]) -> "pd.DataFrame":

@@ -1,7 +1,12 @@
 """Who imitates whom: networkx graphs, drawn or read."""
 
+import bz2
+import gzip
+import io
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from marketsim.scenario.inputs import NETWORK, read_input
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -13,6 +18,8 @@ READERS = {
     ".gml": "read_gml",
     ".adjlist": "read_adjlist",
 }
+#: What unpacks a graph file by its suffix.
+UNPACKERS = {".gz": gzip.decompress, ".bz2": bz2.decompress}
 
 
 def build_graph(
@@ -61,12 +68,14 @@ def read_graph(path: Path, num_traders: int) -> "nx.Graph":
 
     reader = getattr(nx, READERS.get(path.suffix.lower(), "read_edgelist"))
     try:
-        found = reader(path)
+        content = read_input(NETWORK, path)
+    except OSError as error:
+        raise ValueError(f"cannot be read: {error.strerror or error}") from None
+    try:
+        found = reader(io.BytesIO(UNPACKERS.get(path.suffix, bytes)(content)))
         graph = nx.Graph()
         graph.add_nodes_from(range(num_traders))
         graph.add_edges_from((int(a), int(b)) for a, b in found.edges() if a != b)
-    except OSError as error:
-        raise ValueError(f"cannot be read: {error.strerror or error}") from None
     except Exception as error:  # every reader of networkx has errors of its own
         raise ValueError(f"is not a graph of numbered nodes: {error}") from None
     strangers = [node for node in graph if not 0 <= node < num_traders]

@@ -7,8 +7,7 @@ import inspect
 import re
 import sys
 import traceback
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from types import ModuleType
@@ -19,6 +18,15 @@ from pydantic import ConfigDict, PydanticUserError, create_model, model_validato
 from marketsim.agents.base import Parameters
 from marketsim.agents.fence import fenced
 from marketsim.scenario.errors import nearest
+from marketsim.scenario.inputs import (
+    IMPORTED,
+    Input,
+    InputChangedError,
+    InputLog,
+    module_file,
+    read_strategy,
+    searching,
+)
 
 
 class OwnTraderError(Exception):
@@ -89,6 +97,9 @@ class Plain:
         """Look at the market and place orders; called when the trader wakes."""
         raise NotImplementedError(f"{type(self).__name__} has no step(self)")
 
+
+#: Hash of every module that strategies came from, or have imported from beside them.
+_imported: dict[str, str] = {}
 
 OwnClass: TypeAlias = type[Strategy] | type[Plain]
 
@@ -185,7 +196,7 @@ def load_strategy(text: str) -> OwnClass:
     """Load a class by ``"module:Class"`` or ``"path/to/file.py:Class"``.
 
     A module is searched on ``sys.path`` and in the current folder. What a file imports may lie
-    beside it.
+    beside it. The file, and those beside it that it imports, are inputs of the run.
 
     Parameters
     ----------
@@ -200,6 +211,8 @@ def load_strategy(text: str) -> OwnClass:
     ------
     ValueError
         If there is no such file, module or class, or it is no strategy.
+    InputChangedError
+        If a file was edited since this process has imported it, or is not the one expected.
     """
     place, _, name = text.rpartition(":")
     if not place or not name:
@@ -207,7 +220,7 @@ def load_strategy(text: str) -> OwnClass:
     try:
         with fenced():
             module = _load_file(Path(place)) if place.endswith(".py") else _load_module(place)
-    except RefusedError:
+    except (RefusedError, InputChangedError):
         raise
     except PydanticUserError as error:
         attribute = re.search(r"detected: `(\w+)", str(error))
@@ -228,9 +241,13 @@ def _is_candidate(value: Any, module: ModuleType) -> bool:
 
 
 def _load_module(name: str) -> ModuleType:
-    with _searching(Path.cwd()):
+    file = module_file(name)
+    with InputLog() as read:
+        if file is not None:
+            read_strategy(file, name)
+    with searching(Path.cwd()):
         try:
-            return importlib.import_module(name)
+            module = importlib.import_module(name)
         except ModuleNotFoundError as error:
             missing = str(error.name)
             if name != missing and not name.startswith(f"{missing}."):
@@ -239,44 +256,61 @@ def _load_module(name: str) -> ModuleType:
                 f"there is no module {name} on Python's path or in {Path.cwd()}; "
                 "write a file as path/to/file.py:Class"
             ) from None
+    for each in read:
+        if _imported.setdefault(each.name, each.sha256) != each.sha256:
+            raise InputChangedError(
+                f"{each.name}: was edited after this process had imported it, and Python goes on "
+                "with the old text: start a new process"
+            )
+    return module
 
 
 def _load_file(path: Path) -> ModuleType:
-    """Run a file as a module; the same text is not run twice, so that its classes stay the same."""
-    path = path.expanduser().resolve()
+    """Run a file as a module; the same text is not run twice, so that its classes stay the same.
+
+    What it imports from beside it counts as part of the text.
+    """
+    path = path.expanduser().absolute()
     try:
-        source = path.read_bytes()
+        with InputLog() as read:
+            source = read_strategy(path)
     except OSError:
         folder = path.parent
         there = [entry.name for entry in folder.glob("*.py")] if folder.is_dir() else []
         raise RefusedError(f"there is no file {path}{nearest(path.name, there)}") from None
-    digest = hashlib.blake2b(str(path).encode() + b"\0" + source, digest_size=8).hexdigest()
+    text = "\0".join([str(path), *(each.sha256 for each in read)])
+    digest = hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
     name = f"marketsim_own_{path.stem}_{digest}"
     if name in sys.modules:
         return sys.modules[name]
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None
     module = importlib.util.module_from_spec(spec)
+    beside = [each for each in read if each.what == IMPORTED]
+    _forget_others(beside)
     sys.modules[name] = module  # annotations are looked up there
     try:
-        with _searching(path.parent):
+        with searching(path.parent):
             exec(compile(source, str(path), "exec"), vars(module))  # noqa: S102
     except BaseException:
         del sys.modules[name]
         raise
+    _imported.update((each.name, each.sha256) for each in beside)
     return module
 
 
-@contextmanager
-def _searching(folder: Path) -> Iterator[None]:
-    """Find modules of a folder too, after all others."""
-    entry = str(folder)
-    sys.path.append(entry)
-    importlib.invalidate_caches()
-    try:
-        yield
-    finally:
-        sys.path.remove(entry)
+def _forget_others(beside: Sequence[Input]) -> None:
+    """Let Python import modules beside a strategy afresh if it has others of these names.
+
+    Others are earlier texts of theirs, and those beside a strategy in another folder.
+    """
+    now = {each.name: each.sha256 for each in beside}
+    loaded = (sys.modules.get(Path(name).stem) for name in now)
+    ours = [each for each in loaded if getattr(each, "__file__", None) in _imported]
+    files = [str(each.__file__) for each in ours if each is not None]
+    if any(now.get(file) != _imported[file] for file in files):
+        for file in files:
+            del sys.modules[Path(file).stem]
 
 
 def blame(error: BaseException, file: str | None = None) -> str:

@@ -43,12 +43,14 @@ def calibrate(
     with explained():
         from marketsim.report.calibration_page import calibration_record, render_calibration
         from marketsim.report.progress_bars import progress_bar
+        from marketsim.scenario.inputs import InputLog
         from marketsim.study import calibrate as search
         from marketsim.study.targets import load_targets
 
         if cluster is not None and workers is not None:
             refuse("--workers and --cluster exclude each other")
-        wanted = load_targets(targets)
+        with InputLog() as read:
+            wanted = load_targets(targets)
         if trials is not None:
             wanted = wanted.model_copy(update={"trials": trials})
         try:
@@ -56,7 +58,12 @@ def calibrate(
                 executor, num = stack.enter_context(connect_workers(cluster, workers))
                 advance = stack.enter_context(progress_bar(wanted.name, quiet, "runs"))
                 found = search.calibrate(
-                    wanted, out, workers=num, executor=executor, progress=advance
+                    wanted,
+                    out,
+                    workers=num,
+                    executor=executor,
+                    progress=advance,
+                    stated_in=read,
                 )
         except KeyboardInterrupt:
             typer.echo(

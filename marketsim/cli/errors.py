@@ -82,12 +82,14 @@ def _bad_input() -> tuple[type[Exception], ...]:
     from marketsim.results.files import FolderError
     from marketsim.scenario.errors import ScenarioError
     from marketsim.scenario.history import HistoryError
+    from marketsim.scenario.inputs import InputChangedError
     from marketsim.sweep.cluster import ClusterError
 
     return (
         BadInputError,
         ScenarioError,
         HistoryError,
+        InputChangedError,
         FolderError,
         ClusterError,
     )

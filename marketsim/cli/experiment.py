@@ -10,6 +10,7 @@ from marketsim.cli.errors import FAILURE, explained, refuse
 from marketsim.cli.sweep import SOME_FAILED
 
 if TYPE_CHECKING:
+    from marketsim.report.experiment import Experiment
     from marketsim.sweep.runner import SweepReport
 
 #: Where the runs of experiments go that are not told where.
@@ -69,7 +70,7 @@ def experiment(
 
         loaded = load_experiment(root, name, form)
         folder = out or DEFAULT_PARENT / f"{name}-{form}"
-        swept = _sweep(loaded.design, folder, workers, quiet)
+        swept = _sweep(loaded, folder, workers, quiet)
         if not swept.result:
             typer.echo(f"runs are missing in {folder}; the same command makes them", err=True)
             raise typer.Exit(FAILURE)
@@ -79,7 +80,7 @@ def experiment(
             raise typer.Exit(FAILURE)
         target = loaded.folder if full else folder / QUICK_RESULTS
         facts = {"form": form, "model": _model(folder), "result": swept.result}
-        result = report(loaded, runs, target, facts)
+        result = report(loaded, runs, target, facts, swept.inputs)
         if full:
             publish(loaded.folder)
             publish_index(root)
@@ -89,13 +90,19 @@ def experiment(
             raise typer.Exit(SOME_FAILED)
 
 
-def _sweep(design: Any, folder: Path, workers: int | None, quiet: bool) -> "SweepReport":
+def _sweep(loaded: "Experiment", folder: Path, workers: int | None, quiet: bool) -> "SweepReport":
     from marketsim.report.progress_bars import sweep_progress
     from marketsim.sweep.runner import run_sweep
 
     try:
-        with sweep_progress(design.name, quiet) as advance:
-            return run_sweep(design, folder, workers=workers, progress=advance)
+        with sweep_progress(loaded.design.name, quiet) as advance:
+            return run_sweep(
+                loaded.design,
+                folder,
+                workers=workers,
+                progress=advance,
+                stated_in=loaded.stated_in,
+            )
     except KeyboardInterrupt:
         typer.echo(f"interrupted; what was done is in {folder}, the same command goes on", err=True)
         raise typer.Exit(FAILURE) from None

@@ -8,6 +8,7 @@ import typer
 
 from marketsim.cli.errors import explained
 from marketsim.cli.run import announce_compiling
+from marketsim.cli.trust import Trust, confirm_strategies
 
 
 def explain(
@@ -25,19 +26,22 @@ def explain(
     as_json: Annotated[
         bool, typer.Option("--json", help="Print everything as one JSON object.")
     ] = False,
+    trust: Trust = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")] = False,
 ) -> None:
     """Show an account's margin maths line by line, and why and how it was liquidated.
 
     The run is done again from its scenario and seed up to that step, and checked against what was
-    recorded.
+    recorded. That runs the strategies of your own it had; outside the current folder you are asked.
     """
     with explained():
         from marketsim.account.explain import explain as find
+        from marketsim.account.rerun import read_scenario
         from marketsim.report.progress_bars import progress_bar
         from marketsim.results.run import load_run
 
         folder = load_run(run)
+        confirm_strategies(read_scenario(folder), trust)
         announce_compiling(quiet)
         with progress_bar(folder.scenario, quiet) as advance:
             found = find(folder, account, step, advance)

@@ -1,5 +1,6 @@
 """``marketsim rerun``: one run of a sweep again, alone, as a run folder."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -7,6 +8,7 @@ import typer
 
 from marketsim.cli.errors import FAILURE, explained
 from marketsim.cli.run import DEFAULT_PARENT, simulate
+from marketsim.cli.trust import Trust, confirm_strategies
 
 
 def rerun(
@@ -16,6 +18,7 @@ def rerun(
         Path | None, typer.Option(help="Run folder to write. [default: runs/KEY, or the next free]")
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing run folder.")] = False,
+    trust: Trust = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")] = False,
 ) -> None:
     """Make one run of a sweep again and compare its digest with the stored one."""
@@ -23,12 +26,17 @@ def rerun(
         from marketsim.sweep.rerun import find_run
 
         found = find_run(folder, key)
+        confirm_strategies(found.scenario, trust)
 
         from marketsim.results.folder import check_target, free_path, write_run
         from marketsim.results.summary import summarise
+        from marketsim.scenario.inputs import STATEMENTS, InputLog
 
         target = check_target(out or free_path(DEFAULT_PARENT, found.key), force)
-        result = simulate(found.scenario, found.seed, quiet)
+        with InputLog(found.inputs, f"when the sweep in {folder} was begun"):
+            result = simulate(found.scenario, found.seed, quiet)
+        stated_in = [each for each in found.inputs if each.what in STATEMENTS]
+        result = replace(result, inputs=(*stated_in, *result.inputs))
         summary = summarise(result)
         written = write_run(result, target, force, summary=summary)
         typer.echo(f"run {found.key}, seed {found.seed}: written to {written}")

@@ -60,7 +60,12 @@ def run(
             if steps is not None:
                 refuse("--steps and --days exclude each other")
             overrides.append(("days", positive_days(days)))
-        loaded = _load(scenario, overrides, steps)
+
+        from marketsim.scenario.inputs import InputLog
+
+        read = InputLog()
+        with read:
+            loaded = _load(scenario, overrides, steps)
 
         from marketsim.results.folder import check_target, free_path, write_run
 
@@ -80,6 +85,7 @@ def run(
             if error.result is None:
                 raise
             result, failure = error.result, error
+        result = replace(result, inputs=(*read, *result.inputs))
 
         summary = summarise(result)
         # Another run may have taken the default name meanwhile.

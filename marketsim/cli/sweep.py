@@ -64,6 +64,7 @@ def sweep(
     with explained():
         from marketsim.engine._jit import is_compiled
         from marketsim.report.progress_bars import sweep_progress
+        from marketsim.scenario.inputs import InputLog
         from marketsim.sweep.design import load_design
         from marketsim.sweep.lock import choose_shard
         from marketsim.sweep.plan import MAX_RUNS
@@ -74,7 +75,8 @@ def sweep(
             run_sweep,
         )
 
-        loaded = load_design(design, form, keep=_split(keep))
+        with InputLog() as read:
+            loaded = load_design(design, form, keep=_split(keep))
         try:
             chosen = choose_shard(shard, os.environ)
         except ValueError as error:
@@ -100,6 +102,7 @@ def sweep(
                     most_runs=None if yes else MAX_RUNS,
                     retry=retry,
                     progress=advance,
+                    stated_in=read,
                 )
         except KeyboardInterrupt:
             typer.echo(

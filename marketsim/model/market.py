@@ -16,6 +16,7 @@ from marketsim.engine.state import ATOMS
 from marketsim.model.trader import Trader, TraderView
 from marketsim.run.progress import Progress
 from marketsim.run.simulation import Simulation
+from marketsim.scenario.inputs import InputLog
 from marketsim.scenario.loader import load_scenario
 from marketsim.scenario.schema import Scenario
 from marketsim.tape.result import RunResult
@@ -62,8 +63,10 @@ class PerpMarket(mesa.Model):
         strategies: Mapping[str, OwnClass] | None = None,
     ) -> None:
         loaded = scenario
+        read = InputLog()
         if not isinstance(loaded, Scenario):
-            loaded = load_scenario(loaded, overrides or [])
+            with read:
+                loaded = load_scenario(loaded, overrides or [])
         elif overrides:
             raise ValueError(
                 "overrides: give them with a scenario's name or path, not with a model"
@@ -74,6 +77,7 @@ class PerpMarket(mesa.Model):
         super().__init__(rng=int(seed))
         self._own: dict[int, Trader] = {}
         self.simulation = Simulation(loaded, int(seed), strategies, self._own.__getitem__)
+        self.simulation.inputs.precede(read)
         self._views: list[TraderView] | None = None
         self._places = {name: m for m, name in enumerate(self.simulation.market_names)}
         callers = self.simulation.callers

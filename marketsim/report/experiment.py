@@ -7,11 +7,13 @@ cells as `marketsim.study.analysis.cell_means` does, ``check`` the list of predi
 `README.md` the numbers stand between two marks, and only `publish` writes there.
 """
 
+import hashlib
 import importlib.util
 import json
 import math
+import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import ModuleType
@@ -20,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 from marketsim.report.layout import to_markdown, write_csv, write_text
 from marketsim.report.numbers import interval, number
 from marketsim.scenario.errors import one_of
+from marketsim.scenario.inputs import CODE, Input, InputLog, read_input
 from marketsim.study.statistics import LEVEL, Interval
 from marketsim.sweep.design import Design, DesignError, load_design
 
@@ -71,6 +74,8 @@ class Experiment:
     question: str
     design: Design
     code: ModuleType
+    stated_in: tuple[Input, ...]  #: the file of the design
+    made_by: tuple[Input, ...]  #: the file of the code
 
     @property
     def name(self) -> str:
@@ -148,11 +153,28 @@ def find_experiments(root: str | Path) -> list[Path]:
 
 
 def list_experiments(root: str | Path) -> list[dict[str, Any]]:
-    """Return every experiment below `root` with its question and what its last full run found."""
-    return [
-        {"experiment": each.name, "question": question_of(each), "full": read_result(each)}
-        for each in find_experiments(root)
-    ]
+    """Return every experiment below `root` with its question and what its last full run found.
+
+    ``changed`` lists the files that have changed since that run.
+    """
+    found = []
+    for folder in find_experiments(root):
+        result = read_result(folder)
+        changed = _changed_since(folder, result) if result else []
+        facts = {"experiment": folder.name, "question": question_of(folder)}
+        found.append({**facts, "full": result, "changed": changed})
+    return found
+
+
+def _changed_since(folder: Path, result: dict[str, Any]) -> list[str]:
+    """List the files that are not those which results were made from."""
+    changed = []
+    for each in result.get("inputs", []):
+        file = folder / each["name"]
+        content = file.read_bytes() if file.is_file() else b""
+        if hashlib.sha256(content).hexdigest() != each["sha256"]:
+            changed.append(each["name"])
+    return changed
 
 
 def load_experiment(root: str | Path, name: str, form: str) -> Experiment:
@@ -181,16 +203,24 @@ def load_experiment(root: str | Path, name: str, form: str) -> Experiment:
         known = one_of(name, folders) if folders else "no experiments here"
         raise ExperimentError([f"experiment {name!r}: {known}"], str(root))
     folder = folders[name]
-    spec = importlib.util.spec_from_file_location(f"experiment_{name}", folder / CODE_FILE)
-    assert spec is not None
-    assert spec.loader is not None
-    code = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(code)
+    with InputLog() as made_by:
+        code = _load_code(folder)
+    with InputLog() as stated_in:
+        design = load_design(folder / DESIGN_FILE, form)
     missing = [function for function in FUNCTIONS if not hasattr(code, function)]
     if missing:
         raise ExperimentError([f"defines no {', '.join(missing)}"], str(folder / CODE_FILE))
-    design = load_design(folder / DESIGN_FILE, form)
-    return Experiment(folder, question_of(folder), design, code)
+    question = question_of(folder)
+    return Experiment(folder, question, design, code, tuple(stated_in), tuple(made_by))
+
+
+def _load_code(folder: Path) -> ModuleType:
+    file = folder / CODE_FILE
+    spec = importlib.util.spec_from_file_location(f"experiment_{folder.name}", file)
+    assert spec is not None
+    code = importlib.util.module_from_spec(spec)
+    exec(compile(read_input(CODE, file), str(file), "exec"), vars(code))  # noqa: S102
+    return code
 
 
 def question_of(folder: Path) -> str:
@@ -215,7 +245,11 @@ def read_result(folder: Path) -> dict[str, Any] | None:
 
 
 def report(
-    experiment: Experiment, runs: "pd.DataFrame", target: Path, facts: dict[str, Any]
+    experiment: Experiment,
+    runs: "pd.DataFrame",
+    target: Path,
+    facts: dict[str, Any],
+    inputs: Iterable[Input] = (),
 ) -> dict[str, Any]:
     """Check the predictions, draw the figure and write the tables of an experiment's runs.
 
@@ -228,6 +262,9 @@ def report(
         Folder written to: `results.csv`, `results.json` and `figure.png`.
     facts : dict
         Of the sweep, kept with the results.
+    inputs : iterable of Input, optional
+        The files the runs were made from; those that are files here are kept with the results, as
+        paths from the experiment's folder.
 
     Returns
     -------
@@ -249,6 +286,7 @@ def report(
         "failed_runs": len(runs) - len(good),
         "cells": int(runs[["cell", "variant"]].drop_duplicates().shape[0]),
         "seeds": int(runs["seed"].nunique()),
+        "inputs": _relative(experiment.folder, (*inputs, *experiment.made_by)),
         "checks": [asdict(check) | {"verdict": check.verdict} for check in checks],
     }
     text = json.dumps(result, indent=2, ensure_ascii=False, allow_nan=False)
@@ -288,6 +326,16 @@ def publish_index(root: Path) -> None:
     readme = root.resolve().parent / README_FILE
     if readme.exists() and INDEX_BEGIN in readme.read_text(encoding="utf-8"):
         _replace(readme, INDEX_BEGIN, to_markdown(pd.DataFrame(rows)))
+
+
+def _relative(folder: Path, inputs: Iterable[Input]) -> list[dict[str, str]]:
+    """List the inputs that are files, by their paths from a folder."""
+    home = folder.absolute()
+    return [
+        each._replace(name=os.path.relpath(each.name, home))._asdict()
+        for each in inputs
+        if Path(each.name).is_absolute()
+    ]
 
 
 def _has_design(file: Path) -> bool:

@@ -42,11 +42,11 @@ def list_lines(experiments: Sequence[dict[str, Any]]) -> list[str]:
     -------
     list of str
     """
-    return [
-        line
-        for each in experiments
-        for line in (
-            f"{each['experiment']}: {each['question']}",
-            f"    {each['full']['headline'] if each['full'] else 'not run in full yet'}",
-        )
-    ]
+    lines = []
+    for each in experiments:
+        found = each["full"]["headline"] if each["full"] else "not run in full yet"
+        lines += [f"{each['experiment']}: {each['question']}", f"    {found}"]
+        if each["changed"]:
+            changed = ", ".join(each["changed"])
+            lines.append(f"    not of these files: {changed} changed since; run it with --full")
+    return lines

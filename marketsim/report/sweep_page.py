@@ -2,6 +2,8 @@
 
 from typing import TYPE_CHECKING, Any
 
+from marketsim.sweep.lock import Shard
+
 if TYPE_CHECKING:
     from marketsim.sweep.runner import SweepReport
 
@@ -21,7 +23,9 @@ def report_lines(report: "SweepReport") -> list[str]:
         f"{report.total:,} runs in {report.folder}: {report.done:,} made now, {report.stored:,} "
         f"there before, {report.failures:,} failed"
     )
-    return [made, f"result {report.result}" if report.result else "other shards are missing"]
+    if report.result:
+        return [made, f"result {report.result}"]
+    return [made, *["other shards are missing"] * (report.total < report.planned)]
 
 
 def status_lines(status: dict[str, Any]) -> list[str]:
@@ -44,10 +48,9 @@ def status_lines(status: dict[str, Any]) -> list[str]:
     ]
     if status["wall_s"] is not None:
         lines.append(f"{status['wall_s']:.3g} s a run; marketsim {status['model']}")
-    lines += [
-        f"at work: process {each.get('process')} on {each.get('host')}, shard {each['shard']}"
-        for each in status["drivers"]
-    ]
+    for each in status["drivers"]:
+        part = "" if each["shard"] == Shard().label else f", shard {each['shard']}"
+        lines.append(f"at work: process {each.get('process')} on {each.get('host')}{part}")
     lines += [
         f"{each['runs']:,} x {each['error']} (run {each['key']})" for each in status["errors"]
     ]

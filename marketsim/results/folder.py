@@ -24,6 +24,7 @@ from marketsim.results.files import RunFolderError
 from marketsim.results.run import FORMAT, FORMAT_VERSION, describe
 from marketsim.results.summary import summarise
 from marketsim.results.tables import TIME_COLUMNS, Table, build_tables
+from marketsim.scenario.inputs import Input
 from marketsim.tape.result import RunResult
 
 #: Packages whose version can change a number.
@@ -147,6 +148,7 @@ def _fill(folder: Path, result: RunResult, summary: dict[str, Any]) -> None:
         "markets": list(result.market_names),
         "digest": summary["digest"],
         "notes": list(result.notes),
+        "inputs": [Input(*each)._asdict() for each in result.inputs],
         "timings_s": result.timings,
         "versions": _versions(),
         "tables": tables,

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from marketsim.results.files import RunFolderError
+from marketsim.scenario.inputs import Input, read_inputs
 
 if TYPE_CHECKING:
     import networkx
@@ -38,6 +39,8 @@ class Run:
         What the user must know, such as how gaps of a history were bridged.
     versions : dict
         Of Python and the packages that made it.
+    inputs : tuple of Input
+        The files it was made from, each with the hash of its content.
     """
 
     path: Path
@@ -48,6 +51,7 @@ class Run:
     summary: dict[str, Any] = field(repr=False)
     versions: dict[str, str] = field(repr=False)
     tables: tuple[str, ...] = field(repr=False)
+    inputs: tuple[Input, ...] = field(repr=False)
 
     @cached_property
     def scenario_text(self) -> str:
@@ -318,6 +322,7 @@ def load_run(path: str | Path) -> Run:
         summary=record["summary"],
         versions=record["versions"],
         tables=tuple(record["tables"]),
+        inputs=read_inputs(record["inputs"], folder / "run.json", RunFolderError),
     )
 
 
@@ -356,7 +361,7 @@ def describe(folder: Path) -> dict[str, Any]:
         found = record.get("format_version")
         msg = f"{file}: format version {found}, this marketsim reads version {FORMAT_VERSION}"
         raise RunFolderError(msg)
-    needed = {"scenario", "seed", "digest", "notes", "summary", "versions", "tables"}
+    needed = {"scenario", "seed", "digest", "notes", "inputs", "summary", "versions", "tables"}
     if missing := needed - record.keys():
         msg = f"{file}: damaged, without {', '.join(sorted(missing))}"
         raise RunFolderError(msg)

@@ -37,6 +37,7 @@ from marketsim.run.progress import Progress
 from marketsim.scenario.build import build_state, write_rules
 from marketsim.scenario.build_world import build_world, rule_changes
 from marketsim.scenario.history import HistoryPath, load_history
+from marketsim.scenario.inputs import InputLog
 from marketsim.scenario.loader import resolved_toml
 from marketsim.scenario.schema import Scenario
 from marketsim.tape.result import Floats, Integers, RunResult, Snapshot, take_snapshot
@@ -74,6 +75,8 @@ class Simulation:
     ----------
     callers : Callers
         The users' own traders.
+    inputs : InputLog
+        The files it was made from.
     state : State
         The venue; its arrays may be replaced by longer ones from one step to the next.
     step_count : int
@@ -85,6 +88,8 @@ class Simulation:
         If a strategy, a parameter or a first price is wrong.
     HistoryError
         If the price file cannot be replayed.
+    InputChangedError
+        If a file is not the one that an open `InputLog` expects.
     """
 
     def __init__(
@@ -99,11 +104,14 @@ class Simulation:
         self.seed = seed
         self.market_names = tuple(scenario.markets)
         self.num_steps = scenario.num_steps
-        history = self._load_history()
+        self.inputs = InputLog()
+        with self.inputs:
+            history = self._load_history()
         self.notes: tuple[str, ...] = (*scenario.notices(), *(history.notes if history else ()))
         self._start_time = np.datetime64(history.start.replace(tzinfo=None)) if history else None
         self._prices = self._first_prices(history)
-        chosen = check_strategies(scenario, strategies)
+        with self.inputs:
+            chosen = check_strategies(scenario, strategies)
         capacity = most_intents(scenario, chosen)
         self.state: State
         self.state, self.roster = build_state(
@@ -122,7 +130,8 @@ class Simulation:
         self.state.market["mark_ticks"] = self.state.market["index_ticks"]
         if scenario.record.causes:
             causes.begin(self.state)
-        self.traders = build_traders(scenario, self.state, self.roster, seed, chosen)
+        with self.inputs:
+            self.traders = build_traders(scenario, self.state, self.roster, seed, chosen)
         desk = Desk(self.state, self.market_names, scenario.step_minutes)
         self.callers = Callers(self.roster.names, chosen, self.traders, desk, seed, find_trader)
         self._changes = rule_changes(scenario.shocks, scenario.step_minutes)
@@ -314,6 +323,7 @@ class Simulation:
             snapshots=tuple(self._snapshots),
             start_time=self._start_time,
             notes=self.notes,
+            inputs=tuple(self.inputs),
             timings={
                 "build": self._build_seconds,
                 "run": self._run_seconds,

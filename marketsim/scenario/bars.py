@@ -1,12 +1,13 @@
 """Bars of prices read from a CSV or Parquet file, checked, with errors that name file and row."""
 
+import io
 import math
 import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -14,10 +15,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from marketsim.scenario.errors import nearest
+from marketsim.scenario.inputs import PRICES, read_input
 from marketsim.scenario.spot_model import Bar, History
 
 HOUR = 3_600_000_000_000
 MINUTE = HOUR // 60
+#: How a CSV file is packed, by its ending.
+PACKINGS: dict[str, Literal["gzip", "zstd", "bz2"]] = {".gz": "gzip", ".zst": "zstd", ".bz2": "bz2"}
 #: Nanoseconds of one unit of a UNIX time below the bound; the next unit begins there.
 UNIX_UNITS = ((1e11, 1_000_000_000), (1e14, 1_000_000), (1e17, 1_000), (np.inf, 1))
 
@@ -135,40 +139,57 @@ def _columns(history: History, market: str) -> Bar:
 
 
 def _read_table(path: Path, named: dict[str, str]) -> Any:
-    if not path.is_file():
+    ending = path.name.lower()
+    is_parquet = ending.endswith((".parquet", ".pq"))
+    is_csv = ending.endswith((".csv", *(f".csv{packing}" for packing in PACKINGS)))
+    if path.is_file() and not is_parquet and not is_csv:
+        raise HistoryError(f"{path}: neither CSV nor Parquet; name it .csv or .parquet")
+    try:
+        content = read_input(PRICES, path)
+        return (
+            _parse_parquet(path, content, named) if is_parquet else _parse_csv(path, content, named)
+        )
+    except HistoryError:
+        raise
+    except FileNotFoundError:
         others = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
         near = nearest(path.name, others)
         where = "" if path.is_absolute() else f" in {Path.cwd()}"
-        raise HistoryError(f"{path}: there is no such file{where}{near}; set spot.history.path")
-    ending = path.name.lower()
-    is_parquet = ending.endswith((".parquet", ".pq"))
-    if not is_parquet and not ending.endswith((".csv", ".csv.gz", ".csv.zst", ".csv.bz2")):
-        raise HistoryError(f"{path}: neither CSV nor Parquet; name it .csv or .parquet")
-    try:
-        if is_parquet:
-            known = pq.read_schema(path).names
-        else:
-            known = list(pd.read_csv(path, nrows=0).columns)
-            if not "".join(known).isprintable():
-                raise ValueError("it is not text")
-        for column, field in named.items():
-            if column not in known:
-                raise HistoryError(
-                    f"{path}: there is no column '{column}'{nearest(column, known)}; the file has "
-                    f"{', '.join(known)}; set spot.history.{field}"
-                )
-        if is_parquet:
-            return pq.read_table(path, columns=list(named)).to_pandas(ignore_metadata=True)
-        # as text: how pandas reads decimal numbers has changed in the last bit between versions
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", pd.errors.ParserWarning)
-            return pd.read_csv(path, dtype="str", index_col=False)[list(named)]
-    except HistoryError:
-        raise
+        msg = f"{path}: there is no such file{where}{near}; set spot.history.path"
+        raise HistoryError(msg) from None
     except (OSError, ValueError, pa.ArrowException, pd.errors.ParserWarning) as problem:
         reason = str(problem).strip().splitlines()[0] if str(problem).strip() else "no reason given"
         kind = "Parquet" if is_parquet else "CSV"
         raise HistoryError(f"{path}: cannot be read as {kind}: {reason}") from problem
+
+
+def _parse_parquet(path: Path, content: bytes, named: dict[str, str]) -> Any:
+    stream = pa.BufferReader(content)
+    _check_columns(path, pq.read_schema(stream).names, named)
+    return pq.read_table(stream, columns=list(named)).to_pandas(ignore_metadata=True)
+
+
+def _parse_csv(path: Path, content: bytes, named: dict[str, str]) -> Any:
+    packing = PACKINGS.get(path.suffix.lower())
+    known = list(pd.read_csv(io.BytesIO(content), nrows=0, compression=packing).columns)
+    if not "".join(known).isprintable():
+        raise ValueError("it is not text")
+    _check_columns(path, known, named)
+    # as text: how pandas reads decimal numbers has changed in the last bit between versions
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", pd.errors.ParserWarning)
+        stream = io.BytesIO(content)
+        table = pd.read_csv(stream, dtype="str", index_col=False, compression=packing)
+    return table[list(named)]
+
+
+def _check_columns(path: Path, known: list[str], named: dict[str, str]) -> None:
+    for column, field in named.items():
+        if column not in known:
+            raise HistoryError(
+                f"{path}: there is no column '{column}'{nearest(column, known)}; the file has "
+                f"{', '.join(known)}; set spot.history.{field}"
+            )
 
 
 def _number(value: Any) -> float:

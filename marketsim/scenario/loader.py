@@ -20,6 +20,7 @@ from marketsim.scenario.errors import (
     explain,
     nearest,
 )
+from marketsim.scenario.inputs import BASE, SCENARIO, note_input
 from marketsim.scenario.schema import Scenario, completed
 from marketsim.scenario.writer import resolved_toml
 
@@ -38,8 +39,8 @@ __all__ = [
     "resolved_toml",
 ]
 
-#: Fields that hold the path of a file.
-PATHS = (("spot", "history", "path"),)
+#: Fields that hold the path of a file; "*" is any name.
+PATHS = (("spot", "history", "path"), ("populations", "*", "parameters", "network_file"))
 #: What stands for a wrong field that must be there, so that all others are still checked.
 STAND_INS = {
     "price": 100.0,
@@ -146,7 +147,7 @@ def change_tables(
     for path, given in changes:
         value = absolute_value(path, given, folder or Path.cwd())
         try:
-            _set(data, path.split("."), copy.deepcopy(value))
+            _set(data, path.split("."), value)
         except (LookupError, TypeError) as error:
             problems.append(f"{said}{path}: {error.args[0]}")
     if problems:
@@ -229,7 +230,7 @@ def list_scenarios() -> list[tuple[str, str]]:
     return found
 
 
-def read_toml(file: Path | Traversable, source: str) -> dict[str, Any]:
+def read_toml(file: Path | Traversable, source: str, what: str) -> dict[str, Any]:
     """Read a TOML file that a user named.
 
     Parameters
@@ -237,6 +238,8 @@ def read_toml(file: Path | Traversable, source: str) -> dict[str, Any]:
     file : Path or Traversable
     source : str
         What the user called it, for the error.
+    what : str
+        What it is as an input, see `marketsim.scenario.inputs`.
 
     Returns
     -------
@@ -248,7 +251,10 @@ def read_toml(file: Path | Traversable, source: str) -> dict[str, Any]:
         If there is no such file, or it is not TOML.
     """
     try:
-        return tomllib.loads(file.read_text(encoding="utf-8"))
+        content = file.read_bytes()
+        is_shipped = source in _library_names()
+        note_input(what, source if is_shipped else str(Path(str(file)).absolute()), content)
+        return tomllib.loads(content.decode())
     except OSError as error:
         raise ScenarioError([f"cannot be read: {error.strerror}"], source) from None
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
@@ -267,7 +273,7 @@ def json_schema() -> dict[str, Any]:
 def _read_tables(given: str, folder: Path, above: tuple[str, ...]) -> dict[str, Any]:
     """Read a scenario's tables, those of its base beneath; `above` are the files that led here."""
     file, folder = _find(given, folder)
-    data = read_toml(file, given)
+    data = read_toml(file, given, BASE if above else SCENARIO)
     _resolve_paths(data, folder)
     base = data.pop("base", None)
     if base is None:
@@ -323,15 +329,23 @@ def _library_names() -> tuple[str, ...]:
 def _resolve_paths(data: dict[str, Any], folder: Path) -> None:
     """Make the paths a file states absolute; they are relative to the file."""
     for *tables, field in PATHS:
-        node: Any = data
-        for key in tables:
-            node = node.get(key) if isinstance(node, dict) else None
-        if isinstance(node, dict) and isinstance(node.get(field), str) and node[field]:
-            node[field] = str((folder / Path(node[field]).expanduser()).resolve())
+        for node in _tables_at(data, tables):
+            if isinstance(node.get(field), str) and node[field]:
+                node[field] = str((folder / Path(node[field]).expanduser()).resolve())
     populations = data.get("populations")
     for population in populations.values() if isinstance(populations, dict) else ():
         if isinstance(population, dict) and isinstance(population.get("strategy"), str):
             population["strategy"] = _resolve_strategy(population["strategy"], folder)
+
+
+def _tables_at(data: Any, keys: Sequence[str]) -> list[dict[str, Any]]:
+    """List the tables at a path; "*" leads to all there are."""
+    if not isinstance(data, dict):
+        return []
+    if not keys:
+        return [data]
+    below = data.values() if keys[0] == "*" else [data.get(keys[0])]
+    return [table for node in below for table in _tables_at(node, keys[1:])]
 
 
 def _resolve_strategy(text: str, folder: Path) -> str:
@@ -343,7 +357,7 @@ def _resolve_strategy(text: str, folder: Path) -> str:
 
 
 def absolute_value(path: str, value: Any, folder: Path) -> Any:
-    """Make a field's value that names a file absolute; return any other as it is.
+    """Make the files that a field's value names absolute, in a copy of it.
 
     Parameters
     ----------
@@ -358,11 +372,13 @@ def absolute_value(path: str, value: Any, folder: Path) -> Any:
     any
     """
     keys = path.split(".")
-    if isinstance(value, str) and tuple(keys) in PATHS:
-        return str((folder / Path(value).expanduser()).resolve())
-    if isinstance(value, str) and keys[0] == "populations" and keys[-1] == "strategy":
-        return _resolve_strategy(value, folder)
-    return value
+    node: Any = copy.deepcopy(value)
+    for key in reversed(keys):
+        node = {key: node}
+    _resolve_paths(node, folder)
+    for key in keys:
+        node = node[key]
+    return node
 
 
 def parse_value(text: str) -> Any:

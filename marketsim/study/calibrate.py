@@ -8,7 +8,7 @@ the number of workers, not on which of them was faster, not on how often the sea
 import json
 import math
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Executor
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -20,12 +20,13 @@ import numpy as np
 from marketsim.results.files import atomic
 from marketsim.run.progress import Progress
 from marketsim.scenario.errors import ScenarioError, show
+from marketsim.scenario.inputs import Input, InputLog, compare_inputs, read_inputs
 from marketsim.scenario.schema import Scenario
 from marketsim.scenario.writer import resolved_toml
 from marketsim.study.targets import STARTUP_TRIALS, Search, load_targets
 from marketsim.sweep.design import Design, parse_design
 from marketsim.sweep.lock import SweepFolderError
-from marketsim.sweep.manifest import flat
+from marketsim.sweep.manifest import list_differences, refuse, refuse_changed
 from marketsim.sweep.plan import Plan, resolve_scenario
 from marketsim.sweep.pool import WorkerPool
 from marketsim.sweep.runner import SweepReport, run_sweep, usable_cores
@@ -36,7 +37,8 @@ if TYPE_CHECKING:
     import optuna
     import pandas as pd
 
-FILE = "calibration.json"
+FILE = "sweep.json"
+FORMAT = "marketsim-calibration"
 TRIALS_FILE = "trials.csv"
 BEST_FILE = "best.toml"
 BATCHES = "batches"
@@ -79,6 +81,7 @@ def calibrate(
     workers: int | None = None,
     executor: Executor | None = None,
     progress: Progress | None = None,
+    stated_in: Iterable[Input] = (),
 ) -> Calibration:
     """Fit dials of a scenario to target statistics; an unfinished search goes on.
 
@@ -94,6 +97,8 @@ def calibrate(
     executor : concurrent.futures.Executor, optional
         Runs them elsewhere; the caller shuts it down.
     progress : callable, optional
+    stated_in : iterable of Input, optional
+        The files a loaded search was read from, to be kept with it.
 
     Returns
     -------
@@ -105,17 +110,23 @@ def calibrate(
         If the search cannot be made: a wrong field, a dial whose ends are no valid scenario, a
         target that is no metric.
     SweepFolderError
-        If the folder is another search's, in use, or the disk is full.
+        If the folder is another search's, its runs were made from files that have changed since,
+        it is in use, or the disk is full.
+    InputChangedError
+        If a file changes meanwhile; what was done before stays.
     TrialsFailedError
         If no trial could be measured.
     """
-    search = targets if isinstance(targets, Search) else load_targets(targets)
+    with InputLog() as read:
+        search = targets if isinstance(targets, Search) else load_targets(targets)
     folder = Path(out).expanduser().resolve()
-    tables = check_dials(search)
-    _claim(folder, search)
+    plan = check_dials(search, (*stated_in, *read))
+    tables = plan.tables
+    _claim(folder, search, plan)
     workers = workers or usable_cores()
     trials: list[Trial] = []
     with ExitStack() as stack:
+        stack.enter_context(InputLog(plan.inputs, "when the calibration began"))
         if executor is None:
             executor = WorkerPool(min(workers, search.batch * search.replicates), warm_up)
             stack.callback(executor.shutdown, wait=False, cancel_futures=True)
@@ -318,17 +329,19 @@ def _shared(search: Search) -> dict[str, Any]:
     return {name: getattr(search, name) for name in names}
 
 
-def check_dials(search: Search) -> dict[str, Any]:
+def check_dials(search: Search, stated_in: Iterable[Input] = ()) -> Plan:
     """Check the scenario at the ends of all dials.
 
     Parameters
     ----------
     search : Search
+    stated_in : iterable of Input, optional
+        The files the search was read from.
 
     Returns
     -------
-    dict
-        Tables of the base scenario.
+    Plan
+        Of one point; it has the base scenario, and every file that the runs will need.
 
     Raises
     ------
@@ -338,35 +351,40 @@ def check_dials(search: Search) -> dict[str, Any]:
     design = parse_design(
         {**_shared(search), "kind": "latin", "size": 1, "parameters": corners}, search.name
     )
-    return Plan(design).tables
+    return Plan(design, stated_in=stated_in)
 
 
-def _claim(folder: Path, search: Search) -> None:
+def _claim(folder: Path, search: Search, plan: Plan) -> None:
     """Begin a folder, or check that it is this search's; only `trials` may have changed."""
     import optuna
 
-    facts = search.model_dump(mode="json", exclude={"name", "description", "trials"})
-    facts["optuna"] = optuna.__version__
+    facts = {
+        "search": search.model_dump(mode="json", exclude={"name", "description", "trials"}),
+        "base": plan.tables,
+        "model": plan.model,
+        "optuna": optuna.__version__,
+    }
     file = folder / FILE
     if not file.exists():
         if folder.is_dir() and any(folder.iterdir()):
             msg = f"{folder}: is not the folder of a calibration and not empty; choose another"
             raise SweepFolderError(msg)
+        record = {"format": FORMAT, **facts, "inputs": [each._asdict() for each in plan.inputs]}
         with atomic(file) as stream:
-            stream.write(json.dumps(facts, indent=1).encode())
+            stream.write(json.dumps(record, indent=1).encode())
         return
     try:
-        there = flat(json.loads(file.read_text(encoding="utf-8")))
+        there = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise SweepFolderError(f"{file}: cannot be read: {error}") from error
-    here = flat(facts)
-    for path in dict.fromkeys([*there, *here]):
-        if there.get(path) != here.get(path):
-            msg = (
-                f"{folder}: holds another search; choose another folder ({path}: "
-                f"{show(there.get(path))} there, {show(here.get(path))} here)"
-            )
-            raise SweepFolderError(msg)
+    if not isinstance(there, dict) or there.pop("format", None) != FORMAT:
+        raise SweepFolderError(f"{folder}: is not the folder of a calibration; choose another")
+    inputs = read_inputs(there.pop("inputs", None), file, SweepFolderError)
+    changed = compare_inputs(inputs, plan.inputs)
+    if lines := list_differences(there, facts):
+        lines = [*(text for _, text in changed), *lines]
+        refuse(folder, "holds another search; choose another folder", lines)
+    refuse_changed(folder, changed)
 
 
 def _describe(search: Search, best: Trial) -> str:

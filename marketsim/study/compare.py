@@ -86,7 +86,7 @@ def compare(
     DesignError
         If nothing is changed, the base or the twin is no valid scenario, or a metric is unknown.
     SweepFolderError
-        If `out` holds something else.
+        If `out` holds something else, or runs made from files that have changed since.
     """
     if not changes:
         raise DesignError(["changes: state at least one field and its new value"], "compare")
@@ -123,7 +123,7 @@ def _name_metrics(design: Design) -> tuple[str, ...]:
     plan = Plan(design)
     names: dict[str, None] = {}
     for point in plan.shapes:
-        task = Task("", plan.tables, point.changes, design.seed, (), ())
+        task = Task("", plan.tables, point.changes, design.seed, (), (), plan.inputs)
         names |= dict.fromkeys(name_metrics(task)[1])
     return tuple(names)
 

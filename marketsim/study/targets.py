@@ -8,6 +8,7 @@ from pydantic import ConfigDict, Field, ValidationError, model_validator
 
 from marketsim.scenario.distributions import Part
 from marketsim.scenario.errors import Problem, explain, raise_problems
+from marketsim.scenario.inputs import TARGETS
 from marketsim.scenario.schema import Name
 from marketsim.sweep.design import Changes, DesignError, Parameter, read_stated
 
@@ -132,7 +133,7 @@ def load_targets(path: str | Path) -> Search:
     DesignError
         If it cannot be read, or fields are wrong: all of them at once.
     """
-    return parse_targets(read_stated(path), str(path))
+    return parse_targets(read_stated(path, TARGETS), str(path))
 
 
 def parse_targets(data: dict[str, Any], source: str = "targets") -> Search:

@@ -8,6 +8,7 @@ from pydantic import ConfigDict, Field, ValidationError, model_validator
 
 from marketsim.scenario.distributions import Part
 from marketsim.scenario.errors import Problem, ScenarioError, explain, one_of, raise_problems
+from marketsim.scenario.inputs import DESIGN, note_input
 from marketsim.scenario.loader import absolute_value
 from marketsim.scenario.schema import Name
 
@@ -225,7 +226,7 @@ def load_design(
     DesignError
         If it cannot be read, or fields are wrong: all of them at once.
     """
-    data = read_stated(path)
+    data = read_stated(path, DESIGN)
     if keep is not None:
         forms = [data[name] for name in FORMS if isinstance(data.get(name), dict)]
         for table in (data, *forms):
@@ -233,13 +234,15 @@ def load_design(
     return parse_design(data, str(path), form)
 
 
-def read_stated(path: str | Path) -> dict[str, Any]:
+def read_stated(path: str | Path, what: str) -> dict[str, Any]:
     """Read a file with a `base` and changes of it; what it names is relative to it.
 
     Parameters
     ----------
     path : str or Path
         TOML.
+    what : str
+        What it is as an input, see `marketsim.scenario.inputs`.
 
     Returns
     -------
@@ -252,7 +255,9 @@ def read_stated(path: str | Path) -> dict[str, Any]:
     """
     file = Path(path).expanduser()
     try:
-        data = tomllib.loads(file.read_text(encoding="utf-8"))
+        content = file.read_bytes()
+        note_input(what, str(file.absolute()), content)
+        data = tomllib.loads(content.decode())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise DesignError([f"not a TOML file: {error}"], str(path)) from None
     except OSError as error:

@@ -1,10 +1,10 @@
 """What a sweep's folder says of itself: its design, its plan, the columns of its runs."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import pyarrow as pa
@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 
 from marketsim.results.files import atomic
 from marketsim.scenario.errors import show
+from marketsim.scenario.inputs import STATEMENTS, Input, compare_inputs, read_inputs
 from marketsim.sweep.design import Design, parse_design
 from marketsim.sweep.lock import SweepFolderError
 from marketsim.sweep.plan import Plan
@@ -33,17 +34,12 @@ class Manifest:
     model: str  #: version of what decides a run's figures
     metrics: tuple[str, ...]
     num_runs: int
+    inputs: tuple[Input, ...]  #: files the runs are made from, as they were at the beginning
 
     def differences(self, plan: Plan) -> list[str]:
         """List what differs between the folder's design and a plan's, "here" and "there"."""
-        ours = flat(_facts(plan.design, plan.tables, plan.model))
-        theirs = flat(_facts(self.design, self.tables, self.model))
-        lines = []
-        for path in dict.fromkeys([*theirs, *ours]):
-            one, other = (facts.get(path, "not stated") for facts in (theirs, ours))
-            if one != other:
-                lines.append(f"{path}: {show(one)} there, {show(other)} here")
-        return lines
+        here = _facts(plan.design, plan.tables, plan.model)
+        return list_differences(_facts(self.design, self.tables, self.model), here)
 
 
 def write_manifest(folder: Path, plan: Plan, metrics: tuple[str, ...]) -> Manifest:
@@ -70,6 +66,7 @@ def write_manifest(folder: Path, plan: Plan, metrics: tuple[str, ...]) -> Manife
         "tables": plan.tables,
         "metrics": metrics,
         "runs": len(plan),
+        "inputs": [each._asdict() for each in plan.inputs],
     }
     with atomic(folder / FILE) as stream:
         stream.write(json.dumps(record, indent=1).encode())
@@ -103,7 +100,8 @@ def read_manifest(folder: Path) -> Manifest:
         msg = f"{file}: cannot be read: {error}"
         raise SweepFolderError(msg) from error
     if not isinstance(record, dict) or record.get("format") != FORMAT:
-        msg = f"{file}: not written by marketsim"
+        kind = record.get("format") if isinstance(record, dict) else None
+        msg = f"{file}: {f'of a {kind}, not of a sweep' if kind else 'not written by marketsim'}"
         raise SweepFolderError(msg)
     if record.get("format_version") != FORMAT_VERSION:
         found = record.get("format_version")
@@ -116,6 +114,7 @@ def read_manifest(folder: Path) -> Manifest:
             model=record["model"],
             metrics=tuple(record["metrics"]),
             num_runs=record["runs"],
+            inputs=read_inputs(record["inputs"], file, SweepFolderError),
         )
     except KeyError as error:
         msg = f"{file}: damaged, without {error.args[0]}"
@@ -138,7 +137,8 @@ def claim(folder: Path, plan: Plan) -> Manifest | None:
     Raises
     ------
     SweepFolderError
-        If the folder holds something else; of another design, the difference is named.
+        If the folder holds something else; of another design, or made from a file that has changed
+        since, the difference is named.
     """
     if not (folder / FILE).exists():
         others = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
@@ -149,6 +149,7 @@ def claim(folder: Path, plan: Plan) -> Manifest | None:
         return None
     found = read_manifest(folder)
     lines = found.differences(plan)
+    changed = compare_inputs(found.inputs, plan.inputs)
     if lines and found.model != plan.model and len(lines) == 1:
         msg = (
             f"{folder}: was begun by marketsim {found.model}, this is {plan.model}; their runs do "
@@ -156,11 +157,53 @@ def claim(folder: Path, plan: Plan) -> Manifest | None:
         )
         raise SweepFolderError(msg)
     if lines:
-        more = [f"... and {len(lines) - MAX_DIFFERENCES} more"] * (len(lines) > MAX_DIFFERENCES)
-        text = "\n  ".join([*lines[:MAX_DIFFERENCES], *more])
-        msg = f"{folder}: holds the sweep of another design; choose another folder\n  {text}"
-        raise SweepFolderError(msg)
+        lines = [*(text for _, text in changed), *lines]
+        refuse(folder, "holds the sweep of another design; choose another folder", lines)
+    refuse_changed(folder, changed)
     return found
+
+
+def refuse_changed(folder: Path, changed: Iterable[tuple[Input, str]]) -> None:
+    """Refuse a folder whose runs were made from other files than are there now.
+
+    What a scenario, a design or a file of targets says is compared elsewhere: how it is written
+    does not count.
+
+    Parameters
+    ----------
+    folder : Path
+    changed : iterable of (Input, str)
+        As `compare_inputs` returns them.
+
+    Raises
+    ------
+    SweepFolderError
+        If there is any.
+    """
+    if lines := [text for each, text in changed if each.what not in STATEMENTS]:
+        what = "its runs were made from other files; put them back, or choose another folder"
+        refuse(folder, what, lines)
+
+
+def refuse(folder: Path, what: str, lines: Sequence[str]) -> NoReturn:
+    """Refuse a folder, with what differs there.
+
+    Parameters
+    ----------
+    folder : Path
+    what : str
+        Why, and what to do.
+    lines : sequence of str
+        Fields and files that differ; the first of them are shown.
+
+    Raises
+    ------
+    SweepFolderError
+    """
+    more = [f"... and {len(lines) - MAX_DIFFERENCES} more"] * (len(lines) > MAX_DIFFERENCES)
+    text = "\n  ".join([*lines[:MAX_DIFFERENCES], *more])
+    msg = f"{folder}: {what}\n  {text}"
+    raise SweepFolderError(msg)
 
 
 def parameter_kind(values: Iterable[Any]) -> pa.DataType:
@@ -224,8 +267,28 @@ def _facts(design: Design, tables: dict[str, Any], model: str) -> dict[str, Any]
     return {"design": stated, "base": tables, "model": model}
 
 
-def flat(node: Any, *path: str) -> dict[str, Any]:
+def list_differences(there: dict[str, Any], here: dict[str, Any]) -> list[str]:
+    """List what differs in two nested dictionaries, a line for each field.
+
+    Parameters
+    ----------
+    there, here : dict
+
+    Returns
+    -------
+    list of str
+    """
+    theirs, ours = _flat(there), _flat(here)
+    lines = []
+    for path in dict.fromkeys([*theirs, *ours]):
+        one, other = (facts.get(path, "not stated") for facts in (theirs, ours))
+        if one != other:
+            lines.append(f"{path}: {show(one)} there, {show(other)} here")
+    return lines
+
+
+def _flat(node: Any, *path: str) -> dict[str, Any]:
     """Lay nested dictionaries out: what they hold, by dotted path."""
     if isinstance(node, dict) and node:
-        return {p: v for key, value in node.items() for p, v in flat(value, *path, key).items()}
+        return {p: v for key, value in node.items() for p, v in _flat(value, *path, key).items()}
     return {".".join(path): list(node) if isinstance(node, tuple) else node}

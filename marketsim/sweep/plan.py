@@ -3,11 +3,9 @@
 import copy
 import hashlib
 import json
-import warnings
 from collections.abc import Iterable, Iterator
 from functools import cache
 from importlib.metadata import version
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,6 +13,7 @@ import numpy as np
 
 from marketsim.engine._sources import PACKAGE, digest_code, remembered
 from marketsim.scenario.errors import ScenarioError, show
+from marketsim.scenario.inputs import Input, InputLog, scenario_inputs, without_paths
 from marketsim.scenario.loader import absolute_value, change_tables, parse_scenario, read_tables
 from marketsim.scenario.schema import Scenario
 from marketsim.sweep.design import Design, DesignError
@@ -71,11 +70,16 @@ class Plan:
     design : Design
     most_runs : int, optional
         Refuse more runs than this.
+    stated_in : iterable of Input, optional
+        The files the design was read from.
 
     Attributes
     ----------
     tables : dict
         Of the base scenario, with the design's `set` and `days` applied.
+    inputs : tuple of Input
+        The files all runs are made from: those the design was read from, those of the base
+        scenario, and those that any point names. Each was read once.
     notices : list of str
         What has no effect in the base scenario.
     point_hash : ndarray
@@ -90,7 +94,9 @@ class Plan:
         If there are too many runs, or the base, a cell or a corner is no valid scenario.
     """
 
-    def __init__(self, design: Design, most_runs: int | None = None) -> None:
+    def __init__(
+        self, design: Design, most_runs: int | None = None, stated_in: Iterable[Input] = ()
+    ) -> None:
         self.design = design
         self.parameters = design.parameter_names
         self.variants = design.variant_names
@@ -101,13 +107,14 @@ class Plan:
             raise DesignError([text], design.name)
         self.cells = Cells(design)
         self.model = model_version()
-        self.tables = _base_tables(design)
+        read = InputLog()
+        with read:
+            self.tables = _base_tables(design)
         self.notices = self._check(self.tables, "base").notices()
-        for values in self.cells.corners():
-            for name in self.variants:
-                self._check_point(make_point(self.cells, 0, name, values), "corner")
         self.shapes: list[Point] = []
-        self.point_hash = self._hash_points()
+        with read:
+            self.point_hash = self._hash_points()
+        self.inputs = (*stated_in, *read)
         _, first = np.unique(self.point_hash, return_index=True)
         self._distinct = np.sort(first)
         #: (runs,) key of each.
@@ -151,11 +158,17 @@ class Plan:
         return resolve_scenario(self.tables, point.changes)
 
     def _hash_points(self) -> Any:
+        """Check all corners and points and read what they name; return the hash of each point."""
         seen = set()
+        known: dict[tuple[str, str], tuple[Input, ...]] = {}
+        for values in self.cells.corners():
+            for name in self.variants:
+                corner = self._check_point(make_point(self.cells, 0, name, values), "corner")
+                scenario_inputs(corner, known)
         hashes = np.empty(self.num_points, dtype=f"S{KEY_DIGITS}")
         for number, point in enumerate(self.points()):
             scenario = self._check_point(point, f"cell {point.cell}")
-            hashes[number] = scenario_hash(scenario)
+            hashes[number] = scenario_hash(scenario, scenario_inputs(scenario, known))
             record = scenario.record.model_dump_json()
             shape = (tuple(scenario.markets), tuple(scenario.populations), record)
             if shape not in seen:
@@ -234,7 +247,7 @@ def _base_tables(design: Design) -> dict[str, Any]:
         raise DesignError(error.problems, f"{design.name}: base {error.source}") from None
 
 
-def scenario_hash(scenario: Scenario) -> str:
+def scenario_hash(scenario: Scenario, inputs: Iterable[Input]) -> str:
     """Hash all of a resolved scenario that can change a number.
 
     The content of the files it names counts, not their paths.
@@ -242,18 +255,16 @@ def scenario_hash(scenario: Scenario) -> str:
     Parameters
     ----------
     scenario : Scenario
+    inputs : iterable of Input
+        As `scenario_inputs` returns them.
 
     Returns
     -------
     str
         32 hexadecimal digits.
     """
-    data = scenario.model_dump(mode="json", exclude=WORDING)
-    history = data["spot"].get("history")
-    if history is not None:
-        history["path"] = _content_hash(Path(history["path"]))
-    for population in data["populations"].values():
-        population["strategy"] = _strategy_hash(population["strategy"])
+    data = without_paths(scenario, exclude=WORDING)
+    data["inputs"] = [each.sha256 for each in inputs]
     text = json.dumps(data, separators=(",", ":"), sort_keys=True)
     return hashlib.blake2b(text.encode(), digest_size=KEY_DIGITS // 2).hexdigest()
 
@@ -294,25 +305,3 @@ def model_sources() -> list[Path]:
         found = [*path.rglob("*.py"), *path.rglob("*.toml")]
         files += sorted(found) if path.is_dir() else [path]
     return files
-
-
-@cache
-def _content_hash(file: Path) -> str:
-    try:
-        return hashlib.blake2b(file.read_bytes(), digest_size=8).hexdigest()
-    except OSError as error:
-        raise ScenarioError([f"{file}: cannot be read: {error.strerror}"]) from None
-
-
-def _strategy_hash(strategy: str) -> str:
-    """Put the content of a user's own file in the place of its name."""
-    file, colon, name = strategy.rpartition(":")
-    if not colon:
-        return strategy
-    if not file.endswith(".py"):
-        with warnings.catch_warnings(action="ignore"):
-            found = find_spec(file)
-        if found is None or found.origin is None:
-            return strategy
-        file = found.origin
-    return f"{_content_hash(Path(file))}:{name}"

@@ -7,6 +7,7 @@ from typing import Any
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from marketsim.scenario.inputs import Input
 from marketsim.scenario.schema import Scenario
 from marketsim.sweep.lock import SweepFolderError
 from marketsim.sweep.manifest import PLAN_FILE, Manifest, read_manifest
@@ -25,6 +26,7 @@ class StoredRun:
     status: str  #: "" if it was not made yet
     digest: str  #: "" unless it came to its end
     model: str  #: version of the model the sweep was made with
+    inputs: tuple[Input, ...]  #: files the sweep was made from
 
     @property
     def is_same_model(self) -> bool:
@@ -72,6 +74,7 @@ def find_run(path: str | Path, key: str) -> StoredRun:
         status=row.get("status", ""),
         digest=row.get("digest", ""),
         model=manifest.model,
+        inputs=manifest.inputs,
     )
 
 

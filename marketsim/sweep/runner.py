@@ -16,6 +16,7 @@ import numpy as np
 
 from marketsim.results.files import FolderError
 from marketsim.scenario.errors import ScenarioWarning
+from marketsim.scenario.inputs import Input, InputChangedError, InputLog
 from marketsim.sweep.design import Design, DesignError, load_design
 from marketsim.sweep.lock import Shard, locked
 from marketsim.sweep.manifest import Manifest, claim, write_manifest
@@ -51,11 +52,13 @@ class SweepReport:
     """How far a sweep, or a shard of it, has come."""
 
     folder: Path
+    planned: int  #: runs of the whole sweep
     total: int  #: runs of the shard
     stored: int  #: runs of the shard that were there at the start
     done: int = 0  #: runs made now, failed ones included
     failures: int = 0  #: failed runs among all that are stored
     result: str = ""  #: hash of the results, once the whole sweep is complete
+    inputs: tuple[Input, ...] = ()  #: the files the runs are made from, as they are now
 
     @property
     def is_complete(self) -> bool:
@@ -64,7 +67,8 @@ class SweepReport:
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything, ready for JSON."""
-        return asdict(self) | {"folder": str(self.folder)}
+        inputs = [each._asdict() for each in self.inputs]
+        return asdict(self) | {"folder": str(self.folder), "inputs": inputs}
 
 
 class TooManyFailuresError(RuntimeError):
@@ -90,6 +94,7 @@ def run_sweep(
     most_runs: int | None = MAX_RUNS,
     retry: bool = False,
     progress: SweepProgress | None = None,
+    stated_in: Iterable[Input] = (),
 ) -> SweepReport:
     """Make the runs of a design that are not stored yet.
 
@@ -116,6 +121,8 @@ def run_sweep(
         Make the runs again that failed. Only without a shard.
     progress : callable, optional
         Called with the report after every run.
+    stated_in : iterable of Input, optional
+        The files a loaded design was read from, to be kept with the runs.
 
     Returns
     -------
@@ -126,7 +133,10 @@ def run_sweep(
     DesignError
         If the design cannot be run.
     SweepFolderError
-        If the folder is another design's, or in use.
+        If the folder is another design's, its runs were made from files that have changed since,
+        or it is in use.
+    InputChangedError
+        If a file changes meanwhile; runs made before stay.
     StoreError
         If the disk is full; what was written before stays.
     TooManyFailuresError
@@ -140,8 +150,10 @@ def run_sweep(
         If part of the base scenario has no effect.
     """
     if not isinstance(design, Design):
-        design = load_design(design)
-    plan = Plan(design, most_runs=most_runs)
+        with InputLog() as read:
+            design = load_design(design)
+        stated_in = tuple(read)
+    plan = Plan(design, most_runs, stated_in)
     for notice in plan.notices:
         warnings.warn(f"{design.base}: {notice}", ScenarioWarning, stacklevel=2)
     folder = Path(out).expanduser().resolve()
@@ -156,7 +168,10 @@ def run_sweep(
         todo = numbers[~np.isin(plan.keys[numbers], stored_keys(folder))]
         counts = count_runs(folder)
         failures = counts.total() - counts[OK]
-        report = SweepReport(folder, len(numbers), len(numbers) - len(todo), failures=failures)
+        stored = len(numbers) - len(todo)
+        report = SweepReport(
+            folder, len(plan), len(numbers), stored, failures=failures, inputs=plan.inputs
+        )
         if len(todo) or manifest is None:
             workers = workers or usable_cores()
             if executor is None:
@@ -266,13 +281,15 @@ def _stored() -> Iterator[None]:
 
 def _task(plan: Plan, point: Point, key: str, seed: int, manifest: Manifest | None) -> Task:
     metrics = manifest.metrics if manifest is not None else ()
-    return Task(key, plan.tables, point.changes, seed, metrics, plan.design.keep)
+    return Task(key, plan.tables, point.changes, seed, metrics, plan.design.keep, plan.inputs)
 
 
 def _outcome(future: Future[Outcome], task: Task) -> Outcome:
     """Return what a run left; one that cost its workers the life is set aside."""
     try:
         return future.result()
+    except InputChangedError:
+        raise
     except Exception as error:
         if isinstance(error, WorkerLostError) or type(error).__name__ == "KilledWorker":
             return failed(task, QUARANTINED, error)

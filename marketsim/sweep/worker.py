@@ -4,12 +4,17 @@ import contextlib
 import io
 import time
 import warnings
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from marketsim.model.opening import open_simulation
+from marketsim.scenario.inputs import Input, InputChangedError, InputLog
 from marketsim.sweep.plan import model_version, resolve_scenario
+
+if TYPE_CHECKING:
+    from marketsim.run.simulation import Simulation
+    from marketsim.scenario.schema import Scenario
 
 #: What became of a run.
 OK, ERROR, QUARANTINED = "ok", "error", "quarantined"
@@ -26,6 +31,7 @@ class Task(NamedTuple):
     seed: int
     metrics: tuple[str, ...]  #: names of the figures wanted
     keep: tuple[str, ...]  #: "series", "events"
+    inputs: tuple[Input, ...]  #: files the run is made from, as the driver has read them
 
 
 class Outcome(NamedTuple):
@@ -56,6 +62,11 @@ def run_task(task: Task) -> Outcome:
     Returns
     -------
     Outcome
+
+    Raises
+    ------
+    InputChangedError
+        If a file is not as the driver has read it: no fault of the run.
     """
     from marketsim.agents.fence import prints_to_stderr
     from marketsim.sweep.metrics import run_metrics
@@ -65,7 +76,7 @@ def run_task(task: Task) -> Outcome:
     try:
         # Of the base's warnings the driver has told.
         with warnings.catch_warnings(action="ignore"), prints_to_stderr():
-            simulation = open_simulation(resolve_scenario(task.tables, task.changes), task.seed)
+            simulation = _open(task, resolve_scenario(task.tables, task.changes))
             simulation.run(simulation.scenario.num_steps)
             result = simulation.result()
             if result.conservation_error:
@@ -74,6 +85,8 @@ def run_task(task: Task) -> Outcome:
             figures = run_metrics(result)
             kept = {name: _pack(name, task.key, result) for name in task.keep}
             digest = digest_result(result)
+    except InputChangedError:
+        raise
     except Exception as error:
         return failed(task, ERROR, error, time.perf_counter() - began)
     values = tuple(float(figures.get(name, np.nan)) for name in task.metrics)
@@ -110,6 +123,11 @@ def name_metrics(task: Task) -> tuple[str, tuple[str, ...]]:
     Returns
     -------
     tuple of (str, tuple of str)
+
+    Raises
+    ------
+    InputChangedError
+        If a file is not as the driver has read it.
     """
     from marketsim.sweep.metrics import run_metrics
 
@@ -117,9 +135,15 @@ def name_metrics(task: Task) -> tuple[str, tuple[str, ...]]:
     with warnings.catch_warnings(action="ignore"):
         # A step compiles the kernels once for all workers; should it fail, the run will tell.
         with contextlib.suppress(Exception):
-            open_simulation(scenario, task.seed).run(1)
-        simulation = open_simulation(scenario, task.seed)
+            _open(task, scenario).run(1)
+        simulation = _open(task, scenario)
         return model_version(), tuple(run_metrics(simulation.result()))
+
+
+def _open(task: Task, scenario: "Scenario") -> "Simulation":
+    """Open a run from the very files that the driver has read."""
+    with InputLog(task.inputs, "when the sweep was planned"):
+        return open_simulation(scenario, task.seed)
 
 
 def _pack(name: str, key: str, result: Any) -> bytes:

@@ -144,6 +144,8 @@ class RunResult:
     start_time: np.datetime64 | None = None  #: UTC at which step 0 begins; None without a calendar
     #: what the user must know: how gaps were bridged, say
     notes: tuple[str, ...] = field(default=(), metadata=_WORDING)
+    #: files the run was made from: what it is, name, SHA-256, as `marketsim.scenario.inputs` has it
+    inputs: tuple[tuple[str, str, str], ...] = field(default=(), metadata=_STATED)
     #: seconds by phase; "wall" in all
     timings: dict[str, float] = field(default_factory=dict, metadata=_CLOCK)
 

@@ -1,5 +1,7 @@
 """Who imitates whom: networks of the stated kind and degree, and files that are checked."""
 
+import gzip
+
 import networkx as nx
 import numpy as np
 import pytest
@@ -36,6 +38,12 @@ def test_neighbours_are_those_of_the_file(tmp_path):
     traders = imitating(path).traders
     found = [traders.link[slice(*traders.link_span[i])].tolist() for i in range(4)]
     assert found == [[1], [0, 2], [1], []]
+
+
+def test_a_packed_file_is_unpacked(tmp_path):
+    path = tmp_path / "ring.edges.gz"
+    path.write_bytes(gzip.compress(b"0 1\n1 2\n"))
+    assert np.asarray(imitating(path).traders.link_span)[1].tolist() == [1, 3]
 
 
 @pytest.mark.parametrize(

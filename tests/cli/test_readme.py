@@ -67,7 +67,7 @@ def test_the_readme_s_stress_commands_run_on_the_readme_s_portfolio(
 def test_the_readme_s_targets_can_be_searched(readme: str) -> None:
     text = next(text for text in blocks(readme, "toml") if "[targets]" in text)
     search = parse_targets(tomllib.loads(text))
-    assert check_dials(search)["days"] == 3
+    assert check_dials(search).tables["days"] == 3
     metrics = choose_metrics(list(search.targets), (*HEADLINE, "funding_at_interest_share"))
     assert len(metrics) == len(search.targets)
 

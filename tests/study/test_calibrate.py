@@ -106,7 +106,7 @@ def test_more_trials_may_be_asked_for_later_but_nothing_else_may_change(
 ) -> None:
     few = fit(search(trials=14))  # batches are whole: 16
     assert fit(search(trials=20)).table.iloc[:16].equals(few.table)
-    with pytest.raises(SweepFolderError, match=r"another search.*seed: 3 there, 4 here"):
+    with pytest.raises(SweepFolderError, match=r"another search.*\n.*seed: 3 there, 4 here"):
         fit(search(seed=4))
 
 
