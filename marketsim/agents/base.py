@@ -132,6 +132,7 @@ class Trader(Habits):
     population: I4
     elapsed: I4  #: steps between the last two looks
     attention: F8  #: mean steps between two looks; inf: never again
+    is_retired: I8  #: 1: leaves the market and decides no more
 
 
 class Population(Record):

@@ -65,6 +65,11 @@ class Callers:
         self._asked = -1  #: step
         self._others = 0  #: intents of the built-in traders in that step
 
+    @property
+    def has_any(self) -> bool:
+        """Whether a population is the user's own."""
+        return bool(self._populations)
+
     def plain_accounts(self) -> list[int]:
         """List the accounts whose traders are plain Python."""
         return [
@@ -95,24 +100,27 @@ class Callers:
         self._asked, self._others = step, int(totals.num_intents)
         callers = np.array(self._traders.caller[:num_callers])
         market = MarketView(state, self._traders, self.desk, step)
+        retired = self._traders.trader["is_retired"]
         self.desk.open()
         try:
             for g in self._populations:
                 start, stop = np.searchsorted(callers, self._rows(g))
                 values = self._chosen[g]
-                if start == stop:
+                # One who decided before them may have retired them.
+                awake = callers[start:stop]
+                awake = awake[retired[awake] == 0]
+                if len(awake) == 0:
                     continue
                 if isinstance(values, Strategy):
-                    batch = Batch(
-                        state, self._traders, self.desk, callers[start:stop], step, self._seed
-                    )
+                    batch = Batch(state, self._traders, self.desk, awake, step, self._seed)
                     with self._blaming(g, step):
                         values.decide(market, batch)
                     batch.save_memory()
                 else:
-                    for i in callers[start:stop].tolist():
-                        with self._blaming(g, step, i):
-                            self._trader(g, i).step()
+                    for i in awake.tolist():
+                        if retired[i] == 0:
+                            with self._blaming(g, step, i):
+                                self._trader(g, i).step()
         finally:
             self.desk.is_open = False
         return self.desk.close(state)

@@ -2,14 +2,32 @@
 
 import math
 
-from marketsim.agents.base import STOPPED, Traders, market_order, position_coins, submit
+from marketsim.agents.base import (
+    STOPPED,
+    Traders,
+    market_order,
+    position_coins,
+    submit,
+    withdraw,
+)
 from marketsim.engine._jit import inlined, kernel, prefetch
 from marketsim.engine.pools import assess_pool, free_margin
-from marketsim.engine.state import ATOMS, ONE, UNLIMITED, Flag, IntentKind, State, widen
+from marketsim.engine.state import (
+    ATOMS,
+    NONE,
+    ONE,
+    UNLIMITED,
+    Flag,
+    IntentKind,
+    State,
+    widen,
+)
 from marketsim.streams import Stream, exponential, uniform
 
 #: A spot hedge is left alone while it is off by less than this share.
 HEDGE_BAND = 0.02
+#: Who leaves the market goes at least so far from mid to close a position, as a share.
+LEAVING_SLIPPAGE = 0.01
 #: Traders of a population who decide before the next are listed: what they look at is fetched
 #: together, and stays near until they are done.
 AT_ONCE = 32
@@ -139,15 +157,18 @@ def check_positions(state: State, traders: Traders, g: int, count: int) -> int:
     """Let the habits act for the traders who wake, before their strategy does.
 
     The stop-loss closes a position, the buffer tops a pool up or cuts a position, spot is bought
-    against a short. For whom stop-loss or buffer acted, the strategy does not decide in this step.
-    Overwrites ``traders.awake[:count]`` with those it does decide for and returns how many; also
-    overwrites what `STOPPED` remembers.
+    against a short. For whom stop-loss or buffer acted, the strategy does not decide in this step,
+    and for who is retired it never does again. Overwrites ``traders.awake[:count]`` with those it
+    does decide for and returns how many; also overwrites what `STOPPED` remembers.
     """
     hedges = traders.population[g].plans_hedge == 0
     left = 0
     for n in range(count):
         i = traders.awake[n]
         trader = traders.trader[i]
+        if trader.is_retired != 0:
+            leave_market(state, traders, i)
+            continue
         has_acted = False
         for m in range(len(state.market)):
             size = state.position[i, m].size
@@ -166,6 +187,31 @@ def check_positions(state: State, traders: Traders, g: int, count: int) -> int:
             traders.awake[left] = i
             left += 1
     return left
+
+
+@kernel
+def leave_market(state: State, traders: Traders, i: int) -> None:
+    """Withdraw a retired trader's orders and close its positions, then sell the coins it holds.
+
+    What the book does not take waits for the next step. Overwrites the trader's next waking: every
+    step until nothing is left, and never from then on.
+    """
+    slippage = max(traders.trader[i].slippage, LEAVING_SLIPPAGE)
+    flags = Flag.REDUCE_ONLY.value
+    is_out = True
+    for m in range(len(state.market)):
+        if state.position[i, m].first_order != NONE:
+            withdraw(state, i, m)
+            is_out = False
+        size = position_coins(state, i, m)
+        coins = min(state.spot[i, m], state.market[m].max_position_lots)
+        if size != 0.0:
+            market_order(state, traders, i, m, -size, slippage, flags)
+            is_out = False
+        elif coins > 0:
+            submit(state, i, m, IntentKind.SPOT.value, -coins, 0, 0, 0)
+            is_out = False
+    traders.next_wake[i] = UNLIMITED if is_out else 0
 
 
 @kernel

@@ -1,8 +1,11 @@
 """The face: a perpetual-futures market as a Mesa model, its traders as Mesa agents."""
 
+import itertools
+import secrets
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 import mesa
 import numpy as np
@@ -13,29 +16,47 @@ from marketsim.contagion.exposure import Exposure
 from marketsim.contagion.heatmap import LiquidationMap
 from marketsim.contagion.matrix import ContagionMatrix
 from marketsim.engine.state import ATOMS
+from marketsim.model.stepping import ModelSimulation, SteppedModel
 from marketsim.model.trader import Trader, TraderView
-from marketsim.run.progress import Progress
-from marketsim.run.simulation import Simulation
 from marketsim.scenario.inputs import InputLog
 from marketsim.scenario.loader import load_scenario
 from marketsim.scenario.schema import Scenario
 from marketsim.tape.result import RunResult
 
+#: Seeds are whole numbers from 0 up to here, this one left out.
+SEEDS = 2**63
 
-class PerpMarket(mesa.Model):
+#: Bits of a seed drawn afresh: JSON of any reader holds it exactly.
+FRESH_BITS = 53
+
+
+class Deprecated(TypedDict, total=False):
+    """Arguments that still work under an old name."""
+
+    seed: int | None
+
+
+class PerpMarket(SteppedModel):
     """A market of perpetual futures with its traders.
+
+    What Mesa promises of a model holds: `steps` and `time` advance with `run` as with `step`,
+    `running` is False after the scenario's last step, a `step` of a subclass is called, and
+    ``agent.remove()`` retires a trader (see `TraderView.remove`).
 
     Parameters
     ----------
     scenario : Scenario, str or Path
         A scenario, the name of a shipped one or the path of a TOML file.
     rng : int, optional
-        Seed of all random draws; the scenario's own by default.
+        Seed of all random draws. Without it, the seed that the scenario states; if it states none,
+        a fresh one, so that two markets differ. `seed` tells which it is.
     overrides : list of (str, str), optional
         Fields to change, as ``--set`` does: ``[("venue.preset", "dydx")]``.
     strategies : mapping, optional
         Own classes, from `marketsim.Strategy` or `marketsim.Trader`, by the name a population's
         ``strategy`` calls them.
+    **deprecated
+        ``seed``, the former name of `rng`.
 
     Attributes
     ----------
@@ -46,6 +67,8 @@ class PerpMarket(mesa.Model):
     ------
     ScenarioError
         Naming every wrong field, its value and what is allowed.
+    TypeError, ValueError
+        If the seed is no whole number from 0 to 2**63 - 1.
 
     Examples
     --------
@@ -53,7 +76,11 @@ class PerpMarket(mesa.Model):
     >>> market = PerpMarket("quickstart", rng=1)
     >>> market.markets
     ('BTC', 'ETH', 'SOL')
+    >>> market.seed
+    1
     """
+
+    _lacks_views = False  #: whether the built-in traders' agents are still to be made
 
     def __init__(
         self,
@@ -61,6 +88,7 @@ class PerpMarket(mesa.Model):
         rng: int | None = None,
         overrides: list[tuple[str, str]] | None = None,
         strategies: Mapping[str, OwnClass] | None = None,
+        **deprecated: Unpack[Deprecated],
     ) -> None:
         loaded = scenario
         read = InputLog()
@@ -71,17 +99,21 @@ class PerpMarket(mesa.Model):
             raise ValueError(
                 "overrides: give them with a scenario's name or path, not with a model"
             )
-        seed = loaded.seed if rng is None else rng
-        if isinstance(seed, bool) or not isinstance(seed, int | np.integer):
-            raise TypeError(f"rng = {rng!r}: must be a whole number, the seed of the run")
-        super().__init__(rng=int(seed))
+        seed = _choose_seed(loaded, rng, deprecated)
+        super().__init__(rng=seed)
         self._own: dict[int, Trader] = {}
-        self.simulation = Simulation(loaded, int(seed), strategies, self._own.__getitem__)
+        self.simulation = ModelSimulation(self, loaded, seed, strategies, self._own.__getitem__)
         self.simulation.inputs.precede(read)
-        self._views: list[TraderView] | None = None
         self._places = {name: m for m, name in enumerate(self.simulation.market_names)}
-        callers = self.simulation.callers
-        self._own.update({i: self._make_trader(i) for i in callers.plain_accounts()})
+        self._other_ids = itertools.count(self.simulation.roster.num_traders + 1)
+        for account in self.simulation.callers.plain_accounts():
+            self._own[account] = self._make_trader(account)
+        self._lacks_views = True
+
+    @property
+    def seed(self) -> int:
+        """Seed of all random draws."""
+        return self.simulation.seed
 
     @property
     def scenario(self) -> Scenario:
@@ -107,50 +139,44 @@ class PerpMarket(mesa.Model):
     @property
     def agents(self) -> AgentSet:
         """All traders as Mesa agents; built-in ones are made when first asked for."""
-        if self._views is None:
-            self._views = []  # before the views: each of them registers with the model
-            num_traders = self.simulation.roster.num_traders
-            self._views = [self._view(i) for i in range(num_traders)]
+        self._make_views()
         return super().agents
 
+    @property
+    def agent_types(self) -> list[type]:
+        """Classes of the agents."""
+        self._make_views()
+        return list(super().agent_types)
+
+    @property
+    def agents_by_type(self) -> dict[type, AgentSet]:
+        """The agents of each class."""
+        self._make_views()
+        by_type: dict[type, AgentSet] = super().agents_by_type
+        return by_type
+
+    def remove_all_agents(self) -> None:
+        """Retire all traders."""
+        self._make_views()
+        super().remove_all_agents()
+
     def register_agent(self, agent: mesa.Agent) -> None:
-        """Register an agent; traders are numbered by their accounts."""
+        """Register an agent; traders are numbered by their accounts, others after them."""
         super().register_agent(agent)
         if isinstance(agent, TraderView):
             agent.unique_id = agent.account + 1
+        else:
+            agent.unique_id = next(self._other_ids)
+
+    def retire(self, trader: TraderView) -> None:
+        """Let a trader leave the market; `TraderView.remove` calls it."""
+        self.simulation.retire(trader.account)
+        self._own.pop(trader.account, None)
 
     @property
     def insurance_fund(self) -> float:
         """Cash of the insurance fund, USD."""
         return int(self.simulation.state.pool["cash"][self.simulation.roster.num_traders]) / ATOMS
-
-    def step(self) -> None:
-        """Advance one step."""
-        try:
-            self.simulation.run(1)
-        except BaseException:
-            # Mesa from 3.5 on calls this from a schedule, which ends with a step that fails.
-            schedule = getattr(self, "_default_schedule", None)
-            if schedule is not None:
-                schedule.pause()
-                schedule.resume()
-            raise
-
-    def run(self, num_steps: int, progress: Progress | None = None) -> None:
-        """Advance many steps at once, with the same result as as many calls of `step`.
-
-        Parameters
-        ----------
-        num_steps : int
-        progress : callable, optional
-            Called with (steps done, steps asked) now and then.
-
-        Raises
-        ------
-        ValueError
-            If fewer steps are left in the scenario.
-        """
-        self.simulation.run(num_steps, progress)
 
     def result(self) -> RunResult:
         """Return what the steps done so far have left."""
@@ -177,13 +203,17 @@ class PerpMarket(mesa.Model):
         trader: Trader = own(self, account)
         return trader
 
-    def _view(self, account: int) -> TraderView:
-        """Return an account's agent, registered after those before it."""
-        if account in self._own:
-            self.deregister_agent(self._own[account])
-            self.register_agent(self._own[account])
-            return self._own[account]
-        return TraderView(self, account)
+    def _make_views(self) -> None:
+        """Register an agent for every trader, in the order of accounts, once."""
+        if not self._lacks_views:
+            return
+        self._lacks_views = False  # before they are made: each of them registers with the model
+        for account in range(self.simulation.roster.num_traders):
+            if account in self._own:
+                self.deregister_agent(self._own[account])
+                self.register_agent(self._own[account])
+            elif not self.simulation.traders.trader[account].is_retired:
+                TraderView(self, account)
 
     def market_index(self, name: str) -> int:
         """Return the number of a market.
@@ -226,6 +256,30 @@ class PerpMarket(mesa.Model):
 
     def _read(self, array: Any, field: str, name: str) -> float:
         return float(array[field].item(self.market_index(name)))
+
+
+def _choose_seed(scenario: Scenario, rng: Any, deprecated: Deprecated) -> int:
+    """Return the seed asked for, else the one a scenario states, else a fresh one."""
+    if unknown := [name for name in deprecated if name != "seed"]:
+        raise TypeError(f"PerpMarket has no argument {unknown[0]!r}")
+    given = rng
+    if (old := deprecated.get("seed")) is not None:
+        if rng is not None:
+            raise ValueError("rng and seed are the same: give one of them")
+        warnings.warn(
+            "seed= is deprecated and will be removed: use rng=, which means the same",
+            FutureWarning,
+            stacklevel=3,
+        )
+        given = old
+    if given is None:
+        stated = "seed" in scenario.model_fields_set
+        return scenario.seed if stated else secrets.randbits(FRESH_BITS)
+    if isinstance(given, bool) or not isinstance(given, int | np.integer):
+        raise TypeError(f"rng = {given!r}: must be a whole number, the seed of the run")
+    if not 0 <= given < SEEDS:
+        raise ValueError(f"rng = {given}: must lie in 0 .. 2**63 - 1")
+    return int(given)
 
 
 __all__ = ["PerpMarket", "TraderView"]

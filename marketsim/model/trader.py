@@ -20,6 +20,9 @@ class Market(Protocol):
 
     simulation: Simulation
 
+    def retire(self, trader: "TraderView") -> None:
+        """Let a trader leave the market."""
+
     def market_index(self, name: str) -> int:
         """Return the number of a market; KeyError if there is none."""
 
@@ -127,6 +130,25 @@ class TraderView(mesa.Agent):
 
     def step(self) -> None:
         """Do nothing: built-in traders act in the kernels, inside the model's step."""
+
+    @property
+    def is_retired(self) -> bool:
+        """Whether it was removed from the market."""
+        return bool(self.model.simulation.traders.trader["is_retired"].item(self.account))
+
+    def remove(self) -> None:
+        """Retire the trader: Mesa's agents lose it, and it leaves the market.
+
+        Its `step` is not called any more and it decides nothing. From the next step of the market
+        on its orders are withdrawn, its positions closed at the market, within its slippage bound
+        or 1 % a step if that is wider, and then its coins sold; what the book does not take is
+        tried again in every step, to the end of the run. What it ordered in the step under way is
+        still carried out. Its account stays in the books with the cash that is left, and its
+        properties can still be read. To remove it again does nothing.
+        """
+        if not self.is_retired:
+            self.model.retire(self)
+            super().remove()
 
     @property
     def _state(self) -> Any:
@@ -248,8 +270,7 @@ class Trader(Plain, TraderView):
                 raise RefusedError(f"limit {limit} for {market}: must be above 0")
             flags |= Flag.POST_ONLY.value if post_only else 0
         expiry = self._desk.expiry(minutes)
-        kind = IntentKind.ORDER.value
-        self._desk.add(self.account, m, kind, coins, price, flags, expiry)
+        self._ask(m, IntentKind.ORDER, coins, price, flags, expiry)
 
     def buy(self, market: str, size: float, limit: float | None = None, **options: Any) -> None:
         """Buy `size` coins, at the market or with a limit in USD; options as for `order`."""
@@ -266,7 +287,7 @@ class Trader(Plain, TraderView):
     def cancel(self, market: str) -> None:
         """Withdraw all resting orders in a market."""
         m = self._desk.market_index(market)
-        self._desk.add(self.account, m, IntentKind.CANCEL.value, 0.0, 0.0, 0, 0)
+        self._ask(m, IntentKind.CANCEL, 0.0)
 
     def buy_spot(self, market: str, size: float) -> None:
         """Buy coins themselves, outside, at the index price with free cash."""
@@ -281,11 +302,25 @@ class Trader(Plain, TraderView):
         m = self._desk.market_index(market)
         usd = checked_number(amount, f"amount {amount} for {market}")
         usd = min(max(usd, -MAX_USD), MAX_USD)
-        self._desk.add(self.account, m, IntentKind.TRANSFER.value, usd, 0.0, 0, 0)
+        self._ask(m, IntentKind.TRANSFER, usd)
 
     def _trade_spot(self, market: str, coins: float) -> None:
         m = self._desk.market_index(market)
-        self._desk.add(self.account, m, IntentKind.SPOT.value, coins, 0.0, 0, 0)
+        self._ask(m, IntentKind.SPOT, coins)
+
+    def _ask(
+        self,
+        m: int,
+        kind: IntentKind,
+        size: float,
+        price: float = 0.0,
+        flags: int = 0,
+        expiry: int = 0,
+    ) -> None:
+        """Hand a request in at the desk."""
+        if self.is_retired:
+            raise RefusedError("it was removed from the market and places no orders")
+        self._desk.add(self.account, m, kind.value, size, price, flags, expiry)
 
     def _amount(self, market: str, size: Any, what: str) -> float:
         """Return a size that has no sign."""

@@ -169,13 +169,9 @@ class Simulation:
         OwnTraderError
             If a user's own trader fails; the step it failed in is not done.
         """
+        self.check_steps_left(num_steps)
         first = self.step_count
         stop = first + num_steps
-        if num_steps < 0 or stop > self.num_steps:
-            raise ValueError(
-                f"run({num_steps}): {self.num_steps - first} of the scenario's {self.num_steps} "
-                "steps are left; raise the scenario's days"
-            )
         began = time.perf_counter()
         chunk = FIRST_CHUNK
         while self.step_count < stop:
@@ -194,6 +190,35 @@ class Simulation:
                 progress(self.step_count - first, num_steps)
         self._contagion.keep(self.state, self.step_count)
         self._run_seconds += time.perf_counter() - began
+
+    def check_steps_left(self, num_steps: int) -> None:
+        """Refuse to go on for more steps than the scenario has left.
+
+        Raises
+        ------
+        ValueError
+        """
+        left = self.num_steps - self.step_count
+        if not 0 <= num_steps <= left:
+            raise ValueError(
+                f"run({num_steps}): {left} of the scenario's {self.num_steps} steps are left; "
+                "raise the scenario's days"
+            )
+
+    def retire(self, account: int) -> None:
+        """Let a trader leave the market for good.
+
+        It decides no more. From the next step on its orders are withdrawn, its positions closed at
+        the market and then its coins sold, over as many steps as the book needs; its cash stays.
+        What it ordered in the step under way is still carried out. A herd goes on counting its last
+        opinion.
+
+        Parameters
+        ----------
+        account : int
+        """
+        self.traders.trader[account].is_retired = 1
+        self.traders.next_wake[account] = 0
 
     def stop_before_liquidation(self, rounds: int = 0) -> None:
         """Take the coming step up to a margin pass of its liquidation, and no further.

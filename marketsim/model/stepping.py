@@ -1,0 +1,169 @@
+"""Steps of a market as steps of a Mesa model: its counters keep pace in every version of Mesa.
+
+Mesa 3.3 counts `steps`, 3.4 `time` too, 3.5 steps by a schedule of events, and 4 has `time` alone.
+"""
+
+import math
+import time
+from collections.abc import Mapping
+
+import mesa
+
+from marketsim.agents.callers import FindTrader
+from marketsim.agents.own import OwnClass
+from marketsim.run.progress import Progress
+from marketsim.run.simulation import CHUNK_SECONDS, Simulation
+from marketsim.scenario.schema import Scenario
+
+
+class ModelSimulation(Simulation):
+    """A run whose steps are those of its Mesa model, whoever asks for them."""
+
+    def __init__(
+        self,
+        model: "SteppedModel",
+        scenario: Scenario,
+        seed: int,
+        strategies: Mapping[str, OwnClass] | None,
+        find_trader: FindTrader,
+    ) -> None:
+        self._model = model
+        super().__init__(scenario, seed, strategies, find_trader)
+
+    def run(self, num_steps: int, progress: Progress | None = None) -> None:
+        """Advance by a number of the model's steps; see `SteppedModel.run`."""
+        self._model.run(num_steps, progress)
+
+    def advance(self, num_steps: int, progress: Progress | None = None) -> None:
+        """Advance as a run without a model does; Mesa is not told."""
+        super().run(num_steps, progress)
+
+    def stop_before_liquidation(self, rounds: int = 0) -> None:
+        """Take the coming step up to its liquidation; traders find it counted, as in any step."""
+        self._model.count_steps(1)
+        super().stop_before_liquidation(rounds)
+
+
+class SteppedModel(mesa.Model):
+    """A Mesa model that is advanced by a simulation.
+
+    Attributes
+    ----------
+    simulation : Simulation
+    running : bool
+        Mesa's; False once the scenario's last step is done.
+    """
+
+    simulation: ModelSimulation
+
+    def step(self) -> None:
+        """Advance one step.
+
+        Raises
+        ------
+        ValueError
+            If the scenario has none left.
+        """
+        try:
+            self.simulation.advance(1)
+        except BaseException:
+            self.count_steps(-1)  # Mesa has counted a step that is not done
+            raise
+        self._note_end()
+
+    def run(self, num_steps: int, progress: Progress | None = None) -> None:
+        """Advance many steps, with the same result as as many calls of `step`.
+
+        They are made in one go unless somebody could tell the difference: a `step` of a subclass,
+        a trader of a user's own, an event or an observer of Mesa's.
+
+        Parameters
+        ----------
+        num_steps : int
+        progress : callable, optional
+            Called with (steps done, steps asked) now and then.
+
+        Raises
+        ------
+        ValueError
+            If fewer steps are left in the scenario.
+        """
+        self.simulation.check_steps_left(num_steps)
+        if self._is_watched():
+            self._run_one_by_one(num_steps, progress)
+        else:
+            self._run_in_one_go(num_steps, progress)
+
+    def count_steps(self, num_steps: int) -> None:
+        """Move Mesa's counters by steps that its own `step` did not count (negative: back)."""
+        if hasattr(self, "steps"):
+            self.steps += num_steps
+        if hasattr(self, "time"):
+            self.time += num_steps
+        schedule = getattr(self, "_default_schedule", None)
+        if schedule is not None:  # the next step is due one after the time as it is now
+            schedule.pause()
+            schedule.resume()
+
+    def _is_watched(self) -> bool:
+        """Tell whether anybody could see that steps are made in one go."""
+        step_is_own = getattr(self._user_step, "__func__", None) is _OWN_STEP
+        if not step_is_own or self.step != self._wrapped_step or self.simulation.callers.has_any:
+            return True
+        if len(getattr(self, "_event_list", ())) > 1:  # one is Mesa's own: the next step
+            return True
+        return any(getattr(self, name, None) for name in _OBSERVERS)
+
+    def _run_one_by_one(self, num_steps: int, progress: Progress | None) -> None:
+        shown = time.perf_counter()
+        for done in range(1, num_steps + 1):
+            self.step()
+            now = time.perf_counter()
+            if progress is not None and (done == num_steps or now - shown > CHUNK_SECONDS):
+                progress(done, num_steps)
+                shown = now
+
+    def _run_in_one_go(self, num_steps: int, progress: Progress | None) -> None:
+        counted = self.simulation.step_count
+
+        def count() -> None:
+            nonlocal counted
+            done = self.simulation.step_count
+            if done != counted:
+                self.count_steps(done - counted)
+            counted = done
+
+        def show(done: int, asked: int) -> None:
+            count()
+            if progress is not None:
+                progress(done, asked)
+
+        try:
+            self.simulation.advance(num_steps, show)
+        finally:
+            count()
+        self._note_end()
+
+    def _note_end(self) -> None:
+        """End Mesa's loops with the scenario."""
+        if self.simulation.step_count == self.simulation.num_steps:
+            self.running = False
+
+    def _wrapped_step(self) -> None:
+        """Refuse a step beyond the end before Mesa, which calls this for `step`, counts it."""
+        self.simulation.check_steps_left(1)
+        super()._wrapped_step()
+
+    def _advance_time(self, until: float) -> None:
+        """Let time pass, no further than the scenario's end; all of Mesa's ways from 3.5 on."""
+        while self.time < until and self.simulation.step_count < self.simulation.num_steps:
+            super()._advance_time(min(until, math.floor(self.time) + 1.0))
+
+
+#: Where versions of Mesa keep who drives or observes a model, or all models of its class.
+_OBSERVERS = ("_simulator", "subscribers", "_class_subscribers")
+
+#: `step` as it is written here, whatever takes its place later.
+_OWN_STEP = SteppedModel.step
+
+__all__ = ["ModelSimulation", "SteppedModel"]
