@@ -201,7 +201,9 @@ class Desk:
 
     def _check_open(self) -> None:
         if not self.is_open:
-            raise RuntimeError("orders are only taken inside step() or decide()")
+            raise RuntimeError(
+                "orders are only taken inside step() or decide() when the market's step calls them"
+            )
 
 
 def checked_number(value: Any, what: str) -> float:
