@@ -6,6 +6,7 @@ Mesa 3.3 counts `steps`, 3.4 `time` too, 3.5 steps by a schedule of events, and 
 import math
 import time
 from collections.abc import Mapping
+from typing import Any
 
 import mesa
 
@@ -34,7 +35,7 @@ class ModelSimulation(Simulation):
         """Advance by a number of the model's steps; see `SteppedModel.run`."""
         self._model.run(num_steps, progress)
 
-    def advance(self, num_steps: int, progress: Progress | None = None) -> None:
+    def run_alone(self, num_steps: int, progress: Progress | None = None) -> None:
         """Advance as a run without a model does; Mesa is not told."""
         super().run(num_steps, progress)
 
@@ -65,7 +66,7 @@ class SteppedModel(mesa.Model):
             If the scenario has none left.
         """
         try:
-            self.simulation.advance(1)
+            self.simulation.run_alone(1)
         except BaseException:
             self.count_steps(-1)  # Mesa has counted a step that is not done
             raise
@@ -112,6 +113,8 @@ class SteppedModel(mesa.Model):
             return True
         if len(getattr(self, "_event_list", ())) > 1:  # one is Mesa's own: the next step
             return True
+        if getattr(self, "time", 0.0) % 1.0 != 0.0:  # which is due when a whole time is reached
+            return True
         return any(getattr(self, name, None) for name in _OBSERVERS)
 
     def _run_one_by_one(self, num_steps: int, progress: Progress | None) -> None:
@@ -139,7 +142,7 @@ class SteppedModel(mesa.Model):
                 progress(done, asked)
 
         try:
-            self.simulation.advance(num_steps, show)
+            self.simulation.run_alone(num_steps, show)
         finally:
             count()
         self._note_end()
@@ -149,10 +152,10 @@ class SteppedModel(mesa.Model):
         if self.simulation.step_count == self.simulation.num_steps:
             self.running = False
 
-    def _wrapped_step(self) -> None:
+    def _wrapped_step(self, *args: Any, **kwargs: Any) -> None:
         """Refuse a step beyond the end before Mesa, which calls this for `step`, counts it."""
         self.simulation.check_steps_left(1)
-        super()._wrapped_step()
+        super()._wrapped_step(*args, **kwargs)
 
     def _advance_time(self, until: float) -> None:
         """Let time pass, no further than the scenario's end; all of Mesa's ways from 3.5 on."""

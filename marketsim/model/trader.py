@@ -143,8 +143,9 @@ class TraderView(mesa.Agent):
         on its orders are withdrawn, its positions closed at the market, within its slippage bound
         or 1 % a step if that is wider, and then its coins sold; what the book does not take is
         tried again in every step, to the end of the run. What it ordered in the step under way is
-        still carried out. Its account stays in the books with the cash that is left, and its
-        properties can still be read. To remove it again does nothing.
+        still carried out. Its account stays in the books with the cash and stablecoins that are
+        left, and its properties can still be read; a herd goes on counting its last opinion. To
+        remove it again does nothing.
         """
         if not self.is_retired:
             self.model.retire(self)

@@ -209,9 +209,9 @@ class Simulation:
         """Let a trader leave the market for good.
 
         It decides no more. From the next step on its orders are withdrawn, its positions closed at
-        the market and then its coins sold, over as many steps as the book needs; its cash stays.
-        What it ordered in the step under way is still carried out. A herd goes on counting its last
-        opinion.
+        the market and then its coins sold, over as many steps as the book needs; its cash and
+        stablecoins stay. What it ordered in the step under way is still carried out. A herd goes on
+        counting its last opinion.
 
         Parameters
         ----------

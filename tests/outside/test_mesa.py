@@ -192,13 +192,13 @@ def test_a_step_put_in_the_place_of_a_market_s_is_called() -> None:
 
 def test_steps_nobody_looks_at_are_made_in_one_call(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[int] = []
-    advance = ModelSimulation.advance
+    run_alone = ModelSimulation.run_alone
 
     def spy(self: Any, num_steps: int, progress: Any = None) -> None:
         asked.append(num_steps)
-        advance(self, num_steps, progress)
+        run_alone(self, num_steps, progress)
 
-    monkeypatch.setattr(ModelSimulation, "advance", spy)
+    monkeypatch.setattr(ModelSimulation, "run_alone", spy)
     model = PerpMarket(crowd(), rng=1)
     assert len(model.agents) == 29
     model.run(30)
@@ -278,6 +278,9 @@ def test_run_for_and_run_until_stop_at_the_end(make: Callable[[], PerpMarket]) -
     model = make()
     model.run_for(2.5)
     assert (model.step_count, model.time) == (2, 2.5)
+    model.run(3)
+    model.run_for(0.5)
+    assert (model.step_count, model.time) == (6, 6)
     model.run_until(10)
     model.run(5)
     assert (model.step_count, model.time) == (15, 15)
@@ -308,11 +311,11 @@ def test_batch_run_loses_no_row(max_steps: int) -> None:
 
 @needs_batch_run
 def test_batch_run_collects_every_step() -> None:
-    """The rows are those of a model of Mesa's alone; Mesa 3.4 gives the first of them twice."""
+    """As of a model of Mesa's alone: Mesa 3.4 gives its first row twice and its last not at all."""
     options = {"iterations": 1, "max_steps": 1000, "data_collection_period": 1}
     counts = [row["count"] for row in batch(Collecting, {"level": [5]}, **options)]
     assert counts == [row["count"] for row in batch(Ending, {"level": [5]}, **options)]
-    assert list(dict.fromkeys(counts)) == list(range(1, LENGTH + 1))
+    assert len(counts) == LENGTH
 
 
 @needs_batch_run
