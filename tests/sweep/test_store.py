@@ -1,5 +1,7 @@
 import errno
 from collections.abc import Callable
+from contextlib import suppress
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -306,6 +308,74 @@ def test_a_full_disk_leaves_no_half_part_and_keeps_what_waits(
     assert len(parts_of(folder)) == len(stored_keys(folder)) == 1
     store.close()
     assert len(stored_keys(folder)) == 2
+
+
+class KilledError(BaseException):
+    """Stands for SIGKILL: nothing is done to the folder any more."""
+
+
+FULL = OSError(errno.ENOSPC, "No space left on device")
+
+
+def stop_after(patch: pytest.MonkeyPatch, number: int, error: BaseException) -> None:
+    """Let what changes a folder fail once it has been done so many times."""
+    made = 0
+
+    def counted(function: Callable[..., Any]) -> Callable[..., Any]:
+        def change(*args: Any, **kwargs: Any) -> Any:
+            nonlocal made
+            made += 1
+            if made > number:
+                raise error
+            return function(*args, **kwargs)
+
+        return change
+
+    changes: list[tuple[Any, str]] = [(marketsim.results.files.os, "fsync")]
+    if error is not FULL:
+        changes += [(Path, "replace"), (Path, "unlink")]
+    for owner, name in changes:
+        patch.setattr(owner, name, counted(getattr(owner, name)))
+
+
+def store_runs(plan: Plan, folder: Path) -> None:
+    """Store the runs that are not there yet, each as a part with its series; some are merged."""
+    store = Store(folder, read_manifest(folder), WHOLE)
+    there = set(stored_keys(folder))
+    for number in range(len(plan)):
+        run = plan.run(number)
+        if plan.keys[number] not in there:
+            store.add(run, outcome(run.key, number, kept={"series": packed(key=[run.key])}))
+            store.flush()
+    store.close()
+
+
+@pytest.mark.parametrize("error", [KilledError(), FULL], ids=["killed", "disk full"])
+def test_a_driver_stopped_at_any_change_of_its_folder_loses_and_doubles_nothing(
+    design: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException
+) -> None:
+    monkeypatch.setattr("marketsim.sweep.store.PARTS_MERGED", 2)
+    monkeypatch.setattr(marketsim.results.files.os, "fsync", lambda number: None)  # slow
+    plan = Plan(design(replicates=1, metrics=["a", "b"], keep=["series"]))
+    results = set()
+    for number in count():
+        folder = tmp_path / str(number)
+        write_manifest(folder, plan, ("a", "b"))
+        with monkeypatch.context() as patch, suppress(KilledError, FolderError):
+            stop_after(patch, number, error)
+            store_runs(plan, folder)
+            break
+        before = stored_keys(folder)
+        assert len(before) == len(set(before))
+        store_runs(plan, folder)
+        assert set(before) <= set(stored_keys(folder))
+        results.add(result_hash(folder))
+        series = query_sweep(folder, "SELECT key FROM series")["key"]
+        assert sorted(series) == sorted(plan.keys.astype(str))
+        assert len(list(folder.glob("*/*"))) == 3  # a part, its series, the list
+    results.add(result_hash(folder))
+    assert len(results) == 1
+    assert number > 10
 
 
 def test_a_second_driver_is_refused_unless_it_takes_another_shard(tmp_path: Path) -> None:
