@@ -20,6 +20,8 @@ PARQUET: dict[str, Any] = {"compression": "zstd", "write_page_checksum": True}
 SEAL = "hash"
 #: Bytes of a hash; twice as many hexadecimal digits.
 HASH_BYTES = 16
+#: Bytes of a file that are hashed at a time.
+PIECE = 2**20
 
 
 class FolderError(Exception):
@@ -71,9 +73,11 @@ def hash_file(stream: IO[bytes]) -> str:
     str
         32 hexadecimal digits.
     """
+    digest = hashlib.blake2b(digest_size=HASH_BYTES)
     stream.seek(0)
-    blake = hashlib.file_digest(stream, lambda: hashlib.blake2b(digest_size=HASH_BYTES))
-    return blake.hexdigest()
+    while piece := stream.read(PIECE):
+        digest.update(piece)
+    return digest.hexdigest()
 
 
 def open_verified(file: Path, expected: str, error: Callable[[str], FolderError]) -> IO[bytes]:

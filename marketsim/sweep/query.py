@@ -5,7 +5,7 @@ nothing to spill to disk, and its configuration locked before the question is pu
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -132,7 +132,7 @@ def _first_word(sql: str) -> str:
 
 
 def _make_views(
-    connection: duckdb.DuckDBPyConnection, folder: Path, manifest: Manifest, kept: list[str]
+    connection: duckdb.DuckDBPyConnection, folder: Path, manifest: Manifest, kept: Sequence[str]
 ) -> None:
     """Name verified tables of a sweep, and lock everything else; points may share their runs."""
     schema = run_schema(folder, manifest)  # verifies the plan
