@@ -19,7 +19,7 @@ from marketsim.sweep.manifest import sweep_identity
 #: Folder of the runs' parts and of the lists; parts of what else was kept are in folders beside it.
 RUNS = "runs"
 #: What to do about a part that is not as it was written.
-REMEDY = "`marketsim sweep` with --retry makes its runs again"
+REMEDY = "`marketsim sweep` with --retry makes its runs again, other commands in a new folder"
 
 
 class Part(NamedTuple):

@@ -174,7 +174,8 @@ class Store:
         self._parts = parts
 
     def _size(self, part: Part) -> int:
-        return sum((self.folder / name / part.file).stat().st_size for name in part.hashes)
+        files = [self.folder / name / part.file for name in part.hashes]
+        return sum(file.stat().st_size for file in files if file.exists())  # `_merge` names others
 
     def _clear_leftovers(self) -> None:
         """Remove what a killed driver of this shard did not finish."""

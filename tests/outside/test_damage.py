@@ -395,12 +395,15 @@ def test_retry_makes_the_runs_of_damaged_parts_again(sweep: Path, what: str) -> 
     assert is_equal(again, good)
 
 
-def test_damage_is_not_merged_into_another_part(sweep: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("how", ["damaged", "missing"])
+def test_damage_is_not_merged_into_another_part(sweep: Path, how: str) -> None:
     manifest = read_manifest(sweep)
     plan = Plan(parse_design(DESIGN_TABLE | {"replicates": 3}))
     run = plan.run(2)
     (file,) = parts(sweep, "series")
     file.write_bytes(file.read_bytes()[:-1] + b"?")
+    if how == "missing":
+        file.unlink()
     store = Store(sweep, manifest, Shard())
     figures = (0.0,) * len(manifest.metrics)
     store.add(run, Outcome(run.key, OK, "", "d", figures, 0.1, {}))
