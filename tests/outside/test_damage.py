@@ -16,8 +16,11 @@ import pytest
 from typer.testing import CliRunner
 
 from marketsim.cli import app
+from marketsim.report.experiment import ExperimentError, read_result
 from marketsim.results.files import FolderError
 from marketsim.results.run import load_run
+from marketsim.study import calibrate
+from marketsim.study.targets import load_targets
 from marketsim.sweep.design import parse_design
 from marketsim.sweep.lock import Shard, SweepFolderError
 from marketsim.sweep.manifest import read_manifest, record_result
@@ -90,6 +93,15 @@ cash = 40_000.0
 [positions.BTC]
 size = 1.0
 leverage = 5.0
+"""
+
+TARGETS = """\
+name = "known"
+base = "quickstart"
+[dials]
+insurance_fund = { low = 1000.0, high = 100_000.0, log = true }
+[targets]
+insurance_fund_usd = { value = 20_000.0 }
 """
 
 
@@ -313,6 +325,31 @@ def test_every_command_refuses_a_spoilt_record_of_a_sweep(
         assert code == 2, (command, said)
         assert Path(name).name in said
         assert "Traceback" not in said
+
+
+@pytest.mark.parametrize("how", [*SPOILS, "folder", "seed"])
+def test_a_spoilt_record_of_a_calibration_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("targets.toml").write_text(TARGETS)
+    search = load_targets("targets.toml")
+    calibrate._claim(Path("out"), search, calibrate.check_dials(search))
+    record = Path("out/sweep.json")
+    if how == "seed":
+        record.write_text(record.read_text().replace('"seed": 0', '"seed": 5'))
+    else:
+        spoil(record, how)
+    code, said = marketsim("calibrate", "targets.toml", "--out", "out")
+    assert code == 2
+    assert "sweep.json: " in said
+    assert "Traceback" not in said
+
+
+def test_a_spoilt_result_of_an_experiment_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "results.json").write_bytes(b"{cut")
+    with pytest.raises(ExperimentError, match=r"results\.json: damaged"):
+        read_result(tmp_path)
 
 
 def parts(folder: Path, name: str = "runs") -> list[Path]:
