@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from marketsim.model.opening import open_simulation
 from marketsim.results.files import RunFolderError
-from marketsim.results.run import Run
+from marketsim.results.run import SCENARIO_FILE, Run
 from marketsim.results.tables import markets
 from marketsim.run.progress import Progress
 from marketsim.run.simulation import Simulation
@@ -36,7 +36,8 @@ def rerun(run: Run, num_steps: int, progress: Progress | None = None) -> Simulat
     Raises
     ------
     RunFolderError
-        If the prices are not those that were recorded: another version made them.
+        If the folder is damaged, or the prices are not those that were recorded: another version
+        made them.
     InputChangedError
         If a file the run was made from has changed since.
     """
@@ -63,15 +64,9 @@ def read_scenario(run: Run) -> Scenario:
     Raises
     ------
     RunFolderError
-        If it cannot be read.
+        If its file does not hold what the run wrote.
     """
-    source = str(run.path / "scenario.toml")
-    try:
-        data = tomllib.loads(run.scenario_text)
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        msg = f"{source}: cannot be read, the run folder is damaged: {error}"
-        raise RunFolderError(msg) from error
-    return parse_scenario(data, source)
+    return parse_scenario(tomllib.loads(run.scenario_text), str(run.path / SCENARIO_FILE))
 
 
 def read_columns(run: Run, name: str, columns: Sequence[str]) -> "pd.DataFrame":

@@ -20,10 +20,13 @@ import time
 from pathlib import Path
 from typing import Any
 
+import pyarrow.compute as pc
+
 from marketsim.bench.measure import peak_rss_mb, show
 from marketsim.sweep.design import Design, parse_design
 from marketsim.sweep.query import query_rows
 from marketsim.sweep.runner import run_sweep
+from marketsim.sweep.store import drop_runs, stored_keys
 
 WORKERS = 2
 #: Runs of the first measurement, and the days that make one last about 200 ms.
@@ -111,11 +114,8 @@ def design_of(what: str, runs: int, folder: Path) -> Design:
 
 def _drop_one(out: Path) -> None:
     """Take the last run out of a finished sweep, as if the driver had been killed before it."""
-    import pyarrow.parquet as pq
-
-    file = max((out / "runs").glob("*.parquet"))
-    table = pq.read_table(file)
-    pq.write_table(table.slice(0, table.num_rows - 1), file)
+    last = max(stored_keys(out)).decode()
+    drop_runs(out, lambda runs: pc.not_equal(runs["key"], last))
 
 
 def measure(what: str, runs: int, folder: Path) -> dict[str, Any]:

@@ -50,7 +50,10 @@ def sweep(
     max_failures: Annotated[
         int | None, typer.Option(min=1, help="Stop when so many runs have failed.")
     ] = None,
-    retry: Annotated[bool, typer.Option("--retry", help="Make failed runs again.")] = False,
+    retry: Annotated[
+        bool,
+        typer.Option("--retry", help="Make failed runs again, and those of damaged parts."),
+    ] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Confirm a very large design.")] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the report as one JSON object.")

@@ -240,7 +240,10 @@ def read_result(folder: Path) -> dict[str, Any] | None:
     file = folder / RESULT_FILE
     if not file.is_file():
         return None
-    result: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    try:
+        result: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ExperimentError([f"damaged, cannot be read: {error}"], str(file)) from error
     return result
 
 

@@ -24,7 +24,7 @@ def report_lines(report: "SweepReport") -> list[str]:
         f"there before, {report.failures:,} failed"
     )
     if report.result:
-        return [made, f"result {report.result}"]
+        return [made, *_result_lines(report.result, report.recorded)]
     return [made, *["other shards are missing"] * (report.total < report.planned)]
 
 
@@ -55,5 +55,14 @@ def status_lines(status: dict[str, Any]) -> list[str]:
         f"{each['runs']:,} x {each['error']} (run {each['key']})" for each in status["errors"]
     ]
     if status["result"] is not None:
-        lines.append(f"result {status['result']}")
+        lines += _result_lines(status["result"], status["recorded"])
+    elif status["recorded"] is not None:
+        lines.append(f"was complete with the result {status['recorded']}, runs are missing now")
+    return lines
+
+
+def _result_lines(result: str, recorded: str | None) -> list[str]:
+    lines = [f"result {result}"]
+    if recorded is not None and result != recorded:
+        lines.append(f"NOT the result that was recorded when all runs were made, {recorded}")
     return lines

@@ -14,14 +14,22 @@ import tempfile
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from marketsim.results.files import RunFolderError
-from marketsim.results.run import FORMAT, FORMAT_VERSION, describe
+from marketsim.results.files import PARQUET, RunFolderError, hash_file, is_sealed, seal
+from marketsim.results.run import (
+    FORMAT,
+    FORMAT_VERSION,
+    RECORD_FILE,
+    SCENARIO_FILE,
+    describe,
+    listed_files,
+    table_file,
+)
 from marketsim.results.summary import summarise
 from marketsim.results.tables import TIME_COLUMNS, Table, build_tables
 from marketsim.scenario.inputs import Input
@@ -44,7 +52,8 @@ def check_target(path: str | Path, force: bool = False, rows: int = 0) -> Path:
     path : str or Path
         The run folder to be; parents are made when it is written.
     force : bool
-        Accept an existing run folder or empty folder, to be replaced.
+        Accept an existing run folder or empty folder, to be replaced; not one that holds anything
+        that no run wrote.
     rows : int
         Steps times markets to come, for a lower bound of the space needed.
 
@@ -58,7 +67,7 @@ def check_target(path: str | Path, force: bool = False, rows: int = 0) -> Path:
     RunFolderError
         If it exists (and may not be replaced), or cannot be written.
     """
-    target = _resolve(path)
+    target = _resolve(path, force)
     with _explained(target):
         _check_replaceable(target, force)
         parent = _existing_parent(target)
@@ -96,7 +105,8 @@ def write_run(
     path : str or Path
         The folder; missing parents are made.
     force : bool
-        Replace an existing run folder (or an empty folder); anything else is never replaced.
+        Replace an existing run folder (or an empty folder); a folder that holds anything that no
+        run wrote is never replaced.
     summary : dict, optional
         What `summarise` returned for this result, if it is at hand.
 
@@ -111,7 +121,7 @@ def write_run(
         If the folder exists, cannot be written, or the disk is full.
     """
     summary = summary or summarise(result)
-    target = _resolve(path)
+    target = _resolve(path, force)
     with _explained(target):
         _check_replaceable(target, force)
         _existing_parent(target)
@@ -131,13 +141,11 @@ def write_run(
 def _fill(folder: Path, result: RunResult, summary: dict[str, Any]) -> None:
     tables = {}
     for name, columns in build_tables(result).items():
-        file = folder / f"{name}.parquet"
-        with file.open("wb") as stream:
-            pq.write_table(to_arrow(columns), stream, compression="zstd")
-            _flush(stream)
-        rows = len(next(iter(columns.values())))
-        tables[name] = {"rows": rows, "bytes": file.stat().st_size}
-    _write_text(folder / "scenario.toml", result.scenario_text)
+        with (folder / table_file(name)).open("w+b") as stream:
+            pq.write_table(to_arrow(columns), stream, **PARQUET)
+            facts = _finish(stream)
+        tables[name] = {"rows": len(next(iter(columns.values()))), **facts}
+    scenario_file = _write_text(folder / SCENARIO_FILE, result.scenario_text)
     record = {
         "format": FORMAT,
         "format_version": FORMAT_VERSION,
@@ -152,10 +160,12 @@ def _fill(folder: Path, result: RunResult, summary: dict[str, Any]) -> None:
         "timings_s": result.timings,
         "versions": _versions(),
         "tables": tables,
+        "scenario_file": scenario_file,
         "summary": summary,
     }
     # Last, because a folder is a run folder when it has this file.
-    _write_text(folder / "run.json", json.dumps(record, indent=2, allow_nan=False) + "\n")
+    text = json.dumps(seal(record), indent=2, allow_nan=False)
+    _write_text(folder / RECORD_FILE, text + "\n")
 
 
 def to_arrow(columns: Table) -> pa.Table:
@@ -178,59 +188,96 @@ def to_arrow(columns: Table) -> pa.Table:
     return pa.table(arrays, schema=pa.schema(fields))
 
 
-def _write_text(file: Path, text: str) -> None:
-    with file.open("w", encoding="utf-8", newline="\n") as stream:
-        stream.write(text)
-        _flush(stream)
+def _write_text(file: Path, text: str) -> dict[str, Any]:
+    with file.open("w+b") as stream:
+        stream.write(text.encode())
+        return _finish(stream)
 
 
-def _flush(stream: Any) -> None:
+def _finish(stream: IO[bytes]) -> dict[str, Any]:
+    """Force a file out to the disk and return what the run's record states of it."""
+    _flush(stream)
+    return {"bytes": stream.tell(), "hash": hash_file(stream)}
+
+
+def _flush(stream: IO[bytes]) -> None:
     """Force the bytes out now: some file systems report a full disk only then."""
     stream.flush()
     os.fsync(stream.fileno())
 
 
 def _rename(staging: Path, target: Path, force: bool) -> None:
-    if not force or not os.path.lexists(target):
-        if os.path.lexists(target):  # made meanwhile; `rename` would replace an empty folder
-            _check_replaceable(target, force)
+    if not os.path.lexists(target):
         staging.rename(target)
         return
-    _check_replaceable(target, force)
-    old = Path(tempfile.mkdtemp(prefix=_staging_prefix(target), dir=target.parent))
-    target.rename(old / target.name)
+    # Made or changed meanwhile; `rename` would replace an empty folder.
+    names = _check_replaceable(target, force)
+    aside = Path(tempfile.mkdtemp(prefix=_staging_prefix(target), dir=target.parent))
+    old = aside / target.name
+    target.rename(old)
     try:
         staging.rename(target)
     except BaseException:
-        (old / target.name).rename(target)
+        old.rename(target)
+        aside.rmdir()
         raise
-    finally:
-        shutil.rmtree(old, ignore_errors=True)
+    with contextlib.suppress(OSError):  # the new run is in place, whatever stays of the old
+        for name in names:
+            (old / name).unlink()
+        old.rmdir()
+        aside.rmdir()
 
 
-def _check_replaceable(target: Path, force: bool) -> None:
+def _check_replaceable(target: Path, force: bool) -> list[str]:
+    """Return the names of the files to be replaced: those a run wrote, and there are no others.
+
+    Raises
+    ------
+    RunFolderError
+        If there is anything else.
+    """
     if not os.path.lexists(target):
-        return
+        return []
     if not target.is_dir():
         msg = f"{target}: exists and is not a folder; choose another name"
         raise RunFolderError(msg)
     if not force:
         msg = f"{target}: already exists; choose another name or add --force to replace it"
         raise RunFolderError(msg)
-    if any(target.iterdir()):
-        try:
-            describe(target)
-        except RunFolderError as error:
-            msg = f"{target}: is not a run folder, so --force does not replace it"
-            raise RunFolderError(msg) from error
-
-
-def _resolve(path: str | Path) -> Path:
+    there = sorted(target.iterdir())
+    if not there:
+        return []
     try:
-        return Path(path).expanduser().resolve()
+        record = describe(target)
+    except RunFolderError as error:
+        msg = f"{target}: --force replaces nothing but run folders: {error}"
+        raise RunFolderError(msg) from error
+    if not is_sealed(record):
+        msg = f"{target / RECORD_FILE}: changed since the run was written: --force cannot trust it"
+        raise RunFolderError(msg)
+    written = {RECORD_FILE, *listed_files(record)}
+    for entry in there:
+        if entry.name not in written or entry.is_symlink() or not entry.is_file():
+            msg = (
+                f"{entry}: is not what the run wrote, so --force does not replace {target}: move "
+                "it, or choose another name"
+            )
+            raise RunFolderError(msg)
+    return [entry.name for entry in there]
+
+
+def _resolve(path: str | Path, force: bool) -> Path:
+    try:
+        given = Path(path).expanduser()
+        target = given.resolve()
+        is_link = given.is_symlink()
     except (OSError, RuntimeError, ValueError) as error:
         msg = f"{path}: not a usable path: {error}"
         raise RunFolderError(msg) from error
+    if force and is_link:
+        msg = f"{given}: is a symbolic link, --force replaces only a folder itself: name {target}"
+        raise RunFolderError(msg)
+    return target
 
 
 def _existing_parent(target: Path) -> Path:

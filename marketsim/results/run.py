@@ -1,12 +1,11 @@
-"""Reading a run folder back: pandas tables, loaded when first asked for."""
+"""Reading a run folder back: pandas tables, loaded and verified when first asked for."""
 
-import json
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from marketsim.results.files import RunFolderError
+from marketsim.results.files import RunFolderError, is_sealed, open_verified, read_record
 from marketsim.scenario.inputs import Input, read_inputs
 
 if TYPE_CHECKING:
@@ -21,6 +20,13 @@ if TYPE_CHECKING:
 FORMAT = "marketsim-run"
 #: Raised when an older reader would misread a newer folder.
 FORMAT_VERSION = 4
+#: Files of a run folder beside its tables.
+RECORD_FILE, SCENARIO_FILE = "run.json", "scenario.toml"
+#: Fields of `run.json` that a reader needs.
+NEEDED = {
+    *("scenario", "seed", "digest", "notes", "inputs"),
+    *("summary", "versions", "tables", "scenario_file"),
+}
 
 
 @dataclass(frozen=True)
@@ -41,6 +47,9 @@ class Run:
         Of Python and the packages that made it.
     inputs : tuple of Input
         The files it was made from, each with the hash of its content.
+    tables : tuple of str
+    hashes : dict
+        What every file of the folder must hold, by its name.
     """
 
     path: Path
@@ -52,11 +61,14 @@ class Run:
     versions: dict[str, str] = field(repr=False)
     tables: tuple[str, ...] = field(repr=False)
     inputs: tuple[Input, ...] = field(repr=False)
+    hashes: dict[str, str] = field(repr=False)
 
     @cached_property
     def scenario_text(self) -> str:
         """The resolved scenario, TOML."""
-        return (self.path / "scenario.toml").read_text(encoding="utf-8")
+        file = self.path / SCENARIO_FILE
+        with open_verified(file, self.hashes[SCENARIO_FILE], RunFolderError) as stream:
+            return stream.read().decode()
 
     @property
     def market_names(self) -> tuple[str, ...]:
@@ -269,19 +281,16 @@ class Run:
         Raises
         ------
         RunFolderError
-            If this run has no such table, or its file is damaged.
+            If this run has no such table, or its file does not hold what the run wrote.
         """
         import pandas as pd
 
         if name not in self.tables:
             msg = f"{self.path}: no table {name!r}, only {', '.join(self.tables)}"
             raise RunFolderError(msg)
-        file = self.path / f"{name}.parquet"
-        try:
-            return pd.read_parquet(file)
-        except (OSError, ValueError) as error:
-            msg = f"{file}: cannot be read: {error}"
-            raise RunFolderError(msg) from error
+        file = table_file(name)
+        with open_verified(self.path / file, self.hashes[file], RunFolderError) as stream:
+            return pd.read_parquet(stream, page_checksum_verification=True)
 
 
 def load_run(path: str | Path) -> Run:
@@ -302,17 +311,18 @@ def load_run(path: str | Path) -> Run:
     """
     folder = Path(path).expanduser()
     record = describe(folder)
-    for name, facts in record["tables"].items():
-        file = folder / f"{name}.parquet"
+    files = listed_files(record)
+    for name, facts in files.items():
+        file = folder / name
         if not file.is_file():
             msg = f"{file}: missing, the run folder is damaged"
             raise RunFolderError(msg)
         if file.stat().st_size != facts["bytes"]:
             msg = f"{file}: {file.stat().st_size:,} bytes instead of {facts['bytes']:,}, damaged"
             raise RunFolderError(msg)
-    if not (folder / "scenario.toml").is_file():
-        msg = f"{folder / 'scenario.toml'}: missing, the run folder is damaged"
-        raise RunFolderError(msg)
+    hashes = {name: facts["hash"] for name, facts in files.items()}
+    if not is_sealed(record):
+        _refuse_changed(folder, hashes)
     return Run(
         path=folder,
         scenario=record["scenario"],
@@ -322,12 +332,43 @@ def load_run(path: str | Path) -> Run:
         summary=record["summary"],
         versions=record["versions"],
         tables=tuple(record["tables"]),
-        inputs=read_inputs(record["inputs"], folder / "run.json", RunFolderError),
+        inputs=read_inputs(record["inputs"], folder / RECORD_FILE, RunFolderError),
+        hashes=hashes,
     )
 
 
+def table_file(name: str) -> str:
+    """Name the file of a table."""
+    return f"{name}.parquet"
+
+
+def listed_files(record: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """List what a run wrote beside its `run.json`: ``bytes`` and ``hash`` of each file.
+
+    Parameters
+    ----------
+    record : dict
+        As `describe` returns it.
+
+    Returns
+    -------
+    dict of dict
+    """
+    tables = {table_file(name): facts for name, facts in record["tables"].items()}
+    return {SCENARIO_FILE: record["scenario_file"], **tables}
+
+
+def _refuse_changed(folder: Path, hashes: dict[str, str]) -> None:
+    """Say that `run.json` is not as it was written, and which files are not those it lists."""
+    for name, expected in hashes.items():
+        with open_verified(folder / name, expected, RunFolderError):
+            pass
+    msg = f"{folder / RECORD_FILE}: changed since the run was written: run the scenario again"
+    raise RunFolderError(msg)
+
+
 def describe(folder: Path) -> dict[str, Any]:
-    """Read and check `run.json`.
+    """Read `run.json` and check its form.
 
     Parameters
     ----------
@@ -336,33 +377,41 @@ def describe(folder: Path) -> dict[str, Any]:
     Returns
     -------
     dict
+        What it says, be it true or changed since.
 
     Raises
     ------
     RunFolderError
         If there is none, it is damaged, or of another format version.
     """
-    file = folder / "run.json"
+    file = folder / RECORD_FILE
     if not folder.is_dir():
         msg = f"{folder}: no such folder"
         raise RunFolderError(msg)
     try:
-        record = json.loads(file.read_text(encoding="utf-8"))
+        record = read_record(file, RunFolderError)
     except FileNotFoundError as error:
-        msg = f"{folder}: not a run folder (it has no run.json)"
+        msg = f"{folder}: not a run folder (it has no {RECORD_FILE})"
         raise RunFolderError(msg) from error
-    except (OSError, ValueError) as error:
-        msg = f"{file}: cannot be read, the run folder is damaged: {error}"
-        raise RunFolderError(msg) from error
-    if not isinstance(record, dict) or record.get("format") != FORMAT:
+    if record.get("format") != FORMAT:
         msg = f"{file}: not written by marketsim"
         raise RunFolderError(msg)
     if record.get("format_version") != FORMAT_VERSION:
         found = record.get("format_version")
         msg = f"{file}: format version {found}, this marketsim reads version {FORMAT_VERSION}"
         raise RunFolderError(msg)
-    needed = {"scenario", "seed", "digest", "notes", "inputs", "summary", "versions", "tables"}
-    if missing := needed - record.keys():
+    if missing := NEEDED - record.keys():
         msg = f"{file}: damaged, without {', '.join(sorted(missing))}"
         raise RunFolderError(msg)
+    tables = record["tables"]
+    listed = [record["scenario_file"], *(tables.values() if isinstance(tables, dict) else [None])]
+    if not all(_states_file(facts) for facts in listed):
+        msg = f"{file}: damaged, it does not state the bytes and the hash of every file"
+        raise RunFolderError(msg)
     return record
+
+
+def _states_file(facts: Any) -> bool:
+    if not isinstance(facts, dict):
+        return False
+    return isinstance(facts.get("bytes"), int) and isinstance(facts.get("hash"), str)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from marketsim.results.files import atomic
+from marketsim.results.files import SEAL, atomic, is_sealed, read_record, seal
 from marketsim.run.progress import Progress
 from marketsim.scenario.errors import ScenarioError, show
 from marketsim.scenario.inputs import Input, InputLog, compare_inputs, read_inputs
@@ -371,14 +371,15 @@ def _claim(folder: Path, search: Search, plan: Plan) -> None:
             raise SweepFolderError(msg)
         record = {"format": FORMAT, **facts, "inputs": [each._asdict() for each in plan.inputs]}
         with atomic(file) as stream:
-            stream.write(json.dumps(record, indent=1).encode())
+            stream.write(json.dumps(seal(record), indent=1).encode())
         return
-    try:
-        there = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise SweepFolderError(f"{file}: cannot be read: {error}") from error
-    if not isinstance(there, dict) or there.pop("format", None) != FORMAT:
+    there = read_record(file, SweepFolderError)
+    if there.get("format") != FORMAT:
         raise SweepFolderError(f"{folder}: is not the folder of a calibration; choose another")
+    if not is_sealed(there):
+        msg = f"{file}: damaged, or changed since the search was begun; choose another folder"
+        raise SweepFolderError(msg)
+    there = {name: value for name, value in there.items() if name not in ("format", SEAL)}
     inputs = read_inputs(there.pop("inputs", None), file, SweepFolderError)
     changed = compare_inputs(inputs, plan.inputs)
     if lines := list_differences(there, facts):

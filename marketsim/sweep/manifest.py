@@ -4,13 +4,22 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import IO, Any, NoReturn
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from marketsim.results.files import atomic
+from marketsim.results.files import (
+    PARQUET,
+    SEAL,
+    atomic,
+    hash_file,
+    is_sealed,
+    open_verified,
+    read_record,
+    seal,
+)
 from marketsim.scenario.errors import show
 from marketsim.scenario.inputs import STATEMENTS, Input, compare_inputs, read_inputs
 from marketsim.sweep.design import Design, parse_design
@@ -19,6 +28,8 @@ from marketsim.sweep.plan import Plan
 
 FILE = "sweep.json"
 PLAN_FILE = "plan.parquet"
+#: Records the hash of the results once all runs are there.
+RESULT_FILE = "result.json"
 FORMAT = "marketsim-sweep"
 FORMAT_VERSION = 2
 #: Differences of two designs that are listed.
@@ -35,6 +46,8 @@ class Manifest:
     metrics: tuple[str, ...]
     num_runs: int
     inputs: tuple[Input, ...]  #: files the runs are made from, as they were at the beginning
+    plan_hash: str  #: of the file of the plan
+    identity: str  #: of the sweep: a hash of all above
 
     def differences(self, plan: Plan) -> list[str]:
         """List what differs between the folder's design and a plan's, "here" and "there"."""
@@ -57,7 +70,8 @@ def write_manifest(folder: Path, plan: Plan, metrics: tuple[str, ...]) -> Manife
     Manifest
     """
     with atomic(folder / PLAN_FILE) as stream:
-        pq.write_table(_plan_table(plan), stream, compression="zstd")
+        pq.write_table(_plan_table(plan), stream, **PARQUET)
+        plan_hash = hash_file(stream)
     record = {
         "format": FORMAT,
         "format_version": FORMAT_VERSION,
@@ -67,9 +81,10 @@ def write_manifest(folder: Path, plan: Plan, metrics: tuple[str, ...]) -> Manife
         "metrics": metrics,
         "runs": len(plan),
         "inputs": [each._asdict() for each in plan.inputs],
+        "plan_hash": plan_hash,
     }
     with atomic(folder / FILE) as stream:
-        stream.write(json.dumps(record, indent=1).encode())
+        stream.write(json.dumps(seal(record), indent=1).encode())
     return read_manifest(folder)
 
 
@@ -91,34 +106,146 @@ def read_manifest(folder: Path) -> Manifest:
     """
     file = folder / FILE
     try:
-        record = json.loads(file.read_text(encoding="utf-8"))
+        record = read_record(file, SweepFolderError)
     except (FileNotFoundError, NotADirectoryError):
         what = "not the folder of a sweep" if folder.exists() else "no such folder"
         msg = f"{folder}: {what} (it has no {FILE})"
         raise SweepFolderError(msg) from None
-    except (OSError, ValueError) as error:
-        msg = f"{file}: cannot be read: {error}"
-        raise SweepFolderError(msg) from error
-    if not isinstance(record, dict) or record.get("format") != FORMAT:
-        kind = record.get("format") if isinstance(record, dict) else None
+    if record.get("format") != FORMAT:
+        kind = record.get("format")
         msg = f"{file}: {f'of a {kind}, not of a sweep' if kind else 'not written by marketsim'}"
         raise SweepFolderError(msg)
     if record.get("format_version") != FORMAT_VERSION:
         found = record.get("format_version")
         msg = f"{file}: format version {found}, this marketsim reads version {FORMAT_VERSION}"
         raise SweepFolderError(msg)
+    if not is_sealed(record):
+        msg = f"{file}: damaged, or changed since the sweep was begun; choose another folder"
+        raise SweepFolderError(msg)
+    return Manifest(
+        design=parse_design(record["design"], str(file)),
+        tables=record["tables"],
+        model=record["model"],
+        metrics=tuple(record["metrics"]),
+        num_runs=record["runs"],
+        inputs=read_inputs(record["inputs"], file, SweepFolderError),
+        plan_hash=record["plan_hash"],
+        identity=record[SEAL],
+    )
+
+
+def sweep_identity(folder: Path) -> str:
+    """Return the hash of what a sweep's folder says of itself, "" if it says nothing.
+
+    Parameters
+    ----------
+    folder : Path
+
+    Returns
+    -------
+    str
+
+    Raises
+    ------
+    SweepFolderError
+        If it cannot be read.
+    """
     try:
-        return Manifest(
-            design=parse_design(record["design"], str(file)),
-            tables=record["tables"],
-            model=record["model"],
-            metrics=tuple(record["metrics"]),
-            num_runs=record["runs"],
-            inputs=read_inputs(record["inputs"], file, SweepFolderError),
-        )
-    except KeyError as error:
-        msg = f"{file}: damaged, without {error.args[0]}"
-        raise SweepFolderError(msg) from None
+        return str(read_record(folder / FILE, SweepFolderError).get(SEAL))
+    except FileNotFoundError:
+        return ""
+
+
+def open_plan(folder: Path, manifest: Manifest) -> IO[bytes]:
+    """Open the file of a sweep's plan, verified.
+
+    Parameters
+    ----------
+    folder : Path
+    manifest : Manifest
+
+    Returns
+    -------
+    file
+
+    Raises
+    ------
+    SweepFolderError
+        If it is missing, or does not hold what was planned.
+    """
+    return open_verified(folder / PLAN_FILE, manifest.plan_hash, SweepFolderError)
+
+
+def read_plan(folder: Path, manifest: Manifest, columns: Sequence[str]) -> pa.Table:
+    """Read columns of a sweep's plan, a row for each of its points.
+
+    Parameters
+    ----------
+    folder : Path
+    manifest : Manifest
+    columns : sequence of str
+
+    Returns
+    -------
+    pyarrow.Table
+
+    Raises
+    ------
+    SweepFolderError
+        If it is missing, or does not hold what was planned.
+    """
+    with open_plan(folder, manifest) as stream:
+        return pq.read_table(stream, columns=list(columns), page_checksum_verification=True)
+
+
+def record_result(folder: Path, manifest: Manifest, result: str) -> str:
+    """Record the hash of a sweep's results when all its runs are there for the first time.
+
+    Parameters
+    ----------
+    folder : Path
+    manifest : Manifest
+    result : str
+
+    Returns
+    -------
+    str
+        What is recorded: `result`, or what was before.
+    """
+    if known := recorded_result(folder, manifest):
+        return known
+    with atomic(folder / RESULT_FILE) as stream:
+        stream.write(json.dumps(seal({"sweep": manifest.identity, "result": result})).encode())
+    return result
+
+
+def recorded_result(folder: Path, manifest: Manifest) -> str:
+    """Return the hash of a sweep's results as it was recorded.
+
+    Parameters
+    ----------
+    folder : Path
+    manifest : Manifest
+
+    Returns
+    -------
+    str
+        "" if the sweep never was complete.
+
+    Raises
+    ------
+    SweepFolderError
+        If the record is damaged, or another sweep's.
+    """
+    file = folder / RESULT_FILE
+    try:
+        record = read_record(file, SweepFolderError)
+    except FileNotFoundError:
+        return ""
+    if not is_sealed(record) or record.get("sweep") != manifest.identity:
+        msg = f"{file}: damaged, or another sweep's; remove it"
+        raise SweepFolderError(msg)
+    return str(record["result"])
 
 
 def claim(folder: Path, plan: Plan) -> Manifest | None:

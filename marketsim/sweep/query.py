@@ -5,7 +5,8 @@ nothing to spill to disk, and its configuration locked before the question is pu
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -13,7 +14,8 @@ import duckdb
 
 from marketsim.sweep.lock import SweepFolderError
 from marketsim.sweep.manifest import PLAN_FILE, Manifest, read_manifest
-from marketsim.sweep.store import RUNS, live_parts, run_schema
+from marketsim.sweep.parts import RUNS, open_parts
+from marketsim.sweep.store import run_schema
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -86,7 +88,9 @@ def _ask(folder: Path, sql: str, take: Callable[[duckdb.DuckDBPyRelation], Answe
         with duckdb.connect(config={**CLOSED}) as connection:
             try:
                 _check_statement(connection, sql)
-                _make_views(connection, folder, manifest)
+                # What a question does not name it cannot read; a word more costs time alone.
+                kept = [name for name in manifest.design.keep if name in sql.lower()]
+                _make_views(connection, folder, manifest, kept)
                 answer = take(connection.sql(sql))
             except duckdb.IOException as error:  # a driver merged parts since they were listed
                 if attempt == ATTEMPTS - 1:
@@ -127,13 +131,15 @@ def _first_word(sql: str) -> str:
     return ""
 
 
-def _make_views(connection: duckdb.DuckDBPyConnection, folder: Path, manifest: Manifest) -> None:
-    """Name the tables of a sweep, and lock everything else; points may share their runs."""
-    parts = live_parts(folder)
-    sources = {"plan": [folder / PLAN_FILE], RUNS: [folder / RUNS / part.file for part in parts]}
-    for name in manifest.design.keep:
-        kept = (folder / name / part.file for part in parts)
-        sources[name] = [file for file in kept if file.exists()]
+def _make_views(
+    connection: duckdb.DuckDBPyConnection, folder: Path, manifest: Manifest, kept: Sequence[str]
+) -> None:
+    """Name verified tables of a sweep, and lock everything else; points may share their runs."""
+    schema = run_schema(folder, manifest)  # verifies the plan
+    sources = {
+        "plan": [folder / PLAN_FILE],
+        **{name: _parts(folder, name) for name in (RUNS, *kept)},
+    }
     files = [str(file) for several in sources.values() for file in several]
     connection.execute("SET allowed_paths = $files", {"files": files})
     connection.execute("SET enable_external_access = false")
@@ -141,21 +147,27 @@ def _make_views(connection: duckdb.DuckDBPyConnection, folder: Path, manifest: M
     stated = ["cell", "variant", *manifest.design.parameter_names]
     columns = (
         f"{'plan' if name in stated else 'stored'}.{_quoted(name)}"
-        for name in run_schema(folder, manifest).names
+        for name in schema.names
         if name != "scenario"
     )
     stored = _source(sources[RUNS])
-    if not parts:
-        connection.register("nothing", run_schema(folder, manifest).empty_table())
+    if not sources[RUNS]:
+        connection.register("nothing", schema.empty_table())
         stored = "nothing"
     connection.execute(
         f"CREATE VIEW runs AS SELECT {', '.join(columns)} "  # noqa: S608 - our own names
         f"FROM {_source(sources['plan'])} AS plan JOIN {stored} AS stored USING (scenario)"
     )
-    for name in manifest.design.keep:
+    for name in kept:
         if sources[name]:
             source = f"SELECT * FROM {_source(sources[name])}"  # noqa: S608
             connection.execute(f"CREATE VIEW {name} AS {source}")
+
+
+def _parts(folder: Path, name: str) -> list[Path]:
+    """List the files of a table's parts, verified."""
+    with ExitStack() as stack:
+        return [Path(file.name) for file in open_parts(folder, stack, name)]
 
 
 def _source(files: list[Path]) -> str:

@@ -5,12 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from marketsim.scenario.inputs import Input
 from marketsim.scenario.schema import Scenario
 from marketsim.sweep.lock import SweepFolderError
-from marketsim.sweep.manifest import PLAN_FILE, Manifest, read_manifest
+from marketsim.sweep.manifest import Manifest, read_manifest, read_plan
 from marketsim.sweep.plan import KEY_DIGITS, make_point, model_version, resolve_scenario, run_key
 from marketsim.sweep.sampling import Cells
 from marketsim.sweep.store import read_runs
@@ -83,9 +82,7 @@ def _planned(folder: Path, manifest: Manifest, key: str) -> dict[str, dict[str, 
     found: dict[str, dict[str, Any]] = {}
     if not key or len(key) > KEY_DIGITS:
         return found
-    for row in pq.read_table(
-        folder / PLAN_FILE, columns=["cell", "variant", "scenario"]
-    ).to_pylist():
+    for row in read_plan(folder, manifest, ["cell", "variant", "scenario"]).to_pylist():
         for replicate in range(manifest.design.replicates):
             seed = manifest.design.seed + replicate
             whole = run_key(row["scenario"], seed, manifest.model)

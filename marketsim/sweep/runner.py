@@ -13,17 +13,18 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
+import pyarrow.compute as pc
 
 from marketsim.results.files import FolderError
 from marketsim.scenario.errors import ScenarioWarning
 from marketsim.scenario.inputs import Input, InputChangedError, InputLog
 from marketsim.sweep.design import Design, DesignError, load_design
-from marketsim.sweep.lock import Shard, locked
-from marketsim.sweep.manifest import Manifest, claim, write_manifest
+from marketsim.sweep.lock import Shard, SweepFolderError, locked
+from marketsim.sweep.manifest import Manifest, claim, record_result, write_manifest
 from marketsim.sweep.metrics import choose_metrics
 from marketsim.sweep.plan import MAX_RUNS, Plan, PlannedRun, Point
 from marketsim.sweep.pool import WorkerLostError, WorkerPool
-from marketsim.sweep.store import Store, drop_failed, stored_keys
+from marketsim.sweep.store import Store, drop_runs, stored_keys
 from marketsim.sweep.table import count_runs, result_hash
 from marketsim.sweep.worker import (
     OK,
@@ -59,6 +60,7 @@ class SweepReport:
     failures: int = 0  #: failed runs among all that are stored
     result: str = ""  #: hash of the results, once the whole sweep is complete
     inputs: tuple[Input, ...] = ()  #: the files the runs are made from, as they are now
+    recorded: str = ""  #: the hash it had when it was complete for the first time
 
     @property
     def is_complete(self) -> bool:
@@ -118,7 +120,7 @@ def run_sweep(
     most_runs : int, optional
         Refuse a design of more runs; None: any number.
     retry : bool, optional
-        Make the runs again that failed. Only without a shard.
+        Make the runs again that failed, and those of damaged parts. Only without a shard.
     progress : callable, optional
         Called with the report after every run.
     stated_in : iterable of Input, optional
@@ -134,7 +136,7 @@ def run_sweep(
         If the design cannot be run.
     SweepFolderError
         If the folder is another design's, its runs were made from files that have changed since,
-        or it is in use.
+        or it is in use or damaged.
     InputChangedError
         If a file changes meanwhile; runs made before stay.
     StoreError
@@ -163,7 +165,7 @@ def run_sweep(
         stack.enter_context(locked(folder, shard))
         manifest = claim(folder, plan)  # once more: another driver may have begun it meanwhile
         if retry and manifest is not None:
-            drop_failed(folder)
+            drop_runs(folder, lambda runs: pc.equal(runs["status"], OK))
         numbers = np.arange(shard.number - 1, len(plan), shard.count)
         todo = numbers[~np.isin(plan.keys[numbers], stored_keys(folder))]
         counts = count_runs(folder)
@@ -183,6 +185,7 @@ def run_sweep(
             driver.make(todo, WINDOW * workers, max_failures)
     if count_runs(folder).total() == len(plan):
         report.result = result_hash(folder)
+        report.recorded = record_result(folder, manifest, report.result)
     return report
 
 
@@ -274,6 +277,8 @@ class _Driver:
 def _stored() -> Iterator[None]:
     try:
         yield
+    except SweepFolderError:  # a part was damaged meanwhile: no room mends that
+        raise
     except FolderError as error:
         msg = f"{error}; what was written before is there: make room and run the same command"
         raise StoreError(msg) from error

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from marketsim.sweep.lock import active_drivers
-from marketsim.sweep.manifest import read_manifest
+from marketsim.sweep.manifest import read_manifest, recorded_result
 from marketsim.sweep.store import read_runs
 from marketsim.sweep.table import result_hash
 from marketsim.sweep.worker import ERROR, OK, QUARANTINED
@@ -29,8 +29,9 @@ def sweep_status(path: str | Path) -> dict[str, Any]:
         ``runs`` planned, ``ok``, ``error`` and ``quarantined`` of them, ``missing``; ``wall_s``,
         the mean seconds of a run; ``errors``, the most frequent ones with their number and the key
         of one run each; ``drivers`` at work now, with the shard, host and process of each;
-        ``result``, the hash of the results, None until all runs are there; ``model``, the version
-        that made them.
+        ``result``, the hash of the results, None until all runs are there; ``recorded``, the one
+        they had when they were all there for the first time, None until then; ``model``, the
+        version that made them.
 
     Raises
     ------
@@ -64,5 +65,6 @@ def sweep_status(path: str | Path) -> dict[str, Any]:
         "errors": [{"error": text, **facts} for text, facts in ranked],
         "drivers": [{"shard": shard.label, **about} for shard, about in active_drivers(folder)],
         "result": result_hash(folder) if made == manifest.num_runs else None,
+        "recorded": recorded_result(folder, manifest) or None,
         "model": manifest.model,
     }

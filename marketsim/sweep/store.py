@@ -1,32 +1,43 @@
 """The store: a sweep's runs as parts of Parquet, each complete or not there.
 
-A part covers flushes number first to last of one shard and is named after them. Small parts are
-merged; a part whose numbers lie within another's has been merged into it and counts no more, so
-that a driver killed between writing the one and removing the others leaves nothing twice. Series
-and events have parts of the same names, written before those of the runs, which alone say what is
-there.
+A part covers flushes number first to last of one shard and is named after them; series and events
+have parts of the same names. Small parts are merged. What counts is what the shard's list says
+(`marketsim.sweep.parts`).
 """
 
 import contextlib
 import io
-import re
-from collections.abc import Iterable, Iterator, Sequence
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import IO, Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from marketsim.results.files import atomic
+from marketsim.results.files import PARQUET, atomic, hash_file
 from marketsim.sweep.lock import Shard, SweepFolderError
-from marketsim.sweep.manifest import PLAN_FILE, Manifest, parameter_column
+from marketsim.sweep.manifest import (
+    RESULT_FILE,
+    Manifest,
+    open_plan,
+    parameter_column,
+    sweep_identity,
+)
+from marketsim.sweep.parts import (
+    RUNS,
+    Part,
+    list_file,
+    list_labels,
+    open_part,
+    open_parts,
+    read_list,
+    write_list,
+)
 from marketsim.sweep.plan import KEY_DIGITS, PlannedRun
-from marketsim.sweep.worker import OK, Outcome
+from marketsim.sweep.worker import Outcome
 
-#: Folder of the runs' parts; those of what else was kept are beside it.
-RUNS = "runs"
 #: Parts of one size that are merged into one.
 PARTS_MERGED = 16
 #: Bytes beyond which a part is not merged any more.
@@ -35,19 +46,6 @@ LARGE_PART = 2**28
 PIECE = 2**21
 #: Runs read at a time.
 ROWS_READ = 1024
-
-
-class Part(NamedTuple):
-    """A part by its name."""
-
-    label: str  #: of the shard
-    first: int
-    last: int
-
-    @property
-    def file(self) -> str:
-        """Name of its file, in whichever folder."""
-        return f"{self.label}.{self.first:07d}-{self.last:07d}.parquet"
 
 
 class Store:
@@ -68,10 +66,10 @@ class Store:
         self._rows: list[tuple[PlannedRun, Outcome]] = []
         self.bytes_waiting = 0  #: of series and events that are not written yet
         self._schema = run_schema(folder, manifest)
+        self._parts = read_list(folder, manifest.identity, self.label)
+        self._list(self._parts)
         self._clear_leftovers()
-        own = [part for part in live_parts(folder) if part.label == self.label]
-        self._parts = own
-        self._next = max((part.last + 1 for part in own), default=0)
+        self._next = _next_number(self._parts)
 
     @property
     def num_waiting(self) -> int:
@@ -88,12 +86,12 @@ class Store:
 
         Raises
         ------
-        SweepFolderError
+        FolderError
             If the disk is full; what waits goes on waiting.
         """
         if not self._rows:
             return
-        part = Part(self.label, self._next, self._next)
+        part = Part(self.label, self._next, self._next, {})
         for name in self.manifest.design.keep:
             kept = (outcome.kept[name] for _, outcome in self._rows if name in outcome.kept)
             tables = [table for table in map(_unpack, kept) if table.num_rows]
@@ -101,9 +99,9 @@ class Store:
                 schema = pa.unify_schemas([table.schema for table in tables])
                 _write(self.folder, name, part, _pieces(tables, schema), schema)
         _write(self.folder, RUNS, part, [self._table()], self._schema)
+        self._list([*self._parts, part])
         self._rows.clear()
         self.bytes_waiting = 0
-        self._parts.append(part)
         self._next += 1
         self._merge_small()
 
@@ -155,29 +153,33 @@ class Store:
     def _merge(self, parts: Sequence[Part]) -> None:
         if len(parts) < 2:
             return
-        merged = Part(self.label, parts[0].first, parts[-1].last)
+        merged = Part(self.label, parts[0].first, parts[-1].last, {})
         for name in (*self.manifest.design.keep, RUNS):
-            files = [self.folder / name / part.file for part in parts]
-            sources = [pq.ParquetFile(file) for file in files if file.exists()]
-            if sources:
-                schema = pa.unify_schemas([source.schema_arrow for source in sources])
-                _write(self.folder, name, merged, _pieces(_groups(sources), schema), schema)
+            with contextlib.ExitStack() as stack:
+                sources = [
+                    _parquet(stack.enter_context(open_part(self.folder, name, part)))
+                    for part in parts
+                    if name in part.hashes
+                ]
+                if sources:
+                    schema = pa.unify_schemas([source.schema_arrow for source in sources])
+                    _write(self.folder, name, merged, _pieces(_groups(sources), schema), schema)
         place = self._parts.index(parts[0])
-        self._parts[place : place + len(parts)] = [merged]
-        self._remove(parts)
+        self._list([*self._parts[:place], merged, *self._parts[place + len(parts) :]])
+        _remove(self.folder, parts)
 
-    def _remove(self, parts: Iterable[Part]) -> None:
-        for part in parts:
-            for name in (RUNS, *self.manifest.design.keep):
-                (self.folder / name / part.file).unlink(missing_ok=True)
+    def _list(self, parts: list[Part]) -> None:
+        """Make these the parts that count."""
+        write_list(self.folder, self.manifest.identity, self.label, parts)
+        self._parts = parts
 
     def _size(self, part: Part) -> int:
-        files = [self.folder / name / part.file for name in (RUNS, *self.manifest.design.keep)]
-        return sum(file.stat().st_size for file in files if file.exists())
+        files = [self.folder / name / part.file for name in part.hashes]
+        return sum(file.stat().st_size for file in files if file.exists())  # `_merge` names others
 
     def _clear_leftovers(self) -> None:
         """Remove what a killed driver of this shard did not finish."""
-        live = {part.file for part in live_parts(self.folder)}
+        live = {part.file for part in self._parts} | {list_file(self.folder, self.label).name}
         for name in (RUNS, *self.manifest.design.keep):
             for file in (self.folder / name).glob(f"*{self.label}.*"):
                 staging = file.name.startswith(f".{self.label}.") and file.suffix == ".tmp"
@@ -199,7 +201,8 @@ def run_schema(folder: Path, manifest: Manifest) -> pa.Schema:
     -------
     pyarrow.Schema
     """
-    plan = pq.read_schema(folder / PLAN_FILE)
+    with open_plan(folder, manifest) as stream:
+        plan = pq.read_schema(stream)
     fields = [
         ("key", pa.string()),
         ("cell", pa.int64()),
@@ -217,51 +220,81 @@ def run_schema(folder: Path, manifest: Manifest) -> pa.Schema:
     return pa.schema(fields)
 
 
-def drop_failed(folder: Path) -> None:
-    """Take the runs that failed out of all parts; only for who has the whole sweep to himself.
+def drop_runs(folder: Path, is_kept: Callable[[pa.Table], pa.Array]) -> None:
+    """Take runs out of the store, and all of the parts that are not as they were written.
+
+    Only for who has the whole sweep to himself. A result that was recorded is forgotten with the
+    runs it was of.
 
     Parameters
     ----------
     folder : Path
         Of the sweep.
+    is_kept : callable
+        Says of a table of runs which of them stay.
 
     Raises
     ------
-    SweepFolderError
+    FolderError
+        If the disk is full; the store is as it was, or without some of these runs already.
     """
-    for part in live_parts(folder):
-        table = pq.read_table(folder / RUNS / part.file)
-        good = table.filter(pc.equal(table["status"], OK))
-        if good.num_rows < table.num_rows:
-            _write(folder, RUNS, part, [good], good.schema)
+    identity = sweep_identity(folder)
+    for label in list_labels(folder):
+        try:
+            parts = read_list(folder, identity, label)
+        except SweepFolderError:  # without its list no part can be believed
+            list_file(folder, label).unlink(missing_ok=True)
+            for file in folder.glob(f"*/{label}.*.parquet"):
+                file.unlink()
+            continue
+        after: list[Part] = []
+        for part in parts:
+            found = _verified(folder, part)
+            if found is None:
+                continue
+            good = found.filter(is_kept(found))
+            if good.num_rows == found.num_rows:
+                after.append(part)
+                continue
+            (folder / RESULT_FILE).unlink(missing_ok=True)
+            if good.num_rows:
+                after.append(_replace(folder, part, good, _next_number([*parts, *after])))
+        if after != parts:
+            after.sort(key=lambda part: part.first)
+            write_list(folder, identity, label, after)
+            _remove(folder, [part for part in parts if part not in after])
 
 
-def live_parts(folder: Path) -> list[Part]:
-    """List the parts that count, in order.
+def _verified(folder: Path, part: Part) -> pa.Table | None:
+    """Return the runs of a part; None if one of its files is not as it was written."""
+    try:
+        for name in part.hashes:
+            open_part(folder, name, part).close()
+        with open_part(folder, RUNS, part) as stream:
+            return _parquet(stream).read()
+    except SweepFolderError:
+        return None
 
-    Parameters
-    ----------
-    folder : Path
-        Of the sweep.
 
-    Returns
-    -------
-    list of Part
-    """
-    pattern = re.compile(r"(\d+-of-\d+)\.(\d+)-(\d+)\.parquet")
-    found = []
-    with contextlib.suppress(FileNotFoundError):
-        for entry in (folder / RUNS).iterdir():
-            name = pattern.fullmatch(entry.name)
-            if name is not None:
-                found.append(Part(name[1], int(name[2]), int(name[3])))
-    found.sort(key=lambda part: (part.label, part.first, -part.last))
-    live: list[Part] = []
-    for part in found:
-        above = live[-1] if live else None
-        if above is None or above.label != part.label or part.last > above.last:
-            live.append(part)
-    return live
+def _replace(folder: Path, part: Part, runs: pa.Table, number: int) -> Part:
+    """Write other runs of a part under a new number, with all else that it has."""
+    new = Part(part.label, number, number, {})
+    for name in part.hashes.keys() - {RUNS}:
+        with open_part(folder, name, part) as source, atomic(folder / name / new.file) as stream:
+            shutil.copyfileobj(source, stream)
+        new.hashes[name] = part.hashes[name]
+    _write(folder, RUNS, new, [runs], runs.schema)
+    return new
+
+
+def _next_number(parts: Iterable[Part]) -> int:
+    return max((part.last + 1 for part in parts), default=0)
+
+
+def _remove(folder: Path, parts: Iterable[Part]) -> None:
+    for part in parts:
+        for name in part.hashes:
+            (folder / name / part.file).unlink(missing_ok=True)
 
 
 def read_runs(folder: Path, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
@@ -281,51 +314,13 @@ def read_runs(folder: Path, columns: Sequence[str] | None = None) -> Iterator[pa
     Raises
     ------
     SweepFolderError
-        If a part is damaged.
+        If a part is missing, or does not hold what the sweep wrote.
     """
+    wanted = None if columns is None else list(columns)
     with contextlib.ExitStack() as stack:
-        files = open_parts(folder, stack)
-        for file in files:
-            try:
-                source = pq.ParquetFile(file)
-                wanted = None if columns is None else list(columns)
-                for batch in source.iter_batches(ROWS_READ, columns=wanted, use_threads=False):
-                    yield pa.Table.from_batches([batch])
-            except (OSError, pa.ArrowInvalid) as error:
-                msg = f"{file.name}: cannot be read, the sweep's folder is damaged: {error}"
-                raise SweepFolderError(msg) from error
-
-
-def open_parts(folder: Path, stack: contextlib.ExitStack, name: str = RUNS) -> list[IO[bytes]]:
-    """Open all parts of one moment; they stay readable when a driver merges them meanwhile.
-
-    Parameters
-    ----------
-    folder : Path
-        Of the sweep.
-    stack : ExitStack
-        Closes them.
-    name : str, optional
-        "runs", "series" or "events".
-
-    Returns
-    -------
-    list of file
-    """
-    while True:
-        with contextlib.ExitStack() as attempt:
-            files: list[IO[bytes]] = []
-            for part in live_parts(folder):
-                path = folder / name / part.file
-                if name != RUNS and not path.exists() and (folder / RUNS / part.file).exists():
-                    continue  # none of its runs has any
-                try:
-                    files.append(attempt.enter_context(path.open("rb")))
-                except FileNotFoundError:  # merged into another since it was listed
-                    break
-            else:
-                stack.push(attempt.pop_all())
-                return files
+        for file in open_parts(folder, stack):
+            for batch in _parquet(file).iter_batches(ROWS_READ, columns=wanted, use_threads=False):
+                yield pa.Table.from_batches([batch])
 
 
 def stored_keys(folder: Path) -> Any:
@@ -349,14 +344,12 @@ def stored_keys(folder: Path) -> Any:
 def _write(
     folder: Path, name: str, part: Part, tables: Iterable[pa.Table], schema: pa.Schema
 ) -> None:
-    """Write a part of the runs, series or events."""
-    options = {"compression": "zstd", **_encoding(schema)}
-    with (
-        atomic(folder / name / part.file) as stream,
-        pq.ParquetWriter(stream, schema, **options) as writer,
-    ):
-        for table in tables:
-            writer.write_table(table)
+    """Write a file of a part: its runs, series or events; the part notes its hash."""
+    with atomic(folder / name / part.file) as stream:
+        with pq.ParquetWriter(stream, schema, **PARQUET, **_encoding(schema)) as writer:
+            for table in tables:
+                writer.write_table(table)
+        part.hashes[name] = hash_file(stream)
 
 
 def _encoding(schema: pa.Schema) -> dict[str, Any]:
@@ -374,16 +367,19 @@ def _fit(table: pa.Table, schema: pa.Schema) -> pa.Table:
     return both.select(schema.names)
 
 
+def _parquet(stream: IO[bytes]) -> pq.ParquetFile:
+    return pq.ParquetFile(stream, page_checksum_verification=True)
+
+
 def _unpack(data: bytes) -> pa.Table:
-    return pq.read_table(io.BytesIO(data))
+    return _parquet(io.BytesIO(data)).read()
 
 
 def _groups(sources: Iterable[pq.ParquetFile]) -> Iterator[pa.Table]:
     """Read files one after the other, a row group at a time."""
     for source in sources:
-        with source:
-            for group in range(source.num_row_groups):
-                yield source.read_row_group(group, use_threads=False)
+        for group in range(source.num_row_groups):
+            yield source.read_row_group(group, use_threads=False)
 
 
 def _pieces(tables: Iterable[pa.Table], schema: pa.Schema) -> Iterator[pa.Table]:

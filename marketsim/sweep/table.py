@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from marketsim.sweep.manifest import PLAN_FILE, read_manifest
+from marketsim.sweep.manifest import read_manifest, read_plan
 from marketsim.sweep.store import read_runs, run_schema
 
 if TYPE_CHECKING:
@@ -48,7 +47,7 @@ def load_sweep(path: str | Path) -> "pd.DataFrame":
     own = [name for name in schema.names if name not in stated]  # a run's, whatever its point
     nothing = schema.empty_table().select(own)
     runs = pa.concat_tables([nothing, *read_runs(folder, own)], promote_options="permissive")
-    plan = pq.read_table(folder / PLAN_FILE, columns=["scenario", *stated])
+    plan = read_plan(folder, manifest, ["scenario", *stated])
     # Points of the same resolved scenario share their runs.
     joined = plan.join(runs, keys="scenario", join_type="inner").drop_columns("scenario")
     names = [name for name in schema.names if name != "scenario"]

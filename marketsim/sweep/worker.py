@@ -151,6 +151,7 @@ def _pack(name: str, key: str, result: Any) -> bytes:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    from marketsim.results.files import PARQUET
     from marketsim.results.folder import to_arrow
     from marketsim.results.tables import liquidations, markets
 
@@ -162,5 +163,5 @@ def _pack(name: str, key: str, result: Any) -> bytes:
     table = to_arrow(small)
     keys = pa.array(np.full(table.num_rows, key)).dictionary_encode()
     stream = io.BytesIO()
-    pq.write_table(table.add_column(0, "key", keys), stream, compression="zstd")
+    pq.write_table(table.add_column(0, "key", keys), stream, **PARQUET)
     return stream.getvalue()

@@ -83,7 +83,7 @@ def test_another_version_and_damaged_tables_are_refused(copy: Path, marketsim: C
     (copy / "liquidations.parquet").write_bytes(bytes(len(content)))
     done = marketsim("explain", copy, "--account", 0)
     assert done.exit_code == 2
-    assert "liquidations.parquet: cannot be read" in done.output
+    assert "liquidations.parquet: damaged, or not the file" in done.output
     (copy / "liquidations.parquet").unlink()
     done = marketsim("explain", copy, "--account", 0)
     assert done.exit_code == 2

@@ -239,7 +239,7 @@ def test_a_damaged_folder_cannot_be_loaded(result: RunResult, tmp_path: Path) ->
     with pytest.raises(RunFolderError, match=r"markets\.parquet.*damaged"):
         load_run(target)
     file.write_bytes(bytes(len(whole)))
-    with pytest.raises(RunFolderError, match=r"markets\.parquet: cannot be read"):
+    with pytest.raises(RunFolderError, match=r"markets\.parquet: damaged, or not the file"):
         _ = load_run(target).markets
     file.unlink()
     with pytest.raises(RunFolderError, match=r"markets\.parquet: missing"):

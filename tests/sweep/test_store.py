@@ -1,10 +1,13 @@
 import errno
 from collections.abc import Callable
+from contextlib import suppress
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
@@ -19,9 +22,10 @@ from marketsim.sweep.lock import (
     locked,
 )
 from marketsim.sweep.manifest import claim, read_manifest, write_manifest
+from marketsim.sweep.parts import live_parts
 from marketsim.sweep.plan import Plan
 from marketsim.sweep.query import query_sweep
-from marketsim.sweep.store import Part, Store, drop_failed, live_parts, read_runs, stored_keys
+from marketsim.sweep.store import Store, drop_runs, read_runs, stored_keys
 from marketsim.sweep.table import count_runs, load_sweep, result_hash
 from marketsim.sweep.worker import ERROR, OK, Outcome
 
@@ -51,6 +55,10 @@ def folder(plan: Plan, tmp_path: Path) -> Path:
     return path
 
 
+def parts_of(folder: Path) -> list[Path]:
+    return sorted((folder / "runs").glob("*.parquet"))
+
+
 def fill(plan: Plan, folder: Path, first: int, last: int, shard: Shard = WHOLE) -> Store:
     """Store the runs first to last - 1, a part for each."""
     store = Store(folder, read_manifest(folder), shard)
@@ -78,27 +86,27 @@ def test_what_is_added_is_there_after_a_flush(plan: Plan, folder: Path) -> None:
 
 def test_parts_do_not_pile_up(plan: Plan, folder: Path) -> None:
     store = fill(plan, folder, 0, 300)
-    assert len(list((folder / "runs").iterdir())) < 35
+    assert len(parts_of(folder)) < 35
     keys = stored_keys(folder)
     assert sorted(keys) == sorted(plan.keys[:300])
     store.close()
-    assert len(list((folder / "runs").iterdir())) == 1
+    assert len(parts_of(folder)) == 1
     assert sorted(stored_keys(folder)) == sorted(plan.keys[:300])
 
 
 def test_a_later_driver_goes_on_after_the_parts_of_an_earlier(plan: Plan, folder: Path) -> None:
     fill(plan, folder, 0, 20)
     fill(plan, folder, 20, 40).close()
-    assert live_parts(folder) == [Part("1-of-1", 0, 39)]
+    (part,) = live_parts(folder)
+    assert (part.label, part.first, part.last) == ("1-of-1", 0, 39)
     assert len(stored_keys(folder)) == 40
 
 
 def test_a_part_that_was_merged_counts_once_and_is_cleared(plan: Plan, folder: Path) -> None:
     fill(plan, folder, 0, 3)
-    files = sorted((folder / "runs").iterdir())
-    kept = {file: file.read_bytes() for file in files}
+    kept = {file: file.read_bytes() for file in parts_of(folder)}
     Store(folder, read_manifest(folder), WHOLE).close()
-    (merged,) = (folder / "runs").iterdir()
+    (merged,) = parts_of(folder)
     for file, data in kept.items():  # as if the driver had been killed before removing them
         file.write_bytes(data)
     (folder / "runs" / ".1-of-1.0000009-0000009.parquet.77.tmp").write_bytes(b"half")
@@ -106,7 +114,7 @@ def test_a_part_that_was_merged_counts_once_and_is_cleared(plan: Plan, folder: P
     (folder / "series" / "1-of-1.0000001-0000001.parquet").write_bytes(b"of no run")
     assert len(stored_keys(folder)) == 3
     Store(folder, read_manifest(folder), WHOLE)
-    assert list((folder / "runs").iterdir()) == [merged]
+    assert {file.name for file in (folder / "runs").iterdir()} == {merged.name, "1-of-1.json"}
 
 
 def test_series_that_no_run_answers_for_are_cleared(design: Make, tmp_path: Path) -> None:
@@ -146,7 +154,7 @@ def test_failed_runs_can_be_dropped(plan: Plan, folder: Path) -> None:
         store.add(run, outcome(run.key, status=status))
     store.flush()
     assert count_runs(folder) == {OK: 3, ERROR: 1}
-    drop_failed(folder)
+    drop_runs(folder, lambda runs: pc.equal(runs["status"], OK))
     assert count_runs(folder) == {OK: 3}
     assert plan.keys[2] not in stored_keys(folder)
 
@@ -263,7 +271,7 @@ def test_a_folder_with_something_else_in_it_is_refused(plan: Plan, tmp_path: Pat
         ("{", "cannot be read"),
         ("{}", "not written by marketsim"),
         ('{"format": "marketsim-sweep", "format_version": 99}', "format version 99"),
-        ('{"format": "marketsim-sweep", "format_version": 2}', "damaged, without"),
+        ('{"format": "marketsim-sweep", "format_version": 2}', "damaged, or changed"),
     ],
 )
 def test_a_folder_that_is_no_sweep_is_refused(tmp_path: Path, text: str | None, said: str) -> None:
@@ -277,7 +285,7 @@ def test_a_folder_that_is_no_sweep_is_refused(tmp_path: Path, text: str | None, 
 
 def test_a_damaged_part_is_named(plan: Plan, folder: Path) -> None:
     fill(plan, folder, 0, 2).close()
-    (file,) = (folder / "runs").iterdir()
+    (file,) = parts_of(folder)
     file.write_bytes(file.read_bytes()[:100])
     with pytest.raises(SweepFolderError, match=r"1-of-1.*damaged"):
         stored_keys(folder)
@@ -297,9 +305,77 @@ def test_a_full_disk_leaves_no_half_part_and_keeps_what_waits(
         patch.setattr(marketsim.results.files.os, "fsync", full)
         with pytest.raises(FolderError, match="disk full"):
             store.flush()
-    assert len(list((folder / "runs").iterdir())) == len(stored_keys(folder)) == 1
+    assert len(parts_of(folder)) == len(stored_keys(folder)) == 1
     store.close()
     assert len(stored_keys(folder)) == 2
+
+
+class KilledError(BaseException):
+    """Stands for SIGKILL: nothing is done to the folder any more."""
+
+
+FULL = OSError(errno.ENOSPC, "No space left on device")
+
+
+def stop_after(patch: pytest.MonkeyPatch, number: int, error: BaseException) -> None:
+    """Let what changes a folder fail once it has been done so many times."""
+    made = 0
+
+    def counted(function: Callable[..., Any]) -> Callable[..., Any]:
+        def change(*args: Any, **kwargs: Any) -> Any:
+            nonlocal made
+            made += 1
+            if made > number:
+                raise error
+            return function(*args, **kwargs)
+
+        return change
+
+    changes: list[tuple[Any, str]] = [(marketsim.results.files.os, "fsync")]
+    if error is not FULL:
+        changes += [(Path, "replace"), (Path, "unlink")]
+    for owner, name in changes:
+        patch.setattr(owner, name, counted(getattr(owner, name)))
+
+
+def store_runs(plan: Plan, folder: Path) -> None:
+    """Store the runs that are not there yet, each as a part with its series; some are merged."""
+    store = Store(folder, read_manifest(folder), WHOLE)
+    there = set(stored_keys(folder))
+    for number in range(len(plan)):
+        run = plan.run(number)
+        if plan.keys[number] not in there:
+            store.add(run, outcome(run.key, number, kept={"series": packed(key=[run.key])}))
+            store.flush()
+    store.close()
+
+
+@pytest.mark.parametrize("error", [KilledError(), FULL], ids=["killed", "disk full"])
+def test_a_driver_stopped_at_any_change_of_its_folder_loses_and_doubles_nothing(
+    design: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException
+) -> None:
+    monkeypatch.setattr("marketsim.sweep.store.PARTS_MERGED", 2)
+    monkeypatch.setattr(marketsim.results.files.os, "fsync", lambda number: None)  # slow
+    plan = Plan(design(replicates=1, metrics=["a", "b"], keep=["series"]))
+    results = set()
+    for number in count():
+        folder = tmp_path / str(number)
+        write_manifest(folder, plan, ("a", "b"))
+        with monkeypatch.context() as patch, suppress(KilledError, FolderError):
+            stop_after(patch, number, error)
+            store_runs(plan, folder)
+            break
+        before = stored_keys(folder)
+        assert len(before) == len(set(before))
+        store_runs(plan, folder)
+        assert set(before) <= set(stored_keys(folder))
+        results.add(result_hash(folder))
+        series = query_sweep(folder, "SELECT key FROM series")["key"]
+        assert sorted(series) == sorted(plan.keys.astype(str))
+        assert len(list(folder.glob("*/*"))) == 3  # a part, its series, the list
+    results.add(result_hash(folder))
+    assert len(results) == 1
+    assert number > 10
 
 
 def test_a_second_driver_is_refused_unless_it_takes_another_shard(tmp_path: Path) -> None:
