@@ -19,7 +19,7 @@ from marketsim.engine.state import ATOMS, MAX_PRICE_TICKS, Cause, MarkRule, Stat
 from marketsim.scenario.build import build_state
 from marketsim.scenario.distributions import Constant, Part
 from marketsim.scenario.errors import Problem, ScenarioError, explain, one_of, raise_problems
-from marketsim.scenario.loader import override_tables, read_toml
+from marketsim.scenario.loader import absolute_path, override_tables, read_toml
 from marketsim.scenario.markets import MAX_POSITION_ATOMS, Market, Tier, atoms_per_tick
 from marketsim.scenario.population import MODES, Group, Mode, Population
 from marketsim.scenario.schema import MAX_DEPOSIT_ATOMS, Name, Scenario, completed
@@ -86,7 +86,7 @@ class Portfolio(Part):
 
     model_config = ConfigDict(title="marketsim portfolio")
 
-    name: str = Field("portfolio", max_length=64, pattern=r"^[^\n]+$")
+    name: str = Field("portfolio", max_length=64, pattern=r"^[^\x00-\x1f\x7f-\x9f]+$")
     """Shown above the figures."""
     venue: Venue = Field(default_factory=lambda: Venue.model_validate({}))
     """The rule book, as in a scenario."""
@@ -334,7 +334,7 @@ def load_portfolio(path: str | Path, overrides: Iterable[tuple[str, str]] = ()) 
         If it cannot be read or fields are wrong: all of them at once.
     """
     source = str(path)
-    file = Path(path).expanduser()
+    file = absolute_path(source, Path.cwd())
     data = read_toml(file, source, "portfolio")
     data.setdefault("name", re.sub(r"[\s_]+", " ", file.stem)[:64])
     return parse_portfolio(override_tables(data, overrides, source), source)

@@ -4,7 +4,6 @@ import contextlib
 import signal
 import subprocess
 import tempfile
-import tomllib
 from collections.abc import Iterator
 from concurrent.futures import Executor
 from pathlib import Path
@@ -13,7 +12,8 @@ from typing import Any, NamedTuple
 from pydantic import Field, ValidationError
 
 from marketsim.scenario.distributions import Part
-from marketsim.scenario.errors import explain
+from marketsim.scenario.errors import ScenarioError, explain
+from marketsim.scenario.loader import absolute_path, read_toml
 
 #: Seconds a scheduler has to answer, and its first worker to be there.
 PATIENCE = 10
@@ -163,13 +163,9 @@ def _try_job(script: str) -> None:
 
 def _read_settings(path: str) -> SlurmSettings:
     try:
-        data = tomllib.loads(Path(path).expanduser().read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        msg = f"{path}: not a TOML file: {error}"
-        raise ClusterError(msg) from error
-    except OSError as error:
-        msg = f"{path}: cannot be read: {error.strerror}"
-        raise ClusterError(msg) from error
+        data = read_toml(absolute_path(path, Path.cwd()), path)
+    except ScenarioError as error:
+        raise ClusterError(str(error)) from error
     try:
         return SlurmSettings.model_validate(data)
     except ValidationError as error:

@@ -11,8 +11,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from marketsim.results.files import atomic
-from marketsim.scenario.errors import show
 from marketsim.scenario.inputs import STATEMENTS, Input, compare_inputs, read_inputs
+from marketsim.scenario.wording import show
 from marketsim.sweep.design import Design, parse_design
 from marketsim.sweep.lock import SweepFolderError
 from marketsim.sweep.plan import Plan
