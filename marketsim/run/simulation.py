@@ -19,7 +19,7 @@ from marketsim.engine import causes
 from marketsim.engine.index import update_index
 from marketsim.engine.ledger import account_equity
 from marketsim.engine.records import Rows
-from marketsim.engine.state import NONE, State
+from marketsim.engine.state import MAX_PRICE_TICKS, NONE, State
 from marketsim.engine.step import clear_step
 from marketsim.engine.world import World
 from marketsim.run.loop import (
@@ -54,7 +54,22 @@ FIRST_CHUNK = 64
 
 
 class PriceOutOfRangeError(ArithmeticError):
-    """An index price left the range of prices a book can hold."""
+    """A price left the range of prices its book can hold; names market, step and cure.
+
+    Attributes
+    ----------
+    step : int
+        The step that was not finished.
+    market : str
+    result : RunResult or None
+        The steps before it, where the command line kept them.
+    """
+
+    def __init__(self, step: int, market: str, text: str) -> None:
+        super().__init__(text)
+        self.step = step
+        self.market = market
+        self.result: RunResult | None = None
 
 
 class Simulation:
@@ -468,10 +483,19 @@ class Simulation:
 
     def _check_range(self, market: int) -> None:
         if market != NONE:
-            name = self.market_names[market]
-            price = float(self.world.asset[market].price)
+            name, step = self.market_names[market], self.step_count
             tick = float(self.state.market[market].tick_size)
+            spot = float(self.world.asset[market].price)
+            prices = [spot]
+            if 1.0 <= spot / tick <= MAX_PRICE_TICKS:  # then it is the index that is outside
+                first = int(self.world.asset[market].first_source)
+                last = first + int(self.world.asset[market].num_sources)
+                prices = np.asarray(self.world.source["price"][first:last]).tolist()
+            shown = " and ".join(f"{price:g}" for price in sorted(set(prices)))
+            cure = f"choose another markets.{name}.tick_size, or less violent shocks or spot moves"
             raise PriceOutOfRangeError(
-                f"step {self.step_count}: the price of {name}, {price:g} USD, left the range of "
-                f"its book, 1 to 2**30 - 1 ticks of {tick:g}: change markets.{name}.tick_size"
+                step,
+                name,
+                f"step {step}: the index price of {name} left the range of its book, 1 to "
+                f"2**30 - 1 ticks of {tick:g} USD: its spot price is {shown} USD; {cure}",
             )

@@ -17,7 +17,6 @@ Positive = Annotated[float, Field(gt=0, le=1e9)]
 NotNegative = Annotated[float, Field(ge=0, le=1e9)]
 #: At 100 a year, a price moves by 14 % in a minute.
 Volatility = Annotated[float, Field(ge=0, le=100)]
-HalfLife = Annotated[float, Field(gt=0, le=1e6)]
 LogReturn = Annotated[float, Field(ge=-10, le=10)]
 Size = Annotated[float, Field(ge=0, le=10)]
 PerDay = Annotated[float, Field(ge=0, le=1e5)]
@@ -57,13 +56,13 @@ class Factor(Part):
 
     volatility: Volatility = 0.48
     """A year, in calm."""
-    half_life: HalfLife = 72.0
+    half_life: Positive = 72.0
     """Hours in which half of a burst of volatility is forgotten."""
     clustering: Annotated[float, Field(ge=0, lt=1)] = 0.95
     """0: constant volatility; the kurtosis of one step's return is 3 / (1 - clustering)."""
     stress_per_day: PerDay = 0.12
     """How often calm turns into stress."""
-    stress_hours: HalfLife = 14.0
+    stress_hours: Positive = 14.0
     """Mean length of stress."""
     stress_multiplier: Annotated[float, Field(ge=1, le=100)] = 4.0
     """Of the factor's volatility, in stress."""
@@ -80,7 +79,7 @@ class Own(Part):
     """Expected growth of the price a year (its logarithm), jumps apart."""
     volatility: Volatility = 0.45
     """A year, of the own part."""
-    half_life: HalfLife = 36.0
+    half_life: Positive = 36.0
     """Hours in which half of a burst of volatility is forgotten."""
     clustering: Annotated[float, Field(ge=0, lt=1)] = 0.95
     """As for the factor."""
@@ -94,7 +93,7 @@ class MarketSpot(Part):
     beta: Beta | None = None
     drift: Drift | None = None
     volatility: Volatility | None = None
-    half_life: HalfLife | None = None
+    half_life: Positive | None = None
     clustering: Annotated[float, Field(ge=0, lt=1)] | None = None
     jumps: Jumps | None = None
 
@@ -107,7 +106,7 @@ class Source(Part):
     deviation: Annotated[float, Field(ge=0, le=0.1)] | None = None
     """Standard deviation of the fraction by which it prints off the asset's price; left out it is
     0.0001, and 0 where spot is constant."""
-    half_life_minutes: HalfLife = 10.0
+    half_life_minutes: Positive = 10.0
     """Of a deviation."""
 
 

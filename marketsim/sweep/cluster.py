@@ -1,6 +1,7 @@
 """Workers beyond this machine: Dask's, at a scheduler that runs or started through SLURM."""
 
 import contextlib
+import re
 import signal
 import subprocess
 import tempfile
@@ -87,14 +88,17 @@ def connected(cluster: str) -> Iterator[Workers]:
 
 
 def _check_address(address: str) -> None:
-    from distributed.comm.addressing import parse_address
-    from distributed.comm.registry import get_backend
-
-    try:
-        get_backend(parse_address(address)[0])
-    except ValueError as error:
+    """Refuse what Dask would stumble over: it leaves a client behind that complains as it goes."""
+    found = re.fullmatch(r"(?:(tcp|tls|ws|wss)://)?(\[[0-9a-fA-F:.%]+\]|[\w.-]+):(\d{1,5})", address)
+    if found is None or not 0 < int(found[3]) < 2**16:
         msg = f"{address}: must be an address such as tcp://host:8786, or {SLURM}FILE.toml"
-        raise ClusterError(msg) from error
+        raise ClusterError(msg)
+    if found[1] in ("tls", "wss"):
+        from distributed.security import Security
+
+        if Security().get_connection_args("client")["ssl_context"] is None:
+            msg = f"{address}: needs certificates, set distributed.comm.tls in Dask's configuration"
+            raise ClusterError(msg)
 
 
 def _count_workers(client: Any, cluster: str) -> int:
