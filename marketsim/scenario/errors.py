@@ -69,9 +69,9 @@ class Problem(NamedTuple):
     text: str  #: what is allowed
     value: Any = _NO_VALUE
 
-    def line(self, prefix: str = "") -> str:
-        """Write the problem on one line, its path below `prefix`."""
-        path = _dotted(tuple(part for part in (*prefix.split("."), *self.path.split(".")) if part))
+    def line(self) -> str:
+        """Write the problem on one line."""
+        path = _dotted(tuple(self.path.split(".")))
         shown = "" if self.value is _NO_VALUE else f" = {show(self.value)}"
         return f"{path}{shown}: {self.text}" if path else self.text
 
@@ -233,8 +233,8 @@ def _unknown(location: Location, data: Any, schema: dict[str, Any]) -> str:
     """Say which fields a table may have; one with a kind, of its kind."""
     name, table = str(location[-1]), location[:-1]
     names = fields_at(schema, table, data)
-    if name in fields_at(schema, table):
-        kind = _value_at(data, table)["kind"]
+    kind = _value_at(data, table).get("kind")
+    if kind is not None and name in fields_at(schema, table):
         return f"belongs to other kinds; known of kind {show(kind)}: {', '.join(names)}"
     return f"unknown field{nearest(name, names)}; known here: {', '.join(names)}"
 

@@ -22,6 +22,7 @@ from marketsim.scenario.errors import (
 )
 from marketsim.scenario.inputs import BASE, SCENARIO, note_input
 from marketsim.scenario.schema import Scenario, completed
+from marketsim.scenario.wording import show
 from marketsim.scenario.writer import resolved_toml
 
 __all__ = [
@@ -292,16 +293,16 @@ def json_schema() -> dict[str, Any]:
 
 def _read_tables(given: str, folder: Path, above: tuple[str, ...]) -> dict[str, Any]:
     """Read a scenario's tables, those of its base beneath; `above` are the files that led here."""
-    file, folder = _find(given, folder)
+    file, folder = _find(given, folder, above)
     data = read_toml(file, given, BASE if above else SCENARIO)
     _resolve_paths(data, folder)
     base = data.pop("base", None)
     if base is None:
         return data
     if not isinstance(base, str):
-        raise ScenarioError([f"base = {base!r}: must be the name or file of a scenario"], given)
+        raise ScenarioError([f"base = {show(base)}: must be the name or file of a scenario"], given)
     if base in (*above, given):
-        raise ScenarioError([f'base = "{base}": leads back to itself'], given)
+        raise ScenarioError([f"base = {show(base)}: leads back to itself"], given)
     beneath = _read_tables(base, folder, (*above, given))
     beneath.pop("description", None)
     return _derive(beneath, data | {"name": data.get("name", Path(given).stem)})
@@ -325,7 +326,7 @@ def _derive(base: dict[str, Any], own: dict[str, Any], *path: str) -> dict[str, 
     return found
 
 
-def _find(given: str, folder: Path) -> tuple[Path | Traversable, Path]:
+def _find(given: str, folder: Path, above: tuple[str, ...]) -> tuple[Path | Traversable, Path]:
     """Return the file of a scenario and the folder of its relative paths."""
     if given in _library_names():
         library = files("marketsim.scenario").joinpath("library")
@@ -335,6 +336,8 @@ def _find(given: str, folder: Path) -> tuple[Path | Traversable, Path]:
         names = _library_names()
         known = f"the library has {', '.join(names)}"
         problem = f"there is no such file, nor a library scenario{nearest(given, names)}; {known}"
+        if above:
+            raise ScenarioError([f"base = {show(given)}: {problem}"], above[-1])
         raise ScenarioError([problem], given)
     return path, path.parent
 

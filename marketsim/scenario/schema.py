@@ -325,7 +325,6 @@ class Scenario(Part):
             node.pop("tiers", None)
         return Scenario.model_validate(data)
 
-
     def _changing_rules(self) -> list[str]:
         tables = self.venue.model_dump(exclude={"preset"})
         rules = [f"venue.{table}.{rule}" for table, rules in tables.items() for rule in rules]

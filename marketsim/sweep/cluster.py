@@ -89,7 +89,9 @@ def connected(cluster: str) -> Iterator[Workers]:
 
 def _check_address(address: str) -> None:
     """Refuse what Dask would stumble over: it leaves a client behind that complains as it goes."""
-    found = re.fullmatch(r"(?:(tcp|tls|ws|wss)://)?(\[[0-9a-fA-F:.%]+\]|[\w.-]+):(\d{1,5})", address)
+    found = re.fullmatch(
+        r"(?:(tcp|tls|ws|wss)://)?(\[[0-9a-fA-F:.%]+\]|[\w.-]+):(\d{1,5})", address
+    )
     if found is None or not 0 < int(found[3]) < 2**16:
         msg = f"{address}: must be an address such as tcp://host:8786, or {SLURM}FILE.toml"
         raise ClusterError(msg)
