@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from pydantic import ConfigDict, Field, ValidationError, model_validator
@@ -40,7 +40,7 @@ class Collateral(Part):
     """USD in the wallet, without the profit of open positions; below 0 if that was withdrawn."""
     stable: float = Field(0.0, ge=0, le=1e12)
     """Stablecoins."""
-    coins: dict[Name, float] = Field(default_factory=dict)
+    coins: dict[Name, Annotated[float, Field(ge=0, le=1e12)]] = Field(default_factory=dict)
     """Coins held, by market."""
 
 
