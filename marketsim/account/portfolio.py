@@ -24,6 +24,7 @@ from marketsim.scenario.markets import MAX_POSITION_ATOMS, Market, Tier, atoms_p
 from marketsim.scenario.population import MODES, Group, Mode, Population
 from marketsim.scenario.schema import MAX_DEPOSIT_ATOMS, Name, Scenario, completed
 from marketsim.scenario.venue import Venue
+from marketsim.scenario.wording import ONE_LINE
 
 #: The accounts of the venue made for a portfolio: its owner, and who took the other side.
 OWNER, NEUTRAL = 0, 1
@@ -86,7 +87,7 @@ class Portfolio(Part):
 
     model_config = ConfigDict(title="marketsim portfolio")
 
-    name: str = Field("portfolio", max_length=64, pattern=r"^[^\x00-\x1f\x7f-\x9f]+$")
+    name: str = Field("portfolio", min_length=1, max_length=64, pattern=ONE_LINE)
     """Shown above the figures."""
     venue: Venue = Field(default_factory=lambda: Venue.model_validate({}))
     """The rule book, as in a scenario."""

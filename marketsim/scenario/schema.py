@@ -20,6 +20,7 @@ from marketsim.scenario.population import Population
 from marketsim.scenario.shocks import AnyShock, contradictions
 from marketsim.scenario.spot_model import Spot
 from marketsim.scenario.venue import Venue, preset_names, read_preset
+from marketsim.scenario.wording import ONE_LINE
 
 #: Deposits of all accounts stay below this, atoms, so that no sum of them overflows.
 MAX_DEPOSIT_ATOMS = 2**60
@@ -94,7 +95,7 @@ class Scenario(Part):
 
     name: Name = "scenario"
     """Short name, the default name of the run folder."""
-    description: str = Field("", max_length=200, pattern=r"^[^\x00-\x1f\x7f-\x9f]*$")
+    description: str = Field("", max_length=200, pattern=ONE_LINE)
     """One line for the list of scenarios."""
     seed: int = Field(0, ge=0, lt=2**63)
     """Seed of a run that is given none; `PerpMarket` draws a fresh one where it is not stated."""

@@ -11,6 +11,8 @@ LONGEST_VALUE, LONGEST_PATH, LONGEST_LINE = 60, 300, 1000
 _INVISIBLE = re.compile(
     "[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ud800-\udfff\ufeff]"
 )
+#: What a title or a description may be: a line that shows all there is of it.
+ONE_LINE = r"^[^\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]*$"
 _SHORT = {"\n": "\\n", "\t": "\\t", "\r": "\\r"}
 
 
