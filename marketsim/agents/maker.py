@@ -25,9 +25,9 @@ class Maker(BuiltIn):
     Believes that the price is the index plus the average basis of late, and that orders arrive at
     random. Its reservation price and best quotes follow Avellaneda and Stoikov, with prices as
     fractions of the index and inventory in clips; deeper levels are spaced in geometric steps and
-    hold more, so that depth grows with distance. It shows less when the market sets
-    `depth_factor`, when volatility rises and when it has lost capital, and sells inventory at the
-    market once it holds too much.
+    hold more, so that depth grows with distance. It shows less while a
+    shock has taken depth away, when volatility rises and when it has lost capital, and sells
+    inventory at the market once it holds too much.
 
     References
     ----------

@@ -136,7 +136,9 @@ def test_of_many_problems_the_first_are_shown() -> None:
 
 
 def own_fields() -> dict[str, set[str]]:
-    return {get_args(kind.model_fields["kind"].annotation)[0]: {*kind.model_fields} for kind in KINDS}
+    return {
+        get_args(kind.model_fields["kind"].annotation)[0]: {*kind.model_fields} for kind in KINDS
+    }
 
 
 @pytest.mark.parametrize("kind", own_fields())

@@ -112,7 +112,9 @@ def test_an_unknown_parameter_is_named_with_what_is_wrong_elsewhere() -> None:
         load_scenario("herding", changes)
     lines = caught.value.problems
     assert len(lines) == 2
-    assert any(line.startswith("populations.crowd.parameters.herdign = 1: unknown") for line in lines)
+    assert any(
+        line.startswith("populations.crowd.parameters.herdign = 1: unknown") for line in lines
+    )
 
 
 #: Numbers whose bounds the schema cannot state: of what they belong to, or of the run.
@@ -200,7 +202,9 @@ def test_a_run_says_that_a_shock_never_happens(marketsim: Callable[..., Any], ti
     assert Simulation(scenario, 1).world.shock["start"][0] > scenario.num_steps
 
 
-@pytest.mark.parametrize("name", ["a" * 300, "~nobody-of-that-name/x.toml", "a\0b", "x/" * 3_000, ""])
+@pytest.mark.parametrize(
+    "name", ["a" * 300, "~nobody-of-that-name/x.toml", "a\0b", "x/" * 3_000, ""]
+)
 def test_no_name_of_a_file_is_a_failure(
     name: str, marketsim: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -123,7 +123,10 @@ def test_prices_leave_the_book_above(low: Path) -> None:
 @pytest.mark.parametrize(
     ("own", "cause"),
     [
-        ({"volatility": 100.0, "beta": 1000.0}, "overflow of the growth of a price, and of its fall"),
+        (
+            {"volatility": 100.0, "beta": 1000.0},
+            "overflow of the growth of a price, and of its fall",
+        ),
         ({"drift": 1000.0, "beta": 0.0}, "steady growth"),
         ({"drift": -1000.0, "beta": 0.0}, "steady decay"),
         ({"jumps": {"per_day": 200.0, "sd": 10.0}}, "jumps"),
@@ -174,7 +177,11 @@ def stop(number: int, ignored: bool = False) -> tuple[int, str]:
     """Send a signal to a command that waits; return how it ends and what it says."""
     environment = os.environ | {"PYTHONPATH": str(Path(package.__file__).parents[1])}
     process = subprocess.Popen(
-        [sys.executable, "-c", WAITING.replace("sleep(60)", "sleep(2)" if ignored else "sleep(60)")],
+        [
+            sys.executable,
+            "-c",
+            WAITING.replace("sleep(60)", "sleep(2)" if ignored else "sleep(60)"),
+        ],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         env=environment,
