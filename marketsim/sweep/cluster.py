@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 from pydantic import Field, ValidationError
 
 from marketsim.scenario.distributions import Part
-from marketsim.scenario.errors import ScenarioError, explain
-from marketsim.scenario.loader import absolute_path, read_toml
+from marketsim.scenario.errors import explain
+from marketsim.scenario.loader import absolute_path, parse_toml
 
 #: Seconds a scheduler has to answer, and its first worker to be there.
 PATIENCE = 10
@@ -169,9 +169,13 @@ def _try_job(script: str) -> None:
 
 def _read_settings(path: str) -> SlurmSettings:
     try:
-        data = read_toml(absolute_path(path, Path.cwd()), path)
-    except ScenarioError as error:
-        raise ClusterError(str(error)) from error
+        data = parse_toml(absolute_path(path, Path.cwd()).read_text(encoding="utf-8"))
+    except OSError as error:
+        msg = f"{path}: cannot be read: {error.strerror}"
+        raise ClusterError(msg) from error
+    except ValueError as error:
+        msg = f"{path}: not a TOML file: {error}"
+        raise ClusterError(msg) from error
     try:
         return SlurmSettings.model_validate(data)
     except ValidationError as error:

@@ -156,7 +156,7 @@ def _base(rng: random.Random, kind: str) -> dict[str, Any]:
 
 def _break_table(rng: random.Random, tables: dict[str, Any]) -> str:
     """Change one field somewhere; return its path."""
-    above, node, key = rng.choice(list(_places(tables)))
+    above, node, key = rng.choice(list(places(tables)))
     how = rng.random()
     if how < 0.6:
         node[key] = copy.deepcopy(rng.choice(ODD))
@@ -177,12 +177,12 @@ def _break_table(rng: random.Random, tables: dict[str, Any]) -> str:
     return f"{above}/{key}"
 
 
-def _places(node: Any, above: str = "") -> Iterator[tuple[str, Any, Any]]:
+def places(node: Any, above: str = "") -> Iterator[tuple[str, Any, Any]]:
     entries = node.items() if isinstance(node, dict) else enumerate(node)
     for key, value in list(entries):
         yield above, node, key
         if isinstance(value, dict | list):
-            yield from _places(value, f"{above}/{key}")
+            yield from places(value, f"{above}/{key}")
 
 
 def _mistyped(rng: random.Random, key: str) -> str:
