@@ -33,6 +33,7 @@ from marketsim.run.loop import (
     order_of_action,
     record_row,
 )
+from marketsim.run.errors import PriceOutOfRangeError
 from marketsim.run.progress import Progress
 from marketsim.scenario.build import build_state, write_rules
 from marketsim.scenario.build_world import build_world, rule_changes
@@ -51,25 +52,6 @@ AVERAGE_HOURS = {"basis": 4.0, "variance": 2.0, "trend": 72.0, "funding": 72.0}
 #: A kernel call lasts about so long: between two, progress is shown and Ctrl-C is heard.
 CHUNK_SECONDS = 0.2
 FIRST_CHUNK = 64
-
-
-class PriceOutOfRangeError(ArithmeticError):
-    """A price left the range of prices its book can hold; names market, step and cure.
-
-    Attributes
-    ----------
-    step : int
-        The step that was not finished.
-    market : str
-    result : RunResult or None
-        The steps before it, where the command line kept them.
-    """
-
-    def __init__(self, step: int, market: str, text: str) -> None:
-        super().__init__(text)
-        self.step = step
-        self.market = market
-        self.result: RunResult | None = None
 
 
 class Simulation:

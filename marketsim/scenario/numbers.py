@@ -40,7 +40,7 @@ def _visit(node: Any, *, in_union: bool) -> None:
     elif kind == "int":
         inner = dict(node)
         node.clear()
-        node.update(core_schema.no_info_before_validator_function(_number, inner))  # type: ignore[arg-type]
+        node.update(core_schema.no_info_before_validator_function(_number, inner))
     elif kind == "function-before" and node["function"]["function"] is _number:
         return  # a model within a model has been here
     else:

@@ -271,7 +271,7 @@ class OutageShock(_MarketShock):
     """Name of the spot venue."""
     minutes: Positive
     mode: Literal["stale", "wrong"] = "stale"
-    factor: Annotated[float, Field(ge=1e-4, le=1e4)] = 1.0
+    factor: Annotated[float, Field(ge=1e-9, le=1e9)] = 1.0
     """For mode "wrong": the price printed over the true one."""
 
     @model_validator(mode="after")

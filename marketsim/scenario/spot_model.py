@@ -60,7 +60,7 @@ class Factor(Part):
     """Hours in which half of a burst of volatility is forgotten."""
     clustering: Annotated[float, Field(ge=0, lt=1)] = 0.95
     """0: constant volatility; the kurtosis of one step's return is 3 / (1 - clustering)."""
-    stress_per_day: PerDay = 0.12
+    stress_per_day: NotNegative = 0.12
     """How often calm turns into stress."""
     stress_hours: Positive = 14.0
     """Mean length of stress."""

@@ -16,7 +16,6 @@ import subprocess
 import sys
 import tempfile
 import time
-import tomllib
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -371,7 +370,7 @@ class HangError(Exception):
     """A case took too long."""
 
 
-class patience:  # noqa: N801
+class patience:
     """Raise if what is done within takes too long."""
 
     def __enter__(self) -> None:

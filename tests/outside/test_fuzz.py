@@ -64,8 +64,12 @@ ATOMS = st.one_of(
 )
 VALUES = st.recursive(
     ATOMS,
-    lambda inner: st.lists(inner, max_size=3)
-    | st.dictionaries(st.text(max_size=8) | st.sampled_from(("kind", "min", "at")), inner, max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.text(max_size=8) | st.sampled_from(("kind", "min", "at")), inner, max_size=3
+        )
+    ),
     max_leaves=6,
 )
 BASES = {"design": fuzz.DESIGN, "portfolio": fuzz.PORTFOLIO, "targets": fuzz.TARGETS}

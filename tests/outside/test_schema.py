@@ -218,8 +218,8 @@ def test_the_times_that_errors_show_are_times() -> None:
     for field, shown in (("timezone", r"'([^']+)'"), ("start", r"example (\S+Z)")):
         tables = read_tables("history")
         for value in (1, "Nowhere"):
+            spot = {**tables["spot"], "history": {**tables["spot"]["history"], field: value}}
             with pytest.raises(ScenarioError) as caught:
-                spot = {**tables["spot"], "history": {**tables["spot"]["history"], field: value}}
                 parse_scenario({**tables, "spot": spot})
             for right in re.findall(shown, str(caught.value)):
                 spot = {**tables["spot"], "history": {**tables["spot"]["history"], field: right}}

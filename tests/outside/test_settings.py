@@ -1,4 +1,4 @@
-"""Settings: numbers are numbers, bounded, checked when they are read; what cannot happen is said."""
+"""Numbers are numbers, bounded, checked when they are read; what cannot happen is said."""
 
 import json
 from collections.abc import Callable, Iterator

@@ -18,7 +18,7 @@ from marketsim import Simulation, load_run, load_scenario
 from marketsim.cli.errors import explained
 from marketsim.engine.index import update_index
 from marketsim.engine.state import NONE
-from marketsim.run.simulation import PriceOutOfRangeError
+from marketsim.run.errors import PriceOutOfRangeError
 from marketsim.scenario.loader import parse_scenario
 from marketsim.sweep.cluster import ClusterError, connected
 from marketsim.tape.digest import digest_result
@@ -162,8 +162,9 @@ def test_a_price_out_of_range_before_the_first_step_is_done_leaves_no_folder(
 # Signals
 
 WAITING = """
-import sys, time, typer
+import signal, sys, time, typer
 from marketsim.cli.errors import explained
+IGNORED
 try:
     with explained():
         print("ready", flush=True)
@@ -175,18 +176,17 @@ except typer.Exit as end:
 
 def stop(number: int, ignored: bool = False) -> tuple[int, str]:
     """Send a signal to a command that waits; return how it ends and what it says."""
+    script = WAITING.replace("IGNORED", "")
+    if ignored:
+        ignore = f"signal.signal({int(number)}, signal.SIG_IGN)"
+        script = WAITING.replace("IGNORED", ignore).replace("60", "2")
     environment = os.environ | {"PYTHONPATH": str(Path(package.__file__).parents[1])}
     process = subprocess.Popen(
-        [
-            sys.executable,
-            "-c",
-            WAITING.replace("sleep(60)", "sleep(2)" if ignored else "sleep(60)"),
-        ],
+        [sys.executable, "-c", script],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         env=environment,
         text=True,
-        preexec_fn=(lambda: signal.signal(number, signal.SIG_IGN)) if ignored else None,
     )
     assert process.stdout is not None
     assert process.stdout.readline() == "ready\n"
@@ -212,22 +212,26 @@ def test_signals_are_as_before_when_a_command_is_done() -> None:
     assert [signal.getsignal(number) for number in numbers] == before
 
 
-def interrupted_in_callback() -> None:
-    """Be interrupted where C calls Python, as LLVM does while it compiles."""
+def be_interrupted(then: Callable[[], None]) -> None:
+    """Be interrupted where C calls Python, as LLVM does while it compiles; go on."""
 
     @ctypes.CFUNCTYPE(None)
     def called() -> None:
         raise KeyboardInterrupt
 
     called()
+    then()
+
+
+def fail() -> None:
+    raise RuntimeError("no compiled object yet")
 
 
 def test_an_interrupt_within_the_compiler_is_neither_shown_nor_lost(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     with pytest.raises(typer.Exit), explained():
-        interrupted_in_callback()
-        time.sleep(30)
+        be_interrupted(lambda: time.sleep(30))
     assert capsys.readouterr().err == "interrupted, nothing was written\n"
 
 
@@ -235,8 +239,7 @@ def test_what_fails_because_of_such_an_interrupt_is_not_a_failure(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     with pytest.raises(typer.Exit), explained():
-        interrupted_in_callback()
-        raise RuntimeError("no compiled object yet")
+        be_interrupted(fail)
     assert capsys.readouterr().err == "interrupted, nothing was written\n"
     time.sleep(0.1)  # and does not come again when the command is over
 
@@ -252,6 +255,6 @@ def test_what_fails_because_of_such_an_interrupt_is_not_a_failure(
 def test_a_wrong_address_of_a_cluster_is_refused_at_once(address: str) -> None:
     pytest.importorskip("distributed")
     began = time.monotonic()
-    with pytest.raises(ClusterError, match="must be an address|needs certificates"):
+    with pytest.raises(ClusterError, match=r"must be an address|needs certificates"):
         connected(address).__enter__()
     assert time.monotonic() - began < 5
