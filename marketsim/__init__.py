@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from marketsim.scenario import default_habits
+from marketsim.scenario import by_strategy
 
 if TYPE_CHECKING:
     from marketsim.agents.own import OwnTraderError, Strategy
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from marketsim.results.files import RunFolderError
     from marketsim.results.run import Run, load_run
     from marketsim.run.simulation import Simulation
-    from marketsim.scenario.errors import ScenarioError
+    from marketsim.scenario.errors import Problem, ScenarioError
     from marketsim.scenario.loader import list_scenarios, load_scenario
     from marketsim.study.calibrate import calibrate
     from marketsim.study.compare import compare
@@ -73,8 +73,15 @@ def _default_habits(strategy: str) -> Mapping[str, Any]:
     return habits
 
 
+def _parameter_problems(strategy: str, stated: Mapping[str, Any]) -> "list[Problem]":
+    strategies = import_module("marketsim.agents.strategies")
+    problems: list[Problem] = strategies.parameter_problems(strategy, stated)
+    return problems
+
+
 # The strategies load with the first population that is read.
-default_habits.of_strategy = _default_habits
+by_strategy.default_habits = _default_habits
+by_strategy.parameter_problems = _parameter_problems
 
 
 def __dir__() -> list[str]:

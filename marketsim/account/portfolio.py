@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from pydantic import ConfigDict, Field, ValidationError, model_validator
@@ -19,11 +19,12 @@ from marketsim.engine.state import ATOMS, MAX_PRICE_TICKS, Cause, MarkRule, Stat
 from marketsim.scenario.build import build_state
 from marketsim.scenario.distributions import Constant, Part
 from marketsim.scenario.errors import Problem, ScenarioError, explain, one_of, raise_problems
-from marketsim.scenario.loader import override_tables, read_toml
+from marketsim.scenario.loader import absolute_path, override_tables, read_toml
 from marketsim.scenario.markets import MAX_POSITION_ATOMS, Market, Tier, atoms_per_tick
 from marketsim.scenario.population import MODES, Group, Mode, Population
 from marketsim.scenario.schema import MAX_DEPOSIT_ATOMS, Name, Scenario, completed
 from marketsim.scenario.venue import Venue
+from marketsim.scenario.wording import ONE_LINE
 
 #: The accounts of the venue made for a portfolio: its owner, and who took the other side.
 OWNER, NEUTRAL = 0, 1
@@ -40,7 +41,7 @@ class Collateral(Part):
     """USD in the wallet, without the profit of open positions; below 0 if that was withdrawn."""
     stable: float = Field(0.0, ge=0, le=1e12)
     """Stablecoins."""
-    coins: dict[Name, float] = Field(default_factory=dict)
+    coins: dict[Name, Annotated[float, Field(ge=0, le=1e12)]] = Field(default_factory=dict)
     """Coins held, by market."""
 
 
@@ -86,7 +87,7 @@ class Portfolio(Part):
 
     model_config = ConfigDict(title="marketsim portfolio")
 
-    name: str = Field("portfolio", max_length=64, pattern=r"^[^\n]+$")
+    name: str = Field("portfolio", min_length=1, max_length=64, pattern=ONE_LINE)
     """Shown above the figures."""
     venue: Venue = Field(default_factory=lambda: Venue.model_validate({}))
     """The rule book, as in a scenario."""
@@ -334,7 +335,7 @@ def load_portfolio(path: str | Path, overrides: Iterable[tuple[str, str]] = ()) 
         If it cannot be read or fields are wrong: all of them at once.
     """
     source = str(path)
-    file = Path(path).expanduser()
+    file = absolute_path(source, Path.cwd())
     data = read_toml(file, source, "portfolio")
     data.setdefault("name", re.sub(r"[\s_]+", " ", file.stem)[:64])
     return parse_portfolio(override_tables(data, overrides, source), source)

@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler
+from pydantic_core import CoreSchema
 
 from marketsim.engine import orders
 from marketsim.engine._jit import by_reference, kernel
@@ -27,6 +28,7 @@ from marketsim.engine.ledger import holdings_value
 from marketsim.engine.pools import assess_pool, haircut_holdings
 from marketsim.engine.records import F8, I4, I8, Indices, Record, Rows, records, zeroed
 from marketsim.engine.state import NONE, Flag, IntentKind, State, widen
+from marketsim.scenario.numbers import without_coercion
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -50,6 +52,11 @@ class Parameters(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Take numbers only for what they are."""
+        return without_coercion(handler(source))
+
 
 class BuiltIn(Parameters):
     """Base of a built-in strategy: its parameters, what its traders are like, how they decide.
@@ -58,7 +65,7 @@ class BuiltIn(Parameters):
     be made.
     """
 
-    model_config = ConfigDict(use_attribute_docstrings=True)
+    model_config = ConfigDict(use_attribute_docstrings=True, allow_inf_nan=False)
 
     #: The kernel by which its traders decide, see above.
     decide: ClassVar[Decide]

@@ -52,7 +52,7 @@ class Basis(BuiltIn):
     inventory to and fro."""
     portion: float = Field(0.05, gt=0, le=1)
     """Share of its capacity one quote shows."""
-    anchoring: float = Field(1.0, gt=0)
+    anchoring: float = Field(1.0, ge=1e-6, le=1e6)
     """kappa: share of the premium that funding pays per 8 h."""
     carry: float = Field(0.1095, gt=-1, lt=10)
     """Annual quote interest less coin interest; the default makes the fair premium zero."""

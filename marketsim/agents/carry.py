@@ -34,15 +34,15 @@ class Carry(BuiltIn):
     }
     PLANS_HEDGE = True
 
-    horizon_hours: float = Field(168.0, gt=0)
+    horizon_hours: float = Field(168.0, ge=1e-3, le=1e6)
     """Time over which the cost of getting in and out is spread."""
     cost: float = Field(0.0005, ge=0, lt=1)
     """What getting in and out costs beside the taker fees, as a fraction of the position."""
-    full_rate: float = Field(0.00005, gt=0)
+    full_rate: float = Field(0.00005, ge=1e-12, le=1)
     """Expected funding rate per 8 h, beyond cost, at which the whole capital is used."""
     exit_rate: float = Field(0.0, gt=-1, lt=1)
     """Expected funding rate per 8 h below which the trade is closed."""
-    rebalance: float = Field(0.1, ge=0)
+    rebalance: float = Field(0.1, ge=0, le=1000)
     """A position is left alone while it is off by less than this share."""
 
     @staticmethod

@@ -52,29 +52,29 @@ class Herd(BuiltIn):
     RECORD = Rates
     HAS_OPINIONS = True
 
-    independence: float = Field(60.0, gt=0)
+    independence: float = Field(60.0, ge=1e-9, le=1e9)
     """e = a / h: below 1 the crowd is mostly of one mind, above 1 mostly of two. The rate h of
     imitation counts heads, so a large crowd with e near 1 changes sides often."""
-    memory_hours: float = Field(168.0, gt=0)
+    memory_hours: float = Field(168.0, ge=1e-3, le=1e6)
     """Relaxation time of the crowd's opinion, 1 / (2 a)."""
     bias: float = Field(0.0, gt=-1, lt=1)
     """How much more often they turn long by themselves: a (1 + bias) against a (1 - bias)."""
     trend: float = Field(0.3, ge=0, le=20)
     """Largest pull of the trend on U."""
-    funding_scale: float = Field(0.002, gt=0)
+    funding_scale: float = Field(0.002, ge=1e-9, le=1e6)
     """Funding rate per 8 h that pushes a trader of sensitivity 1 by U = 1."""
-    anti_herding: float | None = Field(None, ge=0)
+    anti_herding: float | None = Field(None, ge=0, le=1e6)
     """phi / phi_c, instead of `funding_scale`: 1 is critical. phi_c = 2 (1 - e) / N, where the
     centre of the crowd's law turns from a valley into a peak; needs `independence` below 1."""
-    crowd_rate: float = Field(0.001, gt=0)
+    crowd_rate: float = Field(0.001, ge=1e-9, le=1)
     """Funding rate per 8 h that a unanimous crowd causes; only for `anti_herding`."""
     alignment: float = Field(0.5, ge=0, le=1)
     """Share of traders with one opinion for all their markets."""
-    rebalance: float = Field(0.3, ge=0)
+    rebalance: float = Field(0.3, ge=0, le=1000)
     """A position is left alone while it is off by less than this share."""
     network: Literal["complete", "small_world", "scale_free", "random", "file"] = "complete"
     """Who imitates whom: everybody, or neighbours on a graph."""
-    degree: float = Field(8.0, gt=0)
+    degree: float = Field(8.0, gt=0, le=1e5)
     """Mean number of neighbours."""
     rewiring: float = Field(0.1, ge=0, le=1)
     """Of small_world: share of links that lead anywhere."""

@@ -25,9 +25,9 @@ class Maker(BuiltIn):
     Believes that the price is the index plus the average basis of late, and that orders arrive at
     random. Its reservation price and best quotes follow Avellaneda and Stoikov, with prices as
     fractions of the index and inventory in clips; deeper levels are spaced in geometric steps and
-    hold more, so that depth grows with distance. It shows less when the market sets
-    `depth_factor`, when volatility rises and when it has lost capital, and sells inventory at the
-    market once it holds too much.
+    hold more, so that depth grows with distance. It shows less while a
+    shock has taken depth away, when volatility rises and when it has lost capital, and sells
+    inventory at the market once it holds too much.
 
     References
     ----------
@@ -43,13 +43,13 @@ class Maker(BuiltIn):
     }
     ACTS_FIRST = True
 
-    risk_aversion: float = Field(4.0, gt=0)
+    risk_aversion: float = Field(4.0, ge=1e-6, le=1e6)
     """Gamma, per clip and fraction of price."""
-    arrival_decay: float = Field(20_000.0, gt=0)
+    arrival_decay: float = Field(20_000.0, ge=1e-3, le=1e12)
     """k: how fast the arrival of orders falls with distance from mid, per fraction of price."""
-    horizon_minutes: float = Field(60.0, gt=0)
+    horizon_minutes: float = Field(60.0, gt=0, le=1e6)
     """tau: how long inventory is expected to be held."""
-    clips: float = Field(20.0, gt=0)
+    clips: float = Field(20.0, ge=1e-3, le=1e6)
     """Inventory limit, in clips."""
     levels: float = Field(8.0, ge=1, le=40)
     """Levels per side."""
@@ -57,9 +57,9 @@ class Maker(BuiltIn):
     """Distance of the last level, as a fraction of price."""
     unload: float = Field(0.8, gt=0, le=1)
     """Share of the inventory limit from which the excess is sold at the market."""
-    requote: float = Field(0.3, ge=0)
+    requote: float = Field(0.3, ge=0, le=1000)
     """Quotes stay while the reservation price moves less than this share of the half spread."""
-    calm_volatility: float = Field(0.6, gt=0)
+    calm_volatility: float = Field(0.6, ge=1e-6, le=1000)
     """Annual volatility at which full depth is shown."""
 
     def max_intents(self, num_markets: int) -> int:

@@ -35,7 +35,7 @@ class Noise(BuiltIn):
     """Probability of a limit order instead of a market order."""
     passive_reach: float = Field(0.002, ge=0, lt=1)
     """Farthest limit price from mid, as a fraction of it."""
-    patience_minutes: float = Field(120.0, gt=0)
+    patience_minutes: float = Field(120.0, gt=0, le=1e9)
     """Life of a limit order."""
 
     @staticmethod

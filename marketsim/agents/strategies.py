@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from pydantic import ValidationError
 
 from marketsim.agents.base import BuiltIn, Decide, Traders
 from marketsim.agents.basis import Basis
@@ -18,6 +19,7 @@ from marketsim.agents.noise import Noise
 from marketsim.agents.pair import Pair
 from marketsim.engine._jit import spliced
 from marketsim.engine.state import State
+from marketsim.scenario.errors import Problem, find_problems
 
 #: A strategy's place here is its kind in `Traders.population`.
 BUILT_IN: tuple[type[BuiltIn], ...] = (Maker, Basis, Noise, Holder, Herd, Carry, Pair)
@@ -35,6 +37,23 @@ PARAMETERS = np.dtype([(name, strategy.dtype()) for name, strategy in STRATEGIES
 def default_habits(strategy: str) -> Mapping[str, Any]:
     """Return the habits of a population where it states none and `Population` says otherwise."""
     return STRATEGIES[strategy].DEFAULT_HABITS if strategy in STRATEGIES else OWN_HABITS
+
+
+def parameter_problems(strategy: str, stated: Mapping[str, Any]) -> list[Problem]:
+    """List what is wrong with the parameters of a built-in strategy; of others, nothing is known.
+
+    The paths of the problems begin with ``parameters``, as those of a population's fields.
+    """
+    if strategy not in STRATEGIES:
+        return []
+    try:
+        STRATEGIES[strategy].model_validate(dict(stated))
+    except ValidationError as error:
+        schema = STRATEGIES[strategy].model_json_schema()
+        return [
+            problem.below("parameters") for problem in find_problems(error, dict(stated), schema)
+        ]
+    return []
 
 
 def _dispatch(kind: int, name: str, decide: Decide, others: Decide) -> Decide:

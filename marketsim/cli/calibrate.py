@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from marketsim.cli.errors import FAILURE, explained, refuse
+from marketsim.cli.errors import FAILURE, explained, refuse, say
 from marketsim.cli.sweep import SOME_FAILED, connect_workers
 
 
@@ -80,5 +80,5 @@ def calibrate(
         failed = [trial for trial in found.trials if math.isnan(trial.distance)]
         if failed:
             text = f"{len(failed)} of {len(found.trials)} trials failed; trial {failed[0].number}: "
-            typer.echo(text + failed[0].error, err=True)
+            say(text + failed[0].error)
             raise typer.Exit(SOME_FAILED)

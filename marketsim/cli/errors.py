@@ -1,9 +1,12 @@
 """How a command ends: one sentence on standard error and an exit code, never a traceback."""
 
+import _thread
 import contextlib
+import errno
 import os
 import signal
 import sys
+import threading
 import traceback
 import warnings
 from collections.abc import Iterator
@@ -17,6 +20,9 @@ from marketsim.agents.fence import prints_to_stderr
 FAILURE = 1
 #: What the user asked for cannot be done.
 BAD_INPUT = 2
+
+#: What the user named cannot be a file there.
+_NO_SUCH_NAME = (errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR, errno.ELOOP)
 
 #: Set to see the traceback of a failure.
 TRACEBACK_VARIABLE = "MARKETSIM_TRACEBACK"
@@ -41,11 +47,16 @@ def explained() -> Iterator[None]:
     """Run a command's body: every way it can end becomes a sentence and an exit code.
 
     Warnings become sentences too. SIGTERM counts as an interrupt, so that a job killed by a
-    cluster's scheduler cleans up after itself.
+    cluster's scheduler cleans up after itself; and so does SIGHUP, the end of a terminal, unless
+    it is ignored (`nohup`).
     """
-    previous = signal.signal(signal.SIGTERM, _interrupt)
+    wanted = [signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+        wanted.append(signal.SIGHUP)
+    previous = {number: signal.signal(number, _interrupt) for number in wanted}
+    swallowed = _Swallowed()
     try:
-        with warnings.catch_warnings(), prints_to_stderr():
+        with swallowed, warnings.catch_warnings(), prints_to_stderr():
             # What is meant for the user; a RuntimeWarning is not.
             warnings.simplefilter("always", UserWarning)
             warnings.showwarning = _show_warning
@@ -59,8 +70,12 @@ def explained() -> Iterator[None]:
     except typer.Exit:
         raise
     except Exception as error:
+        if swallowed.interrupts:  # what failed is what the interrupt left half done
+            _leave("interrupted, nothing was written", FAILURE)
         if isinstance(error, _bad_input()):
             _leave(f"error: {error}", BAD_INPUT)
+        if isinstance(error, OSError) and error.errno in _NO_SUCH_NAME:
+            _leave(f"error: {error.filename}: {error.strerror}", BAD_INPUT)
         if os.environ.get(TRACEBACK_VARIABLE):
             traceback.print_exc()
         what = str(error) or type(error).__name__
@@ -69,11 +84,48 @@ def explained() -> Iterator[None]:
             FAILURE,
         )
     finally:
-        signal.signal(signal.SIGTERM, previous)
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+class _Swallowed:
+    """Interrupts that come while LLVM, in the midst of compiling, calls Python: it swallows them.
+
+    They are neither shown, as Python would, nor forgotten: they come again a moment later.
+    """
+
+    def __init__(self) -> None:
+        self.interrupts = 0
+        self._show = sys.unraisablehook
+        self._again: list[threading.Timer] = []
+
+    def __enter__(self) -> None:
+        self._show, sys.unraisablehook = sys.unraisablehook, self._notice
+
+    def __exit__(self, *_: object) -> None:
+        sys.unraisablehook = self._show
+        for timer in self._again:
+            timer.cancel()
+
+    def _notice(self, unraisable: "sys.UnraisableHookArgs") -> None:
+        if not isinstance(unraisable.exc_value, KeyboardInterrupt):
+            self._show(unraisable)
+            return
+        self.interrupts += 1
+        self._again.append(threading.Timer(0.05, _thread.interrupt_main))
+        self._again[-1].start()
+
+
+def say(message: str) -> None:
+    """Tell the user something on standard error; nothing in it is obeyed by a terminal."""
+    from marketsim.scenario.wording import shortened, visible
+
+    lines = [shortened(visible(line)) for line in message.split("\n")]
+    typer.echo("\n".join(lines), err=True)
 
 
 def _leave(message: str, code: int) -> NoReturn:
-    typer.echo(message, err=True)
+    say(message)
     raise typer.Exit(code) from None
 
 
@@ -100,4 +152,4 @@ def _interrupt(number: int, frame: Any) -> NoReturn:  # noqa: ARG001
 
 
 def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
-    typer.echo(f"warning: {message}", err=True)
+    say(f"warning: {message}")

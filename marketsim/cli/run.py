@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from marketsim.cli.errors import FAILURE, explained, refuse
+from marketsim.cli.errors import FAILURE, explained, refuse, say
 
 if TYPE_CHECKING:
     from marketsim.scenario.schema import Scenario
@@ -77,11 +77,12 @@ def run(
 
         from marketsim.agents.own import OwnTraderError
         from marketsim.results.summary import summarise
+        from marketsim.run.errors import PriceOutOfRangeError
 
         failure = None
         try:
             result = simulate(loaded, seed, quiet)
-        except OwnTraderError as error:
+        except (OwnTraderError, PriceOutOfRangeError) as error:
             if error.result is None:
                 raise
             result, failure = error.result, error
@@ -92,7 +93,7 @@ def run(
         target = write_run(result, out or free_path(DEFAULT_PARENT, stem), force, summary=summary)
         _report(summary, target, as_json, quiet)
         if failure is not None:
-            typer.echo(f"failed: {failure}; the steps before it are in {target}", err=True)
+            say(f"failed: {failure}; the steps before it are in {target}")
             raise typer.Exit(FAILURE)
         if result.conservation_error:
             msg = f"the books are off by {result.conservation_error} atoms"
@@ -131,13 +132,14 @@ def simulate(scenario: "Scenario", seed: int, quiet: bool) -> "RunResult":
     from marketsim.agents.own import OwnTraderError
     from marketsim.model.opening import open_simulation
     from marketsim.report.progress_bars import progress_bar
+    from marketsim.run.errors import PriceOutOfRangeError
 
     announce_compiling(quiet)
     simulation = open_simulation(scenario, seed)
     try:
         with progress_bar(scenario.name, quiet) as advance:
             simulation.run(scenario.num_steps, progress=advance)
-    except OwnTraderError as error:
+    except (OwnTraderError, PriceOutOfRangeError) as error:
         if error.step > 0:
             done = simulation.result()
             error.result = replace(done, notes=(*done.notes, f"ended early at {error}"))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from marketsim.cli.errors import FAILURE, explained, refuse
+from marketsim.cli.errors import FAILURE, explained, refuse, say
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
@@ -113,10 +113,10 @@ def sweep(
             )
             raise typer.Exit(FAILURE) from None
         except (ExecutorLostError, StoreError) as error:
-            typer.echo(f"stopped: {error}", err=True)
+            say(f"stopped: {error}")
             raise typer.Exit(FAILURE) from None
         except TooManyFailuresError as error:
-            typer.echo(f"stopped: {error}", err=True)
+            say(f"stopped: {error}")
             raise typer.Exit(SOME_FAILED) from None
         _report(report, as_json)
         if report.failures:

@@ -11,6 +11,7 @@ from marketsim.engine.world import IndexRule, World
 def update_index(world: World, state: State, t: int) -> int:
     """Set `index_price` and `index_ticks` of every market from what its sources print.
 
+    A market whose index leaves its range keeps the one before; the run has to stop there.
     Overwrites also the sources' prices and deviations and `asset.spread`. Every market uses the
     same rule. Call it once with ``t = NONE`` before the first step to set the opening index.
 
@@ -41,10 +42,11 @@ def update_index(world: World, state: State, t: int) -> int:
             lowest = min(lowest, source.price)
             highest = max(highest, source.price)
         index = median_price(world, first, last) if is_median else asset.price + total
-        asset.spread = (highest - lowest) / index
-        market.index_price = index
         ticks = index / market.tick_size
+        # written so that an index that is not a number is outside, too
         if ticks >= 1.0 and ticks <= MAX_PRICE_TICKS:
+            asset.spread = (highest - lowest) / index
+            market.index_price = index
             market.index_ticks = math.floor(ticks + 0.5)
         elif outside == NONE:
             outside = m

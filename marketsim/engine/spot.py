@@ -24,6 +24,9 @@ from marketsim.engine.world import (
     World,
 )
 
+#: exp of more does not fit a number; no price stays in its book by far.
+MAX_LOG_RETURN = 700.0
+
 
 @kernel
 def move_spot(world: World, state: State, t: int) -> int:
@@ -52,7 +55,7 @@ def move_spot(world: World, state: State, t: int) -> int:
             mid = 0.5 * float(market.best_bid + market.best_ask) * market.tick_size
             asset.displacement = factor.reflexivity * math.log(mid / asset.fundamental)
         if factor.kind == SpotKind.FACTOR:
-            asset.base *= math.exp(_news(factor, asset, world.own_draw[m]))
+            asset.base *= _growth(_news(factor, asset, world.own_draw[m]))
         elif factor.kind == SpotKind.HISTORY:
             _replay(world.history, asset, m, t)
         asset.fundamental = asset.base * asset.shock_factor
@@ -62,6 +65,12 @@ def move_spot(world: World, state: State, t: int) -> int:
         if not (ticks >= 1.0 and ticks <= MAX_PRICE_TICKS) and outside == NONE:
             outside = m
     return outside
+
+
+@kernel
+def _growth(log_return: float) -> float:
+    """Return the factor of a log return; one that no price survives ends as the largest of them."""
+    return math.exp(min(log_return, MAX_LOG_RETURN))
 
 
 @kernel
@@ -123,7 +132,7 @@ def _replay(history: NDArray[np.float64], asset: Asset, m: int, t: int) -> None:
         asset.burst_return += (asset.burst_factor - 1.0) * math.log(price / history[t, m])
     asset.base = price
     if asset.burst_return != 0.0:
-        asset.base = price * math.exp(asset.burst_return)
+        asset.base = price * _growth(asset.burst_return)
 
 
 @kernel

@@ -19,7 +19,7 @@ from marketsim.engine import (
 )
 from marketsim.engine._jit import kernel
 from marketsim.engine.records import Indices
-from marketsim.engine.state import State
+from marketsim.engine.state import NONE, State
 from marketsim.engine.world import World
 
 
@@ -28,11 +28,14 @@ def open_step(state: State, world: World, t: int) -> int:
     """Stages 1 and 2: spot and index move; return the market that left the price range or NONE."""
     begin_counts(state, t)
     lost = spot.move_spot(world, state, t)
-    lost = max(lost, index.update_index(world, state, t))
+    if lost == NONE:
+        lost = index.update_index(world, state, t)
+    if lost != NONE:
+        return lost
     causes.note_displacement(state, world)
     book.expire_orders(state, t)
     mark.snapshot_mid(state)
-    return lost
+    return NONE
 
 
 @kernel

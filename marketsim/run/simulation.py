@@ -19,9 +19,10 @@ from marketsim.engine import causes
 from marketsim.engine.index import update_index
 from marketsim.engine.ledger import account_equity
 from marketsim.engine.records import Rows
-from marketsim.engine.state import NONE, State
+from marketsim.engine.state import MAX_PRICE_TICKS, NONE, State
 from marketsim.engine.step import clear_step
 from marketsim.engine.world import World
+from marketsim.run.errors import PriceOutOfRangeError
 from marketsim.run.loop import (
     ASK,
     OUT_OF_RANGE,
@@ -51,10 +52,6 @@ AVERAGE_HOURS = {"basis": 4.0, "variance": 2.0, "trend": 72.0, "funding": 72.0}
 #: A kernel call lasts about so long: between two, progress is shown and Ctrl-C is heard.
 CHUNK_SECONDS = 0.2
 FIRST_CHUNK = 64
-
-
-class PriceOutOfRangeError(ArithmeticError):
-    """An index price left the range of prices a book can hold."""
 
 
 class Simulation:
@@ -468,10 +465,19 @@ class Simulation:
 
     def _check_range(self, market: int) -> None:
         if market != NONE:
-            name = self.market_names[market]
-            price = float(self.world.asset[market].price)
+            name, step = self.market_names[market], self.step_count
             tick = float(self.state.market[market].tick_size)
+            spot = float(self.world.asset[market].price)
+            prices = [spot]
+            if 1.0 <= spot / tick <= MAX_PRICE_TICKS:  # then it is the index that is outside
+                first = int(self.world.asset[market].first_source)
+                last = first + int(self.world.asset[market].num_sources)
+                prices = np.asarray(self.world.source["price"][first:last]).tolist()
+            shown = " and ".join(f"{price:g}" for price in sorted(set(prices)))
+            cure = f"choose another markets.{name}.tick_size, or less violent shocks or spot moves"
             raise PriceOutOfRangeError(
-                f"step {self.step_count}: the price of {name}, {price:g} USD, left the range of "
-                f"its book, 1 to 2**30 - 1 ticks of {tick:g}: change markets.{name}.tick_size"
+                step,
+                name,
+                f"step {step}: the index price of {name} left the range of its book, 1 to "
+                f"2**30 - 1 ticks of {tick:g} USD: its spot price is {shown} USD; {cure}",
             )

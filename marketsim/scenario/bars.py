@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 from marketsim.scenario.errors import nearest
 from marketsim.scenario.inputs import PRICES, read_input
 from marketsim.scenario.spot_model import Bar, History
+from marketsim.scenario.wording import shortened, visible
 
 HOUR = 3_600_000_000_000
 MINUTE = HOUR // 60
@@ -28,6 +29,9 @@ UNIX_UNITS = ((1e11, 1_000_000_000), (1e14, 1_000_000), (1e17, 1_000), (np.inf, 
 
 class HistoryError(ValueError):
     """A price file cannot be replayed; the message names file, row, column and what to do."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(shortened(visible(message)))
 
 
 @dataclass(frozen=True)

@@ -218,7 +218,7 @@ def _first_prices(scenario: Scenario, prices: Mapping[str, float]) -> dict[str, 
             continue
         if name in prices:
             found = market.price_problems(first[name])
-            problems += [problem.line(f"markets.{name}") for problem in found]
+            problems += [problem.below(f"markets.{name}").line() for problem in found]
     if problems:
         raise ScenarioError(problems, scenario.name)
     return first

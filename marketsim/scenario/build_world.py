@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 from marketsim.engine.world import (
     IndexRule,
     JumpLaw,
-    ShockKind,
     SpotKind,
     World,
     allocate_world,
 )
-from marketsim.scenario.shocks import Shock, unknown_names
+from marketsim.scenario.shocks import Shock, contradictions
 from marketsim.scenario.spot_model import Jumps, Spot
 from marketsim.streams import asset_key
 
@@ -20,8 +19,6 @@ if TYPE_CHECKING:
     from marketsim.scenario.history import HistoryPath
 
 YEAR_HOURS = 365 * 24
-#: More expected jumps in a step than this would be cut by the limit of one.
-MAX_JUMPS_PER_STEP = 0.2
 DEFAULT_DEVIATION = 0.0001
 
 
@@ -111,21 +108,9 @@ def _check(
     step_minutes: float,
     history: "HistoryPath | None",
 ) -> None:
-    problems = unknown_names(spot, shocks, markets)
+    problems = contradictions(spot, shocks, markets, step_minutes)
     if spot.kind == "history" and history is None:
         problems.append("spot.kind: 'history' needs a loaded history")
-    bursts = any(shock.CHANGES == ShockKind.VOLATILITY for shock in shocks)
-    if spot.kind == "constant" and bursts:
-        problems.append("shocks: a volatility shock does nothing where spot.kind = 'constant'")
-    named = [("spot.factor.jumps", spot.factor.jumps)]
-    named += [(f"jumps of market {name}", spot.market(name).jumps) for name in markets]
-    for field, jumps in named:
-        most = MAX_JUMPS_PER_STEP * 1440.0 / step_minutes
-        if jumps.per_day > most:
-            problems.append(
-                f"{field}: per_day = {jumps.per_day:g} is too often for steps of {step_minutes:g} "
-                f"minutes, at most {most:g}"
-            )
     if spot.kind != "history":
         missing = [name for name, market in markets.items() if market.price is None]
         problems += [f"markets.{name}.price: needed unless a history states it" for name in missing]

@@ -18,10 +18,14 @@ from pydantic import (
     Discriminator,
     Field,
     FiniteFloat,
+    GetCoreSchemaHandler,
     RootModel,
     Tag,
     model_validator,
 )
+from pydantic_core import CoreSchema
+
+from marketsim.scenario.numbers import without_coercion
 
 Floats: TypeAlias = NDArray[np.float64]
 Number: TypeAlias = FiniteFloat | Literal["never"]
@@ -39,6 +43,11 @@ class Part(BaseModel):
         frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True
     )
 
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Take numbers only for what they are."""
+        return without_coercion(handler(source))
+
 
 def _number(value: Number) -> float:
     return math.inf if value == "never" else float(value)
@@ -48,6 +57,11 @@ class Constant(RootModel[Number]):
     """The same value for everyone; "never" where a time may be infinite."""
 
     model_config = ConfigDict(frozen=True)
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Take numbers only for what they are."""
+        return without_coercion(handler(source))
 
     def quantile(self, uniform: Floats) -> Floats:
         """Return the value once per draw."""
@@ -138,7 +152,7 @@ class Choice(Part):
     kind: Literal["choice"]
     values: tuple[Number, ...] = Field(min_length=1)
     """The values."""
-    weights: tuple[Annotated[float, Field(ge=0)], ...] | None = None
+    weights: tuple[Annotated[float, Field(ge=0, le=1e9)], ...] | None = None
     """How often each occurs, in any unit; equally often if left out."""
 
     def quantile(self, uniform: Floats) -> Floats:
@@ -163,7 +177,7 @@ class Mixture(Part):
     kind: Literal["mixture"]
     parts: tuple["Distribution", ...] = Field(min_length=1)
     """The distributions, or constants."""
-    weights: tuple[Annotated[float, Field(ge=0)], ...] | None = None
+    weights: tuple[Annotated[float, Field(ge=0, le=1e9)], ...] | None = None
     """Share of each, in any unit; equal if left out."""
 
     def quantile(self, uniform: Floats) -> Floats:

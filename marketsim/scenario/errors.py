@@ -7,11 +7,14 @@ from typing import Any, NamedTuple, TypeAlias
 
 from pydantic import ValidationError
 
+from marketsim.scenario.wording import LONGEST_PATH, LONGEST_VALUE, shortened, show, visible
+
 Key: TypeAlias = str | int
 Location: TypeAlias = tuple[Key, ...]
 
 _NO_VALUE = object()
-_LONGEST_VALUE = 60
+#: Wrong fields that an error names.
+MAX_PROBLEMS = 20
 #: Words for what pydantic says in Python's terms.
 _PLAIN = {
     "model_type": "must be a table",
@@ -41,15 +44,18 @@ class ScenarioError(ValueError):
     """
 
     def __init__(self, problems: Iterable[str], source: str = "scenario") -> None:
-        self.problems = list(problems)
-        self.source = source
+        self.problems = [shortened(visible(problem)) for problem in problems]
+        self.source = shortened(visible(source), LONGEST_PATH)
         super().__init__(source, self.problems)
 
     def __str__(self) -> str:
         """Return one line for one problem, an indented list for more."""
         if len(self.problems) == 1:
             return f"{self.source}: {self.problems[0]}"
-        return "\n  ".join([f"{self.source}: {len(self.problems)} problems", *self.problems])
+        lines = [f"{self.source}: {len(self.problems)} problems", *self.problems[:MAX_PROBLEMS]]
+        if len(self.problems) > MAX_PROBLEMS:
+            lines.append(f"... and {len(self.problems) - MAX_PROBLEMS} more")
+        return "\n  ".join(lines)
 
 
 class ScenarioWarning(UserWarning):
@@ -63,11 +69,15 @@ class Problem(NamedTuple):
     text: str  #: what is allowed
     value: Any = _NO_VALUE
 
-    def line(self, prefix: str = "") -> str:
-        """Write the problem on one line, its path below `prefix`."""
-        path = ".".join(part for part in (prefix, self.path) if part)
+    def line(self) -> str:
+        """Write the problem on one line."""
+        path = _dotted(tuple(self.path.split(".")))
         shown = "" if self.value is _NO_VALUE else f" = {show(self.value)}"
         return f"{path}{shown}: {self.text}" if path else self.text
+
+    def below(self, prefix: str) -> "Problem":
+        """Return it as the model above finds it, which has this one as a field."""
+        return self._replace(path=".".join(part for part in (prefix, self.path) if part))
 
 
 class FieldError(ValueError):
@@ -90,27 +100,24 @@ def one_of(value: str, names: Iterable[str]) -> str:
     return f"must be one of {', '.join(allowed)}{nearest(value, allowed)}"
 
 
-def show(value: Any) -> str:
-    """Write a value as TOML would, shortened."""
-    if isinstance(value, str):
-        text = f'"{value}"'
-    elif isinstance(value, bool):
-        text = str(value).lower()
-    elif isinstance(value, float):
-        text = f"{value:.10g}"
-    elif isinstance(value, dict):
-        text = "{" + ", ".join(f"{key} = {show(entry)}" for key, entry in value.items()) + "}"
-    elif isinstance(value, list | tuple):
-        text = "[" + ", ".join(map(show, value)) + "]"
-    else:
-        text = str(value)
-    return text if len(text) <= _LONGEST_VALUE else text[: _LONGEST_VALUE - 3] + "..."
-
-
 def explain(
     error: ValidationError, data: Any, schema: dict[str, Any]
 ) -> list[tuple[Location, list[str]]]:
-    """Turn pydantic's errors into lines, those of one field in one entry.
+    """Turn pydantic's errors into lines, those of one field in one entry; see `find_problems`.
+
+    Returns
+    -------
+    list of (location, lines)
+        The location is a path into `data`.
+    """
+    lines: dict[Location, list[str]] = {}
+    for place, problem in _find(error, data, schema):
+        lines.setdefault(place, []).append(problem.line())
+    return list(lines.items())
+
+
+def find_problems(error: ValidationError, data: Any, schema: dict[str, Any]) -> list[Problem]:
+    """Turn pydantic's errors into problems.
 
     Parameters
     ----------
@@ -122,10 +129,15 @@ def explain(
 
     Returns
     -------
-    list of (location, lines)
-        The location is a path into `data`.
+    list of Problem
     """
-    lines: dict[Location, list[str]] = {}
+    return [problem for _, problem in _find(error, data, schema)]
+
+
+def _find(
+    error: ValidationError, data: Any, schema: dict[str, Any]
+) -> list[tuple[Location, Problem]]:
+    found: list[tuple[Location, Problem]] = []
     allowed: dict[Location, list[str]] = {}
     kinds: dict[Location, str] = {}
     for entry in error.errors(include_url=False):
@@ -134,20 +146,21 @@ def explain(
         if isinstance(cause, FieldError):
             for problem in cause.problems:
                 place = location + tuple(problem.path.split(".") if problem.path else ())
-                lines.setdefault(place, []).append(problem.line(_dotted(location)))
+                found.append((place, problem.below(".".join(map(str, location)))))
         else:
             texts = allowed.setdefault(location, [])
             text = _text(location, entry, data, schema)
             texts += [] if text in texts else [text]
             kinds[location] = entry["type"]
+    places = [place for place, _ in found]
     for location, texts in allowed.items():
-        if location in lines or _has_below(location, allowed, lines):
+        if location in places or _has_below(location, allowed, places):
             continue  # the whole failed because of an entry, or in the form that was not meant
-        about = "" if kinds[location] == "extra_forbidden" else _about(location, schema)
+        about = "" if kinds[location] == "extra_forbidden" else _about(location, data, schema)
         value = _NO_VALUE if kinds[location] == "missing" else _value_at(data, location)
-        problem = Problem(_dotted(location), ", or ".join(texts) + about, value)
-        lines.setdefault(location, []).append(problem.line())
-    return list(lines.items())
+        path = ".".join(map(str, location))
+        found.append((location, Problem(path, ", or ".join(texts) + about, value)))
+    return found
 
 
 def _has_below(location: Location, *places: Iterable[Location]) -> bool:
@@ -156,7 +169,8 @@ def _has_below(location: Location, *places: Iterable[Location]) -> bool:
 
 
 def _dotted(location: Location) -> str:
-    return ".".join(map(str, location))
+    """Write a path; a name in it that is too long is cut."""
+    return ".".join(shortened(visible(str(key)), LONGEST_VALUE) for key in location)
 
 
 def _has(node: Any, key: Key) -> bool:
@@ -182,9 +196,7 @@ def _text(location: Location, entry: Any, data: Any, schema: dict[str, Any]) -> 
     """Say what is allowed where pydantic found something else."""
     kind, context = entry["type"], entry.get("ctx", {})
     if kind == "extra_forbidden":
-        names = fields_at(schema, location[:-1])
-        hint = nearest(str(location[-1]), names)
-        return f"unknown field{hint}; known here: {', '.join(names)}"
+        return _unknown(location, data, schema)
     if kind == "missing":
         siblings = _value_at(data, location[:-2]) if len(location) > 2 else {}
         others = [str(name) for name in siblings if name != location[-2]]
@@ -200,15 +212,36 @@ def _text(location: Location, entry: Any, data: Any, schema: dict[str, Any]) -> 
         return one_of(str(given), names) if isinstance(given, str) else one_of("", names)
     if kind == "union_tag_not_found":
         return 'must be a value or a table with a "kind"'
-    if kind in _PLAIN:
-        return _PLAIN[kind]
+    return _plain(entry)
+
+
+def first_text(error: ValidationError) -> str:
+    """Return what is allowed by the first of pydantic's errors, without its place."""
+    entry = error.errors(include_url=False)[0]
+    cause = entry.get("ctx", {}).get("error")
+    return cause.problems[0].text if isinstance(cause, FieldError) else _plain(entry)
+
+
+def _plain(entry: Any) -> str:
+    if entry["type"] in _PLAIN:
+        return _PLAIN[entry["type"]]
     message = str(entry["msg"]).removeprefix("Value error, ")
     return message.replace("Input should", "must").replace("String should", "must")
 
 
-def _about(location: Location, schema: dict[str, Any]) -> str:
+def _unknown(location: Location, data: Any, schema: dict[str, Any]) -> str:
+    """Say which fields a table may have; one with a kind, of its kind."""
+    name, table = str(location[-1]), location[:-1]
+    names = fields_at(schema, table, data)
+    kind = _value_at(data, table).get("kind")
+    if kind is not None and name in fields_at(schema, table):
+        return f"belongs to other kinds; known of kind {show(kind)}: {', '.join(names)}"
+    return f"unknown field{nearest(name, names)}; known here: {', '.join(names)}"
+
+
+def _about(location: Location, data: Any, schema: dict[str, Any]) -> str:
     """Quote the first sentence of a field's description, which has its unit."""
-    for node in _nodes(schema, location, whole=True):
+    for node in _nodes(schema, location, data, whole=True):
         if "description" in node and "properties" not in node:
             text = str(node["description"]).replace("\n", " ")
             return f" ({re.split(r'[.;] (?=[A-Za-z])', text)[0].rstrip('.')})"
@@ -221,7 +254,7 @@ def _value_at(data: Any, location: Location) -> Any:
     return data
 
 
-def fields_at(schema: dict[str, Any], location: Location) -> list[str]:
+def fields_at(schema: dict[str, Any], location: Location, data: Any = None) -> list[str]:
     """List the fields a table may have, from the JSON schema of the whole.
 
     Parameters
@@ -229,19 +262,21 @@ def fields_at(schema: dict[str, Any], location: Location) -> list[str]:
     schema : dict
     location : tuple
         Path of the table.
+    data : dict, optional
+        The whole; a table that states its kind may have the fields of that kind.
 
     Returns
     -------
     list of str
     """
     names: dict[str, None] = {}
-    for node in _nodes(schema, location):
+    for node in _nodes(schema, location, data):
         names.update(dict.fromkeys(node.get("properties", {})))
     return list(names)
 
 
 def _nodes(
-    schema: dict[str, Any], location: Location, *, whole: bool = False
+    schema: dict[str, Any], location: Location, data: Any = None, *, whole: bool = False
 ) -> list[dict[str, Any]]:
     """List the schemas that may describe a path; `whole` keeps references beside what they name."""
     nodes = _expand(schema, schema, whole=False)
@@ -257,8 +292,16 @@ def _nodes(
                 below.append(node["items"])
             elif isinstance(node.get("additionalProperties"), dict):
                 below.append(node["additionalProperties"])
-        nodes = [found for node in below for found in _expand(node, schema, whole=keep)]
+        data = data[key] if _has(data, key) else None
+        found = [found for node in below for found in _expand(node, schema, whole=keep)]
+        nodes = [node for node in found if _is_meant(node, data)] or found
     return nodes
+
+
+def _is_meant(node: dict[str, Any], table: Any) -> bool:
+    """Tell whether a table may be what a schema describes, by the kind it states."""
+    kind = node.get("properties", {}).get("kind", {}).get("const")
+    return kind is None or not isinstance(table, dict) or table.get("kind", kind) == kind
 
 
 def _expand(node: dict[str, Any], schema: dict[str, Any], *, whole: bool) -> list[dict[str, Any]]:

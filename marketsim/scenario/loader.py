@@ -22,11 +22,13 @@ from marketsim.scenario.errors import (
 )
 from marketsim.scenario.inputs import BASE, SCENARIO, note_input
 from marketsim.scenario.schema import Scenario, completed
+from marketsim.scenario.wording import show
 from marketsim.scenario.writer import resolved_toml
 
 __all__ = [
     "ScenarioError",
     "ScenarioWarning",
+    "absolute_path",
     "absolute_value",
     "change_tables",
     "json_schema",
@@ -34,6 +36,7 @@ __all__ = [
     "load_scenario",
     "override_tables",
     "parse_scenario",
+    "parse_toml",
     "read_tables",
     "read_toml",
     "resolved_toml",
@@ -230,7 +233,9 @@ def list_scenarios() -> list[tuple[str, str]]:
     return found
 
 
-def read_toml(file: Path | Traversable, source: str, what: str) -> dict[str, Any]:
+def read_toml(
+    file: Path | Traversable, source: str, what: str, kind: type[ScenarioError] = ScenarioError
+) -> dict[str, Any]:
     """Read a TOML file that a user named.
 
     Parameters
@@ -240,6 +245,8 @@ def read_toml(file: Path | Traversable, source: str, what: str) -> dict[str, Any
         What the user called it, for the error.
     what : str
         What it is as an input, see `marketsim.scenario.inputs`.
+    kind : type, optional
+        Of the error.
 
     Returns
     -------
@@ -254,11 +261,25 @@ def read_toml(file: Path | Traversable, source: str, what: str) -> dict[str, Any
         content = file.read_bytes()
         is_shipped = source in _library_names()
         note_input(what, source if is_shipped else str(Path(str(file)).absolute()), content)
-        return tomllib.loads(content.decode())
+        return parse_toml(content.decode())
     except OSError as error:
-        raise ScenarioError([f"cannot be read: {error.strerror}"], source) from None
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ScenarioError([f"not a TOML file: {error}"], source) from None
+        raise kind([f"cannot be read: {error.strerror}"], source) from None
+    except ValueError as error:
+        raise kind([f"not a TOML file: {error}"], source) from None
+
+
+def parse_toml(text: str) -> dict[str, Any]:
+    """Read TOML.
+
+    Raises
+    ------
+    ValueError
+        If it is not: also for a number of thousands of digits, or tables nested hundreds deep.
+    """
+    try:
+        return tomllib.loads(text)
+    except RecursionError:
+        raise ValueError("its lists or tables are nested too deeply") from None
 
 
 @cache
@@ -272,16 +293,16 @@ def json_schema() -> dict[str, Any]:
 
 def _read_tables(given: str, folder: Path, above: tuple[str, ...]) -> dict[str, Any]:
     """Read a scenario's tables, those of its base beneath; `above` are the files that led here."""
-    file, folder = _find(given, folder)
+    file, folder = _find(given, folder, above)
     data = read_toml(file, given, BASE if above else SCENARIO)
     _resolve_paths(data, folder)
     base = data.pop("base", None)
     if base is None:
         return data
     if not isinstance(base, str):
-        raise ScenarioError([f"base = {base!r}: must be the name or file of a scenario"], given)
+        raise ScenarioError([f"base = {show(base)}: must be the name or file of a scenario"], given)
     if base in (*above, given):
-        raise ScenarioError([f'base = "{base}": leads back to itself'], given)
+        raise ScenarioError([f"base = {show(base)}: leads back to itself"], given)
     beneath = _read_tables(base, folder, (*above, given))
     beneath.pop("description", None)
     return _derive(beneath, data | {"name": data.get("name", Path(given).stem)})
@@ -305,18 +326,35 @@ def _derive(base: dict[str, Any], own: dict[str, Any], *path: str) -> dict[str, 
     return found
 
 
-def _find(given: str, folder: Path) -> tuple[Path | Traversable, Path]:
+def _find(given: str, folder: Path, above: tuple[str, ...]) -> tuple[Path | Traversable, Path]:
     """Return the file of a scenario and the folder of its relative paths."""
     if given in _library_names():
         library = files("marketsim.scenario").joinpath("library")
         return library.joinpath(f"{given}.toml"), Path.cwd()
-    path = folder / Path(given).expanduser()
-    if not path.exists():
+    path = absolute_path(given, folder)
+    if not _exists(path):
         names = _library_names()
         known = f"the library has {', '.join(names)}"
         problem = f"there is no such file, nor a library scenario{nearest(given, names)}; {known}"
+        if above:
+            raise ScenarioError([f"base = {show(given)}: {problem}"], above[-1])
         raise ScenarioError([problem], given)
-    return path, path.resolve().parent
+    return path, path.parent
+
+
+def absolute_path(text: str, folder: Path) -> Path:
+    """Return a path that a user stated, relative to a folder; what is no path stays as it is."""
+    try:
+        return (folder / Path(text).expanduser()).resolve()
+    except (OSError, RuntimeError, ValueError):  # a loop of links, nobody's home, a NUL
+        return Path(text)
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # a name that no file can have
+        return False
 
 
 @cache
@@ -331,7 +369,7 @@ def _resolve_paths(data: dict[str, Any], folder: Path) -> None:
     for *tables, field in PATHS:
         for node in _tables_at(data, tables):
             if isinstance(node.get(field), str) and node[field]:
-                node[field] = str((folder / Path(node[field]).expanduser()).resolve())
+                node[field] = str(absolute_path(node[field], folder))
     populations = data.get("populations")
     for population in populations.values() if isinstance(populations, dict) else ():
         if isinstance(population, dict) and isinstance(population.get("strategy"), str):
@@ -353,7 +391,7 @@ def _resolve_strategy(text: str, folder: Path) -> str:
     file, colon, name = text.rpartition(":")
     if not file.endswith(".py"):
         return text
-    return f"{(folder / Path(file).expanduser()).resolve()}{colon}{name}"
+    return f"{absolute_path(file, folder)}{colon}{name}"
 
 
 def absolute_value(path: str, value: Any, folder: Path) -> Any:
@@ -384,8 +422,8 @@ def absolute_value(path: str, value: Any, folder: Path) -> Any:
 def parse_value(text: str) -> Any:
     """Read a value as TOML; text that is no TOML is a string."""
     try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+        return parse_toml(f"value = {text}")["value"]
+    except ValueError:
         return text
 
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar, Literal, NamedTuple, TypeAlias
 
 from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
-from marketsim.scenario import default_habits
+from marketsim.scenario import by_strategy
 from marketsim.scenario.distributions import (
     Choice,
     Constant,
@@ -80,7 +80,7 @@ SpotHedge: TypeAlias = Annotated[Distribution, _within(RANGES["spot_hedge"])]
 Amount: TypeAlias = Annotated[Distribution, _within(Range(0.0, 1e12))]
 
 Mode: TypeAlias = Literal["cross", "isolated", "partial"]
-Weight: TypeAlias = Annotated[float, Field(ge=0)]
+Weight: TypeAlias = Annotated[float, Field(ge=0, le=1e9)]
 
 
 class Group(Part):
@@ -160,7 +160,7 @@ class Population(Part):
         strategy = data.get("strategy") if isinstance(data, dict) else None
         if not isinstance(strategy, str):
             return data
-        return {**default_habits.of_strategy(strategy), **data}
+        return {**by_strategy.default_habits(strategy), **data}
 
     @property
     def mode_weights(self) -> tuple[float, float, float]:
@@ -182,7 +182,7 @@ class Population(Part):
 
     @model_validator(mode="after")
     def _consistent(self) -> "Population":
-        wrong = []
+        wrong = by_strategy.parameter_problems(self.strategy, self.parameters)
         for name in ("margin_mode", "markets"):
             value = getattr(self, name)
             if isinstance(value, dict) and value and sum(value.values()) <= 0:

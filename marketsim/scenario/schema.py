@@ -14,12 +14,13 @@ from pydantic import (
 
 from marketsim.engine.state import ATOMS
 from marketsim.scenario.distributions import Part, median
-from marketsim.scenario.errors import Problem, one_of, raise_problems
+from marketsim.scenario.errors import Problem, first_text, nearest, one_of, raise_problems
 from marketsim.scenario.markets import Market, with_defaults
 from marketsim.scenario.population import Population
-from marketsim.scenario.shocks import AnyShock, unknown_names
+from marketsim.scenario.shocks import AnyShock, contradictions
 from marketsim.scenario.spot_model import Spot
 from marketsim.scenario.venue import Venue, preset_names, read_preset
+from marketsim.scenario.wording import ONE_LINE
 
 #: Deposits of all accounts stay below this, atoms, so that no sum of them overflows.
 MAX_DEPOSIT_ATOMS = 2**60
@@ -79,7 +80,7 @@ class Record(Part):
     @model_validator(mode="after")
     def _positive(self) -> "Record":
         wrong = []
-        for name in ("contagion_minutes", "heatmap_minutes"):
+        for name in ("snapshot_minutes", "contagion_minutes", "heatmap_minutes"):
             value = getattr(self, name)
             if value != "never" and not 0 < value <= 1e6:
                 wrong.append(Problem(name, 'must lie in (0, 1e6], or be "never"', value))
@@ -94,7 +95,7 @@ class Scenario(Part):
 
     name: Name = "scenario"
     """Short name, the default name of the run folder."""
-    description: str = Field("", max_length=200, pattern=r"^[^\n]*$")
+    description: str = Field("", max_length=200, pattern=ONE_LINE)
     """One line for the list of scenarios."""
     seed: int = Field(0, ge=0, lt=2**63)
     """Seed of a run that is given none; `PerpMarket` draws a fresh one where it is not stated."""
@@ -163,6 +164,12 @@ class Scenario(Part):
         for name, population in self.populations.items():
             if population.groups and population.mode_weights[2] == 0:
                 found.append(f"populations.{name}.groups: nobody has margin_mode partial")
+        found += [
+            f"shocks.{index}: {shock.title} at {shock.at:.10g} hours never happens, "
+            f"the run ends after {24.0 * self.days:.10g}"
+            for index, shock in enumerate(self.shocks)
+            if shock.first_step(self.step_minutes) >= self.num_steps
+        ]
         return found
 
     @model_validator(mode="before")
@@ -217,7 +224,7 @@ class Scenario(Part):
                     yield problem._replace(path=f"markets.{name}.{problem.path}")
 
     def _name_problems(self) -> Iterator[Problem]:
-        for line in unknown_names(self.spot, self.shocks, self.markets):
+        for line in contradictions(self.spot, self.shocks, self.markets, self.step_minutes):
             yield Problem("", line)
         for name, population in self.populations.items():
             stated = [("markets", market) for market in population.markets or ()]
@@ -271,12 +278,7 @@ class Scenario(Part):
                 try:
                     self.with_rule(field, value)
                 except ValidationError as error:
-                    entry = error.errors()[0]
-                    unknown = entry["type"] == "extra_forbidden"
-                    text = entry["msg"].replace("Input should", "must")
-                    text = "there is no such rule" if unknown else text
-                    path = f"shocks.{index}." + ("field" if unknown else "value")
-                    yield Problem(path, text, field if unknown else value)
+                    yield Problem(f"shocks.{index}.value", first_text(error), value)
                 except ValueError as error:
                     yield Problem(f"shocks.{index}.field", str(error), field)
 
@@ -312,19 +314,23 @@ class Scenario(Part):
         data = self.model_dump(mode="python", exclude_none=True, exclude={"shocks"})
         if field == "venue.preset":
             return Scenario.model_validate({**data, "venue": {"preset": value}})
-        is_market_rule = path[0] == "markets" and path[-1] in CHANGING_RULES and len(path) == 3
-        if path[0] != "venue" and not is_market_rule:
-            allowed = ", ".join(CHANGING_RULES)
-            raise ValueError(f"must be a field of venue, or markets.NAME. and one of {allowed}")
+        rules = self._changing_rules()
+        if field not in rules:
+            allowed = f"a field of venue, or markets.NAME. and one of {', '.join(CHANGING_RULES)}"
+            raise ValueError(f"there is no such rule{nearest(field, rules)}; it must be {allowed}")
         node = data
         for key in path[:-1]:
-            if not isinstance(node.get(key), dict):
-                raise ValueError("there is no such rule")
             node = node[key]
         node[path[-1]] = value
         if path[-1] == "max_leverage":
             node.pop("tiers", None)
         return Scenario.model_validate(data)
+
+    def _changing_rules(self) -> list[str]:
+        tables = self.venue.model_dump(exclude={"preset"})
+        rules = [f"venue.{table}.{rule}" for table, rules in tables.items() for rule in rules]
+        rules += [f"markets.{name}.{rule}" for name in self.markets for rule in CHANGING_RULES]
+        return ["venue.preset", *rules]
 
 
 def completed(data: dict[str, Any]) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from marketsim.engine.state import NONE, UNLIMITED
 from marketsim.engine.world import ShockKind
 from marketsim.scenario.distributions import Part
 from marketsim.scenario.errors import nearest
-from marketsim.scenario.spot_model import Name, NotNegative, Positive, Share, Spot
+from marketsim.scenario.spot_model import Jumps, Name, NotNegative, Positive, Share, Spot
 
 #: A relative change of a price: -0.12 is a fall by 12 %.
 Change = Annotated[float, Field(gt=-1, le=100)]
@@ -48,7 +48,7 @@ class Shock(Part):
     #: What a summary calls it: a format of its fields and of `where` it strikes.
     TITLE: ClassVar[str]
 
-    at: NotNegative
+    at: Annotated[float, Field(ge=0)]
     """Hours after the start of the run; it acts from the step on that begins then."""
 
     @classmethod
@@ -119,8 +119,8 @@ class Shock(Part):
 
 
 def _steps(minutes: float, step_minutes: float) -> int:
-    """Return the nearest whole number of steps (halves up)."""
-    return math.floor(minutes / step_minutes + 0.5)
+    """Return the nearest whole number of steps (halves up), as far as they are counted."""
+    return math.floor(min(minutes / step_minutes + 0.5, UNLIMITED))
 
 
 class _WorldShock(Shock):
@@ -271,7 +271,7 @@ class OutageShock(_MarketShock):
     """Name of the spot venue."""
     minutes: Positive
     mode: Literal["stale", "wrong"] = "stale"
-    factor: Positive = 1.0
+    factor: Annotated[float, Field(ge=1e-9, le=1e9)] = 1.0
     """For mode "wrong": the price printed over the true one."""
 
     @model_validator(mode="after")
@@ -322,7 +322,7 @@ class RuleShock(Shock):
 
     kind: Literal["rule"]
     field: Name
-    """Dotted path in the scenario, for example "venue.funding_interval"."""
+    """Dotted path in the scenario, for example "venue.funding.interval_hours"."""
     value: bool | int | float | str
 
     @property
@@ -357,6 +357,35 @@ class _OfItsKind:
 
 
 AnyShock: TypeAlias = Annotated[Shock, _OfItsKind()]
+
+#: More expected jumps in a step than this would be cut by the limit of one.
+MAX_JUMPS_PER_STEP = 0.2
+
+
+def contradictions(
+    spot: Spot, shocks: Sequence[Shock], markets: Collection[str], step_minutes: float
+) -> list[str]:
+    """List what does not go together in what is stated about the outside world.
+
+    Returns
+    -------
+    list of str
+        One message per field.
+    """
+    found = unknown_names(spot, shocks, markets)
+    bursts = any(shock.CHANGES == ShockKind.VOLATILITY for shock in shocks)
+    if spot.kind == "constant" and bursts:
+        found.append("shocks: a volatility shock does nothing where spot.kind = 'constant'")
+    most = MAX_JUMPS_PER_STEP * 1440.0 / step_minutes
+    stated: list[tuple[str, Jumps]] = [("factor", spot.factor.jumps), ("own", spot.own.jumps)]
+    stated += [(f"markets.{name}", own.jumps) for name, own in spot.markets.items() if own.jumps]
+    found += [
+        f"spot.{field}.jumps.per_day = {jumps.per_day:g}: too often for steps of "
+        f"{step_minutes:g} minutes, at most {most:g}"
+        for field, jumps in stated
+        if jumps.per_day > most
+    ]
+    return found
 
 
 def unknown_names(spot: Spot, shocks: Sequence[Shock], markets: Collection[str]) -> list[str]:

@@ -5,15 +5,23 @@ Units: USD, hours and fractions; volatilities a year; a name that says minutes m
 
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, field_validator, model_validator
 
 from marketsim.scenario.distributions import Part
 
-Positive = Annotated[float, Field(gt=0)]
-NotNegative = Annotated[float, Field(ge=0)]
+#: Bounded so that no sum or product of them leaves what a number can hold.
+Positive = Annotated[float, Field(gt=0, le=1e9)]
+NotNegative = Annotated[float, Field(ge=0, le=1e9)]
+#: At 100 a year, a price moves by 14 % in a minute.
+Volatility = Annotated[float, Field(ge=0, le=100)]
+LogReturn = Annotated[float, Field(ge=-10, le=10)]
+Size = Annotated[float, Field(ge=0, le=10)]
+PerDay = Annotated[float, Field(ge=0, le=1e5)]
+Beta = Annotated[float, Field(ge=-1000, le=1000)]
+Drift = Annotated[float, Field(ge=-1000, le=1000)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Name = Annotated[str, Field(min_length=1)]
 
@@ -21,19 +29,19 @@ Name = Annotated[str, Field(min_length=1)]
 class Jumps(Part):
     """Sudden moves of a price: at most one a step, their number Poisson."""
 
-    per_day: NotNegative = 0.0
+    per_day: PerDay = 0.0
     """Expected number a day."""
     law: Literal["normal", "double_exponential"] = "normal"
     """Law of the log return of a jump."""
-    mean: float = 0.0
+    mean: LogReturn = 0.0
     """Of the normal law."""
-    sd: NotNegative = 0.02
+    sd: Size = 0.02
     """Of the normal law."""
     up_share: Share = 0.5
     """Of the double exponential law: probability that a jump goes up."""
-    up_mean: NotNegative = 0.02
+    up_mean: Size = 0.02
     """Of the double exponential law: mean log return of jumps up."""
-    down_mean: NotNegative = 0.02
+    down_mean: Size = 0.02
     """Of the double exponential law: mean log return of jumps down, stated positive."""
 
 
@@ -46,7 +54,7 @@ class Factor(Part):
     volatility beyond four days.
     """
 
-    volatility: NotNegative = 0.48
+    volatility: Volatility = 0.48
     """A year, in calm."""
     half_life: Positive = 72.0
     """Hours in which half of a burst of volatility is forgotten."""
@@ -65,11 +73,11 @@ class Factor(Part):
 class Own(Part):
     """What moves one asset: its share of the factor and news of its own."""
 
-    beta: float = 1.0
+    beta: Beta = 1.0
     """Return per return of the factor."""
-    drift: float = 0.0
+    drift: Drift = 0.0
     """Expected growth of the price a year (its logarithm), jumps apart."""
-    volatility: NotNegative = 0.45
+    volatility: Volatility = 0.45
     """A year, of the own part."""
     half_life: Positive = 36.0
     """Hours in which half of a burst of volatility is forgotten."""
@@ -82,9 +90,9 @@ class Own(Part):
 class MarketSpot(Part):
     """Fields of `spot.own` that differ for one market."""
 
-    beta: float | None = None
-    drift: float | None = None
-    volatility: NotNegative | None = None
+    beta: Beta | None = None
+    drift: Drift | None = None
+    volatility: Volatility | None = None
     half_life: Positive | None = None
     clustering: Annotated[float, Field(ge=0, lt=1)] | None = None
     jumps: Jumps | None = None
@@ -147,12 +155,19 @@ class History(Part):
     """Left out: the last such moment."""
     timezone: Name = "UTC"
     """Zone of times without an offset, in the file and here; times with one are converted."""
-    bar_minutes: Positive | None = None
+    bar_minutes: Annotated[float, Field(ge=0.001, le=1e6)] | None = None
     """Length of a bar; left out: the most common distance of two rows."""
     bridge: Literal["linear", "hold", "brownian"] = "linear"
     """Between known prices: straight in log price, the last price held, or a random path."""
     max_gap: NotNegative = 6.0
     """Hours; a longer hole in the file is an error."""
+
+    @field_validator("start", "end", mode="before")
+    @classmethod
+    def _is_date(cls, moment: Any) -> Any:
+        if isinstance(moment, bool | int | float):
+            raise ValueError("must be a time, for example 2025-10-10T21:15:00Z")
+        return moment
 
     @field_validator("timezone")
     @classmethod

@@ -19,9 +19,10 @@ import numpy as np
 
 from marketsim.results.files import SEAL, atomic, is_sealed, read_record, seal
 from marketsim.run.progress import Progress
-from marketsim.scenario.errors import ScenarioError, show
+from marketsim.scenario.errors import ScenarioError
 from marketsim.scenario.inputs import Input, InputLog, compare_inputs, read_inputs
 from marketsim.scenario.schema import Scenario
+from marketsim.scenario.wording import show
 from marketsim.scenario.writer import resolved_toml
 from marketsim.study.targets import STARTUP_TRIALS, Search, load_targets
 from marketsim.sweep.design import Design, parse_design

@@ -19,15 +19,15 @@ STARTUP_TRIALS = 16
 class Target(Part):
     """A statistic the runs should have: a value, or a band from low to high."""
 
-    value: float | None = None
+    value: float | None = Field(None, ge=-1e18, le=1e18)
     """What it should be; a number alone means this."""
-    low: float | None = None
+    low: float | None = Field(None, ge=-1e18, le=1e18)
     """Lower end of a band."""
-    high: float | None = None
+    high: float | None = Field(None, ge=-1e18, le=1e18)
     """Upper end of a band."""
-    scale: float | None = Field(None, gt=0)
+    scale: float | None = Field(None, ge=1e-18, le=1e18)
     """What counts as a distance of one. Left out: the value itself, or half the band."""
-    weight: float = Field(1.0, gt=0)
+    weight: float = Field(1.0, gt=0, le=1e9)
     """Of the squared distance."""
 
     @model_validator(mode="before")
@@ -93,7 +93,7 @@ class Search(Part):
     """What it is for."""
     base: str
     """Name of a scenario of the library, or path of a TOML file."""
-    days: float | None = None
+    days: float | None = Field(None, gt=0, le=36_500)
     """Days simulated, if not the scenario's."""
     set: Changes = Field(default_factory=dict)
     """Changes of the base scenario by path."""

@@ -1,10 +1,10 @@
 """Workers beyond this machine: Dask's, at a scheduler that runs or started through SLURM."""
 
 import contextlib
+import re
 import signal
 import subprocess
 import tempfile
-import tomllib
 from collections.abc import Iterator
 from concurrent.futures import Executor
 from pathlib import Path
@@ -14,6 +14,7 @@ from pydantic import Field, ValidationError
 
 from marketsim.scenario.distributions import Part
 from marketsim.scenario.errors import explain
+from marketsim.scenario.loader import absolute_path, parse_toml
 
 #: Seconds a scheduler has to answer, and its first worker to be there.
 PATIENCE = 10
@@ -87,14 +88,19 @@ def connected(cluster: str) -> Iterator[Workers]:
 
 
 def _check_address(address: str) -> None:
-    from distributed.comm.addressing import parse_address
-    from distributed.comm.registry import get_backend
-
-    try:
-        get_backend(parse_address(address)[0])
-    except ValueError as error:
+    """Refuse what Dask would stumble over: it leaves a client behind that complains as it goes."""
+    found = re.fullmatch(
+        r"(?:(tcp|tls|ws|wss)://)?(\[[0-9a-fA-F:.%]+\]|[\w.-]+):(\d{1,5})", address
+    )
+    if found is None or not 0 < int(found[3]) < 2**16:
         msg = f"{address}: must be an address such as tcp://host:8786, or {SLURM}FILE.toml"
-        raise ClusterError(msg) from error
+        raise ClusterError(msg)
+    if found[1] in ("tls", "wss"):
+        from distributed.security import Security
+
+        if Security().get_connection_args("client")["ssl_context"] is None:
+            msg = f"{address}: needs certificates, set distributed.comm.tls in Dask's configuration"
+            raise ClusterError(msg)
 
 
 def _count_workers(client: Any, cluster: str) -> int:
@@ -163,12 +169,12 @@ def _try_job(script: str) -> None:
 
 def _read_settings(path: str) -> SlurmSettings:
     try:
-        data = tomllib.loads(Path(path).expanduser().read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        msg = f"{path}: not a TOML file: {error}"
-        raise ClusterError(msg) from error
+        data = parse_toml(absolute_path(path, Path.cwd()).read_text(encoding="utf-8"))
     except OSError as error:
         msg = f"{path}: cannot be read: {error.strerror}"
+        raise ClusterError(msg) from error
+    except ValueError as error:
+        msg = f"{path}: not a TOML file: {error}"
         raise ClusterError(msg) from error
     try:
         return SlurmSettings.model_validate(data)

@@ -1,6 +1,5 @@
 """The design: which runs a sweep makes, as a user states them."""
 
-import tomllib
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
@@ -8,8 +7,8 @@ from pydantic import ConfigDict, Field, ValidationError, model_validator
 
 from marketsim.scenario.distributions import Part
 from marketsim.scenario.errors import Problem, ScenarioError, explain, one_of, raise_problems
-from marketsim.scenario.inputs import DESIGN, note_input
-from marketsim.scenario.loader import absolute_value
+from marketsim.scenario.inputs import DESIGN
+from marketsim.scenario.loader import absolute_path, absolute_value, read_toml
 from marketsim.scenario.schema import Name
 
 DesignKind: TypeAlias = Literal["grid", "latin", "sobol", "morris", "saltelli", "pairs", "table"]
@@ -37,9 +36,9 @@ class Parameter(Part):
 
     levels: tuple[Any, ...] | None = Field(None, min_length=1)
     """Values, one after the other; a list alone means this."""
-    low: float | None = None
+    low: float | None = Field(None, ge=-1e18, le=1e18)
     """Lowest value of a range."""
-    high: float | None = None
+    high: float | None = Field(None, ge=-1e18, le=1e18)
     """Highest value of a range."""
     log: bool = False
     """Whether a range is even in the logarithm."""
@@ -127,7 +126,7 @@ class Design(Part):
     """Runs of each cell and variant."""
     seed: int = Field(0, ge=0, lt=2**62)
     """Seed of the first replicate, the next has seed + 1; also of a drawn design."""
-    days: float | None = None
+    days: float | None = Field(None, gt=0, le=36_500)
     """Days simulated, if not the scenario's."""
     metrics: tuple[str, ...] = Field(("*",), min_length=1)
     """Figures kept of every run: names or patterns such as "markets.*.liquidated_usd"."""
@@ -253,19 +252,12 @@ def read_stated(path: str | Path, what: str) -> dict[str, Any]:
     DesignError
         If it cannot be read.
     """
-    file = Path(path).expanduser()
-    try:
-        content = file.read_bytes()
-        note_input(what, str(file.absolute()), content)
-        data = tomllib.loads(content.decode())
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise DesignError([f"not a TOML file: {error}"], str(path)) from None
-    except OSError as error:
-        raise DesignError([f"cannot be read: {error.strerror}"], str(path)) from None
+    file = absolute_path(str(path), Path.cwd())
+    data = read_toml(file, str(path), what, DesignError)
+    folder = file.parent
     base = data.get("base")
-    if isinstance(base, str) and (file.parent / base).is_file():
-        data["base"] = str((file.parent / base).resolve())
-    folder = file.resolve().parent
+    if isinstance(base, str) and _is_file(absolute_path(base, folder)):
+        data["base"] = str(absolute_path(base, folder))
     for part in (data, *(data[name] for name in FORMS if isinstance(data.get(name), dict))):
         _make_absolute(part, folder)
     return data
@@ -305,6 +297,13 @@ def parse_design(data: dict[str, Any], source: str = "design", form: str | None 
     except ValidationError as error:
         found = explain(error, data, Design.model_json_schema())
         raise DesignError([line for _, lines in found for line in lines], source) from None
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name that no file can have
+        return False
 
 
 def _make_absolute(data: dict[str, Any], folder: Path) -> None:

@@ -20,8 +20,8 @@ from marketsim.results.files import (
     read_record,
     seal,
 )
-from marketsim.scenario.errors import show
 from marketsim.scenario.inputs import STATEMENTS, Input, compare_inputs, read_inputs
+from marketsim.scenario.wording import show
 from marketsim.sweep.design import Design, parse_design
 from marketsim.sweep.lock import SweepFolderError
 from marketsim.sweep.plan import Plan

@@ -12,10 +12,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from marketsim.engine._sources import PACKAGE, digest_code, remembered
-from marketsim.scenario.errors import ScenarioError, show
+from marketsim.scenario.errors import ScenarioError
 from marketsim.scenario.inputs import Input, InputLog, scenario_inputs, without_paths
 from marketsim.scenario.loader import absolute_value, change_tables, parse_scenario, read_tables
 from marketsim.scenario.schema import Scenario
+from marketsim.scenario.wording import show
 from marketsim.sweep.design import Design, DesignError
 from marketsim.sweep.sampling import Cells, count_cells
 

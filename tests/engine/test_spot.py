@@ -171,7 +171,7 @@ def test_a_common_jump_moves_every_market_by_its_beta():
 
 def test_jumps_too_frequent_for_the_step_are_refused():
     spot = Spot(own=Own(jumps=Jumps(per_day=24.0)))
-    with pytest.raises(ValueError, match=r"jumps of market BTC: per_day = 24 .* at most 4.8"):
+    with pytest.raises(ValueError, match=r"spot.own.jumps.per_day = 24: .* at most 4.8"):
         set_up(spot, names=("BTC",), step_minutes=60.0)
 
 

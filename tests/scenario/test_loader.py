@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from marketsim.scenario.errors import ScenarioError, ScenarioWarning, show
+from marketsim.scenario.errors import ScenarioError, ScenarioWarning
 from marketsim.scenario.loader import (
     json_schema,
     list_scenarios,
@@ -17,6 +17,7 @@ from marketsim.scenario.loader import (
     resolved_toml,
 )
 from marketsim.scenario.venue import preset_names
+from marketsim.scenario.wording import show
 
 TEXT = """
 days = 2
@@ -142,7 +143,7 @@ def test_a_path_in_a_file_is_relative_to_the_file(
         ("populations.holders.leverage.median", "3.5", 3.5),
         ("populations.holders.leverage", "2", 2.0),
         ("populations.holders.margin_mode", "isolated", "isolated"),
-        ("populations.holders.parameters.depth.levels", "[1, 2]", [1, 2]),
+        ("populations.holders.parameters.holding_hours", "36", 36),
         ("venue.preset", "dydx", "dydx"),
         ("venue.mark.rule", "last", "last"),
         ("record.fills", "true", True),
@@ -255,6 +256,7 @@ def test_values_are_shown_as_toml_and_shortened(value: object, text: str) -> Non
 def test_a_resolved_scenario_loads_back_equal(preset: str, tmp_path: Path) -> None:
     settings = [
         ("venue.preset", preset),
+        ("populations.holders.strategy", "own:Own"),
         ("populations.holders.parameters", "{ a = 1.5, b = { c = 'é\"', d = [] }, e = {} }"),
         ("populations.holders.groups.majors", "{ markets = ['BTC', 'ETH'], draw_limit = 0.5 }"),
         ("populations.holders.margin_mode", "{ cross = 1, partial = 2 }"),

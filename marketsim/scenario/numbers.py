@@ -1,0 +1,55 @@
+"""Numbers are what is written as numbers: no text, no true or false is taken for one."""
+
+from typing import Any
+
+from pydantic_core import CoreSchema, PydanticKnownError, core_schema
+
+#: Entries of a core schema that hold no schemas.
+_NO_SCHEMAS = ("metadata", "config", "default", "expected", "serialization", "ref")
+
+
+def without_coercion(schema: CoreSchema) -> CoreSchema:
+    """Let a model take numbers, and true or false, only for what they are.
+
+    A whole number may be written as ``5.0`` or ``1e6``; a number may be a whole one.
+
+    Parameters
+    ----------
+    schema : CoreSchema
+        Of a pydantic model; changed in place.
+
+    Returns
+    -------
+    CoreSchema
+        The same.
+    """
+    _visit(schema, in_union=False)
+    return schema
+
+
+def _visit(node: Any, *, in_union: bool) -> None:
+    if isinstance(node, list | tuple):
+        for entry in node:
+            _visit(entry, in_union=in_union)
+        return
+    if not isinstance(node, dict):
+        return
+    kind = node.get("type")
+    if kind in ("float", "bool") or (kind == "int" and in_union):
+        node["strict"] = True
+    elif kind == "int":
+        inner = dict(node)
+        node.clear()
+        node.update(core_schema.no_info_before_validator_function(_number, inner))
+    elif kind == "function-before" and node["function"]["function"] is _number:
+        return  # a model within a model has been here
+    else:
+        for key, entry in node.items():
+            if key not in _NO_SCHEMAS:
+                _visit(entry, in_union=kind == "union" and key == "choices")
+
+
+def _number(value: Any) -> Any:
+    if isinstance(value, bool | str | bytes):
+        raise PydanticKnownError("int_type")
+    return value
