@@ -1,8 +1,9 @@
-"""The hints workload: what each hint of `marketsim.engine.near` gains.
+"""The hints workload: what each hint of `marketsim.engine.near` gains, and what aligning does.
 
-The market and the book of the other workloads, with all hints, without each and without any, at
-1,000 traders, whose records fit the processor's caches, and at 100,000. Every variant is compiled
-for itself, a minute each when it is met first, and runs in a process of its own. All play the same
+The market and the book of the other workloads, with all hints, without each, without any, and with
+records that begin anywhere instead of on a cache line; at 1,000 traders, whose records fit the
+processor's caches, and at 100,000. Every variant is compiled for itself, a minute or two when it is
+met first, and runs in a process of its own. All play the same
 stretch of steps one after the other, then the next, so that whatever the machine does meanwhile
 happens to all. A round's ratio is the median over its stretches of CPU time without the hint over
 CPU time with all; every round starts new processes, because where their memory happens to lie
@@ -24,6 +25,7 @@ from functools import partial
 from marketsim.bench import book
 from marketsim.bench.market import SEED, sized_scenario
 from marketsim.bench.measure import median, show, timed
+from marketsim.engine import records
 from marketsim.engine.near import HINTS
 from marketsim.run.simulation import Simulation
 
@@ -33,7 +35,15 @@ TRADER_STEPS = 1_000_000
 #: Timed stretches of a round; one before them, which also compiles, is not.
 STRETCHES = 10
 ROUNDS = 10
-_VARIANTS = {"all": "", **{hint: hint for hint in HINTS}, "any": " ".join(HINTS)}
+#: What a variant is without, as `MARKETSIM_WITHOUT` says it.
+_VARIANTS = {
+    "all": "",
+    **{hint: hint for hint in HINTS},
+    "any hint": " ".join(HINTS),
+    "alignment": "",
+}
+#: Bytes at a multiple of which NumPy's memory begins.
+_UNALIGNED = 16
 
 
 def market_stretches(num_accounts: int, steps: int) -> Iterator[Callable[[], object]]:
@@ -54,8 +64,10 @@ def book_stretches(num_accounts: int, steps: int) -> Iterator[Callable[[], objec
 WORKLOADS = {"market": market_stretches, "book": book_stretches}
 
 
-def serve(workload: str, num_accounts: int, steps: int) -> None:
+def serve(workload: str, num_accounts: int, steps: int, variant: str) -> None:
     """Play a stretch for every line read, and answer with the seconds it took."""
+    if variant == "alignment":
+        records.CACHE_LINE = _UNALIGNED
     stretches = WORKLOADS[workload](num_accounts, steps)
     for _, stretch in zip(sys.stdin, stretches, strict=False):
         sys.stdout.write(f"{timed(stretch).cpu}\n")
@@ -105,7 +117,7 @@ def _ratios(workload: str, num_accounts: int, steps: int, number: int) -> dict[s
 
 
 def _start(workload: str, num_accounts: int, steps: int, variant: str) -> "subprocess.Popen[str]":
-    arguments = json.dumps([workload, num_accounts, steps])
+    arguments = json.dumps([workload, num_accounts, steps, variant])
     code = f"from marketsim.bench.hints import serve; serve(*{arguments})"
     environment = {**os.environ, "MARKETSIM_WITHOUT": _VARIANTS[variant]}
     return subprocess.Popen(

@@ -140,15 +140,15 @@ def test_figures_are_medians():
 
 
 def test_hints_lines_say_what_each_gains(capfd, monkeypatch):
-    monkeypatch.setattr(hints, "_VARIANTS", {"all": "", "slot": "", "any": ""})
+    monkeypatch.setattr(hints, "_VARIANTS", {"all": "", "slot": "", "alignment": ""})
     monkeypatch.setattr(hints, "STRETCHES", 2)
     hints.bench(40, 2, rounds=4)
     found = [json.loads(line) for line in capfd.readouterr().out.splitlines()]
     assert [line["system"] for line in found] == [
         "market without slot",
-        "market without any",
+        "market without alignment",
         "book without slot",
-        "book without any",
+        "book without alignment",
     ]
     for line in found:
         assert -100 < line["from_percent"] <= line["gain_percent"] <= line["to_percent"]
@@ -162,8 +162,8 @@ def test_a_player_that_ends_early_stops_the_benchmark(monkeypatch):
 
 
 def test_the_hints_to_be_measured_are_those_of_the_engine():
-    assert set(hints._VARIANTS) == {"all", *near.HINTS, "any"}
-    assert hints._VARIANTS["any"].split() == list(near.HINTS)
+    assert set(hints._VARIANTS) == {"all", *near.HINTS, "any hint", "alignment"}
+    assert hints._VARIANTS["any hint"].split() == list(near.HINTS)
 
 
 def test_sweep_lines_say_what_a_sweep_costs_beside_its_runs(capfd, monkeypatch):
