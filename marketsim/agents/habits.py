@@ -10,7 +10,8 @@ from marketsim.agents.base import (
     submit,
     withdraw,
 )
-from marketsim.engine._jit import inlined, kernel, prefetch
+from marketsim.engine._jit import inlined, kernel
+from marketsim.engine.near import prefetch_trader
 from marketsim.engine.pools import assess_pool, free_margin
 from marketsim.engine.state import (
     ATOMS,
@@ -47,12 +48,11 @@ def wake(state: State, traders: Traders, g: int, first: int, t: int, seed: int) 
     i = first
     while i < traders.population[g].stop and count < AT_ONCE:
         if traders.next_wake[i] <= t:
-            _fetch_trader(state, traders, i)
+            prefetch_trader(state, traders, i)
             traders.awake[count] = i
             count += 1
         i += 1
     for n in range(count):
-        _fetch_pools(state, traders.awake[n])
         _look(traders, traders.awake[n], t, seed)
     return count, i
 
@@ -65,25 +65,6 @@ def _look(traders: Traders, i: int, t: int, seed: int) -> None:
     trader.last_wake = t
     wait = trader.attention * exponential(seed, Stream.WAKE.value, trader.key, t, 0)
     traders.next_wake[i] = UNLIMITED if wait >= 1e15 else t + max(int(math.ceil(wait)), 1)
-
-
-@inlined
-def _fetch_trader(state: State, traders: Traders, i: int) -> None:
-    """Have brought near what a trader soon to decide looks at; see `book.fetch_account`."""
-    prefetch(traders.trader, i)
-    prefetch(traders.link_span, i)
-    prefetch(state.stable, i)
-    prefetch(state.pool, i)
-    for m in range(len(state.market)):
-        prefetch(traders.memory[i], m)
-        prefetch(state.position[i], m)
-        prefetch(state.spot[i], m)
-
-
-@inlined
-def _fetch_pools(state: State, i: int) -> None:
-    for m in range(len(state.market)):
-        prefetch(state.pool, widen(state.position[i, m].pool))
 
 
 @kernel

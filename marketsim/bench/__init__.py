@@ -2,7 +2,8 @@
 
 The *causes* workload tells what recording the causes of liquidations costs, the *contagion*
 workload what watching the reproduction number does, the *sweep* workload what a sweep costs beside
-its runs (its lines have ``runs`` in place of accounts and steps).
+its runs (its lines have ``runs`` in place of accounts and steps). The *hints* workload tells what
+every prefetch gains (its lines have percentages), and only runs when it is named.
 
 One JSON object per line on standard output, with at least ``workload``, ``system``,
 ``num_accounts``, ``steps``, ``orders_per_cpu_s``, ``wall_s`` and ``peak_rss_mb``. Lines with a
@@ -19,17 +20,24 @@ def main(
 
     Parameters
     ----------
-    workload : {"book", "market", "causes", "contagion", "sweep"}, optional
-        All if None.
+    workload : {"book", "market", "causes", "contagion", "sweep", "hints"}, optional
+        All but the last if None.
     accounts, steps : int, optional
         Size of the workload; its own sizes by default.
     runs : int, optional
         Size of the sweep workload.
     """
-    from marketsim.bench import book, causes, contagion, market, sweep
+    from marketsim.bench import book, causes, contagion, hints, market, sweep
 
-    workloads = {"book": book, "market": market, "causes": causes, "contagion": contagion}
-    for name in [workload] if workload else [*workloads, "sweep"]:
+    workloads = {
+        "book": book,
+        "market": market,
+        "causes": causes,
+        "contagion": contagion,
+        "hints": hints,
+    }
+    every_time = ["book", "market", "causes", "contagion", "sweep"]
+    for name in [workload] if workload else every_time:
         if name == "sweep":
             sweep.bench(runs)
         else:

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from marketsim.bench.measure import REPETITIONS, Timing, median, show, summary, timed
-from marketsim.engine import book, clearing, ledger, mark
+from marketsim.engine import book, clearing, ledger, mark, near
 from marketsim.engine._jit import kernel
 from marketsim.engine.allocation import allocate
 from marketsim.engine.state import ATOMS, ONE, Outcome, State, widen
@@ -159,10 +159,10 @@ def play_step(state: State, sequence: Any, chance: int, is_buy: Any, size: Any, 
         pick = chance * (n + 1) >> 31
         sequence[n], sequence[pick] = sequence[pick], sequence[n]
     for n in range(num_accounts):
-        if n + book.FAR < num_accounts:
-            book.fetch_account(state, sequence[n + book.FAR], m)
-            book.fetch_order(state, sequence[n + book.MIDDLE], m)
-            book.fetch_neighbours(state, sequence[n + book.NEAR], m)
+        if n + near.FAR < num_accounts:
+            near.prefetch_account(state, sequence[n + near.FAR])
+            near.prefetch_order(state, sequence[n + near.MIDDLE], m)
+            near.prefetch_neighbours(state, sequence[n + near.CLOSE], m)
         i = sequence[n]
         book.withdraw_orders(state, i, m, none)
         lots = widen(size[n])

@@ -16,12 +16,15 @@ class Workload(StrEnum):
     CAUSES = "causes"
     CONTAGION = "contagion"
     SWEEP = "sweep"
+    HINTS = "hints"
 
 
 def bench(
     workload: Annotated[
         Workload | None,
-        typer.Argument(help="book, market, causes, contagion or sweep. [default: all]"),
+        typer.Argument(
+            help="book, market, causes, contagion, sweep or hints. [default: all but hints]"
+        ),
     ] = None,
     accounts: Annotated[int | None, typer.Option(min=1, help="Number of traders.")] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="Number of steps.")] = None,

@@ -37,15 +37,16 @@ Struct = TypeVar("Struct", bound=type[tuple[Any, ...]])
 
 KEPT_DIGESTS = 3
 
-#: Bytes of a cache line: records met in random order fill one, or half of one.
-CACHE_LINE = 64
-_BYTES = ir.IntType(8).as_pointer()
+#: Hints of `marketsim.engine.near` to compile without; `marketsim.bench.hints` measures them so.
+WITHOUT = os.environ.get("MARKETSIM_WITHOUT", "").split()
 
 
 def _open_cache() -> Path | None:
     """Make this digest's folder and drop the oldest others; None where nothing can be written."""
     try:
         root = cache_root()
+        if WITHOUT:  # other code from the same sources
+            root /= "without-" + "-".join(WITHOUT)
         folder = root / kernel_digest()
         folder.mkdir(parents=True, exist_ok=True)
         os.utime(folder)
@@ -149,9 +150,6 @@ if numba.config.DISABLE_JIT:
         """Return the index of the highest set bit of a positive integer."""
         return int(mask).bit_length() - 1
 
-    def prefetch(array: Any, row: int) -> None:
-        """Ask the processor for a row of an array; without compilation there is nothing to ask."""
-
 else:
 
     @intrinsic
@@ -172,30 +170,6 @@ else:
             return builder.sub(context.get_constant(types.int64, 63), zeros)
 
         return types.int64(types.int64), codegen
-
-    @intrinsic
-    def prefetch(typingctx: Any, array: Any, row: Any) -> Any:  # noqa: ARG001
-        """Ask the processor for a record: its first line, and its last if it may reach into one.
-
-        Of a row of several records only the first line. No result depends on it.
-        """
-
-        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            view = context.make_array(signature.args[0])(context, builder, value=args[0])
-            stride = cgutils.unpack_tuple(builder, view.strides)[0]
-            start = builder.ptrtoint(view.data, stride.type)
-            first = builder.add(start, builder.mul(args[1], stride))
-            number = ir.IntType(32)
-            kind = ir.FunctionType(ir.VoidType(), [_BYTES, number, number, number])
-            function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
-            size = context.get_abi_sizeof(context.get_data_type(array.dtype))
-            for offset in (0, size - 1)[: 1 + (CACHE_LINE % size != 0)]:
-                byte = builder.add(first, stride.type(offset))
-                pointer = builder.inttoptr(byte, _BYTES)
-                builder.call(function, [pointer, number(1), number(3), number(1)])
-            return context.get_dummy_value()
-
-        return types.void(array, types.int64), codegen
 
 
 class ByReference(types.Type):

@@ -7,17 +7,13 @@ crossed. Orders are also linked per account and market (to withdraw them) and in
 steps.
 """
 
-from marketsim.engine._jit import highest_bit, inlined, kernel, lowest_bit, prefetch
-from marketsim.engine.state import NONE, WHEEL_SLOTS, Cause, State, widen
+from marketsim.engine._jit import highest_bit, inlined, kernel, lowest_bit
+from marketsim.engine.near import prefetch_slot
+from marketsim.engine.state import NONE, WHEEL_SLOTS, State, widen
 
 TOP_SHIFT = 25
 #: Changes no index, but tells the compiler that it need not look for a negative one.
 NOT_NEGATIVE = widen(2**31 - 1)
-#: Turns before its own at which `fetch_account`, `fetch_order` and `fetch_neighbours` are called
-#: for an account.
-FAR, MIDDLE, NEAR = 12, 8, 4
-#: Slots ahead of the one an order takes that are fetched for those to come.
-SLOTS_AHEAD = 12
 
 
 @inlined
@@ -155,7 +151,7 @@ def _free_slot(state: State) -> int:
             break
         k += 1
     totals.next_order = k + 1
-    prefetch(state.order, k + SLOTS_AHEAD)
+    prefetch_slot(state, k)
     return k
 
 
@@ -330,47 +326,3 @@ def impact_price(state: State, m: int, side: int, atoms: int) -> float:
         lots += volume
         price = next_price(state, m, price, -side)
     return 0.0
-
-
-@inlined
-def fetch_account(state: State, i: int, m: int) -> None:
-    """Have an account's records brought near, soon to trade in a market.
-
-    Accounts act in random order: in a large market most of the time would go into waiting for
-    their records, one after the other. Each of the three calls finds its way through what the one
-    before it fetched, so some time has to lie between them.
-    """
-    for n in range(len(state.market)):
-        prefetch(state.position[i], n)
-        prefetch(state.own_fraction[i], n)
-    prefetch(state.pool, i)
-    prefetch(state.flow, i)
-    prefetch(state.flow[i], Cause.FEE.value)
-    if state.totals[0].record_causes != 0:
-        prefetch(state.tally[i], m)
-
-
-@inlined
-def fetch_order(state: State, i: int, m: int) -> None:
-    """Have an account's newest order in a market and its pool there brought near."""
-    position = state.position[i, m]
-    prefetch(state.order, widen(position.first_order))
-    prefetch(state.pool, widen(position.pool))
-    if state.totals[0].record_causes != 0:
-        prefetch(state.safe, widen(position.pool))
-
-
-@inlined
-def fetch_neighbours(state: State, i: int, m: int) -> None:
-    """Have brought near what withdrawing all of an account's orders in a market changes."""
-    k = widen(state.position[i, m].first_order)
-    while k != NONE:
-        _fetch_surroundings(state, k)
-        k = widen(state.order[k].own_next)
-
-
-@inlined
-def _fetch_surroundings(state: State, k: int) -> None:
-    prefetch(state.order, widen(state.order[k].prev))
-    prefetch(state.order, widen(state.order[k].next))
-    prefetch(state.level, widen(state.order[k].level))

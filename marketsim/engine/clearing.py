@@ -4,7 +4,6 @@ from marketsim.engine import book, ledger, margin, matching, orders
 from marketsim.engine._jit import inlined, kernel
 from marketsim.engine.formulas.integers import mul_div, take_fraction, take_fraction_up
 from marketsim.engine.pools import free_margin
-from marketsim.engine.records import Indices
 from marketsim.engine.state import MAX_ATOMS, NONE, ONE, Flag, IntentKind, Outcome, State, widen
 
 
@@ -149,29 +148,6 @@ def transfer_margin(state: State, i: int, m: int, amount: int) -> Outcome:
         return Outcome.NO_FUNDS
     ledger.move_cash(state, i, p, amount)
     return Outcome.ACCEPTED
-
-
-@inlined
-def fetch_ahead(state: State, sequence: Indices, n: int) -> None:
-    """Have brought near what the intents after the `n`-th of `sequence` are going to need."""
-    if n + book.FAR < len(sequence):
-        intent = state.intent[sequence[n + book.FAR]]
-        if _begins(state, sequence, n + book.FAR):
-            book.fetch_account(state, widen(intent.account), widen(intent.market))
-        intent = state.intent[sequence[n + book.MIDDLE]]
-        if _begins(state, sequence, n + book.MIDDLE):
-            book.fetch_order(state, widen(intent.account), widen(intent.market))
-        intent = state.intent[sequence[n + book.NEAR]]
-        if intent.kind == IntentKind.CANCEL:
-            book.fetch_neighbours(state, widen(intent.account), widen(intent.market))
-
-
-@inlined
-def _begins(state: State, sequence: Indices, n: int) -> bool:
-    """Tell whether an intent is of another account or market than the one before it."""
-    intent = state.intent[sequence[n]]
-    before = state.intent[sequence[n - 1]]
-    return intent.account != before.account or intent.market != before.market
 
 
 @kernel

@@ -162,15 +162,15 @@ def _draw_for_side_pools(state: State, first: int) -> int:
 def _add_positions(state: State, i: int) -> None:
     """Add an account's positions to equity and maintenance margin of their pools.
 
-    One pass over the positions, which of many accounts do not stay near the processor, and no
-    question whether there is one: of many accounts the processor does not foresee the answer.
+    One pass over the positions: of many accounts they do not fit the processor's caches.
     """
     for m in range(len(state.market)):
         position = state.position[i, m]
-        value = position.size * state.market[m].mark_ticks * state.market[m].tick_atoms
-        pool = state.pool[position.pool]
-        pool.equity += value
-        pool.maintenance += maintenance_of(state, m, abs(value))
+        if position.size != 0:
+            value = position.size * state.market[m].mark_ticks * state.market[m].tick_atoms
+            pool = state.pool[position.pool]
+            pool.equity += value
+            pool.maintenance += maintenance_of(state, m, abs(value))
 
 
 @kernel

@@ -1,8 +1,8 @@
 """Stage 5: orders meet the book, best price first, oldest order first at each price."""
 
 from marketsim.engine import causes
-from marketsim.engine._jit import inlined, kernel, prefetch
-from marketsim.engine.book import fetch_account, find_level, reduce_order, remove_order
+from marketsim.engine._jit import inlined, kernel
+from marketsim.engine.book import find_level, reduce_order, remove_order
 from marketsim.engine.formulas.integers import take_fraction
 from marketsim.engine.ledger import book_fill, charge_fee, return_free_cash
 from marketsim.engine.state import NONE, Flag, State, widen
@@ -54,10 +54,6 @@ def fill(state: State, k: int, i: int, size: int, mid2: int, taker_fee: int) -> 
     market = state.market[m]
     notional = size * price * market.tick_atoms
     maker_pool = widen(state.position[maker, m].pool)
-    following = widen(order.next)
-    if following != NONE:  # who is likely to trade next
-        fetch_account(state, widen(state.order[following].account), m)
-        prefetch(state.order, widen(state.order[following].next))
     book_fill(state, maker, m, side * size, price, order.mid2)
     book_fill(state, i, m, -side * size, price, mid2)
     fee = take_fraction(notional, market.maker_fee)

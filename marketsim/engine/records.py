@@ -31,7 +31,8 @@ from typing import (
 import numpy as np
 from numpy.typing import NDArray
 
-from marketsim.engine._jit import CACHE_LINE
+#: Bytes of a cache line: records met in random order fill one, or half of one.
+CACHE_LINE = 64
 
 I8: TypeAlias = Annotated[int, np.int64]
 I4: TypeAlias = Annotated[int, np.int32]

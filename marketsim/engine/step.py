@@ -13,6 +13,7 @@ from marketsim.engine import (
     ledger,
     margin,
     mark,
+    near,
     pools,
     spot,
     waterfall,
@@ -42,7 +43,7 @@ def open_step(state: State, world: World, t: int) -> int:
 def clear_step(state: State, sequence: Indices) -> None:
     """Stages 4 to 10: the intents in the order of `sequence`, then the venue's own business."""
     for n in range(len(sequence)):
-        clearing.fetch_ahead(state, sequence, n)
+        near.prefetch_intents(state, sequence, n)
         clearing.clear_intent(state, sequence[n])
     causes.fade_impacts(state)
     mark.update_basis(state)

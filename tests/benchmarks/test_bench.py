@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 import marketsim.bench
-from marketsim.bench import book, market, sweep
+from marketsim.bench import book, hints, market, sweep
 from marketsim.bench.measure import Timing, summary
+from marketsim.engine import near
 
 KEYS = {
     "workload",
@@ -136,6 +137,33 @@ def test_figures_are_medians():
     timings = [Timing(cpu, 10 * cpu) for cpu in (1.0, 9.0, 2.0, 4.0, 3.0)]
     line = summary("book", "marketsim", 10, 6, 60, timings)
     assert (line["orders_per_cpu_s"], line["wall_s"]) == (20, 30.0)
+
+
+def test_hints_lines_say_what_each_gains(capfd, monkeypatch):
+    monkeypatch.setattr(hints, "_VARIANTS", {"all": "", "slot": "", "alignment": ""})
+    monkeypatch.setattr(hints, "STRETCHES", 2)
+    hints.bench(40, 2, rounds=4)
+    found = [json.loads(line) for line in capfd.readouterr().out.splitlines()]
+    assert [line["system"] for line in found] == [
+        "market without slot",
+        "market without alignment",
+        "book without slot",
+        "book without alignment",
+    ]
+    for line in found:
+        assert -100 < line["from_percent"] <= line["gain_percent"] <= line["to_percent"]
+        assert (line["num_accounts"], line["steps"], line["rounds"]) == (40, 4, 4)
+
+
+def test_a_player_that_ends_early_stops_the_benchmark(monkeypatch):
+    monkeypatch.setattr(hints, "_VARIANTS", {"all": ""})
+    with pytest.raises(RuntimeError, match="ended before"):
+        hints._ratios("no such workload", 40, 2, 0)
+
+
+def test_the_hints_to_be_measured_are_those_of_the_engine():
+    assert set(hints._VARIANTS) == {"all", *near.HINTS, "any hint", "alignment"}
+    assert hints._VARIANTS["any hint"].split() == list(near.HINTS)
 
 
 def test_sweep_lines_say_what_a_sweep_costs_beside_its_runs(capfd, monkeypatch):

@@ -122,6 +122,12 @@ def test_current_digest_is_kept_however_long_ago_it_was_made(tmp_path, monkeypat
     assert (_jit._open_cache() / "kernel.nbc").exists()
 
 
+def test_code_without_a_hint_has_a_folder_of_its_own(tmp_path, monkeypatch):
+    monkeypatch.setenv("MARKETSIM_CACHE_DIR", str(tmp_path))
+    monkeypatch.setattr(_jit, "WITHOUT", ["slot", "order"])
+    assert _jit._open_cache().parent == tmp_path / "without-slot-order"
+
+
 def test_pruning_leaves_foreign_folders_alone(tmp_path, monkeypatch):
     monkeypatch.setenv("MARKETSIM_CACHE_DIR", str(tmp_path))
     names = ["photos", "thesis", "mail", "music", "0123456789abcdef0", "0123456789abcdeg"]

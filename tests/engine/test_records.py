@@ -8,8 +8,8 @@ from typing import Annotated
 import numpy as np
 import pytest
 
-from marketsim.engine._jit import CACHE_LINE, kernel
-from marketsim.engine.records import F8, I1, I2, I4, I8, Indices, Record, Rows, records
+from marketsim.engine._jit import kernel
+from marketsim.engine.records import CACHE_LINE, F8, I1, I2, I4, I8, Indices, Record, Rows, records
 
 PROJECT = Path(__file__).parents[2]
 
