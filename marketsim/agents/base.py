@@ -28,7 +28,7 @@ from marketsim.engine.ledger import holdings_value
 from marketsim.engine.pools import assess_pool, haircut_holdings
 from marketsim.engine.records import F8, I4, I8, Indices, Record, Rows, records, zeroed
 from marketsim.engine.state import NONE, Flag, IntentKind, State, widen
-from marketsim.scenario.numbers import without_coercion
+from marketsim.scenario.coercion import without_coercion
 
 if TYPE_CHECKING:
     import networkx as nx

@@ -25,7 +25,7 @@ from pydantic import (
 )
 from pydantic_core import CoreSchema
 
-from marketsim.scenario.numbers import without_coercion
+from marketsim.scenario.coercion import without_coercion
 
 Floats: TypeAlias = NDArray[np.float64]
 Number: TypeAlias = FiniteFloat | Literal["never"]
