@@ -198,6 +198,7 @@ def with_rally(tmp_path: Path) -> Copy:
     return copy
 
 
+@pytest.mark.slow
 def test_a_strategy_is_a_file_and_a_name_in_the_tuple(with_contrarian: Copy) -> None:
     schema = json.loads(with_contrarian.marketsim("schema"))
     parameters = schema["$defs"]["ContrarianParameters"]
@@ -232,6 +233,7 @@ def test_a_new_strategy_decides_the_same_compiled(with_contrarian: Copy) -> None
     assert runs[0].digest == runs[1].digest
 
 
+@pytest.mark.slow
 def test_a_shock_is_a_class_and_a_name_in_the_tuple(with_rally: Copy) -> None:
     schema = json.loads(with_rally.marketsim("schema"))
     assert (

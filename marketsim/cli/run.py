@@ -77,7 +77,7 @@ def run(
 
         from marketsim.agents.own import OwnTraderError
         from marketsim.results.summary import summarise
-        from marketsim.run.errors import PriceOutOfRangeError
+        from marketsim.run.out_of_range import PriceOutOfRangeError
 
         failure = None
         try:
@@ -132,7 +132,7 @@ def simulate(scenario: "Scenario", seed: int, quiet: bool) -> "RunResult":
     from marketsim.agents.own import OwnTraderError
     from marketsim.model.opening import open_simulation
     from marketsim.report.progress_bars import progress_bar
-    from marketsim.run.errors import PriceOutOfRangeError
+    from marketsim.run.out_of_range import PriceOutOfRangeError
 
     announce_compiling(quiet)
     simulation = open_simulation(scenario, seed)

@@ -17,7 +17,7 @@ from typing import Any
 PACKAGE = Path(__file__).resolve().parent.parent
 
 #: Decorators of `marketsim.engine._jit` that make a function a kernel.
-DECORATORS = {"kernel", "inlined"}
+DECORATORS = {"kernel", "inlined", "spliced"}
 
 #: Digests remembered: of the last texts that were run.
 KEPT_NOTES = 30
@@ -131,7 +131,9 @@ def _is_kernel(node: ast.AST) -> bool:
 def _taken(path: Path) -> list[Path]:
     """List the files a file takes names from: if it has kernels, those the kernels depend on."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
-    kernels = [top for top in tree.body if any(_is_kernel(node) for node in ast.walk(top))]
+    # Of a class with kernels those alone: what its other methods use decides no compiled code.
+    tops = [part for top in tree.body for part in _parts(top)]
+    kernels = [top for top in tops if any(_is_kernel(node) for node in ast.walk(top))]
     names = _names_behind(kernels, tree) if kernels else None
     found = []
     for node in ast.walk(tree):
@@ -143,6 +145,10 @@ def _taken(path: Path) -> list[Path]:
                 module = node.module if isinstance(node, ast.ImportFrom) else None
                 found += _source(f"{module}.{alias.name}" if module else alias.name)
     return found
+
+
+def _parts(top: ast.stmt) -> list[ast.stmt]:
+    return top.body if isinstance(top, ast.ClassDef) else [top]
 
 
 def _names_behind(tops: list[ast.stmt], tree: ast.Module) -> set[str]:

@@ -22,7 +22,6 @@ from marketsim.engine.records import Rows
 from marketsim.engine.state import MAX_PRICE_TICKS, NONE, State
 from marketsim.engine.step import clear_step
 from marketsim.engine.world import World
-from marketsim.run.errors import PriceOutOfRangeError
 from marketsim.run.loop import (
     ASK,
     OUT_OF_RANGE,
@@ -34,6 +33,7 @@ from marketsim.run.loop import (
     order_of_action,
     record_row,
 )
+from marketsim.run.out_of_range import PriceOutOfRangeError
 from marketsim.run.progress import Progress
 from marketsim.scenario.build import build_state, write_rules
 from marketsim.scenario.build_world import build_world, rule_changes

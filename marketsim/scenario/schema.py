@@ -98,7 +98,7 @@ class Scenario(Part):
     description: str = Field("", max_length=200, pattern=ONE_LINE)
     """One line for the list of scenarios."""
     seed: int = Field(0, ge=0, lt=2**63)
-    """Seed of a run that is given none; `PerpMarket` draws a fresh one where it is not stated."""
+    """Seed of a run that is given none; a PerpMarket draws a fresh one where it is not stated."""
     step_minutes: float = Field(1.0, ge=STEP_MINUTES[0], le=STEP_MINUTES[1])
     """Minutes of one step."""
     days: float = Field(7.0, gt=0, le=36_500)

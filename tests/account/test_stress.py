@@ -144,6 +144,7 @@ def as_portfolio(run: Run, account: int) -> tuple[Portfolio, str]:
     return parse_portfolio(data | tables), mode
 
 
+@pytest.mark.slow
 def test_a_simulated_run_seizes_the_same_portfolio_at_the_same_tick(fall: Run) -> None:
     rows = fall.liquidations
     compared = set()

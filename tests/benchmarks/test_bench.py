@@ -33,6 +33,7 @@ def lines(captured):
     return found
 
 
+@pytest.mark.slow
 def test_book_lines_compare_with_bourse(capsys):
     pytest.importorskip("bourse")
     marketsim.bench.main("book", 20, 4)
@@ -66,6 +67,7 @@ def test_book_sizes_are_compared_with_the_smallest(capsys, monkeypatch):
     assert found[2]["ratio"] > 0
 
 
+@pytest.mark.slow
 def test_market_lines_are_printed_by_a_process_of_their_own(capfd):
     marketsim.bench.main("market", 40, 3)
     line, mixed = lines(capfd.readouterr())
@@ -76,6 +78,7 @@ def test_market_lines_are_printed_by_a_process_of_their_own(capfd):
     assert (line["num_accounts"], line["num_markets"], line["steps"]) == (40, 3, 3)
 
 
+@pytest.mark.slow
 def test_causes_lines_compare_runs_with_and_without_them(capsys):
     marketsim.bench.main("causes", 40, 3)
     found = lines(capsys.readouterr())
@@ -139,6 +142,7 @@ def test_figures_are_medians():
     assert (line["orders_per_cpu_s"], line["wall_s"]) == (20, 30.0)
 
 
+@pytest.mark.slow
 def test_hints_lines_say_what_each_gains(capfd, monkeypatch):
     monkeypatch.setattr(hints, "_VARIANTS", {"all": "", "slot": "", "alignment": ""})
     monkeypatch.setattr(hints, "STRETCHES", 2)
@@ -166,6 +170,7 @@ def test_the_hints_to_be_measured_are_those_of_the_engine():
     assert hints._VARIANTS["any hint"].split() == list(near.HINTS)
 
 
+@pytest.mark.slow
 def test_sweep_lines_say_what_a_sweep_costs_beside_its_runs(capfd, monkeypatch):
     monkeypatch.setattr(sweep, "SHORT_RUNS", (10, 20))
     monkeypatch.setattr(sweep, "LONG_RUNS", 2)

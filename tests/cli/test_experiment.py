@@ -192,6 +192,7 @@ def test_experiments_are_shipped() -> None:
 
 
 @pytest.mark.parametrize("name", SHIPPED)
+@pytest.mark.slow
 def test_a_shipped_experiment_answers_quickly(marketsim: Cli, tmp_path: Path, name: str) -> None:
     out = tmp_path / "out"
     done = marketsim("experiment", name, "--quick", "--root", ROOT, "--out", out, "--json")

@@ -86,7 +86,6 @@ def test_the_folder_s_scenario_repeats_the_run(marketsim: Cli, tiny: Path) -> No
         (("--set", "inzurance_fund=3"), "insurance_fund"),
         (("--set", "populations.crowd.count=0"), "populations.crowd.count"),
         (("--set", "venue.preset=bybit"), "binance"),
-        (("--set", "markets.BTC.lot_size=0.0000003"), "whole number"),
         (("--set", "populations.crowd.leverage=500"), "above the limit"),
         (("--steps", "0"), "--steps"),
         (("--steps", "ten"), "--steps"),

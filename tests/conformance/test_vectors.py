@@ -54,6 +54,7 @@ def test_vectors_are_found_and_few_are_unsupported():
 
 
 @with_cases
+@pytest.mark.slow
 def test_readme_says_how_many_cases_are_answered_by_rules_a_run_can_have():
     supported = [case for case in CASES if case["kind"] not in UNSUPPORTED]
     by_rules = sum(answer(case)[1] for case in supported)

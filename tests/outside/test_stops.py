@@ -18,7 +18,7 @@ from marketsim import Simulation, load_run, load_scenario
 from marketsim.cli.errors import explained
 from marketsim.engine.index import update_index
 from marketsim.engine.state import NONE
-from marketsim.run.errors import PriceOutOfRangeError
+from marketsim.run.out_of_range import PriceOutOfRangeError
 from marketsim.scenario.loader import parse_scenario
 from marketsim.sweep.cluster import ClusterError, connected
 from marketsim.tape.digest import digest_result
@@ -227,6 +227,7 @@ def fail() -> None:
     raise RuntimeError("no compiled object yet")
 
 
+@pytest.mark.slow
 def test_an_interrupt_within_the_compiler_is_neither_shown_nor_lost(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from marketsim.engine.allocation import grow
 from marketsim.results.summary import summarise
-from marketsim.run.errors import PriceOutOfRangeError
+from marketsim.run.out_of_range import PriceOutOfRangeError
 from marketsim.run.simulation import Simulation
 from marketsim.scenario.loader import load_scenario
 from marketsim.scenario.schema import Scenario

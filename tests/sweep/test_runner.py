@@ -234,6 +234,7 @@ def wait_for(condition: Callable[[], object], seconds: float = 120.0) -> None:
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="finds workers in /proc")
+@pytest.mark.slow
 def test_killed_workers_and_a_killed_driver_change_no_result(design: Make, tmp_path: Path) -> None:
     out = tmp_path / "out"
     driver = start(tmp_path)

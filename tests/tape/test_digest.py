@@ -7,6 +7,7 @@ import pytest
 
 from marketsim.results.tables import build_tables
 from marketsim.run.simulation import Simulation
+from marketsim.scenario.inputs import Input
 from marketsim.tape.digest import digest_result
 from marketsim.tape.result import LEFT_OUT, RunResult
 from tests.run.test_simulation import eventful
@@ -47,7 +48,8 @@ def full() -> RunResult:
     assert not {False, "never"} & set(given.record.model_dump().values())
     simulation = Simulation(given, 1)
     simulation.run(simulation.num_steps)
-    return dataclasses.replace(simulation.result(), notes=("a note",))
+    made_of = (Input("price file", "/prices.csv", "0" * 64),)
+    return dataclasses.replace(simulation.result(), notes=("a note",), inputs=made_of)
 
 
 def altered(value: Any) -> Iterator[Any]:
