@@ -18,6 +18,7 @@ from marketsim.contagion.matrix import ContagionMatrix
 from marketsim.engine.state import ATOMS
 from marketsim.model.stepping import ModelSimulation, SteppedModel
 from marketsim.model.trader import Trader, TraderView
+from marketsim.model.weak import loosen
 from marketsim.scenario.inputs import InputLog
 from marketsim.scenario.loader import load_scenario
 from marketsim.scenario.schema import Scenario
@@ -101,6 +102,7 @@ class PerpMarket(SteppedModel):
             )
         seed = _choose_seed(loaded, rng, deprecated)
         super().__init__(rng=seed)
+        loosen(self)
         self._own: dict[int, Trader] = {}
         self.simulation = ModelSimulation(self, loaded, seed, strategies, self._own.__getitem__)
         self.simulation.inputs.precede(read)

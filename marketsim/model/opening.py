@@ -32,7 +32,7 @@ def open_simulation(scenario: Scenario, seed: int) -> "Simulation":
         if needs_face(scenario):
             from marketsim.model.market import PerpMarket  # Mesa takes seconds to load
 
-            return PerpMarket(scenario, seed).simulation
+            return PerpMarket(scenario, seed).give_away()
     from marketsim.run.simulation import Simulation
 
     return Simulation(scenario, seed)

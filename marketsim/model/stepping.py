@@ -12,6 +12,7 @@ import mesa
 
 from marketsim.agents.callers import FindTrader
 from marketsim.agents.own import OwnClass
+from marketsim.model.weak import Weak
 from marketsim.run.progress import Progress
 from marketsim.run.simulation import CHUNK_SECONDS, Simulation
 from marketsim.scenario.schema import Scenario
@@ -28,12 +29,20 @@ class ModelSimulation(Simulation):
         strategies: Mapping[str, OwnClass] | None,
         find_trader: FindTrader,
     ) -> None:
-        self._model = model
+        self._model = Weak(model)
+        self._kept: SteppedModel | None = None
         super().__init__(scenario, seed, strategies, find_trader)
+
+    def keep(self, model: "SteppedModel | None") -> None:
+        """Keep the model alive, for whoever holds the run alone; None: no longer."""
+        self._kept = model
 
     def run(self, num_steps: int, progress: Progress | None = None) -> None:
         """Advance by a number of the model's steps; see `SteppedModel.run`."""
-        self._model.run(num_steps, progress)
+        if self._model.is_alive:
+            self._model().run(num_steps, progress)
+        else:
+            self.run_alone(num_steps, progress)
 
     def run_alone(self, num_steps: int, progress: Progress | None = None) -> None:
         """Advance as a run without a model does; Mesa is not told."""
@@ -41,7 +50,8 @@ class ModelSimulation(Simulation):
 
     def stop_before_liquidation(self, rounds: int = 0) -> None:
         """Take the coming step up to its liquidation; traders find it counted, as in any step."""
-        self._model.count_steps(1)
+        if self._model.is_alive:
+            self._model().count_steps(1)
         super().stop_before_liquidation(rounds)
 
 
@@ -55,7 +65,26 @@ class SteppedModel(mesa.Model):
         Mesa's; False once the scenario's last step is done.
     """
 
-    simulation: ModelSimulation
+    _simulation: Weak
+    _kept: ModelSimulation | None
+
+    @property
+    def simulation(self) -> ModelSimulation:
+        """The run behind the face."""
+        found: ModelSimulation = self._simulation()
+        return found
+
+    @simulation.setter
+    def simulation(self, simulation: ModelSimulation) -> None:
+        self._simulation = Weak(simulation)
+        self._kept = simulation
+
+    def give_away(self) -> ModelSimulation:
+        """Return the run, which from now on keeps the model instead of being kept by it."""
+        simulation = self.simulation
+        simulation.keep(self)
+        self._kept = None
+        return simulation
 
     def step(self) -> None:
         """Advance one step.

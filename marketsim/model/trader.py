@@ -11,6 +11,7 @@ from marketsim.agents.desk import MAX_USD, assess_account, checked_number
 from marketsim.agents.own import Plain, RefusedError
 from marketsim.engine.pools import bankruptcy_price, liquidation_price
 from marketsim.engine.state import ATOMS, Flag, IntentKind
+from marketsim.model.weak import KnowsModel
 from marketsim.run.simulation import Simulation
 from marketsim.streams import Stream, normal, uniform
 
@@ -37,8 +38,8 @@ class _Numbers:
         return itertools.count()
 
 
-class TraderView(mesa.Agent):
-    """One trader, read from the market's arrays; holds nothing itself.
+class TraderView(KnowsModel, mesa.Agent):
+    """One trader, read from the market's arrays; holds nothing itself, nor the market alive.
 
     Attributes
     ----------

@@ -226,7 +226,8 @@ def test_a_trader_of_a_vectorised_strategy_is_left_out_once_removed() -> None:
 
 def test_agents_by_type_are_there_without_a_look_at_the_agents() -> None:
     assert set(with_own(Buyer).agent_types) == {Buyer, TraderView}
-    sets = with_own(Buyer).agents_by_type
+    model = with_own(Buyer)
+    sets = model.agents_by_type
     assert {own: len(agents) for own, agents in sets.items()} == {Buyer: 3, TraderView: 29}
 
 
