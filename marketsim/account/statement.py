@@ -1,24 +1,24 @@
 """An account's margin maths, line by line: what each pool holds, must hold, and can still lose.
 
 Every number comes from the engine's own kernels, on a copy of the account alone: the venue's rules,
-the marks, one trader and an empty insurance fund. Re-marking the copy answers "what if".
+the marks, one trader and the insurance fund. Re-marking the copy answers "what if".
 """
 
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
 
 from marketsim.engine import margin, pools
-from marketsim.engine.allocation import allocate, trial_copy
-from marketsim.engine.state import ATOMS, MAX_PRICE_TICKS, NONE, ONE, State
+from marketsim.engine.paper import TRADER as ME
+from marketsim.engine.paper import move_in, paper_venue, trial_copy
+from marketsim.engine.state import ATOMS, MAX_PRICE_TICKS, ONE, State
 
 #: The move by which every market is tried, as a fraction.
 MOVE = 0.01
-#: The lone account's number, and that of its main pool.
-ME = 0
 
 
 @dataclass(frozen=True)
@@ -117,9 +117,9 @@ class Account:
     Attributes
     ----------
     state : State
-        Account 0 is the trader, account 1 an insurance fund without money.
-    numbers : list of int
-        Number in `state`, from 0, of each pool of the copy: the main pool, the fund's, the others.
+        A venue on paper, see `marketsim.engine.paper`.
+    numbers : dict of int
+        Number in the venue of each pool of the trader by its number in `state`, the main one first.
     """
 
     def __init__(
@@ -127,35 +127,17 @@ class Account:
     ) -> None:
         self.market_names = market_names
         self.atoms = atoms
-        own = np.flatnonzero(np.asarray(state.pool["owner"]) == account)
-        side = [int(p) for p in own if p != account]
-        self.numbers = [account, NONE, *side]
-        lone = allocate(
-            1,
-            len(state.market),
-            len(self.numbers),
-            num_tiers=state.tier.shape[1],
-            num_orders=1,
-            num_intents=1,
-        )
-        for name in ("venue", "totals", "market", "tier"):
-            getattr(lone, name)[:] = getattr(state, name)
-        for name in ("account", "position", "spot", "stable", "own_fraction", "chunk_step"):
-            getattr(lone, name)[ME] = getattr(state, name)[account]
-        lone.position["first_order"][ME] = NONE
-        for place, p in enumerate(self.numbers):
-            if p != NONE:
-                lone.pool[place] = state.pool[p]
-                lone.draw[place] = state.draw[p]
-                lone.pool[place].owner = ME
-                held = np.asarray(state.position["pool"][account]) == p
-                lone.position["pool"][ME, held] = place
-        self.state = lone
+        self.state = paper_venue(state)
+        move_in(state, account, self.state)
+        places = [ME, *self.state.position["pool"][ME].tolist()]
+        numbers = [account, *state.position["pool"][account].tolist()]
+        own = dict(zip(places, numbers, strict=True))
+        self.numbers = dict(sorted(own.items(), key=itemgetter(1)))
 
     @property
     def places(self) -> list[int]:
-        """Pools of the copy that are the trader's."""
-        return [place for place, p in enumerate(self.numbers) if p != NONE]
+        """Pools of the copy that are the trader's, in the order of the venue."""
+        return list(self.numbers)
 
     def marked(self, moves: Mapping[int, int]) -> State:
         """Return the copy with the marks of some markets, and their indices, moved to these ticks.

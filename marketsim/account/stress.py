@@ -14,8 +14,7 @@ import numpy as np
 
 from marketsim.account.portfolio import NEUTRAL, OWNER, Portfolio, open_portfolio, side_pools
 from marketsim.account.statement import Account, Statement, pool_name, state_account
-from marketsim.engine import book, ledger, margin, mark, pools, step
-from marketsim.engine.allocation import trial_copy
+from marketsim.engine import ledger, margin, mark, paper, pools, step
 from marketsim.engine.state import MAX_PRICE_TICKS, Cause, State
 from marketsim.run.loop import make_room
 from marketsim.scenario.errors import ScenarioError, one_of
@@ -228,7 +227,7 @@ class _Stressed:
 
     def is_short(self, share: float) -> bool:
         """Tell whether a margin pass there would seize a pool; nothing is changed."""
-        trial = trial_copy(self.state)
+        trial = paper.trial_copy(self.state)
         self.path.write(trial, share)
         return int(margin.assess_pools(trial)) > 0
 
@@ -263,16 +262,10 @@ class _Stressed:
         step.begin_counts(state, self._steps)
         self._steps += 1
         mark.snapshot_mid(state)
-        for m in range(len(state.market)):
-            size = int(state.position[OWNER, m].size)
-            if size:
-                ticks = int(state.market[m].mark_ticks)
-                side = 1 if size > 0 else -1
-                book.add_order(state, NEUTRAL, m, side, abs(size), ticks, 2 * ticks, 0, 0)
+        paper.offer_marks(state, OWNER, NEUTRAL)
         before = int(state.totals[0].num_liquidations)
         step.clear_step(state, np.empty(0, np.int64))
-        for m in range(len(state.market)):
-            book.withdraw_orders(state, NEUTRAL, m, 0)
+        paper.withdraw_offers(state, NEUTRAL)
         marks = state.market["mark_ticks"] * state.market["tick_size"]
         prices = dict(zip(self.path.names, marks.tolist(), strict=True))
         for row in range(before, int(state.totals[0].num_liquidations)):

@@ -1,9 +1,9 @@
 """How the venue would answer a small move: the contagion matrix, from the state alone.
 
-A market's mark is moved on paper against those who hold it. Pools that fall below maintenance are
-closed on paper by the venue's own rules, leg by leg, at the moved marks; what they must sell in
-each market, over what its book holds, is how far that market would follow. Nothing changes in the
-state: what a look at a pool needs to alter is put back before the next one.
+A market's mark is moved against those who hold it. Pools that fall below maintenance go, each by
+itself, through the venue's own waterfall on paper, where someone takes at the moved marks what
+their orders offer; what they must sell in each market, over what its book holds, is how far that
+market would follow.
 """
 
 import math
@@ -11,12 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from marketsim.engine import liquidation
-from marketsim.engine._jit import kernel
+from marketsim.contagion.triggers import is_seized_at
+from marketsim.engine import margin, paper, step, waterfall
+from marketsim.engine._jit import kernel, spliced
 from marketsim.engine.book import find_level, next_price
-from marketsim.engine.formulas.requirements import waterfall_stage
-from marketsim.engine.pools import assess_pool, haircut_holdings, maintenance_requirement
-from marketsim.engine.state import MAX_PRICE_TICKS, NONE, MarkRule, Stage, State, widen
+from marketsim.engine.state import MAX_PRICE_TICKS, MarkRule, State, widen
 
 #: Sides of a response: marks fall, marks rise.
 FALLS, RISES = 0, 1
@@ -26,7 +25,6 @@ _ROUNDING = 4
 _MAX_STEPS = 1000
 
 
-@kernel
 def measure_response(state: State, reflexivity: float, delta: float, response: Any) -> None:
     r"""Measure the contagion matrices of falling and of rising marks.
 
@@ -38,7 +36,8 @@ def measure_response(state: State, reflexivity: float, delta: float, response: A
     is how far all marks follow a small move s, and R, the spectral radius of M, says whether
     that dies out.
 
-    Pools that are below maintenance already are being closed whatever moves, and do not count.
+    Pools that are below maintenance already are being closed whatever moves, and do not count. Each
+    pool finds the insurance fund as it stands, but for the moved mark.
     Holdings keep their value: only the mark moves. NaN where somebody must sell into an empty side.
 
     Parameters
@@ -57,8 +56,15 @@ def measure_response(state: State, reflexivity: float, delta: float, response: A
     Linear threshold response as in G. Gai and S. Kapadia (2010), "Contagion in financial networks",
     Proc. R. Soc. A 466, with marked-to-market losses in place of defaulted loans.
     """
+    lone = paper.paper_venue(state)
+    _measure(paper.with_own_pools(state), lone, reflexivity, delta, response)
+
+
+@kernel
+def _measure(state: State, lone: State, reflexivity: float, delta: float, response: Any) -> None:
+    """Measure the matrices of a venue whose pools may be assessed, with a paper one to close on."""
     num_markets = len(state.market)
-    room = margin_room(state)
+    margin.value_pools(state)
     sold = np.zeros((2, num_markets, num_markets))
     moved = np.empty((2, num_markets), np.int64)
     shift = np.empty((2, num_markets), np.int64)
@@ -72,11 +78,12 @@ def measure_response(state: State, reflexivity: float, delta: float, response: A
             size = state.position[i, k].size
             if size != 0:
                 side = FALLS if size > 0 else RISES
-                p = widen(state.position[i, k].pool)
+                pool = state.pool[state.position[i, k].pool]
                 # The requirement changes by less than the notional: fractions are below one.
                 reach = 2 * abs(size) * shift[side, k] + _ROUNDING
-                if 0 <= room[p] < reach:
-                    _seize_on_paper(state, p, k, moved[side, k], room, sold[side, :, k])
+                if 0 <= pool.equity - pool.maintenance < reach:
+                    if is_seized_at(state, i, k, moved[side, k]):
+                        seize_on_paper(state, lone, i, k, moved[side, k], sold[side, :, k])
     passed = pass_through(state, reflexivity)
     for j in range(num_markets):
         bids, asks = depth(state, j, 1, delta), depth(state, j, -1, delta)
@@ -129,145 +136,41 @@ def depth(state: State, m: int, side: int, reach: float) -> float:
     return total * market.tick_atoms / reach
 
 
-@kernel
-def margin_room(state: State) -> Any:
-    """Return equity less maintenance margin of every pool at the present marks, atoms.
+@spliced
+def seize_on_paper(state: State, lone: State, i: int, k: int, ticks: int, sold: Any) -> None:
+    """Close the pool in which account `i` holds market `k`, with that mark at `ticks`.
 
-    Unlike `margin.assess_pools` it leaves the pools' own record of their last assessment alone.
-
-    Returns
-    -------
-    array of int64, shape (P,)
+    It goes through the rounds of the coming steps, until it is safe or nothing goes on. The paper
+    venue `lone` is left as they leave it, but for its mark and book. Adds what the pool's orders
+    sell to ``sold`` (M,), atoms, buying negative.
     """
-    room = np.empty(len(state.pool), np.int64)
-    for p in range(len(state.pool)):
-        room[p] = state.pool[p].cash
-    for i in range(len(state.account)):
-        room[i] += haircut_holdings(state, i)
-        for m in range(len(state.market)):
-            position = state.position[i, m]
-            size = position.size
-            if size != 0:
-                market = state.market[m]
-                value = size * market.mark_ticks * market.tick_atoms
-                room[position.pool] += value - maintenance_requirement(state, m, size)
-    return room
-
-
-@kernel
-def drawable(state: State, p: int, room: Any) -> int:
-    """Return what a side pool may still draw from its main pool, atoms.
-
-    `room` is that of `margin_room`.
-    """
-    owner = state.pool[p].owner
-    draw = state.draw[p]
-    if p == owner or draw.limit == 0:
-        return 0
-    spare: int = room[owner]
-    return max(min(draw.limit - draw.drawn, spare), 0)
-
-
-@kernel
-def _seize_on_paper(state: State, p: int, k: int, ticks: int, room: Any, sold: Any) -> None:
-    """Close a pool on paper if a move of mark `k` to `ticks` takes it below maintenance.
-
-    Adds what it must sell to ``sold`` (M,), atoms at the moved marks, buying negative.
-    """
-    i = widen(state.pool[p].owner)
-    num_markets = len(state.market)
-    pool, account, market = state.pool[p], state.account[i], state.market[k]
-    cash, equity, maintenance = pool.cash, pool.equity, pool.maintenance
-    counted, step = account.liquidated_atoms, account.liquidated_step
-    loss, mark = account.fund_loss_atoms, market.mark_ticks
+    totals, market = lone.totals[0], lone.market[k]
+    mark = market.mark_ticks
     market.mark_ticks = ticks
-    assess_pool(state, p)
-    short = pool.maintenance - pool.equity
-    spare = drawable(state, p, room)
-    if short > spare:
-        size = np.empty(num_markets, np.int64)
-        chunk_step = np.empty(num_markets, np.int64)
-        for m in range(num_markets):
-            size[m] = state.position[i, m].size
-            chunk_step[m] = state.chunk_step[i, m]
-        pool.cash += max(min(-pool.equity, spare), 0)
-        _close_on_paper(state, p, room[len(state.account) - 1], sold)
-        for m in range(num_markets):
-            state.position[i, m].size = size[m]
-            state.chunk_step[i, m] = chunk_step[m]
-    market.mark_ticks = mark
-    account.liquidated_atoms, account.liquidated_step = counted, step
-    account.fund_loss_atoms = loss
-    pool.cash, pool.equity, pool.maintenance = cash, equity, maintenance
-
-
-@kernel
-def _close_on_paper(state: State, p: int, available: int, sold: Any) -> None:
-    """Take a pool through the rounds of the coming steps, until it is safe or nothing goes on."""
-    totals = state.totals[0]
-    now = totals.step
+    paper.move_in(state, i, lone)
+    paper.offer_marks(lone, widen(paper.TRADER), widen(paper.NEUTRAL))
+    p = widen(lone.position[paper.TRADER, k].pool)
     for _ in range(_MAX_STEPS):
-        totals.step += 1  # limits and cooldowns are per step
-        has_closed = False
-        for _ in range(state.venue[0].max_rounds):
-            if not _close_round_on_paper(state, p, available, sold):
+        totals.num_liquidations = totals.num_deleverages = 0
+        step.begin_counts(lone, totals.step + 1)  # limits and cooldowns are per step
+        for round_number in range(lone.venue[0].max_rounds):
+            if not _close_round(lone, p, round_number):
                 break
-            has_closed = True
-        if not has_closed:
+        if totals.num_liquidations == 0:
             break
-    totals.step = now
+        for number in range(totals.num_liquidations):
+            record = lone.liquidation[number]
+            sold[record.market] += float(record.book_cash)
+    paper.withdraw_offers(lone, widen(paper.NEUTRAL))
+    market.mark_ticks = mark
 
 
-@kernel
-def _close_round_on_paper(state: State, p: int, available: int, sold: Any) -> bool:
-    """Try each leg once, as `waterfall.liquidate_pool`; tell whether anything was closed."""
-    i = widen(state.pool[p].owner)
-    tried = np.zeros(len(state.market), np.bool_)
-    is_seized = False
-    has_closed = False
-    while True:
-        assess_pool(state, p)
-        if not liquidation.may_close(state, p, is_seized):
-            break
-        m = liquidation.next_leg(state, p, tried)
-        if m == NONE:
-            break
-        tried[m] = True
-        is_seized = True
-        before = widen(state.position[i, m].size)
-        sold[m] += _close_leg_on_paper(state, p, m, available)
-        has_closed = has_closed or state.position[i, m].size != before
-    return has_closed
-
-
-@kernel
-def _close_leg_on_paper(state: State, p: int, m: int, available: int) -> float:
-    """Make one attempt at a leg, at the mark; return what goes to the book, atoms sold.
-
-    As in `waterfall.liquidate_leg`: the fund at once in the backstop stage, else the book if the
-    order's limit allows the mark, else fund or counterparties if the pool is bankrupt.
-    """
-    venue = state.venue[0]
-    i = widen(state.pool[p].owner)
-    pool, position, market = state.pool[p], state.position[i, m], state.market[m]
-    size = widen(position.size)
-    side = 1 if size > 0 else -1
-    stage = waterfall_stage(pool.equity, pool.maintenance, venue.backstop_ratio)
-    takes_over = stage == Stage.BACKSTOP and venue.fund_takeover != 0
-    if not takes_over or not liquidation.can_take_over(state, i, m, available):
-        limit = liquidation.limit_price(state, i, m)
-        if (market.mark_ticks - limit) * side >= 0:
-            lots = liquidation.order_size(state, i, m)
-            value = side * lots * market.mark_ticks * market.tick_atoms
-            delta = liquidation.fund_delta(state, i, m, -side * lots, market.mark_ticks)
-            liquidation.count_use(state, i, abs(value), max(-delta, 0))
-            if lots < abs(size):
-                state.chunk_step[i, m] = state.totals[0].step
-            pool.cash += value - delta
-            position.size -= side * lots
-            return float(value)
-        if pool.equity >= 0:
-            return 0.0
-    pool.cash += liquidation.closing_cash(state, i, m, -size)
-    position.size = 0
-    return 0.0
+@spliced
+def _close_round(lone: State, p: int, round_number: int) -> bool:
+    """Take a pool through a margin pass and the waterfall; tell whether anything was closed."""
+    if margin.assess_pools(lone) == 0:
+        return False
+    before = lone.totals[0].num_liquidations
+    waterfall.liquidate_pool(lone, p, round_number)
+    waterfall.deleverage(lone)
+    return bool(lone.totals[0].num_liquidations > before)

@@ -5,14 +5,14 @@ from typing import Any
 
 import numpy as np
 
-from marketsim.contagion.response import drawable, margin_room
+from marketsim.engine import margin
 from marketsim.engine._jit import kernel
 from marketsim.engine.formulas.closing import liquidation_price
-from marketsim.engine.pools import bracket, maintenance_of
+from marketsim.engine.paper import with_own_pools
+from marketsim.engine.pools import bracket, drawable, maintenance_of
 from marketsim.engine.state import MAX_ATOMS, MAX_PRICE_TICKS, ONE, State, widen
 
 
-@kernel
 def find_triggers(state: State) -> Any:
     """Find the first mark at which each position would be liquidated, other marks as they are.
 
@@ -31,14 +31,29 @@ def find_triggers(state: State) -> Any:
     array of int64, shape (N, M)
         Ticks.
     """
-    room = margin_room(state)
+    return _find_triggers(with_own_pools(state))
+
+
+@kernel
+def _find_triggers(state: State) -> Any:
+    """Find the triggers of a venue whose pools may be assessed."""
+    margin.value_pools(state)
     found = np.zeros((len(state.account) - 1, len(state.market)), np.int64)
     for i in range(len(found)):
         for m in range(len(state.market)):
             if state.position[i, m].size != 0 and state.market[m].liquidates != 0:
-                p = widen(state.position[i, m].pool)
-                found[i, m] = _trigger(state, i, m, room[p] + drawable(state, p, room))
+                found[i, m] = _trigger(state, i, m)
     return found
+
+
+@kernel
+def is_seized_at(state: State, i: int, m: int, ticks: int) -> bool:
+    """Tell whether the pool of a position is short with this mark at `ticks`, others as they are.
+
+    After what it may draw from its main pool; reads the assessments of both.
+    """
+    value = state.position[i, m].size * state.market[m].tick_atoms
+    return _is_short(state, m, value, _rest(state, i, m), ticks)
 
 
 @kernel
@@ -68,16 +83,15 @@ def sum_bands(state: State, trigger: Any, edge: Any, reach: float, total: Any) -
 
 
 @kernel
-def _trigger(state: State, i: int, m: int, room: int) -> int:
+def _trigger(state: State, i: int, m: int) -> int:
     market = state.market[m]
     size = widen(state.position[i, m].size)
     mark = widen(market.mark_ticks)
-    if room < 0:
-        return mark
     value = size * market.tick_atoms
     notional = abs(value) * mark
-    # What the pool has apart from this position's value and requirement.
-    rest = room - value * mark + maintenance_of(state, m, notional)
+    rest = _rest(state, i, m)
+    if _is_short(state, m, value, rest, mark):
+        return mark
     side = 1 if size > 0 else -1
     tier = state.tier[m, bracket(state, m, notional)]
     fraction = tier.maintenance_fraction / ONE
@@ -103,6 +117,17 @@ def _trigger(state: State, i: int, m: int, room: int) -> int:
         else:
             safe = middle
     return far
+
+
+@kernel
+def _rest(state: State, i: int, m: int) -> int:
+    """Return what a position's pool has, and may draw, apart from its value and requirement."""
+    market = state.market[m]
+    p = widen(state.position[i, m].pool)
+    pool = state.pool[p]
+    value = state.position[i, m].size * market.tick_atoms * market.mark_ticks
+    room = pool.equity - pool.maintenance + drawable(state, p)
+    return room - value + maintenance_of(state, m, abs(value))
 
 
 @kernel

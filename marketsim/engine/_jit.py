@@ -235,6 +235,51 @@ def _unbox_reference(struct: ByReference, obj: Any, c: Any) -> NativeValue:
     return NativeValue(pointer, is_error=native.is_error, cleanup=release)
 
 
+def record_copier(names: tuple[str, ...]) -> Callable[[Any, int, Any, int], None]:
+    """Make what copies one record of each of these arrays of a struct into another struct.
+
+    For kernels, which cannot go through a list of names: so the arrays are listed in one place.
+
+    Parameters
+    ----------
+    names : tuple of str
+        Fields of a `by_reference` class. In an array of several dimensions, what has one first
+        index is copied.
+
+    Returns
+    -------
+    callable
+        Of (source, index, target, index).
+    """
+    if numba.config.DISABLE_JIT:
+
+        def copy_plainly(source: Any, index: int, target: Any, place: int) -> None:
+            for name in names:
+                getattr(target, name)[place] = getattr(source, name)[index]
+
+        return copy_plainly
+
+    @intrinsic
+    def copy_records(typingctx: Any, source: Any, index: Any, target: Any, place: Any) -> Any:  # noqa: ARG001
+        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            for name in names:
+                pointers = []
+                for n in (0, 2):
+                    field = _load_field(context, builder, signature.args[n], args[n], name)
+                    kind = signature.args[n].fields[name]
+                    view = context.make_array(kind)(context, builder, value=field)
+                    stride = cgutils.unpack_tuple(builder, view.strides)[0]
+                    start = builder.ptrtoint(view.data, stride.type)
+                    byte = builder.add(start, builder.mul(args[n + 1], stride))
+                    pointers.append(builder.inttoptr(byte, cgutils.voidptr_t))
+                cgutils.raw_memcpy(builder, pointers[1], pointers[0], stride, 1)
+            return context.get_dummy_value()
+
+        return types.void(source, types.int64, target, types.int64), codegen
+
+    return cast(Callable[[Any, int, Any, int], None], copy_records)
+
+
 def by_reference(struct: Struct) -> Struct:
     """Let kernels take a `NamedTuple` of arrays as one pointer (class decorator)."""
 

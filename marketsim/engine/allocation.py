@@ -43,6 +43,7 @@ def allocate(
     num_nodes: int = 1024,
     num_intents: int = 1024,
     num_fills: int = 1,
+    num_rows: int = MAX_ROWS_PER_STEP,
     causes: bool = False,
 ) -> State:
     """Allocate an empty venue: every position in its account's main pool, no limits, no orders.
@@ -55,6 +56,9 @@ def allocate(
         Pools include the ``num_accounts + 1`` main ones.
     num_tiers, num_orders, num_nodes, num_intents, num_fills : int
         Capacities; `grow` raises the last four between steps.
+    num_rows : int
+        Liquidations, and deleveragings, there is room for; fewer than a step may write only where
+        a step cannot write more.
     causes : bool
         Make room to record why pools are liquidated; `marketsim.engine.causes.begin` starts it.
 
@@ -84,9 +88,9 @@ def allocate(
         wheel=np.full(WHEEL_SLOTS, NONE, np.int32),
         intent=records(Intent, num_intents),
         fill=records(Fill, num_fills),
-        liquidation=records(Liquidation, MAX_ROWS_PER_STEP),
-        deleverage=records(Deleverage, MAX_ROWS_PER_STEP),
-        shortfall=records(Shortfall, MAX_ROWS_PER_STEP),
+        liquidation=records(Liquidation, num_rows),
+        deleverage=records(Deleverage, num_rows),
+        shortfall=records(Shortfall, num_rows),
         split=records(Split, num_markets),
         tally=records(Tally, *((num_accounts + 1, num_markets) if causes else (1, 1))),
         safe=records(Safe, num_pools if causes else 1),
@@ -148,12 +152,6 @@ def grow(
         seizure=_longer(state.seizure, num_liquidations + 1 if totals.record_causes else 0),
         loss=_longer(state.loss, num_losses),
     )
-
-
-def trial_copy(state: State) -> State:
-    """Return the venue with markets and pools of its own, to try a move and a margin pass on."""
-    changed = ("market", "pool", "draw", "touched", "short")
-    return state._replace(**{name: getattr(state, name).copy() for name in changed})
 
 
 def _longer(array: Rows[R], length: int) -> Rows[R]:

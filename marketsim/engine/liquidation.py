@@ -21,7 +21,7 @@ from marketsim.engine.formulas.closing import (
 )
 from marketsim.engine.formulas.integers import mul_div, take_fraction
 from marketsim.engine.formulas.requirements import is_liquidatable
-from marketsim.engine.pools import assess_pool, bracket, maintenance_requirement
+from marketsim.engine.pools import assess_pool, bracket, drawable, maintenance_requirement
 from marketsim.engine.state import (
     MAX_PRICE_TICKS,
     MAX_ROWS_PER_STEP,
@@ -366,11 +366,9 @@ def draw_loss(state: State, p: int) -> None:
     if p == i or pool.equity >= 0:
         return
     assess_pool(state, i)
-    spare = state.pool[i].equity - state.pool[i].maintenance
-    draw = state.draw[p]
-    drawn = max(min(-pool.equity, draw.limit - draw.drawn, spare), 0)
+    drawn = min(-pool.equity, drawable(state, p))
     ledger.move_cash(state, i, p, drawn)
-    draw.drawn += drawn
+    state.draw[p].drawn += drawn
     pool.equity += drawn
 
 

@@ -7,6 +7,7 @@ from marketsim.engine._jit import inlined, kernel
 from marketsim.engine.formulas.requirements import change_is_accepted, is_liquidatable
 from marketsim.engine.pools import (
     assess_pool,
+    drawable,
     free_margin,
     haircut_holdings,
     initial_margin,
@@ -102,17 +103,22 @@ def assess_pools(state: State) -> int:
     """
     num_accounts = len(state.account)
     for p in range(num_accounts, len(state.pool)):
-        state.pool[p].equity = state.pool[p].cash
-        state.pool[p].maintenance = 0
+        _begin_side_pool(state, p)
         state.touched[p] = 1
     count = 0
     for i in range(num_accounts):
-        pool = state.pool[i]
-        pool.equity = pool.cash + haircut_holdings(state, i)
-        pool.maintenance = 0
-        _add_positions(state, i)
+        _assess_account(state, i)
         count += _list_short(state, i, count)
     return count + _draw_for_side_pools(state, count)
+
+
+@kernel
+def value_pools(state: State) -> None:
+    """Set equity and maintenance margin of every pool by its own means: nothing is drawn."""
+    for p in range(len(state.account), len(state.pool)):
+        _begin_side_pool(state, p)
+    for i in range(len(state.account)):
+        _assess_account(state, i)
 
 
 @kernel
@@ -159,11 +165,21 @@ def _draw_for_side_pools(state: State, first: int) -> int:
 
 
 @inlined
-def _add_positions(state: State, i: int) -> None:
-    """Add an account's positions to equity and maintenance margin of their pools.
+def _begin_side_pool(state: State, p: int) -> None:
+    """Assess a side pool as if it held no position: those come with its owner's."""
+    state.pool[p].equity = state.pool[p].cash
+    state.pool[p].maintenance = 0
+
+
+@inlined
+def _assess_account(state: State, i: int) -> None:
+    """Assess an account's main pool, and add its other positions to their side pools.
 
     One pass over the positions: of many accounts they do not fit the processor's caches.
     """
+    main = state.pool[i]
+    main.equity = main.cash + haircut_holdings(state, i)
+    main.maintenance = 0
     for m in range(len(state.market)):
         position = state.position[i, m]
         if position.size != 0:
@@ -178,11 +194,10 @@ def _draw(state: State, p: int) -> None:
     """Let a short side pool draw what it lacks from its main pool, all of it or nothing."""
     pool = state.pool[p]
     main = state.pool[pool.owner]
-    draw = state.draw[p]
     short = pool.maintenance - pool.equity
-    if short <= draw.limit - draw.drawn and short <= main.equity - main.maintenance:
+    if short <= drawable(state, p):
         ledger.move_cash(state, pool.owner, p, short)
-        draw.drawn += short
+        state.draw[p].drawn += short
         pool.equity += short
         main.equity -= short
 

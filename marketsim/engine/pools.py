@@ -109,6 +109,17 @@ def assess_pool(state: State, p: int) -> None:
 
 
 @kernel
+def drawable(state: State, p: int) -> int:
+    """Return what a pool may still draw from its account's main pool, atoms.
+
+    Reads the main pool's assessment. A main pool itself has no limit to draw within.
+    """
+    main = state.pool[state.pool[p].owner]
+    draw = state.draw[p]
+    return max(min(draw.limit - draw.drawn, main.equity - main.maintenance), 0)
+
+
+@kernel
 def initial_margin(state: State, p: int) -> int:
     """Add up the initial margin of a pool's positions, atoms."""
     i = state.pool[p].owner

@@ -13,7 +13,7 @@ from typing import Annotated, NamedTuple, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from marketsim.engine._jit import by_reference
+from marketsim.engine._jit import by_reference, record_copier
 from marketsim.engine.cause_records import Impact, Loss, Safe, Seizure, Split, Tally
 from marketsim.engine.records import F8, I1, I2, I4, I8, Grid, Indices, Record, Rows
 
@@ -459,3 +459,14 @@ class State(NamedTuple):
     impact: Rows[Impact]  #: (rows,) beside `liquidation`
     seizure: Rows[Seizure]  #: (rows,)
     loss: Rows[Loss]  #: (rows,)
+
+
+#: All arrays of `State` with a record for each market, each account and each pool. What is noted of
+#: causes (`cause_records`) is not among them: nothing is decided by it.
+MARKET_ARRAYS = ("market", "tier")
+ACCOUNT_ARRAYS = ("account", "position", "spot", "stable", "own_fraction", "chunk_step", "flow")
+POOL_ARRAYS = ("pool", "draw", "touched")
+
+#: Of (source, number, target, number): copy all that one account, or pool, has in a state.
+copy_account = record_copier(ACCOUNT_ARRAYS)
+copy_pool = record_copier(POOL_ARRAYS)

@@ -20,6 +20,8 @@ ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "develop" / "mutants.md"
 #: The runs of the second opinion that most mutants are tried on.
 EXPLANATIONS = "tests/reference/test_explanations.py"
+#: What compares the venue on paper with the venue.
+PAPER = ("tests/engine/test_paper.py", "tests/properties/test_paper.py")
 
 
 class Mutant(NamedTuple):
@@ -102,8 +104,24 @@ MUTANTS = (
         "already short",
         "pools below maintenance before the move count as seized by it",
         "contagion/response.py",
-        "if 0 <= room[p] < reach:",
-        "if room[p] < reach:",
+        "if 0 <= pool.equity - pool.maintenance < reach:",
+        "if pool.equity - pool.maintenance < reach:",
+    ),
+    Mutant(
+        "stale fund",
+        "every pool closed on paper finds the fund as the one before has left it",
+        "engine/paper.py",
+        "_copy_main(state, len(state.account) - 1, paper, widen(FUND))",
+        "paper.pool[FUND].owner = FUND",
+        PAPER,
+    ),
+    Mutant(
+        "one round",
+        "a step on paper has one round of liquidation, whatever the venue's rule",
+        "contagion/response.py",
+        "range(lone.venue[0].max_rounds)",
+        "range(1)",
+        PAPER,
     ),
     Mutant(
         "transposed",

@@ -1,15 +1,17 @@
 """How the reference venue would answer a small move, and who holds what, from its state alone."""
 
 import math
-from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import replace
 
-from marketsim.engine.state import ATOMS, MAX_PRICE_TICKS, ONE, LegRule, MarkRule
-from tests.reference import closing, margin
-from tests.reference.venue import Venue
-from tests.reference.waterfall import fund_gain
+from marketsim.engine.state import ATOMS, MAX_PRICE_TICKS, MarkRule
+from tests.reference import margin, waterfall
+from tests.reference.deleveraging import deleverage
+from tests.reference.exchange import rest
+from tests.reference.venue import Account, Order, Pool, Position, Venue
 
+#: The accounts of a venue on paper, and their main pools.
+TRADER, OTHER, FUND = range(3)
 #: Steps after which what a pool has left to sell does not count.
 MAX_STEPS = 1000
 
@@ -71,8 +73,14 @@ def sold_after(venue: Venue, k: int, mark: int) -> list[int]:
         position = venue.positions[i][k]
         hurts = position.size * (mark - venue.markets[k].mark_ticks) < 0
         if hurts and margin.spare(venue, position.pool) >= 0:
-            for j, sold in Paper(venue, position.pool, k, mark).close().items():
-                total[j] += sold
+            drawable = may_draw(venue, position.pool)
+            paper = on_paper(venue, i)
+            paper.markets[k].mark_ticks = mark
+            p = paper.positions[TRADER][k].pool
+            if -margin.spare(paper, p) > drawable:
+                close(paper, p)
+            for row in paper.liquidations:
+                total[row.market] += row.book_cash
     return total
 
 
@@ -84,99 +92,58 @@ def may_draw(venue: Venue, p: int) -> int:
     return max(min(pool.draw_limit - pool.drawn, margin.spare(venue, pool.owner)), 0)
 
 
-class Paper:
-    """A copy of a venue in which one mark is moved, to close one pool without a book."""
+def on_paper(venue: Venue, i: int) -> Venue:
+    """An account and the fund, each as it is, and somebody rich who holds the account's other side.
 
-    def __init__(self, venue: Venue, p: int, k: int, mark: int) -> None:
-        self.drawable = may_draw(venue, p)
-        self.fund_room = margin.spare(venue, venue.fund)
-        self.p = p
-        self.i = venue.pools[p].owner
-        self.sold: dict[int, int] = defaultdict(int)
-        self.venue = replace(
-            venue,
-            markets=[replace(each) for each in venue.markets],
-            accounts=[replace(each) for each in venue.accounts],
-            positions=[[replace(each) for each in row] for row in venue.positions],
-            pools=[replace(each) for each in venue.pools],
-        )
-        self.venue.markets[k].mark_ticks = mark
+    Nobody has an order.
+    """
+    fund = venue.fund
+    pools = [
+        replace(venue.pools[i], owner=TRADER),
+        Pool(OTHER, cash=10**18),
+        replace(venue.pools[fund], owner=FUND),
+    ]
+    numbers = {i: TRADER}
+    for p, pool in enumerate(venue.pools):
+        if pool.owner == i and p != i:
+            numbers[p] = len(pools)
+            pools.append(replace(pool, owner=TRADER))
+    return Venue(
+        venue.rules,
+        markets=[replace(market, bids={}, asks={}) for market in venue.markets],
+        accounts=[replace(venue.accounts[i]), Account(), replace(venue.accounts[fund])],
+        positions=[
+            [replace(each, pool=numbers[each.pool]) for each in venue.positions[i]],
+            [Position(OTHER, -each.size, -each.entry_cost) for each in venue.positions[i]],
+            [replace(each, pool=FUND) for each in venue.positions[fund]],
+        ],
+        pools=pools,
+        order_capacity=len(venue.markets),
+        step=venue.step,
+        stable_price=venue.stable_price,
+    )
 
-    def close(self) -> dict[int, int]:
-        """Close the pool if it is short of more than it can draw; atoms sold by market."""
-        venue, p = self.venue, self.p
-        if -margin.spare(venue, p) > self.drawable:
-            venue.pools[p].cash += max(min(-margin.equity(venue, p), self.drawable), 0)
-            for _ in range(MAX_STEPS):
-                venue.step += 1
-                rounds = 0
-                while rounds < venue.rules.max_rounds and self.close_round():
-                    rounds += 1
-                if rounds == 0:
-                    break
-        return self.sold
 
-    def close_round(self) -> bool:
-        """Try every leg once, until the pool is safe; tell whether anything was closed."""
-        venue = self.venue
-        before = [position.size for position in venue.positions[self.i]]
-        tried: set[int] = set()
-        while margin.is_short(venue, self.p) or (tried and venue.rules.legs == LegRule.ALL):
-            leg = closing.next_leg(venue, self.p, tried)
-            if leg is None:
+def close(paper: Venue, p: int) -> None:
+    """Let steps pass until a pool is safe or nothing goes on; someone buys at the marks."""
+    for m, market in enumerate(paper.markets):
+        size, mark = paper.positions[TRADER][m].size, market.mark_ticks
+        if size != 0:
+            side = 1 if size > 0 else -1
+            rest(market, Order(OTHER, side, mark, abs(size), 2 * mark, expiry=0, flags=0))
+    for _ in range(MAX_STEPS):
+        paper.step += 1
+        paper.first_liquidation = len(paper.liquidations)
+        paper.first_deleverage = len(paper.deleverages)
+        for round_number in range(paper.rules.max_rounds):
+            before = len(paper.liquidations)
+            margin.draw(paper)
+            waterfall.liquidate(paper, p, round_number)
+            deleverage(paper)
+            if len(paper.liquidations) == before:
                 break
-            tried.add(leg)
-            self.close_leg(leg)
-        return before != [position.size for position in venue.positions[self.i]]
-
-    def close_leg(self, m: int) -> None:
-        """The fund takes a pool far gone; else a book without end trades at the mark.
-
-        If the order's limit does not allow the mark, fund or counterparties take a bankrupt leg.
-        """
-        venue, position = self.venue, self.venue.positions[self.i][m]
-        market = venue.markets[m]
-        side = 1 if position.size > 0 else -1
-        if not self.fund_takes(m):
-            limit = closing.limit_price(venue, self.i, m)
-            if side * (market.mark_ticks - limit) >= 0:
-                self.sell(m, side * closing.order_size(venue, self.i, m))
-                return
-            if margin.equity(venue, self.p) >= 0:
-                return
-        venue.pools[self.p].cash += closing.bankruptcy_cash(venue, self.i, m, -position.size)
-        position.size = 0
-
-    def fund_takes(self, m: int) -> bool:
-        """Whether the fund takes a leg at once, and can pay for it and carry it."""
-        venue = self.venue
-        rules = venue.rules
-        equity = margin.equity(venue, self.p)
-        far_gone = equity * ONE < margin.maintenance(venue, self.p) * rules.backstop_ratio
-        if not (rules.backstop_ratio > 0 and far_gone and rules.fund_takeover):
-            return False
-        size, held = venue.positions[self.i][m].size, venue.positions[venue.fund][m].size
-        cost = closing.bankruptcy_cash(venue, self.i, m, -size) - venue.value(m, size)
-        more = margin.maintenance_of(venue, m, held + size) - margin.maintenance_of(venue, m, held)
-        too_large = abs(held + size) > venue.markets[m].max_position_lots
-        return self.fund_room >= cost + max(more, 0) and not too_large
-
-    def sell(self, m: int, lots: int) -> None:
-        """Sell (negative: buy) at the mark, and pay the fund its fee or be paid what it lacks."""
-        venue, i = self.venue, self.i
-        position, account = venue.positions[i][m], venue.accounts[i]
-        mark = venue.markets[m].mark_ticks
-        gain = fund_gain(venue, i, m, -lots, mark)
-        if account.liquidated_step != venue.step:
-            account.liquidated_step = venue.step
-            account.liquidated_atoms = account.fund_loss_atoms = 0
-        account.liquidated_atoms += abs(venue.value(m, lots))
-        account.fund_loss_atoms += max(-gain, 0)
-        if 0 < abs(lots) < abs(position.size):
-            position.chunk_step = venue.step
-        venue.pools[self.p].cash += venue.value(m, lots) - gain
-        position.size -= lots
-        self.sold[m] += venue.value(m, lots)
+        if len(paper.liquidations) == paper.first_liquidation:
+            break
 
 
 def spectral_radius(matrix: Matrix) -> float:
