@@ -245,7 +245,7 @@ def _market_bars(history: History, market: str, bar: Bar, table: Any, time: Any)
         assets = table[history.asset].astype("str")
         rows = np.flatnonzero((assets == name).to_numpy())
         if len(rows) == 0:
-            known = sorted(assets.unique())
+            known = sorted(assets.dropna().unique())
             raise HistoryError(
                 f"{history.path}, column '{history.asset}': no row is '{name}'"
                 f"{nearest(name, known)}; the file has {', '.join(known[:20])}; "

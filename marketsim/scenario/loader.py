@@ -152,7 +152,7 @@ def change_tables(
         try:
             _set(data, path.split("."), value)
         except (LookupError, TypeError) as error:
-            problems.append(f"{said}{path}: {error.args[0]}")
+            problems.append(f"{said}{path or show('')}: {error.args[0]}")
     if problems:
         raise ScenarioError(problems, source)
     return data
