@@ -52,7 +52,7 @@ class Position(Part):
     """Coins, long > 0; a whole number of lots."""
     notional: float | None = Field(None, ge=-1e12, le=1e12)
     """USD at the price, long > 0, instead of `size`; rounded to whole lots."""
-    entry_price: float | None = Field(None, ge=1e-12, le=1e12)
+    entry_price: float | None = Field(None, ge=1e-15, le=1e12)
     """USD; the market's price if left out."""
     leverage: float | None = Field(None, ge=0.1, le=1000)
     """Notional at entry / margin of its own, for isolated margin; at most what the market's margin

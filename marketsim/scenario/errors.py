@@ -226,6 +226,9 @@ def _plain(entry: Any) -> str:
     if entry["type"] in _PLAIN:
         return _PLAIN[entry["type"]]
     message = str(entry["msg"]).removeprefix("Value error, ")
+    least = entry.get("ctx", {}).get("ge", 1.0)
+    if 0.0 < least < 1e-4:  # pydantic writes out all of its zeros
+        return f"must be greater than or equal to {least:g}"
     return message.replace("Input should", "must").replace("String should", "must")
 
 

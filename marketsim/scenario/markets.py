@@ -58,11 +58,11 @@ class Market(Part):
         json_schema_extra=lambda schema: schema.update(required=["tick_size", "lot_size"])
     )
 
-    price: float | None = Field(None, ge=1e-12, le=1e12)
+    price: float | None = Field(None, ge=1e-15, le=1e12)
     """USD: price at the start; left out where the spot history states it."""
-    tick_size: float = Field(ge=1e-12, le=1e9)
+    tick_size: float = Field(ge=1e-15, le=1e9)
     """USD: smallest price step."""
-    lot_size: float = Field(ge=1e-12, le=1e9)
+    lot_size: float = Field(ge=1e-15, le=1e9)
     """Coins: smallest size. A run trades in the smallest multiple of it whose tick is worth a whole
     number of 1e-6 USD, and says so in a note."""
     maker_fee: float = Field(ge=-0.1, le=0.1)

@@ -84,7 +84,7 @@ TARGETS = {
         "populations.makers.count": {"low": 1, "high": 4, "integer": True},
     },
     "targets": {
-        "markets.BTC.volatility": 0.5,
+        "markets.BTC.mark_fall": 0.5,
         "markets.BTC.liquidated_usd": {"low": 0.0, "high": 1e6, "scale": 1e5, "weight": 2},
     },
 }

@@ -231,7 +231,7 @@ def test_every_wrong_field_is_named_in_one_pass(file: Path) -> None:
 def test_an_error_shows_the_allowed_values_and_the_unit(file: Path) -> None:
     (line,) = problems(file, ("markets.BTC.price", "-5"))
     assert line.startswith(
-        "markets.BTC.price = -5: must be greater than 0 (USD: price at the start"
+        "markets.BTC.price = -5: must be greater than or equal to 1e-15 (USD: price at the start"
     )
 
 
