@@ -34,7 +34,7 @@ class Carry(BuiltIn):
     }
     PLANS_HEDGE = True
 
-    horizon_hours: float = Field(168.0, ge=1e-3, le=1e6)
+    horizon_hours: float = Field(168.0, ge=1e-3, le=1e9)
     """Time over which the cost of getting in and out is spread."""
     cost: float = Field(0.0005, ge=0, lt=1)
     """What getting in and out costs beside the taker fees, as a fraction of the position."""
@@ -42,7 +42,7 @@ class Carry(BuiltIn):
     """Expected funding rate per 8 h, beyond cost, at which the whole capital is used."""
     exit_rate: float = Field(0.0, gt=-1, lt=1)
     """Expected funding rate per 8 h below which the trade is closed."""
-    rebalance: float = Field(0.1, ge=0, le=1000)
+    rebalance: float = Field(0.1, ge=0, le=1e9)
     """A position is left alone while it is off by less than this share."""
 
     @staticmethod

@@ -55,7 +55,7 @@ class Herd(BuiltIn):
     independence: float = Field(60.0, ge=1e-9, le=1e9)
     """e = a / h: below 1 the crowd is mostly of one mind, above 1 mostly of two. The rate h of
     imitation counts heads, so a large crowd with e near 1 changes sides often."""
-    memory_hours: float = Field(168.0, ge=1e-3, le=1e6)
+    memory_hours: float = Field(168.0, ge=1e-3, le=1e9)
     """Relaxation time of the crowd's opinion, 1 / (2 a)."""
     bias: float = Field(0.0, gt=-1, lt=1)
     """How much more often they turn long by themselves: a (1 + bias) against a (1 - bias)."""
@@ -70,7 +70,7 @@ class Herd(BuiltIn):
     """Funding rate per 8 h that a unanimous crowd causes; only for `anti_herding`."""
     alignment: float = Field(0.5, ge=0, le=1)
     """Share of traders with one opinion for all their markets."""
-    rebalance: float = Field(0.3, ge=0, le=1000)
+    rebalance: float = Field(0.3, ge=0, le=1e9)
     """A position is left alone while it is off by less than this share."""
     network: Literal["complete", "small_world", "scale_free", "random", "file"] = "complete"
     """Who imitates whom: everybody, or neighbours on a graph."""

@@ -27,9 +27,9 @@ class Holder(BuiltIn):
 
     long_share: float = Field(0.6, ge=0, le=1)
     """Probability that an entry is a long."""
-    holding_hours: float = Field(72.0, gt=0, le=1e6)
+    holding_hours: float = Field(72.0, gt=0, le=1e9)
     """Mean life of a position whose holder looks at it."""
-    rest_hours: float = Field(12.0, gt=0, le=1e6)
+    rest_hours: float = Field(12.0, gt=0, le=1e9)
     """Mean rest before the next entry."""
 
     @staticmethod

@@ -47,7 +47,7 @@ class Maker(BuiltIn):
     """Gamma, per clip and fraction of price."""
     arrival_decay: float = Field(20_000.0, ge=1e-3, le=1e12)
     """k: how fast the arrival of orders falls with distance from mid, per fraction of price."""
-    horizon_minutes: float = Field(60.0, gt=0, le=1e6)
+    horizon_minutes: float = Field(60.0, gt=0, le=1e9)
     """tau: how long inventory is expected to be held."""
     clips: float = Field(20.0, ge=1e-3, le=1e6)
     """Inventory limit, in clips."""
@@ -57,7 +57,7 @@ class Maker(BuiltIn):
     """Distance of the last level, as a fraction of price."""
     unload: float = Field(0.8, gt=0, le=1)
     """Share of the inventory limit from which the excess is sold at the market."""
-    requote: float = Field(0.3, ge=0, le=1000)
+    requote: float = Field(0.3, ge=0, le=1e9)
     """Quotes stay while the reservation price moves less than this share of the half spread."""
     calm_volatility: float = Field(0.6, ge=1e-6, le=1000)
     """Annual volatility at which full depth is shown."""

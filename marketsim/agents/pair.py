@@ -27,15 +27,15 @@ class Pair(BuiltIn):
 
     MIN_MARKETS = 2
 
-    window_hours: float = Field(72.0, ge=1e-3, le=1e6)
+    window_hours: float = Field(72.0, ge=1e-3, le=1e9)
     """Time constant of the average of the log ratio and of its variance."""
-    entry: float = Field(2.0, gt=0, le=1000)
+    entry: float = Field(2.0, gt=0, le=1e9)
     """Standard deviations from the average at which it enters."""
-    leave: float = Field(0.5, ge=0, le=1000)
+    leave: float = Field(0.5, ge=0, le=1e9)
     """Standard deviations at which it takes its profit."""
-    give_up: float = Field(4.0, gt=0, le=1000)
+    give_up: float = Field(4.0, gt=0, le=1e9)
     """Standard deviations at which it takes its loss."""
-    rebalance: float = Field(0.25, ge=0, le=1000)
+    rebalance: float = Field(0.25, ge=0, le=1e9)
     """A leg is left alone while it is off by less than this share."""
 
     @staticmethod
