@@ -1,6 +1,5 @@
 """The face: a perpetual-futures market as a Mesa model, its traders as Mesa agents."""
 
-import itertools
 import secrets
 import warnings
 from collections.abc import Mapping
@@ -107,7 +106,7 @@ class PerpMarket(SteppedModel):
         self.simulation = ModelSimulation(self, loaded, seed, strategies, self._own.__getitem__)
         self.simulation.inputs.precede(read)
         self._places = {name: m for m, name in enumerate(self.simulation.market_names)}
-        self._other_ids = itertools.count(self.simulation.roster.num_traders + 1)
+        self._next_id = self.simulation.roster.num_traders + 1
         for account in self.simulation.callers.plain_accounts():
             self._own[account] = self._make_trader(account)
         self._lacks_views = True
@@ -168,7 +167,8 @@ class PerpMarket(SteppedModel):
         if isinstance(agent, TraderView):
             agent.unique_id = agent.account + 1
         else:
-            agent.unique_id = next(self._other_ids)
+            agent.unique_id = self._next_id
+            self._next_id += 1
 
     def retire(self, trader: TraderView) -> None:
         """Let a trader leave the market; `TraderView.remove` calls it."""
