@@ -258,7 +258,7 @@ def test_prices_join_the_file_on_time(prices: Path, step: float, series: float) 
     close = pd.Series(file["close"].to_numpy(), closing)
     both = close.index.intersection(markets.index)
     assert len(both) == 24
-    assert (markets[both] == close[both]).all()
+    assert markets[both].tolist() == close[both].tolist()
 
 
 def test_the_first_row_ends_after_one_step_and_the_last_with_the_run() -> None:
