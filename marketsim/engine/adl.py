@@ -19,6 +19,7 @@ from marketsim.engine.pools import (
     initial_requirement,
     maintenance_requirement,
 )
+from marketsim.engine.ranking import order_by
 from marketsim.engine.records import Indices
 from marketsim.engine.state import MAX_ROWS_PER_STEP, Cause, RankRule, State, widen
 
@@ -68,6 +69,7 @@ def queue(state: State, i: int, m: int) -> Indices:
         if state.position[j, m].size * size < 0:
             count += 1
     found: Indices = np.empty(count, np.int64)
+    rank = np.empty(count, np.float64)
     priority = np.empty(count, np.int64)
     n = 0
     for j in range(num_accounts):
@@ -75,12 +77,10 @@ def queue(state: State, i: int, m: int) -> Indices:
             found[n] = j
             priority[n] = -state.account[j].priority
             n += 1
-    found = found[np.argsort(priority, kind="mergesort")]
-    rank = np.empty(count, np.float64)
     for n in range(count):
         assess_pool(state, state.position[found[n], m].pool)
         rank[n] = -score(state, found[n], m)
-    return found[np.argsort(rank, kind="mergesort")]
+    return found[order_by(rank, priority)]
 
 
 @kernel

@@ -15,6 +15,7 @@ from marketsim.engine.pools import (
     maintenance_of,
     maintenance_requirement,
 )
+from marketsim.engine.ranking import order_by
 from marketsim.engine.records import Indices
 from marketsim.engine.state import State, widen
 
@@ -214,11 +215,9 @@ def riskiest_first(state: State, count: int) -> Indices:
     """
     found = state.short[:count]
     priority = np.empty(count, np.int64)
-    for n in range(count):
-        priority[n] = state.account[state.pool[found[n]].owner].priority
-    found = found[np.argsort(priority, kind="mergesort")]
     ratio = np.empty(count, np.float64)
     for n in range(count):
         pool = state.pool[found[n]]
+        priority[n] = state.account[pool.owner].priority
         ratio[n] = pool.equity / max(pool.maintenance, 1)
-    return found[np.argsort(ratio, kind="mergesort")]
+    return found[order_by(ratio, priority)]
