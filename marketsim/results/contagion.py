@@ -10,6 +10,7 @@ from marketsim.contagion.exposure import Exposure
 from marketsim.contagion.matrix import Contagion, ContagionMatrix
 from marketsim.contagion.recorder import SIDES
 from marketsim.results.files import RunFolderError
+from marketsim.tape.moments import finite
 from marketsim.tape.result import Floats
 
 if TYPE_CHECKING:
@@ -122,13 +123,14 @@ def summarise_contagion(contagion: Contagion, exposure: Exposure) -> dict[str, A
     return {
         "moments": len(contagion.steps),
         "steps": contagion.steps.tolist(),
-        "reproduction_number": {
-            side: [_finite(value) for value in numbers[side]] for side in SIDES
-        },
-        "mean": {side: _finite(numbers[side].mean()) for side in SIDES},
+        "reproduction_number": {side: [finite(value) for value in numbers[side]] for side in SIDES},
+        "mean": {side: finite(numbers[side].mean()) for side in SIDES},
         "peak": {side: _peak(contagion.peak(side), side) for side in SIDES},
         "concentration": [
-            {str(key): _finite(value) for key, value in row.items()}
+            {
+                str(key): finite(value) if isinstance(value, float) else value
+                for key, value in row.items()
+            }
             for row in exposure.concentration().to_dict("records")
         ],
         "overlap": _nested(exposure.overlap()),
@@ -141,7 +143,7 @@ def _peak(matrix: ContagionMatrix, side: str) -> dict[str, Any]:
     known = math.isfinite(number)
     return {
         "step": matrix.step,
-        "reproduction_number": _finite(number),
+        "reproduction_number": finite(number),
         "matrix": _nested(matrix.table(side)),
         "leaders": matrix.leaders(side) if known else None,
         "amplification": _nested(matrix.amplification(side)) if number < 1.0 else None,
@@ -151,13 +153,9 @@ def _peak(matrix: ContagionMatrix, side: str) -> dict[str, Any]:
 def _nested(table: "pd.DataFrame") -> dict[str, dict[str, float | None]]:
     """Return a square table as numbers by row and column."""
     return {
-        str(row): {str(column): _finite(table.loc[row, column]) for column in table.columns}
+        str(row): {str(column): finite(table.loc[row, column]) for column in table.columns}
         for row in table.index
     }
-
-
-def _finite(value: Any) -> Any:
-    return value if not isinstance(value, float) or math.isfinite(value) else None
 
 
 def _filled(values: Floats) -> Floats:

@@ -27,7 +27,7 @@ TIME_COLUMNS = {
 
 #: Profit and loss by cause, in the order of `Cause`, and their columns.
 CAUSE_NAMES = tuple(cause.name.lower() for cause in Cause)
-CAUSE_COLUMNS = tuple(f"{name}_usd" for name in CAUSE_NAMES)
+PROFIT_COLUMNS = tuple(f"{name}_usd" for name in CAUSE_NAMES)
 
 #: Columns of the series that say what the traders are up to.
 CROWD_COLUMNS = ("herd_index", "long_share", "leverage", "long_distance", "short_distance")
@@ -259,7 +259,7 @@ def populations(result: RunResult) -> Table:
         "equity_start_usd": total(result.start.equity) / ATOMS,
         "equity_end_usd": total(result.end.equity) / ATOMS,
         "profit_usd": total(profit.sum(axis=1)) / ATOMS,
-        **{name: total(profit[:, c]) / ATOMS for c, name in enumerate(CAUSE_COLUMNS)},
+        **{name: total(profit[:, c]) / ATOMS for c, name in enumerate(PROFIT_COLUMNS)},
         "profit_atoms": total(profit.sum(axis=1)),
         **{f"{name}_atoms": total(profit[:, c]) for c, name in enumerate(CAUSE_NAMES)},
         "accounts_liquidated": np.bincount(group[liquidated], minlength=len(names)),
@@ -302,7 +302,7 @@ def accounts(result: RunResult) -> Table:
         "stable_end": end.stable / ATOMS,
         "profit_usd": profit.sum(axis=1) / ATOMS,
     }
-    table |= {name: profit[:, c] / ATOMS for c, name in enumerate(CAUSE_COLUMNS)}
+    table |= {name: profit[:, c] / ATOMS for c, name in enumerate(PROFIT_COLUMNS)}
     for m, name in enumerate(result.market_names):
         lot = result.lot_size[m]
         table[f"size_start_{name}"] = start.size[:, m] * lot

@@ -77,11 +77,11 @@ class Check:
         return {
             "name": figure.name,
             "title": figure.title,
-            "low": _finite(figure.low),
-            "high": _finite(figure.high),
-            "value": _finite(self.value),
+            "low": moments.finite(figure.low),
+            "high": moments.finite(figure.high),
+            "value": moments.finite(self.value),
             "passed": self.passed,
-            "markets": {name: _finite(value) for name, value in self.markets.items()},
+            "markets": {name: moments.finite(value) for name, value in self.markets.items()},
             "real": list(self.real) if self.real else None,
         }
 
@@ -269,7 +269,3 @@ def validation_record(observed: Observed, checks: Sequence[Check]) -> dict[str, 
 def _mean(values: Any) -> float:
     known = moments.present(values)
     return float(known.mean()) if len(known) else math.nan
-
-
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None
