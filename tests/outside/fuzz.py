@@ -429,20 +429,18 @@ def main() -> int:
     parser.add_argument("--kind", choices=KINDS)
     asked = parser.parse_args()
     kinds = (asked.kind,) if asked.kind else KINDS
-    #: A design or targets that are right are swept, which takes long: more often by the loaders.
-    quick = tuple(kind for kind in kinds if kind not in ("design", "targets")) or kinds
     total = 0
     warm_up()
-    for judge, count, of in (
-        (judge_loading, asked.loaders, kinds),
-        (judge_command, asked.commands, quick),
-        (judge_process, asked.processes, kinds),
+    for judge, count in (
+        (judge_loading, asked.loaders),
+        (judge_command, asked.commands),
+        (judge_process, asked.processes),
     ):
         numbers = (
             range(count) if asked.only is None else range(asked.only, asked.only + bool(count))
         )
         began = time.time()
-        for case, wrong in run_cases(judge, numbers, asked.seed, of):
+        for case, wrong in run_cases(judge, numbers, asked.seed, kinds):
             total += 1
             print(f"{judge.__name__} {case.number} {case.kind} {case.fields}: {wrong[:700]}")
             if asked.only is not None:
