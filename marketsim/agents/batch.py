@@ -1,137 +1,15 @@
-"""What a vectorised strategy sees: the market, its traders who wake, and their orders."""
+"""What a vectorised strategy has of its traders who wake: their accounts and their orders."""
 
 from collections.abc import Callable
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from marketsim.agents.base import STOPPED, Habits, Traders
-from marketsim.agents.desk import (
-    MAX_USD,
-    Desk,
-    Request,
-    assess_accounts,
-    draw_normal,
-    draw_uniform,
-)
+from marketsim.agents.desk import MAX_USD, Desk, assess_accounts, draw_normal, draw_uniform
 from marketsim.agents.own import RefusedError
-from marketsim.engine.records import records
+from marketsim.agents.view import frozen, lazy, locked
 from marketsim.engine.state import ATOMS, Flag, IntentKind, State
-
-#: Minutes in a year, of which volatilities are quoted.
-YEAR = 365 * 1440
-
-
-class MarketView:
-    """What is public in one step; arrays have one entry per market and cannot be written to.
-
-    Attributes
-    ----------
-    names : tuple of str
-        Of the markets.
-    step : int
-    hours : float
-        Since the start.
-    step_minutes : float
-    """
-
-    def __init__(self, state: State, traders: Traders, desk: Desk, step: int) -> None:
-        self._market = state.market
-        self._public = traders.public
-        self._desk = desk
-        self.names = desk.market_names
-        self.step = step
-        self.step_minutes = desk.step_minutes
-        self.hours = step * desk.step_minutes / 60.0
-
-    def index_of(self, name: str) -> int:
-        """Return the place of a market in the arrays."""
-        return self._desk.market_index(name)
-
-    @cached_property
-    def mid(self) -> Any:
-        """USD between best bid and ask; the mark where a side is empty."""
-        return _frozen(self._public["mid"])
-
-    @cached_property
-    def index_price(self) -> Any:
-        """USD, the spot reference."""
-        return _frozen(self._market["index_price"])
-
-    @cached_property
-    def mark_price(self) -> Any:
-        """USD, the price margin uses."""
-        return _frozen(self._market["mark_ticks"] * self._market["tick_size"])
-
-    @cached_property
-    def best_bid(self) -> Any:
-        """USD, nan where nobody buys."""
-        return self._best("best_bid")
-
-    @cached_property
-    def best_ask(self) -> Any:
-        """USD, nan where nobody sells."""
-        return self._best("best_ask")
-
-    @cached_property
-    def premium(self) -> Any:
-        """Last premium sample, a fraction of the index."""
-        return _frozen(self._market["premium"])
-
-    @cached_property
-    def funding_rate(self) -> Any:
-        """Last settled funding rate, per 8 h."""
-        return _frozen(self._market["funding_rate"])
-
-    @cached_property
-    def usual_funding_rate(self) -> Any:
-        """Slow average of the settled funding rate, per 8 h."""
-        return _frozen(self._public["funding"])
-
-    @cached_property
-    def volatility(self) -> Any:
-        """Recent volatility of the index, a year's standard deviation of returns."""
-        return _frozen(np.sqrt(self._public["variance"] * (YEAR / self.step_minutes)))
-
-    @cached_property
-    def trend(self) -> Any:
-        """Slow average of the index's return in one step."""
-        return _frozen(self._public["trend"])
-
-    @cached_property
-    def momentum(self) -> Any:
-        """The trend in standard deviations of such an average."""
-        return _frozen(self._public["momentum"])
-
-    @cached_property
-    def open_interest(self) -> Any:
-        """USD at the mark."""
-        return _frozen(self._market["open_interest"] * self.lot_size * self.mark_price)
-
-    @cached_property
-    def tick_size(self) -> Any:
-        """USD."""
-        return _frozen(self._market["tick_size"])
-
-    @cached_property
-    def lot_size(self) -> Any:
-        """Coins."""
-        return _frozen(self._market["lot_size"])
-
-    def _best(self, side: str) -> Any:
-        ticks = np.asarray(self._market[side])
-        return _frozen(np.where(ticks != 0, ticks * self._market["tick_size"], np.nan))
-
-
-def _frozen(values: Any) -> Any:
-    """Copy an array and lock it."""
-    return _locked(np.array(values, np.float64))
-
-
-def _locked(array: Any) -> Any:
-    array.flags.writeable = False
-    return array
 
 
 class Batch:
@@ -155,6 +33,7 @@ class Batch:
         state: State,
         traders: Traders,
         desk: Desk,
+        population: int,
         account: Any,
         step: int,
         seed: int,
@@ -166,11 +45,9 @@ class Batch:
         self._seed = seed
         self._memory: Any = None
         self._account = account
-        self.account = _locked(account.copy())
-        self._rows = traders.trader[account]
-        self.weight = _frozen(traders.weight[int(self._rows["population"][0])])
-        self._keys = np.ascontiguousarray(self._rows["key"])
-        self._shape = (len(account), len(state.market))
+        self.account = locked(account.copy())
+        self.weight = frozen(traders.weight[population])
+        self._shape = (len(account), len(desk.market_names))
 
     def __len__(self) -> int:
         """Return how many wake."""
@@ -178,20 +55,21 @@ class Batch:
 
     def __getattr__(self, name: str) -> Any:
         if name in Habits.names:
-            value = _locked(np.array(self._rows[name]))
+            value = locked(self._traders.trader[name][self._account])
             setattr(self, name, value)
             return value
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
-    @cached_property
+    @lazy
     def key(self) -> Any:
         """(n,) keys of the traders' random draws."""
-        return _locked(self._keys.copy())
+        return locked(self._traders.trader["key"][self._account])
 
-    @cached_property
+    @lazy
     def elapsed_minutes(self) -> Any:
         """(n,) minutes since they looked last."""
-        return _locked(self._rows["elapsed"] * self._desk.step_minutes)
+        elapsed = self._traders.trader["elapsed"][self._account]
+        return locked(elapsed * self._desk.step_minutes)
 
     @property
     def equity(self) -> Any:
@@ -208,34 +86,34 @@ class Batch:
         """(n,) USD of the main pool beyond its initial margin."""
         return self._margin[:, 2]
 
-    @cached_property
+    @lazy
     def capital(self) -> Any:
         """(n,) USD deposited at the start."""
-        return _locked(self._state.account["deposit"][self._account] / ATOMS)
+        return locked(self._state.account["deposit"][self._account] / ATOMS)
 
-    @cached_property
+    @lazy
     def size(self) -> Any:
         """(n, M) positions in coins, long > 0."""
         lots = self._state.position["size"][self._account]
-        return _locked(lots * self._state.market["lot_size"])
+        return locked(lots * self._state.market["lot_size"])
 
-    @cached_property
+    @lazy
     def entry_price(self) -> Any:
         """(n, M) average entry prices in USD, nan without a position."""
         cost = self._state.position["entry_cost"][self._account] / ATOMS
         size = self.size
         nothing = np.full(self._shape, np.nan)
-        return _locked(np.divide(cost, size, out=nothing, where=size != 0))
+        return locked(np.divide(cost, size, out=nothing, where=size != 0))
 
-    @cached_property
+    @lazy
     def spot(self) -> Any:
         """(n, M) coins held beside the positions."""
-        return _locked(self._state.spot[self._account] * self._state.market["lot_size"])
+        return locked(self._state.spot[self._account] * self._state.market["lot_size"])
 
-    @cached_property
+    @lazy
     def has_orders(self) -> Any:
         """(n, M) whether orders rest in the book."""
-        return _locked(self._state.position["first_order"][self._account] >= 0)
+        return locked(self._state.position["first_order"][self._account] >= 0)
 
     @property
     def memory(self) -> Any:
@@ -290,10 +168,10 @@ class Batch:
         shape, columns = self._target(market)
         sizes = self._fill(size, shape, "size", market)
         if slippage is None:
-            slippage = self.slippage if market else self.slippage[:, None]
-        away = self._fill(slippage, shape, "slippage", market)
-        mid = self._traders.public["mid"][columns]
-        price = mid * (1.0 + np.where(sizes > 0.0, 1.0, -1.0) * away)
+            away = self.slippage if market else self.slippage[:, None]
+        else:
+            away = self._fill(slippage, shape, "slippage", market)
+        price = self._traders.public["mid"][columns] * (1.0 + np.copysign(1.0, sizes) * away)
         flags = Flag.IMMEDIATE.value | (Flag.REDUCE_ONLY.value if reduce_only else 0)
         self._send(IntentKind.ORDER, market, sizes, price, where, flags)
 
@@ -325,13 +203,13 @@ class Batch:
         """
         shape, _ = self._target(market)
         sizes = self._fill(size, shape, "size", market)
-        prices = self._fill(price, shape, "price", market, where=(sizes != 0))
+        prices = self._fill(price, shape, "price", market, where=(sizes != 0.0))
         flags = (Flag.POST_ONLY.value if post_only else 0) | (
             Flag.REDUCE_ONLY.value if reduce_only else 0
         )
         expiry = self._desk.expiry(minutes)
-        wrong = ~(prices > 0.0) & (sizes != 0.0) & self._mask(where, shape)
-        if wrong.any():
+        wrong = ~(prices > 0.0)
+        if wrong.any() and (wrong := wrong & (sizes != 0.0) & self._mask(where, shape)).any():
             raise RefusedError(self._say(wrong, prices, "price", market, "must be above 0"))
         self._send(IntentKind.ORDER, market, sizes, prices, where, flags, expiry)
 
@@ -352,35 +230,35 @@ class Batch:
         """Withdraw all resting orders, of one market or of all."""
         shape, columns = self._target(market)
         resting = self.has_orders[:, columns].reshape(shape).astype(np.float64)
-        self._send(IntentKind.CANCEL, market, resting, np.zeros(shape), where)
+        self._send(IntentKind.CANCEL, market, resting, 0.0, where)
 
     def trade_spot(self, size: Any, market: str | None = None, where: Any = None) -> None:
         """Buy (> 0) or sell coins themselves, outside, at the index price."""
         shape, _ = self._target(market)
         sizes = self._fill(size, shape, "size", market)
-        self._send(IntentKind.SPOT, market, sizes, np.zeros(shape), where)
+        self._send(IntentKind.SPOT, market, sizes, 0.0, where)
 
     def transfer(self, amount: Any, market: str, where: Any = None) -> None:
         """Move USD from the main pool to the pool of an isolated market (negative: back)."""
         shape, _ = self._target(market)
         amounts = np.clip(self._fill(amount, shape, "amount", market), -MAX_USD, MAX_USD)
-        self._send(IntentKind.TRANSFER, market, amounts, np.zeros(shape), where)
+        self._send(IntentKind.TRANSFER, market, amounts, 0.0, where)
 
     def save_memory(self) -> None:
         """Keep what the strategy wrote to `memory`."""
         if self._memory is not None:
             self._traders.memory[self._account, :, :STOPPED] = self._memory
 
-    @cached_property
+    @lazy
     def _margin(self) -> Any:
         out = np.empty((len(self._account), 3))
         pool, first = self._desk.pools
         assess_accounts(self._state, pool, first, self._account, out)
-        return _locked(out / ATOMS)
+        return locked(out / ATOMS)
 
     def _draw(self, kernel: Callable[..., None], k: int) -> Any:
         out = np.empty(len(self._account))
-        kernel(self._seed, self._keys, self._step, k, out)
+        kernel(self._seed, self._traders.trader["key"][self._account], self._step, k, out)
         return out
 
     def _target(self, market: str | None) -> tuple[tuple[int, ...], Any]:
@@ -397,19 +275,21 @@ class Batch:
         given = np.asarray(value)
         if given.dtype.kind not in "iuf":
             raise RefusedError(f"{what}: must be numbers, not {given.dtype}")
-        try:
-            full = np.broadcast_to(given.astype(np.float64), shape)
-        except ValueError:
-            raise RefusedError(
-                f"{what}: has shape {given.shape}, must have {shape}: "
-                + (
-                    "a row per trader who wakes, a column per market"
-                    if len(shape) == 2
-                    else "a number per trader who wakes"
-                )
-            ) from None
-        wrong = ~np.isfinite(full) & where
-        if wrong.any():
+        full = given.astype(np.float64, copy=False)
+        if full.shape != shape:
+            try:
+                full = np.broadcast_to(full, shape)
+            except ValueError:
+                raise RefusedError(
+                    f"{what}: has shape {given.shape}, must have {shape}: "
+                    + (
+                        "a row per trader who wakes, a column per market"
+                        if len(shape) == 2
+                        else "a number per trader who wakes"
+                    )
+                ) from None
+        is_finite = np.isfinite(full)
+        if not is_finite.all() and (wrong := ~is_finite & where).any():
             raise RefusedError(self._say(wrong, full, what, market, "must be a finite number"))
         return full
 
@@ -442,15 +322,17 @@ class Batch:
         flags: int = 0,
         expiry: int = 0,
     ) -> None:
-        chosen = np.nonzero((size != 0.0) & self._mask(where, size.shape))
+        is_asked = size != 0.0
+        if where is not None:
+            is_asked &= self._mask(where, size.shape)
+        chosen = is_asked.nonzero()
         if len(chosen[0]) == 0:
             return
-        block = records(Request, len(chosen[0]))
+        block = self._desk.new_requests(len(chosen[0]))
         block["account"] = self._account[chosen[0]]
         block["market"] = chosen[1] if market is None else self._desk.market_index(market)
         block["kind"] = kind.value
         block["size"] = size[chosen]
-        block["price"] = price[chosen]
+        block["price"] = price[chosen] if isinstance(price, np.ndarray) else price
         block["flags"] = flags
         block["expiry"] = expiry
-        self._desk.add_many(block)

@@ -1,12 +1,12 @@
 """The users' own traders of a run: who wakes is asked, what fails is named."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
 from marketsim.agents.base import OWN, Parameters, Traders
-from marketsim.agents.batch import Batch, MarketView
+from marketsim.agents.batch import Batch
 from marketsim.agents.desk import Desk
 from marketsim.agents.fence import fenced
 from marketsim.agents.own import (
@@ -18,6 +18,7 @@ from marketsim.agents.own import (
     own_class,
     source_file,
 )
+from marketsim.agents.view import MarketView
 from marketsim.engine.state import State
 from marketsim.scenario.errors import ScenarioError
 
@@ -62,6 +63,8 @@ class Callers:
         self._seed = seed
         kinds = np.asarray(traders.population["kind"])
         self._populations = [int(g) for g in np.flatnonzero(kinds == OWN)]
+        spans = zip(traders.population["start"], traders.population["stop"], strict=True)
+        self._rows = [(int(start), int(stop)) for start, stop in spans]  # of each population
         self._asked = -1  #: step
         self._others = 0  #: intents of the built-in traders in that step
 
@@ -76,7 +79,7 @@ class Callers:
             i
             for g in self._populations
             if not isinstance(self._chosen[g], Strategy)
-            for i in range(*self._rows(g))
+            for i in range(*self._rows[g])
         ]
 
     def parameters_of(self, g: int) -> Parameters:
@@ -94,40 +97,56 @@ class Callers:
         OwnTraderError
             If one fails.
         """
-        totals = state.totals[0]
+        num_intents = state.totals["num_intents"]
         if self._asked == step:
-            totals.num_intents = self._others
-        self._asked, self._others = step, int(totals.num_intents)
+            num_intents[0] = self._others
+        self._asked, self._others = step, num_intents.item()
         callers = np.array(self._traders.caller[:num_callers])
         market = MarketView(state, self._traders, self.desk, step)
         retired = self._traders.trader["is_retired"]
         self.desk.open()
         try:
             for g in self._populations:
-                start, stop = np.searchsorted(callers, self._rows(g))
-                values = self._chosen[g]
-                # One who decided before them may have retired them.
+                start, stop = callers.searchsorted(self._rows[g])
                 awake = callers[start:stop]
+                # One who decided before them may have retired them.
                 awake = awake[retired[awake] == 0]
                 if len(awake) == 0:
                     continue
-                if isinstance(values, Strategy):
-                    batch = Batch(state, self._traders, self.desk, awake, step, self._seed)
-                    with self._blaming(g, step):
-                        values.decide(market, batch)
-                    batch.save_memory()
+                if isinstance(self._chosen[g], Strategy):
+                    self._ask_strategy(state, g, awake, market)
                 else:
-                    for i in awake.tolist():
-                        if retired[i] == 0:
-                            with self._blaming(g, step, i):
-                                self._trader(g, i).step()
+                    self._ask_plain(g, awake, step)
         finally:
             self.desk.is_open = False
         return self.desk.close(state)
 
-    def _rows(self, g: int) -> tuple[int, int]:
-        population = self._traders.population[g]
-        return int(population.start), int(population.stop)
+    def _ask_strategy(self, state: State, g: int, awake: Any, market: MarketView) -> None:
+        """Let a vectorised population decide."""
+        strategy: Any = self._chosen[g]
+        batch = Batch(state, self._traders, self.desk, g, awake, market.step, self._seed)
+        try:
+            with fenced():
+                strategy.decide(market, batch)
+        except (ScenarioError, OwnTraderError):
+            raise
+        except (Exception, SystemExit) as error:
+            raise self._named(error, g, market.step) from error
+        batch.save_memory()
+
+    def _ask_plain(self, g: int, awake: Any, step: int) -> None:
+        """Let the plain traders of a population decide, one after the other."""
+        retired = self._traders.trader["is_retired"]
+        i = None
+        try:
+            with fenced():
+                for i in awake.tolist():
+                    if retired.item(i) == 0:
+                        self._trader(g, i).step()
+        except (ScenarioError, OwnTraderError):
+            raise
+        except (Exception, SystemExit) as error:
+            raise self._named(error, g, step, i) from error
 
     def _trader(self, g: int, i: int) -> Plain:
         if self._find_trader is None:
@@ -140,21 +159,15 @@ class Callers:
             )
         return self._find_trader(i)
 
-    @contextmanager
-    def _blaming(self, g: int, step: int, account: int | None = None) -> Iterator[None]:
-        """Turn whatever a user's code raises into one error that says whose it is."""
-        try:
-            with fenced():
-                yield
-        except (ScenarioError, OwnTraderError):
-            raise
-        except (Exception, SystemExit) as error:
-            own = own_class(self._chosen[g])
-            who = f"populations.{self._names[g]} ({own.__name__ if own else ''})"
-            if account is not None:
-                who += f", account {account}"
-            refused = isinstance(error, RefusedError)
-            what = str(error) if refused else blame(error, source_file(own))
-            joint = ", " if what.startswith("account ") else ": "
-            text = f"step {step}: {who}{joint}{what}"
-            raise OwnTraderError(step, self._names[g], text) from error
+    def _named(
+        self, error: BaseException, g: int, step: int, account: int | None = None
+    ) -> OwnTraderError:
+        """Say of what a user's code raised whose it is."""
+        own = own_class(self._chosen[g])
+        who = f"populations.{self._names[g]} ({own.__name__ if own else ''})"
+        if account is not None:
+            who += f", account {account}"
+        refused = isinstance(error, RefusedError)
+        what = str(error) if refused else blame(error, source_file(own))
+        joint = ", " if what.startswith("account ") else ": "
+        return OwnTraderError(step, self._names[g], f"step {step}: {who}{joint}{what}")

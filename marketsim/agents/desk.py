@@ -140,7 +140,8 @@ class Desk:
         self.num_openings = 0
         self._places = {name: m for m, name in enumerate(market_names)}
         self._rows: list[tuple[int, int, int, float, float, int, int]] = []
-        self._blocks: list[Rows[Request]] = []
+        self._requests = records(Request, 16)
+        self._count = 0
 
     def market_index(self, name: Any) -> int:
         """Return the number of a market.
@@ -159,7 +160,7 @@ class Desk:
         """Return the life of an order in steps, 0 for one good till cancelled."""
         if minutes is None:
             return 0
-        span = checked_number(minutes, f"minutes {minutes!r}")
+        span = checked_number(minutes, "minutes")
         if not span > 0:
             raise RefusedError(f"minutes {minutes!r}: must be above 0")
         return int(min(max(span / self.step_minutes, 1.0), 2.0**30))
@@ -171,15 +172,23 @@ class Desk:
         self._check_open()
         self._rows.append((i, m, kind, size, price, flags, expiry))
 
-    def add_many(self, requests: Rows[Request]) -> None:
-        """Take many requests."""
+    def new_requests(self, count: int) -> Rows[Request]:
+        """Take many requests: return rows for the caller to overwrite."""
         self._check_open()
-        self._blocks.append(requests)
+        return self._reserve(count)
+
+    def _reserve(self, count: int) -> Rows[Request]:
+        start, self._count = self._count, self._count + count
+        if self._count > len(self._requests):
+            longer = records(Request, self._count + self._count // 2)
+            longer[:start] = self._requests[:start]
+            self._requests = longer
+        return self._requests[start : self._count]
 
     def open(self) -> None:
         """Begin a step with an empty desk."""
         self._rows.clear()
-        self._blocks.clear()
+        self._count = 0
         self.is_open = True
         self.num_openings += 1
 
@@ -187,16 +196,12 @@ class Desk:
         """Hand in what was taken; return the state, perhaps in longer arrays."""
         self.is_open = False
         if self._rows:
-            block = records(Request, len(self._rows))
-            block[:] = self._rows
-            self._blocks.append(block)
-        for block in self._blocks:
-            needed = int(state.totals["num_intents"][0]) + len(block)
+            self._reserve(len(self._rows))[:] = self._rows
+        if self._count:
+            needed = state.totals["num_intents"].item() + self._count
             if needed > len(state.intent):
                 state = grow(state, num_intents=needed + needed // 2)
-            hand_in(state, block)
-        self._blocks.clear()
-        self._rows.clear()
+            hand_in(state, self._requests[: self._count])
         return state
 
     def _check_open(self) -> None:
@@ -206,15 +211,18 @@ class Desk:
             )
 
 
-def checked_number(value: Any, what: str) -> float:
-    """Return a finite number as a float; `what` names it and its value in the error.
+def checked_number(value: Any, what: str, market: str | None = None) -> float:
+    """Return a finite number as a float; the error says what it is, and for which market.
 
     Raises
     ------
     RefusedError
     """
+    if type(value) is float and -HUGE < value < HUGE:
+        return value  # most are
+    shown = f"{what} {value!r}" if market is None else f"{what} {value} for {market}"
     if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
-        raise RefusedError(f"{what}: must be a number")
+        raise RefusedError(f"{shown}: must be a number")
     if not -HUGE < value < HUGE:
-        raise RefusedError(f"{what}: must be a finite number")
+        raise RefusedError(f"{shown}: must be a finite number")
     return float(value)

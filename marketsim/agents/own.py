@@ -83,7 +83,7 @@ class Strategy(Parameters):
         Parameters
         ----------
         market : MarketView
-            What everybody sees, see `marketsim.agents.batch.MarketView`.
+            What everybody sees, see `marketsim.agents.view.MarketView`.
         traders : Batch
             The traders, their memory and their orders, see `marketsim.agents.batch.Batch`.
         """

@@ -11,15 +11,18 @@ import os
 import re
 import shutil
 from collections.abc import Callable
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import numba
+import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.core.imputils import lower_getattr_generic
 from numba.core.typing.templates import AttributeTemplate
+from numba.core.typing.typeof import Purpose, typeof
 from numba.extending import (
     NativeValue,
     infer_getattr,
@@ -29,6 +32,7 @@ from numba.extending import (
     typeof_impl,
     unbox,
 )
+from numpy.typing import NDArray
 
 from marketsim.engine._sources import cache_root, kernel_digest
 
@@ -83,10 +87,25 @@ class Kernel:
             function
         )
         self.entry = _cached(function)
+        self._direct: dict[tuple[Any, ...], Callable[..., Any]] = {}
 
     def __call__(self, *args: Any) -> Any:
-        """Run the kernel from Python."""
-        return self.entry(*args)
+        """Run the kernel from Python.
+
+        A struct's type is known from the last call: Numba would look at each of its arrays again.
+        """
+        if not (args and isinstance(args[0], Referred)):
+            return self.entry(*args)
+        key = tuple([_kind(arg) for arg in args])
+        found = self._direct.get(key)
+        if found is not None:
+            return found(*args)
+        result = self.entry(*args)
+        if Any not in key and len(args) == self.py_func.__code__.co_argcount:
+            kinds = tuple(typeof(arg, Purpose.argument) for arg in args)
+            if kinds in self.entry.overloads:
+                self._direct[key] = self.entry.overloads[kinds].entry_point
+        return result
 
 
 @typeof_impl.register(Kernel)
@@ -172,6 +191,58 @@ else:
         return types.int64(types.int64), codegen
 
 
+class Referred:
+    """A `NamedTuple` of arrays that kernels take by its address; see `by_reference`."""
+
+    @cached_property
+    def kind(self: Any) -> "ByReference":
+        """Its type to Numba, which is slow to find out and seldom a new one."""
+        arrays = (type(self), *map(_kind, self))
+        if arrays not in _struct_kinds:
+            _struct_kinds[arrays] = ByReference(type(self), tuple(map(typeof, self)))
+        return _struct_kinds[arrays]
+
+    @cached_property
+    def code(self) -> int:
+        """Number of its type."""
+        code: int = self.kind._code
+        return code
+
+    @cached_property
+    def descriptors(self: Any) -> NDArray[np.int64]:
+        """What Numba knows of each array, in the order of its `ArrayModel`."""
+        words: list[int] = []
+        for array in self:
+            words += [0, 0, array.size, array.itemsize, array.ctypes.data]
+            words += [*array.shape, *array.strides]
+        return np.array(words, np.int64)
+
+    @cached_property
+    def address(self) -> int:
+        """Where its arrays are described; they stay where they are as long as it lives."""
+        return int(self.descriptors.ctypes.data)
+
+    def __getstate__(self) -> None:
+        """Leave out of copies what is known of these arrays only."""
+
+
+#: Types by class and what its arrays are.
+_struct_kinds: dict[tuple[Any, ...], "ByReference"] = {}
+
+#: Numbers whose class says their type to Numba.
+_NUMBERS = (int, float, bool, np.int64, np.float64, np.bool_)
+
+
+def _kind(value: Any) -> Any:
+    """Return what tells a value's type to Numba; `Any` if it takes more than a look."""
+    kind = type(value)
+    if kind in _NUMBERS:
+        return kind
+    if kind is np.ndarray:
+        return value.dtype, value.ndim, value.flags.num
+    return value.code if issubclass(kind, Referred) else Any
+
+
 class ByReference(types.Type):
     """Numba's view of a `NamedTuple` of arrays: one pointer, whatever the number of arrays.
 
@@ -193,7 +264,7 @@ class ByReference(types.Type):
 
 @register_model(ByReference)
 class ByReferenceModel(models.PrimitiveModel):
-    """A pointer to the arrays' descriptors, which live in the caller's frame."""
+    """A pointer to the arrays' descriptors, which the struct keeps."""
 
     def __init__(self, dmm: Any, fe_type: ByReference) -> None:
         value = dmm.lookup(fe_type.value_type).get_value_type()
@@ -226,13 +297,11 @@ def _load_field(context: Any, builder: Any, struct: ByReference, value: Any, nam
 
 @unbox(ByReference)
 def _unbox_reference(struct: ByReference, obj: Any, c: Any) -> NativeValue:
-    native = c.unbox(struct.value_type, obj)
-    pointer = cgutils.alloca_once_value(c.builder, native.value)
-
-    def release() -> None:
-        c.context.nrt.decref(c.builder, struct.value_type, native.value)
-
-    return NativeValue(pointer, is_error=native.is_error, cleanup=release)
+    address = c.pyapi.object_getattr_string(obj, "address")
+    pointer = c.pyapi.long_as_voidptr(address)
+    c.pyapi.decref(address)
+    pointer = c.builder.bitcast(pointer, c.context.get_value_type(struct))
+    return NativeValue(pointer, is_error=c.pyapi.c_api_error())
 
 
 def record_copier(names: tuple[str, ...]) -> Callable[[Any, int, Any, int], None]:
@@ -282,9 +351,13 @@ def record_copier(names: tuple[str, ...]) -> Callable[[Any, int, Any, int], None
 
 def by_reference(struct: Struct) -> Struct:
     """Let kernels take a `NamedTuple` of arrays as one pointer (class decorator)."""
+    names = ("__module__", "__qualname__", "__doc__", "__annotations__")
+    same = {name: getattr(struct, name) for name in names}
+    referred: Any = type(struct.__name__, (Referred, struct), same)
 
-    @typeof_impl.register(struct)
-    def typeof(value: Any, c: Any) -> ByReference:
-        return ByReference(struct, tuple(typeof_impl(array, c) for array in value))
+    @typeof_impl.register(referred)
+    def known(value: Any, c: Any) -> ByReference:  # noqa: ARG001
+        kind: ByReference = value.kind
+        return kind
 
-    return struct
+    return cast(Struct, referred)

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from marketsim.engine._jit import by_reference
 from marketsim.engine.records import F8, I8, Record, Rows, records
 from marketsim.engine.state import NONE, UNLIMITED
 
@@ -137,6 +138,7 @@ class News(Record):
     jump_size: F8  #: exponential
 
 
+@by_reference
 class World(NamedTuple):
     """All arrays of the outside world; M markets, K sources, T steps of history."""
 

@@ -31,6 +31,7 @@ class ModelSimulation(Simulation):
     ) -> None:
         self._model = Weak(model)
         self._kept: SteppedModel | None = None
+        self._runs_ahead = False  # of Mesa's counters
         super().__init__(scenario, seed, strategies, find_trader)
 
     def keep(self, model: "SteppedModel | None") -> None:
@@ -47,6 +48,22 @@ class ModelSimulation(Simulation):
     def run_alone(self, num_steps: int, progress: Progress | None = None) -> None:
         """Advance as a run without a model does; Mesa is not told."""
         super().run(num_steps, progress)
+
+    def run_ahead(self, num_steps: int, progress: Progress) -> None:
+        """Advance in one go as long as nobody could tell; Mesa is told before somebody looks."""
+        self._runs_ahead = True
+        try:
+            self.run_alone(num_steps, progress)
+        finally:
+            self._runs_ahead = False
+
+    def _ask(self) -> None:
+        if self._runs_ahead:
+            self._model().count_up_to(self.step_count + 1)
+        super()._ask()
+
+    def _pauses(self) -> bool:
+        return super()._pauses() or (self._runs_ahead and self._model().is_watched())
 
     def stop_before_liquidation(self, rounds: int = 0) -> None:
         """Take the coming step up to its liquidation; traders find it counted, as in any step."""
@@ -65,6 +82,7 @@ class SteppedModel(mesa.Model):
         Mesa's; False once the scenario's last step is done.
     """
 
+    _counted: int  #: steps that Mesa's counters were told of in a run in one go
     _simulation: Weak
     _kept: ModelSimulation | None
 
@@ -94,18 +112,18 @@ class SteppedModel(mesa.Model):
         ValueError
             If the scenario has none left.
         """
+        done = self.simulation.step_count
         try:
             self.simulation.run_alone(1)
-        except BaseException:
-            self.count_steps(-1)  # Mesa has counted a step that is not done
-            raise
-        self._note_end()
+        finally:
+            self.count_steps(self.simulation.step_count - done - 1)  # Mesa has counted one
+            self._note_end()
 
     def run(self, num_steps: int, progress: Progress | None = None) -> None:
         """Advance many steps, with the same result as as many calls of `step`.
 
         They are made in one go unless somebody could tell the difference: a `step` of a subclass,
-        a trader of a user's own, an event or an observer of Mesa's.
+        an event or an observer of Mesa's.
 
         Parameters
         ----------
@@ -119,13 +137,23 @@ class SteppedModel(mesa.Model):
             If fewer steps are left in the scenario.
         """
         self.simulation.check_steps_left(num_steps)
-        if self._is_watched():
-            self._run_one_by_one(num_steps, progress)
-        else:
+        first = self.simulation.step_count
+        self.simulation.is_stopped = False
+        if not self.is_watched():
             self._run_in_one_go(num_steps, progress)
+        # All of them, or those left where a trader has begun to watch.
+        self._run_one_by_one(first, num_steps, progress)
+
+    def count_up_to(self, num_steps: int) -> None:
+        """Let Mesa's counters say so many steps of the simulation, done or under way."""
+        if num_steps != self._counted:
+            self.count_steps(num_steps - self._counted)
+            self._counted = num_steps
 
     def count_steps(self, num_steps: int) -> None:
         """Move Mesa's counters by steps that its own `step` did not count (negative: back)."""
+        if num_steps == 0:
+            return
         if hasattr(self, "steps"):
             self.steps += num_steps
         if hasattr(self, "time"):
@@ -135,10 +163,10 @@ class SteppedModel(mesa.Model):
             schedule.pause()
             schedule.resume()
 
-    def _is_watched(self) -> bool:
+    def is_watched(self) -> bool:
         """Tell whether anybody could see that steps are made in one go."""
         step_is_own = getattr(self._user_step, "__func__", None) is _OWN_STEP
-        if not step_is_own or self.step != self._wrapped_step or self.simulation.callers.has_any:
+        if not step_is_own or self.step != self._wrapped_step:
             return True
         if len(getattr(self, "_event_list", ())) > 1:  # one is Mesa's own: the next step
             return True
@@ -146,35 +174,31 @@ class SteppedModel(mesa.Model):
             return True
         return any(getattr(self, name, None) for name in _OBSERVERS)
 
-    def _run_one_by_one(self, num_steps: int, progress: Progress | None) -> None:
+    def _run_one_by_one(self, first: int, num_steps: int, progress: Progress | None) -> None:
+        """Make what is left of a run that began at step `first`."""
         shown = time.perf_counter()
-        for done in range(1, num_steps + 1):
+        done = self.simulation.step_count - first
+        while done < num_steps and not self.simulation.is_stopped:
             self.step()
+            done = self.simulation.step_count - first
             now = time.perf_counter()
             if progress is not None and (done == num_steps or now - shown > CHUNK_SECONDS):
                 progress(done, num_steps)
                 shown = now
 
     def _run_in_one_go(self, num_steps: int, progress: Progress | None) -> None:
-        counted = self.simulation.step_count
-
-        def count() -> None:
-            nonlocal counted
-            done = self.simulation.step_count
-            if done != counted:
-                self.count_steps(done - counted)
-            counted = done
+        self._counted = self.simulation.step_count
 
         def show(done: int, asked: int) -> None:
-            count()
+            self.count_up_to(self.simulation.step_count)
             if progress is not None:
                 progress(done, asked)
 
         try:
-            self.simulation.run_alone(num_steps, show)
+            self.simulation.run_ahead(num_steps, show)
         finally:
-            count()
-        self._note_end()
+            self.count_up_to(self.simulation.step_count)
+            self._note_end()
 
     def _note_end(self) -> None:
         """End Mesa's loops with the scenario."""

@@ -258,16 +258,16 @@ class Trader(Plain, TraderView):
             Only what closes a position.
         """
         m = self._desk.market_index(market)
-        coins = checked_number(size, f"size {size} for {market}")
+        coins = checked_number(size, "size", market)
         flags = Flag.REDUCE_ONLY.value if reduce_only else 0
         if limit is None:
             away = self.habit("slippage") if slippage is None else slippage
-            away = checked_number(away, f"slippage {away} for {market}")
+            away = checked_number(away, "slippage", market)
             side = 1.0 if coins > 0.0 else -1.0
             price = self.model.mid_price(market) * (1.0 + side * away)
             flags |= Flag.IMMEDIATE.value
         else:
-            price = checked_number(limit, f"limit {limit} for {market}")
+            price = checked_number(limit, "limit", market)
             if not price > 0.0:
                 raise RefusedError(f"limit {limit} for {market}: must be above 0")
             flags |= Flag.POST_ONLY.value if post_only else 0
@@ -302,7 +302,7 @@ class Trader(Plain, TraderView):
     def transfer(self, market: str, amount: float) -> None:
         """Move USD from the main pool to an isolated market's pool (negative: back), if free."""
         m = self._desk.market_index(market)
-        usd = checked_number(amount, f"amount {amount} for {market}")
+        usd = checked_number(amount, "amount", market)
         usd = min(max(usd, -MAX_USD), MAX_USD)
         self._ask(m, IntentKind.TRANSFER, usd)
 
@@ -327,7 +327,7 @@ class Trader(Plain, TraderView):
     def _amount(self, market: str, size: Any, what: str) -> float:
         """Return a size that has no sign."""
         self._desk.market_index(market)
-        amount = checked_number(size, f"{what} {size} for {market}")
+        amount = checked_number(size, what, market)
         if amount < 0.0:
             raise RefusedError(
                 f"{what} {size} for {market}: must not be negative; order() takes signed sizes"

@@ -4,6 +4,7 @@ The kernel comes back early only when an array is too short for the step ahead; 
 it and goes on where it stopped, so results do not depend on the lengths.
 """
 
+from enum import IntEnum
 from typing import NamedTuple
 
 import numpy as np
@@ -44,6 +45,16 @@ OUT_OF_RANGE = 2
 ASK = 3
 
 
+class News(IntEnum):
+    """What may have happened in a step, as bits of `Clock.heard`."""
+
+    STEP = 1
+    FILL = 2
+    LIQUIDATION = 4
+    ADL = 8
+    FUNDING = 16
+
+
 class Clock(Averaging):
     """Where a run stands."""
 
@@ -55,6 +66,7 @@ class Clock(Averaging):
     num_funding: I8  #: rows of the funding tape used
     num_callers: I8  #: traders whose decision Python makes in this step
     lost_market: I8  #: the market whose price left the range
+    heard: I8  #: News, added up: what the run pauses for after a step
 
 
 @by_reference
@@ -247,10 +259,26 @@ def open_step(state: State, world: World, traders: Traders, tape: Tape, t: int) 
 
 
 @kernel
+def news_of(state: State, has_settled: bool) -> int:
+    """Add up what has happened in the step just done, as `News`."""
+    totals = state.totals[0]
+    news = News.STEP.value
+    for m in range(len(state.market)):
+        if state.market[m].num_fills > 0:
+            news |= News.FILL.value
+    if totals.num_liquidations > totals.step_liquidations:
+        news |= News.LIQUIDATION.value
+    if totals.num_deleverages > totals.step_deleverages:
+        news |= News.ADL.value
+    return news | News.FUNDING.value if has_settled else news
+
+
+@kernel
 def run_steps(state: State, world: World, traders: Traders, tape: Tape, stop: int) -> int:
     """Run to step `stop`; return DONE, TOO_SHORT, OUT_OF_RANGE or ASK.
 
     ASK means that traders of `traders.caller` decide in Python now; call again when they have.
+    DONE comes before step `stop` where there are news of what is heard.
     """
     clock = tape.clock[0]
     while clock.step < stop:
@@ -262,12 +290,15 @@ def run_steps(state: State, world: World, traders: Traders, tape: Tape, stop: in
         if not has_room(state):
             return TOO_SHORT
         step.clear_step(state, order_of_action(state, traders, t, clock.seed))
-        if funding.is_due(state):
+        has_settled = funding.is_due(state)
+        if has_settled:
             clock.num_funding = record_funding(state, tape.funding, clock.num_funding)
         step.settle_step(state)
         record(state, world, traders, tape, t)
         clock.is_open = 0
         clock.step = t + 1
+        if clock.heard != 0 and clock.heard & news_of(state, has_settled) != 0:
+            return DONE
     return DONE
 
 

@@ -78,6 +78,8 @@ class Simulation:
         The venue; its arrays may be replaced by longer ones from one step to the next.
     step_count : int
         Steps done.
+    is_stopped : bool
+        Whether `stop` has ended the last run early.
 
     Raises
     ------
@@ -139,13 +141,14 @@ class Simulation:
         self._start = take_snapshot(self.state)
         self.tape = self._new_tape()
         self._keep_caps()
+        self.is_stopped = False
         self._run_seconds = 0.0
         self._build_seconds = time.perf_counter() - self._started
 
     @property
     def step_count(self) -> int:
         """Steps done so far."""
-        return int(self.tape.clock[0].step)
+        return self.tape.clock["step"].item()
 
     def run(self, num_steps: int, progress: Progress | None = None) -> None:
         """Advance by a number of steps.
@@ -171,7 +174,8 @@ class Simulation:
         stop = first + num_steps
         began = time.perf_counter()
         chunk = FIRST_CHUNK
-        while self.step_count < stop:
+        self.is_stopped = False
+        while self.step_count < stop and not self._pauses():
             self._apply_rules()
             self._keep_snapshot()
             self._contagion.keep(self.state, self.step_count)
@@ -201,6 +205,10 @@ class Simulation:
                 f"run({num_steps}): {left} of the scenario's {self.num_steps} steps are left; "
                 "raise the scenario's days"
             )
+
+    def stop(self) -> None:
+        """End the run under way after the step it is in; a later `run` goes on from there."""
+        self.is_stopped = True
 
     def retire(self, account: int) -> None:
         """Let a trader leave the market for good.
@@ -241,7 +249,7 @@ class Simulation:
         if outcome == OUT_OF_RANGE:
             self._check_range(int(clock.lost_market))
         if outcome == ASK:
-            self.state = self.callers.ask(self.state, int(clock.num_callers), t)
+            self._ask()
         self.state = make_room(self.state)
         self.state.venue[0].max_rounds = rounds
         clear_step(self.state, order_of_action(self.state, self.traders, t, self.seed))
@@ -252,9 +260,20 @@ class Simulation:
         outcome = ASK if clock.is_open and clock.num_callers else None
         while outcome is None or outcome == ASK:
             if outcome == ASK:
-                self.state = self.callers.ask(self.state, int(clock.num_callers), int(clock.step))
+                self._ask()
+                if self._pauses():
+                    goal = self.step_count + 1
             self.state, outcome = advance(self.state, self.world, self.traders, self.tape, goal)
         return outcome
+
+    def _ask(self) -> None:
+        """Let the users' own traders who wake in the step under way decide."""
+        num_callers = self.tape.clock["num_callers"].item()
+        self.state = self.callers.ask(self.state, num_callers, self.step_count)
+
+    def _pauses(self) -> bool:
+        """Tell whether the run is to end after the step under way."""
+        return self.is_stopped
 
     def equity(self) -> Integers:
         """Return what every account owns now, atoms, nothing haircut; the fund is the last."""

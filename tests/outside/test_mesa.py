@@ -204,8 +204,23 @@ def test_steps_nobody_looks_at_are_made_in_one_call(monkeypatch: pytest.MonkeyPa
     model.run(30)
     assert asked == [30]
     Collecting(rng=1).run(3)
-    with_own(Late, 3)
-    assert asked == [30, *[1] * 6]
+    with_own(Late, 3)  # it is told the steps, and sees no more than that
+    assert asked == [30, 1, 1, 1, 3]
+
+
+def test_a_step_that_a_trader_puts_in_place_is_called_from_the_next_one_on() -> None:
+    done: list[int] = []
+
+    class Replaces(Trader):
+        def step(self) -> None:
+            model = self.model
+            if model.step_count == 5:
+                own = model.step
+                model.step = lambda: (own(), done.append(model.step_count))
+
+    model = with_own(Replaces, 12, count=1)
+    assert done == list(range(7, 13))
+    assert counted(model) == [12] * len(COUNTERS)
 
 
 @pytest.mark.parametrize("make", [lambda: PerpMarket(crowd(), rng=1), lambda: Collecting(rng=1)])
