@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from marketsim.model.trader import Trader, TraderView
     from marketsim.results.files import RunFolderError
     from marketsim.results.run import Run, load_run
+    from marketsim.run.hooks import HookError
     from marketsim.run.simulation import Simulation
     from marketsim.scenario.errors import Problem, ScenarioError
     from marketsim.scenario.loader import list_scenarios, load_scenario
@@ -30,6 +31,7 @@ _PLACES = {
     "TraderView": "marketsim.model.trader",
     "Strategy": "marketsim.agents.own",
     "OwnTraderError": "marketsim.agents.own",
+    "HookError": "marketsim.run.hooks",
     "Simulation": "marketsim.run.simulation",
     "Run": "marketsim.results.run",
     "RunFolderError": "marketsim.results.files",
@@ -43,6 +45,7 @@ _PLACES = {
 }
 
 __all__ = [
+    "HookError",
     "OwnTraderError",
     "PerpMarket",
     "Run",

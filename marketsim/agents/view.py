@@ -4,16 +4,19 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from marketsim.agents.base import Traders
-from marketsim.agents.desk import Desk
-from marketsim.engine.state import State
+from marketsim.agents.desk import Desk, checked_number
+from marketsim.agents.own import RefusedError
+from marketsim.engine.state import ATOMS, State
+from marketsim.tape.depth import near_depth
 
 #: Minutes in a year, of which volatilities are quoted.
 YEAR = 365 * 1440
 
 
-class lazy:
+class lazy:  # noqa: N801  a decorator, as `property` is
     """An attribute computed when it is first read (decorator of a method).
 
     As `functools.cached_property`, which takes a lock on Python 3.11 and with it three times as
@@ -32,6 +35,20 @@ class lazy:
         value = self._method(owner)
         owner.__dict__[self._name] = value
         return value
+
+
+def depth_usd(state: State, bp: Any) -> NDArray[np.float64]:
+    """Return the USD that rest within `bp` basis points of each mid, (2, M): bids, asks.
+
+    Raises
+    ------
+    RefusedError
+        If `bp` is not a number above 0.
+    """
+    reach = checked_number(bp, "bp")
+    if not reach > 0.0:
+        raise RefusedError(f"bp {bp!r}: must be above 0")
+    return near_depth(state, np.array([reach]))[:, :, 0] / ATOMS
 
 
 def frozen(values: Any) -> Any:
@@ -59,6 +76,7 @@ class MarketView:
     """
 
     def __init__(self, state: State, traders: Traders, desk: Desk, step: int) -> None:
+        self._state = state
         self._market = state.market
         self._public = traders.public
         self._desk = desk
@@ -123,7 +141,7 @@ class MarketView:
 
     @lazy
     def momentum(self) -> Any:
-        """The trend in standard deviations of such an average."""
+        """Trend in standard deviations of such an average."""
         return frozen(self._public["momentum"])
 
     @lazy
@@ -140,6 +158,10 @@ class MarketView:
     def lot_size(self) -> Any:
         """Coins."""
         return frozen(self._market["lot_size"])
+
+    def depth_usd(self, bp: float) -> Any:
+        """Return the USD that rest within `bp` basis points of each mid, (2, M): bids, asks."""
+        return locked(depth_usd(self._state, bp))
 
     def _best(self, side: str) -> Any:
         ticks = np.asarray(self._market[side])

@@ -123,9 +123,7 @@ def _work_us(work: Callable[[], object]) -> float:
 def _with_own(scenario: Scenario, count: int) -> Scenario:
     data = scenario.model_dump(mode="python", exclude_none=True)
     own = {"strategy": "own", "count": count, "capital": 1e4, "attention": _AT_ONCE}
-    return Scenario.model_validate(
-        data | {"populations": {**data["populations"], "own": own}}
-    )
+    return Scenario.model_validate(data | {"populations": {**data["populations"], "own": own}})
 
 
 def _new(scenario: Scenario, own: type | None) -> PerpMarket:

@@ -125,8 +125,8 @@ class ContagionTape:
 
     def __init__(self, scenario: Scenario, state: State) -> None:
         record = scenario.record
-        self._every = _steps(scenario, record.contagion_minutes)
-        self._heat_every = _steps(scenario, record.heatmap_minutes)
+        self._every = scenario.span(record.contagion_minutes)
+        self._heat_every = scenario.span(record.heatmap_minutes)
         self._delta = record.contagion_delta
         self._width, self._reach = record.heatmap_band, record.heatmap_reach
         self._reflexivity = scenario.spot.reflexivity
@@ -201,7 +201,3 @@ def contagion_figures(steps: Any, matrices: Any, strikes: Sequence[tuple[int, in
         "reproduction_number_max": finite(larger[known].max()) if known.any() else None,
         "reproduction_number_mean": finite(larger[known].mean()) if known.any() else None,
     }
-
-
-def _steps(scenario: Scenario, minutes: float | str) -> int:
-    return 0 if isinstance(minutes, str) else scenario.steps_of(minutes)

@@ -9,6 +9,7 @@ from typing import Any, TypedDict, Unpack
 import mesa
 import numpy as np
 from mesa.agent import AgentSet
+from numpy.typing import NDArray
 
 from marketsim.agents.own import OwnClass, PlainParameters
 from marketsim.contagion.exposure import Exposure
@@ -18,6 +19,8 @@ from marketsim.engine.state import ATOMS
 from marketsim.model.stepping import ModelSimulation, SteppedModel
 from marketsim.model.trader import Trader, TraderView
 from marketsim.model.weak import loosen
+from marketsim.run.hooks import Hook, Listener
+from marketsim.run.measures import BookImpact
 from marketsim.scenario.inputs import InputLog
 from marketsim.scenario.loader import load_scenario
 from marketsim.scenario.schema import Scenario
@@ -183,6 +186,33 @@ class PerpMarket(SteppedModel):
     def result(self) -> RunResult:
         """Return what the steps done so far have left."""
         return self.simulation.result()
+
+    def depth(self, market: str, levels: int | None = 20) -> NDArray[Any]:
+        """Read a market's book as it stands; see `Simulation.depth`."""
+        return self.simulation.depth(market, levels)
+
+    def depth_usd(self, bp: float) -> NDArray[np.float64]:
+        """Return the USD that rest within `bp` basis points of each mid, (2, M): bids, asks."""
+        return self.simulation.depth_usd(bp)
+
+    def impact(self, market: str, usd: float, side: str) -> BookImpact:
+        """Find what a market order would pay in the book as it stands; see `Simulation.impact`."""
+        return self.simulation.impact(market, usd, side)
+
+    def on(self, event: str, call: Hook) -> Listener:
+        """Call a function with what happened, after each step in which it did.
+
+        See `Simulation.on`.
+        """
+        return self.simulation.on(event, call)
+
+    def stop(self) -> None:
+        """End the run under way after the step it is in, and Mesa's loops with it.
+
+        For hooks and traders. `running` is False from then on; `run` and `step` go on from there.
+        """
+        self.running = False
+        self.simulation.stop()
 
     def contagion(self, delta: float | None = None) -> ContagionMatrix:
         """Measure the contagion matrices as things stand; see `Simulation.contagion`."""

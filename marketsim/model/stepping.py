@@ -62,6 +62,11 @@ class ModelSimulation(Simulation):
             self._model().count_up_to(self.step_count + 1)
         super()._ask()
 
+    def _tell(self) -> None:
+        if self._runs_ahead:
+            self._model().count_up_to(self.step_count)
+        super()._tell()
+
     def _pauses(self) -> bool:
         return super()._pauses() or (self._runs_ahead and self._model().is_watched())
 

@@ -129,6 +129,16 @@ class Run:
         return self.table("accounts")
 
     @cached_property
+    def depth(self) -> "pd.DataFrame":
+        """One row per market and moment: USD near the mid, if the scenario recorded it."""
+        return self.table("depth")
+
+    @cached_property
+    def book(self) -> "pd.DataFrame":
+        """One row per market, moment, side and price, if the scenario recorded whole books."""
+        return self.table("book")
+
+    @cached_property
     def snapshots(self) -> "pd.DataFrame":
         """One row per account and moment, if the scenario asked for snapshots."""
         return self.table("snapshots")

@@ -11,17 +11,14 @@ from marketsim.agents.callers import Callers, FindTrader
 from marketsim.agents.desk import Desk
 from marketsim.agents.own import OwnClass
 from marketsim.agents.registry import build_traders, check_strategies, most_intents
-from marketsim.contagion.exposure import Exposure, measure_exposure
-from marketsim.contagion.heatmap import LiquidationMap, measure_triggers
-from marketsim.contagion.matrix import ContagionMatrix, measure_contagion
 from marketsim.contagion.recorder import ContagionTape
 from marketsim.engine import causes
 from marketsim.engine.index import update_index
-from marketsim.engine.ledger import account_equity
 from marketsim.engine.records import Rows
-from marketsim.engine.state import MAX_PRICE_TICKS, NONE, State
+from marketsim.engine.state import NONE, State
 from marketsim.engine.step import clear_step
 from marketsim.engine.world import World
+from marketsim.run.hooks import Hook, Hooks, Listener
 from marketsim.run.loop import (
     ASK,
     OUT_OF_RANGE,
@@ -33,7 +30,8 @@ from marketsim.run.loop import (
     order_of_action,
     record_row,
 )
-from marketsim.run.out_of_range import PriceOutOfRangeError
+from marketsim.run.measures import Measures
+from marketsim.run.out_of_range import price_out_of_range
 from marketsim.run.progress import Progress
 from marketsim.scenario.build import build_state, write_rules
 from marketsim.scenario.build_world import build_world, rule_changes
@@ -41,7 +39,8 @@ from marketsim.scenario.history import HistoryPath, load_history
 from marketsim.scenario.inputs import InputLog
 from marketsim.scenario.loader import resolved_toml
 from marketsim.scenario.schema import Scenario
-from marketsim.tape.result import Floats, Integers, RunResult, Snapshot, take_snapshot
+from marketsim.tape.depth import DepthTape
+from marketsim.tape.result import Floats, RunResult, Snapshot, take_snapshot
 from marketsim.tape.series import Settlement
 from marketsim.tape.wealth import record_wealth
 
@@ -54,7 +53,7 @@ CHUNK_SECONDS = 0.2
 FIRST_CHUNK = 64
 
 
-class Simulation:
+class Simulation(Measures):
     """A scenario with its seed, from the first step on.
 
     Parameters
@@ -78,6 +77,8 @@ class Simulation:
         The venue; its arrays may be replaced by longer ones from one step to the next.
     step_count : int
         Steps done.
+    hooks : Hooks
+        Who is told what happens; copies and saved files have none of it.
     is_stopped : bool
         Whether `stop` has ended the last run early.
 
@@ -138,9 +139,12 @@ class Simulation:
         self._caps: list[tuple[int, Floats]] = []  # (first step, funding cap of each market)
         self._snapshots: list[tuple[int, Snapshot]] = []
         self._contagion = ContagionTape(scenario, self.state)
+        record = scenario.record
+        self._depth = DepthTape(*map(scenario.span, (record.depth_minutes, record.book_minutes)))
         self._start = take_snapshot(self.state)
         self.tape = self._new_tape()
         self._keep_caps()
+        self.hooks = Hooks()
         self.is_stopped = False
         self._run_seconds = 0.0
         self._build_seconds = time.perf_counter() - self._started
@@ -168,6 +172,8 @@ class Simulation:
             If an index price leaves the range of the order book.
         OwnTraderError
             If a user's own trader fails; the step it failed in is not done.
+        HookError
+            If a hook fails; the step it was told of is done.
         """
         self.check_steps_left(num_steps)
         first = self.step_count
@@ -177,19 +183,21 @@ class Simulation:
         self.is_stopped = False
         while self.step_count < stop and not self._pauses():
             self._apply_rules()
-            self._keep_snapshot()
-            self._contagion.keep(self.state, self.step_count)
+            self._keep()
             goal = min(stop, self._next_event(), self.step_count + chunk)
             here = time.perf_counter()
             before = self.step_count
+            self.tape.clock["heard"][0] = self.hooks.heard
             if self._advance(goal) == OUT_OF_RANGE:
                 self._check_range(int(self.tape.clock[0].lost_market))
+            if self.hooks.heard:
+                self._tell()
             spent = max(time.perf_counter() - here, 1e-9)
             pace = (self.step_count - before) / spent
             chunk = max(int(min(pace * CHUNK_SECONDS, 4.0 * chunk)), 1)
             if progress is not None:
                 progress(self.step_count - first, num_steps)
-        self._contagion.keep(self.state, self.step_count)
+        self._keep()
         self._run_seconds += time.perf_counter() - began
 
     def check_steps_left(self, num_steps: int) -> None:
@@ -205,6 +213,29 @@ class Simulation:
                 f"run({num_steps}): {left} of the scenario's {self.num_steps} steps are left; "
                 "raise the scenario's days"
             )
+
+    def on(self, event: str, call: Hook) -> Listener:
+        """Call a function with what happened, right after each step in which it did.
+
+        Parameters
+        ----------
+        event : {"fill", "liquidation", "cascade", "adl", "funding", "step"}
+        call : callable
+            Takes one read-only structured array, a row per fill, liquidation, ...; its columns
+            are those of the run's tables, see ``docs/steering.md``.
+
+        Returns
+        -------
+        Listener
+            Its `off` ends the calls.
+
+        Raises
+        ------
+        ValueError
+            If there is no such event, or the scenario does not record what it takes.
+        """
+        record = self.scenario.record
+        return self.hooks.add(event, call, record.fills, record.causes)
 
     def stop(self) -> None:
         """End the run under way after the step it is in; a later `run` goes on from there."""
@@ -271,50 +302,13 @@ class Simulation:
         num_callers = self.tape.clock["num_callers"].item()
         self.state = self.callers.ask(self.state, num_callers, self.step_count)
 
+    def _tell(self) -> None:
+        """Tell those who listen what happened in the step just done."""
+        self.hooks.tell(self.state, self.world, self.tape, self.result)
+
     def _pauses(self) -> bool:
         """Tell whether the run is to end after the step under way."""
         return self.is_stopped
-
-    def equity(self) -> Integers:
-        """Return what every account owns now, atoms, nothing haircut; the fund is the last."""
-        return account_equity(self.state)
-
-    def contagion(self, delta: float | None = None) -> ContagionMatrix:
-        """Measure the contagion matrices as things stand, without changing anything.
-
-        Parameters
-        ----------
-        delta : float, optional
-            Relative move; the scenario's `record.contagion_delta` by default.
-
-        Raises
-        ------
-        ValueError
-            If delta is out of range.
-        """
-        return measure_contagion(
-            self.state,
-            self.market_names,
-            step=self.step_count,
-            delta=self.scenario.record.contagion_delta if delta is None else delta,
-            reflexivity=self.scenario.spot.reflexivity,
-        )
-
-    def exposure(self) -> Exposure:
-        """Take the positions of all accounts as they are now."""
-        roster = self.roster
-        population = tuple(roster.names[group] for group in roster.population)
-        return measure_exposure(self.state, self.market_names, population, self.step_count)
-
-    def liquidation_map(self, market: str) -> LiquidationMap:
-        """Find the marks at which a market's positions would be liquidated now.
-
-        Raises
-        ------
-        KeyError
-            If there is no such market.
-        """
-        return measure_triggers(self.state, self.market_names, market)
 
     def result(self) -> RunResult:
         """Collect what the steps done so far have left."""
@@ -361,6 +355,8 @@ class Simulation:
             contagion_steps=self._contagion.steps,
             contagion=self._contagion.matrices(len(self.market_names)),
             heat=self._contagion.heat,
+            depth=self._depth.depth,
+            book=self._depth.book,
             snapshots=tuple(self._snapshots),
             start_time=self._start_time,
             notes=self.notes,
@@ -462,6 +458,12 @@ class Simulation:
         caps: Floats = np.array([cap for _, cap in self._caps])[place, funding["market"]]
         return caps
 
+    def _keep(self) -> None:
+        """Record what is due now, at moments of its own."""
+        self._keep_snapshot()
+        self._contagion.keep(self.state, self.step_count)
+        self._depth.keep(self.state, self.step_count)
+
     def _keep_snapshot(self) -> None:
         minutes = self.scenario.record.snapshot_minutes
         if isinstance(minutes, str) or self.step_count == 0:
@@ -479,24 +481,12 @@ class Simulation:
         if not isinstance(minutes, str):
             every = self.scenario.steps_of(minutes)
             event = min(event, (self.step_count // every + 1) * every)
-        moment = self._contagion.next_moment(self.step_count)
-        return event if moment is None else min(event, moment)
+        tapes = (self._contagion, self._depth)
+        moments = [tape.next_moment(self.step_count) for tape in tapes]
+        return min([event, *(moment for moment in moments if moment is not None)])
 
     def _check_range(self, market: int) -> None:
         if market != NONE:
-            name, step = self.market_names[market], self.step_count
-            tick = float(self.state.market[market].tick_size)
-            spot = float(self.world.asset[market].price)
-            prices = [spot]
-            if 1.0 <= spot / tick <= MAX_PRICE_TICKS:  # then it is the index that is outside
-                first = int(self.world.asset[market].first_source)
-                last = first + int(self.world.asset[market].num_sources)
-                prices = np.asarray(self.world.source["price"][first:last]).tolist()
-            shown = " and ".join(f"{price:g}" for price in sorted(set(prices)))
-            cure = f"choose another markets.{name}.tick_size, or less violent shocks or spot moves"
-            raise PriceOutOfRangeError(
-                step,
-                name,
-                f"step {step}: the index price of {name} left the range of its book, 1 to "
-                f"2**30 - 1 ticks of {tick:g} USD: its spot price is {shown} USD; {cure}",
+            raise price_out_of_range(
+                self.state, self.world, self.market_names, market, self.step_count
             )

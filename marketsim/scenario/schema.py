@@ -50,6 +50,16 @@ Name: TypeAlias = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,32
 Interval: TypeAlias = float | Literal["never"]
 
 
+#: Spans of a record that may be "never".
+_INTERVALS = (
+    "snapshot_minutes",
+    "contagion_minutes",
+    "depth_minutes",
+    "book_minutes",
+    "heatmap_minutes",
+)
+
+
 class Record(Part):
     """What a run writes down."""
 
@@ -70,6 +80,12 @@ class Record(Part):
     """Minutes between two contagion matrices, rounded to whole steps, or "never"."""
     contagion_delta: float = Field(0.01, ge=CONTAGION_DELTA[0], le=CONTAGION_DELTA[1])
     """Fraction by which a contagion matrix moves each mark on paper."""
+    depth_minutes: Interval = "never"
+    """Minutes between two rows of the depth of every book, rounded to whole steps; "never": no such
+    table."""
+    book_minutes: Interval = "never"
+    """Minutes between two snapshots of all books, rounded to whole steps; "never": no such
+    table."""
     heatmap_minutes: Interval = 60.0
     """Minutes between two liquidation heat maps, rounded to whole steps, or "never"."""
     heatmap_band: float = Field(0.01, ge=1e-4, le=1)
@@ -80,9 +96,8 @@ class Record(Part):
     @model_validator(mode="after")
     def _positive(self) -> "Record":
         wrong = []
-        for name in ("snapshot_minutes", "contagion_minutes", "heatmap_minutes"):
-            value = getattr(self, name)
-            if value != "never" and not 0 < value <= 1e6:
+        for name, value in self:
+            if name in _INTERVALS and value != "never" and not 0 < value <= 1e6:
                 wrong.append(Problem(name, 'must lie in (0, 1e6], or be "never"', value))
         raise_problems(wrong)
         return self
@@ -137,6 +152,10 @@ class Scenario(Part):
     def steps_of(self, minutes: float) -> int:
         """Return a span of minutes in steps, at least one."""
         return max(1, round(minutes / self.step_minutes))
+
+    def span(self, interval: Interval) -> int:
+        """Return the steps between two moments, 0 for never."""
+        return 0 if isinstance(interval, str) else self.steps_of(interval)
 
     @property
     def struck_markets(self) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from marketsim.tape.result import LEFT_OUT, RunResult
+from marketsim.tape.result import ABSENT, LEFT_OUT, RunResult
 
 #: Kinds of NumPy types that hold numbers: truth, integers, floats, times.
 NUMBERS = "biufmM"
@@ -35,8 +35,10 @@ def digest_result(result: RunResult) -> str:
     """
     digest = hashlib.blake2b(digest_size=16)
     for each in fields(result):
-        if LEFT_OUT not in each.metadata:
-            _add(digest, getattr(result, each.name), each.name)
+        value = getattr(result, each.name)
+        is_absent = ABSENT in each.metadata and len(value) == 0
+        if LEFT_OUT not in each.metadata and not is_absent:
+            _add(digest, value, each.name)
     return digest.hexdigest()
 
 

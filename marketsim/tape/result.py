@@ -10,6 +10,7 @@ from marketsim.engine.cause_records import Impact, Loss, Seizure
 from marketsim.engine.ledger import account_equity
 from marketsim.engine.records import Block, Grid, Rows, records
 from marketsim.engine.state import NONE, Cause, Deleverage, Fill, Liquidation, State
+from marketsim.tape.depth import BookLevel, Depth
 from marketsim.tape.series import Series, Settlement, Step
 from marketsim.tape.wealth import Holding, Wealth
 
@@ -88,6 +89,9 @@ LEFT_OUT = "left out of the digest"
 _WORDING = {LEFT_OUT: "names and text"}
 _CLOCK = {LEFT_OUT: "time on the wall"}
 _STATED = {LEFT_OUT: "what the run was given, in no table"}
+#: Key of a field's metadata: why an empty one is left out of the digest.
+ABSENT = "left out of the digest while empty"
+_CHOSEN = {ABSENT: "recorded by choice, and later than the first digests"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,6 +145,10 @@ class RunResult:
     contagion: Floats = field(default_factory=lambda: np.zeros((0, 2, 0, 0)))  #: moments, 2, M, M
     heat: Any = ()  #: (rows,) `Heat` of the liquidation heat map
     snapshots: tuple[tuple[int, Snapshot], ...] = ()  #: (step, accounts), between start and end
+    #: (rows,) what rested near the mids
+    depth: Rows[Depth] = field(default_factory=lambda: records(Depth, 0), metadata=_CHOSEN)
+    #: (rows,) whole books
+    book: Rows[BookLevel] = field(default_factory=lambda: records(BookLevel, 0), metadata=_CHOSEN)
     start_time: np.datetime64 | None = None  #: UTC at which step 0 begins; None without a calendar
     #: what the user must know: how gaps were bridged, say
     notes: tuple[str, ...] = field(default=(), metadata=_WORDING)
