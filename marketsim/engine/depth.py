@@ -1,4 +1,4 @@
-"""The book as others see it: its ladder, what lies near the mid, what a market order would pay.
+"""The book as others see it: its ladder, and what lies near the mid.
 
 Sides are those of the resting orders: +1 bids, -1 asks.
 """
@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from marketsim.engine._jit import kernel
 from marketsim.engine.book import find_level, next_price
-from marketsim.engine.state import NONE, Flag, State, widen
+from marketsim.engine.state import State
 
 #: One basis point is this part of a price.
 BASIS_POINTS = 10_000
@@ -72,49 +72,3 @@ def measure_depth(
             total += volume * price * market.tick_atoms
             price = next_price(state, m, price, -side)
         depth[n] = total
-
-
-@kernel
-def walk_book(state: State, m: int, side: int, size: int) -> tuple[int, int, int, int]:
-    """Find what a market order of `size` lots would take from a side of the book as it stands.
-
-    The order is somebody's who has none resting there. Reduce-only orders give no more than they
-    may close, as they would when met.
-
-    Returns
-    -------
-    filled, cash, levels, last : int
-        Lots; ticks times lots; prices met; the worst of them in ticks, 0 if the side is empty.
-    """
-    market = state.market[m]
-    maker = np.empty(market.num_orders, np.int64)
-    taken = np.empty(market.num_orders, np.int64)
-    count = 0
-    filled = 0
-    cash = 0
-    levels = 0
-    last = 0
-    price = market.best_bid if side > 0 else market.best_ask
-    while price != 0 and filled < size:
-        before = filled
-        k = widen(state.level[find_level(state, m, price)].head)
-        while k != NONE and filled < size:
-            order = state.order[k]
-            most = order.size
-            if order.flags & Flag.REDUCE_ONLY != 0:
-                held = widen(state.position[order.account, m].size)
-                for n in range(count):
-                    if maker[n] == order.account:
-                        held += side * taken[n]
-                most = min(most, max(-side * held, 0))
-            maker[count] = order.account
-            taken[count] = min(most, size - filled)
-            filled += taken[count]
-            cash += taken[count] * price
-            count += 1
-            k = widen(order.next)
-        if filled > before:
-            levels += 1
-            last = price
-        price = next_price(state, m, price, -side)
-    return filled, cash, levels, last

@@ -3,13 +3,16 @@
 from marketsim.engine import book
 from marketsim.engine._jit import kernel
 from marketsim.engine.allocation import allocate
+from marketsim.engine.records import records
 from marketsim.engine.state import (
+    ACCOUNT_ARRAYS,
     MARKET_ARRAYS,
     MAX_ATOMS,
     MAX_ROWS_PER_STEP,
     NONE,
     POOL_ARRAYS,
     TREE_LEVELS,
+    Fill,
     State,
     copy_account,
     copy_pool,
@@ -28,6 +31,28 @@ def trial_copy(state: State) -> State:
     """Return the venue with markets and pools of its own, to try a move and a margin pass on."""
     changed = (*MARKET_ARRAYS, *POOL_ARRAYS, "short")
     return state._replace(**{name: getattr(state, name).copy() for name in changed})
+
+
+def book_copy(state: State) -> State:
+    """Return the venue with books, accounts and pools of its own, to try an order on.
+
+    Its fills are recorded from the first row on.
+    """
+    changed = (
+        *("totals", "order", "level", "node", "wheel"),
+        *MARKET_ARRAYS,
+        *ACCOUNT_ARRAYS,
+        *POOL_ARRAYS,
+    )
+    trial = state._replace(
+        **{name: getattr(state, name).copy() for name in changed},
+        fill=records(Fill, int(state.totals[0].num_orders) + 1),
+    )
+    totals = trial.totals[0]
+    totals.record_fills = 1
+    totals.record_causes = 0
+    totals.num_fills = 0
+    return trial
 
 
 def with_own_pools(state: State) -> State:

@@ -11,9 +11,11 @@ from marketsim.contagion.exposure import Exposure, measure_exposure
 from marketsim.contagion.heatmap import LiquidationMap, measure_triggers
 from marketsim.contagion.matrix import ContagionMatrix, measure_contagion
 from marketsim.engine import orders
-from marketsim.engine.depth import book_mid2, walk_book
+from marketsim.engine.clearing import take
+from marketsim.engine.depth import book_mid2
 from marketsim.engine.ledger import account_equity
-from marketsim.engine.state import State
+from marketsim.engine.paper import book_copy
+from marketsim.engine.state import MAX_PRICE_TICKS, State
 from marketsim.scenario.roster import Roster
 from marketsim.scenario.schema import Scenario
 from marketsim.tape.depth import ladder
@@ -166,11 +168,26 @@ class Measures:
         tick, lot = float(rules.tick_size), float(rules.lot_size)
         mid = 0.5 * book_mid2(self.state, m) * tick
         size = orders.round_size(self.state, m, usd / mid)
-        filled, cash, levels, last = walk_book(self.state, m, -1 if side == "buy" else 1, size)
-        average = cash / filled * tick if filled else math.nan
-        return BookImpact(size * lot, filled * lot, average, last * tick or math.nan, levels)
+        ticks, lots = _fill_on_paper(self.state, m, 1 if side == "buy" else -1, size)
+        filled = int(lots.sum())
+        if filled == 0:
+            return BookImpact(size * lot, 0.0, math.nan, math.nan, 0)
+        average = int((ticks * lots).sum()) / filled * tick
+        levels = len(np.unique(ticks))
+        return BookImpact(size * lot, filled * lot, average, int(ticks[-1]) * tick, levels)
 
     def _place(self, market: str) -> int:
         if market not in self.market_names:
             raise KeyError(f"no market {market!r}; there are {', '.join(self.market_names)}")
         return self.market_names.index(market)
+
+
+def _fill_on_paper(state: State, m: int, side: int, size: int) -> tuple[Any, Any]:
+    """Fill a market order of so many lots in a copy of the book; return ticks and lots of each.
+
+    The insurance fund trades: it has no order that would be withdrawn.
+    """
+    trial = book_copy(state)
+    take(trial, len(state.account) - 1, m, side, size, MAX_PRICE_TICKS if side > 0 else 1)
+    rows = trial.fill[: int(trial.totals[0].num_fills)]
+    return rows["price"], np.abs(rows["size"])

@@ -1,0 +1,249 @@
+"""Hooks are told what happened in each step, change nothing, and may end the run."""
+
+from collections import Counter
+from typing import Any
+
+import numpy as np
+import pytest
+
+from marketsim import HookError, PerpMarket, Simulation, Trader
+from marketsim.contagion.attribution import tabulate_causes
+from marketsim.contagion.ties import link_liquidations
+from marketsim.results.tables import build_tables
+from marketsim.run.hooks import EVENTS
+from marketsim.scenario.schema import Scenario
+from marketsim.tape.digest import digest_result
+from marketsim.tape.result import RunResult
+from tests.agents.small import HABITS
+from tests.run.test_simulation import CRASH, RISKY, eventful
+
+#: Of every event: the table of the run that has the same rows, and columns to compare them by.
+BEHIND = {
+    "fill": ("fills", ("step", "market", "taker", "maker", "size", "price")),
+    "liquidation": ("liquidations", ("step", "hours", "account", "market", "notional_usd")),
+    "adl": ("deleveragings", ("step", "liquidation", "account", "population", "cost_usd")),
+    "funding": ("funding", ("step", "market", "funding_rate", "paid_usd")),
+    "step": ("markets", ("step", "hours", "market", "mark_price", "volume_usd", "premium")),
+}
+
+
+class Seller(Trader):
+    def step(self) -> None:
+        self.sell("ONE", 0.5)
+
+
+class Stepped(PerpMarket):
+    """A market that somebody watches, so that its steps are made one by one."""
+
+    def step(self) -> None:
+        super().step()
+
+
+def recorded() -> Scenario:
+    """Six hours in which everything happens and is recorded: holders fall at once, then by turns."""
+    slow = {**CRASH, "at": 3.5, "fall_minutes": 30, "size": -0.3}
+    return eventful(record={"fills": True}, shocks=[CRASH, slow])
+
+
+def finish(model: Any) -> RunResult:
+    """Run to the scenario's end."""
+    model.run(model.scenario.num_steps - model.step_count)
+    result: RunResult = model.result()
+    return result
+
+
+def listen(model: Any) -> dict[str, list[Any]]:
+    """Keep what every event tells."""
+    told: dict[str, list[Any]] = {name: [] for name in EVENTS}
+    for name, rows in told.items():
+        model.on(name, rows.append)
+    return told
+
+
+@pytest.fixture(scope="module")
+def plain() -> RunResult:
+    return finish(Simulation(recorded(), 1))
+
+
+@pytest.fixture(scope="module", params=[PerpMarket, Stepped])
+def told(request: Any, plain: RunResult) -> dict[str, list[Any]]:
+    model = request.param(recorded(), rng=1)
+    found = listen(model)
+    assert digest_result(finish(model)) == digest_result(plain)
+    return found
+
+
+@pytest.mark.parametrize("event", BEHIND)
+def test_what_is_told_is_what_the_run_s_tables_hold(
+    told: dict[str, list[Any]], plain: RunResult, event: str
+) -> None:
+    name, columns = BEHIND[event]
+    table = build_tables(plain)[name]
+    rows = np.concatenate(told[event])
+    assert len(rows) == len(table["step"]) > 0
+    for column in columns:
+        assert rows[column].tolist() == table[column].tolist(), column
+    assert set(rows.dtype.names) <= set(table)
+    steps = [set(each["step"].tolist()) for each in told[event]]
+    assert all(len(each) == 1 for each in steps)  # one call a step
+    assert len(steps) == len(set.union(*steps))
+
+
+def test_cascades_are_told_as_they_grow(told: dict[str, list[Any]], plain: RunResult) -> None:
+    row = plain.liquidation
+    links = link_liquidations(tabulate_causes(plain), row["step"], plain.impact["seizure"])
+    assert len(told["cascade"]) > 1
+    for rows in told["cascade"]:
+        step = int(rows["step"].max())
+        for number in set(rows["cascade"].tolist()):
+            mine = rows[rows["cascade"] == number]
+            assert len(set(mine["account"].tolist())) > 1
+            assert mine["step"].max() == step  # it has grown in this step
+        assert rows["account"].tolist() == row["account"][rows["liquidation"]].tolist()
+        has_parent = rows["parent"] >= 0
+        assert rows["parent"].tolist() == links.parent[rows["liquidation"]].tolist()
+        assert (rows["generation"] > 0).tolist() == has_parent.tolist()
+
+
+def test_rows_cannot_be_written_to(told: dict[str, list[Any]]) -> None:
+    for rows in (each for event in told.values() for each in event):
+        with pytest.raises(ValueError, match="read-only"):
+            rows["step"] = 0
+
+
+@pytest.mark.parametrize("event", [None, "funding", "liquidation", "step"])
+def test_a_run_pauses_only_for_what_is_heard(
+    plain: RunResult, event: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    goals: list[tuple[int, int]] = []
+    advance = Simulation._advance
+
+    def spy(self: Any, goal: int) -> int:
+        outcome = advance(self, goal)
+        goals.append((goal, self.step_count))
+        return outcome
+
+    monkeypatch.setattr(Simulation, "_advance", spy)
+    simulation = Simulation(recorded(), 1)
+    if event:
+        simulation.on(event, lambda rows: None)
+    finish(simulation)
+    news = {
+        None: set(),
+        "funding": set(plain.funding["step"].tolist()),
+        "liquidation": set(plain.liquidation["step"].tolist()),
+        "step": set(range(plain.num_steps)),
+    }[event]
+    early = {done - 1 for goal, done in goals if done < goal}
+    assert early <= news
+    assert news <= {done - 1 for _, done in goals}
+
+
+def test_a_listener_taken_off_is_told_no_more() -> None:
+    model = PerpMarket(recorded(), rng=1)
+    counts: Counter[str] = Counter()
+    first = model.on("step", lambda rows: counts.update(["first"]))
+    second = model.on("step", lambda rows: counts.update(["second"]) or first.off())
+    model.run(5)
+    second.off()
+    second.off()
+    model.run(5)
+    assert counts == {"first": 1, "second": 5}
+    assert model.simulation.hooks.heard == 0
+
+
+def test_a_listener_put_on_by_another_is_told_from_the_next_step_on() -> None:
+    model, steps = PerpMarket(recorded(), rng=1), []
+
+    def begin(rows: Any) -> None:
+        if rows["step"][0] == 3:
+            model.on("step", lambda rows: steps.append(int(rows["step"][0])))
+
+    model.on("step", begin)
+    model.run(7)
+    assert steps == [4, 5, 6]
+
+
+@pytest.mark.parametrize("make", [PerpMarket, Stepped])
+def test_a_hook_finds_the_step_counted_and_ends_the_run(make: type[PerpMarket]) -> None:
+    model = make(recorded(), rng=1)
+    seen: list[tuple[int, int]] = []
+
+    def stop(rows: Any) -> None:
+        seen.append((model.step_count, model.steps if hasattr(model, "steps") else 0))
+        model.stop()
+
+    listener = model.on("liquidation", stop)
+    model.run(300)
+    first = model.step_count
+    assert first < 300
+    assert seen == [(first, first if hasattr(model, "steps") else 0)]
+    assert int(model.simulation.state.totals[0].num_liquidations) > 0
+    assert not model.running
+    listener.off()
+    assert digest_result(finish(model)) == digest_result(finish(Simulation(recorded(), 1)))
+
+
+def test_a_trader_may_end_the_run_after_its_step() -> None:
+    class Quits(Trader):
+        def step(self) -> None:
+            if self.model.step_count == 9:
+                self.model.stop()
+
+    mine = {**HABITS, "strategy": "mine", "count": 1, "capital": 1e4, "attention": 0.01}
+    given = eventful(populations={**RISKY, "mine": mine})
+    model = PerpMarket(given, rng=1, strategies={"mine": Quits})
+    model.run(40)
+    assert model.step_count == 10
+    model.run(3)
+    assert model.step_count == 13
+
+
+def test_own_traders_and_hooks_take_turns() -> None:
+    mine = {**HABITS, "strategy": "mine", "count": 2, "capital": 1e4}
+    given = eventful(populations={**RISKY, "mine": mine}, record={"fills": True})
+    quiet, heard = (PerpMarket(given, rng=1, strategies={"mine": Seller}) for _ in range(2))
+    told = listen(heard)
+    assert digest_result(finish(quiet)) == digest_result(finish(heard))
+    assert len(told["step"]) == given.num_steps
+
+
+@pytest.mark.parametrize("way", ["run", "step"])
+def test_a_hook_that_fails_is_named_and_what_was_done_stays(plain: RunResult, way: str) -> None:
+    model = PerpMarket(recorded(), rng=1)
+
+    def fails(rows: Any) -> None:
+        if rows["step"][0] == 4:
+            raise LookupError("no idea")
+
+    line = fails.__code__.co_firstlineno + 2
+    listener = model.on("step", fails)
+    with pytest.raises(HookError, match="no idea") as caught:
+        model.run(10) if way == "run" else [model.step() for _ in range(10)]
+    text = f"step 4: step hook {fails.__qualname__}: LookupError: no idea (test_hooks.py:{line})"
+    assert str(caught.value) == text
+    assert (caught.value.step, caught.value.event) == (4, "step")
+    assert isinstance(caught.value.__cause__, LookupError)
+    assert model.step_count == 5
+    assert getattr(model, "steps", 5) == 5
+    listener.off()
+    assert digest_result(finish(model)) == digest_result(plain)
+
+
+@pytest.mark.parametrize(
+    ("event", "record", "error", "text"),
+    [
+        ("liquidations", {}, ValueError, r"must be one of .*did you mean 'liquidation'"),
+        (7, {}, ValueError, r"event 7: must be one of fill, liquidation"),
+        ("fill", {"fills": False}, ValueError, r"record\.fills = true"),
+        ("cascade", {"causes": False}, ValueError, r"record\.causes = true"),
+    ],
+)
+def test_what_cannot_be_told_is_refused(
+    event: Any, record: dict[str, Any], error: type[Exception], text: str
+) -> None:
+    simulation = Simulation(eventful(record=record), 1)
+    with pytest.raises(error, match=text):
+        simulation.on(event, print)
+    with pytest.raises(TypeError, match="must be callable, not 3"):
+        simulation.on("step", 3)  # type: ignore[arg-type]
