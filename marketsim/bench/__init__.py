@@ -1,8 +1,9 @@
 """How fast the engine is: the *book* workload beside a peer, the *market* workload alone.
 
 The *causes* workload tells what recording the causes of liquidations costs, the *contagion*
-workload what watching the reproduction number does, the *sweep* workload what a sweep costs beside
-its runs (its lines have ``runs`` in place of accounts and steps). The *hints* workload tells what
+workload what watching the reproduction number does, the *own* workload what calls into users' own
+traders cost, the *sweep* workload what a sweep costs beside its runs (its lines have ``runs`` in
+place of accounts and steps). The *hints* workload tells what
 every prefetch gains (its lines have percentages), and only runs when it is named.
 
 One JSON object per line on standard output, with at least ``workload``, ``system``,
@@ -20,23 +21,24 @@ def main(
 
     Parameters
     ----------
-    workload : {"book", "market", "causes", "contagion", "sweep", "hints"}, optional
+    workload : {"book", "market", "causes", "contagion", "own", "sweep", "hints"}, optional
         All but the last if None.
     accounts, steps : int, optional
         Size of the workload; its own sizes by default.
     runs : int, optional
         Size of the sweep workload.
     """
-    from marketsim.bench import book, causes, contagion, hints, market, sweep
+    from marketsim.bench import book, causes, contagion, hints, market, own, sweep
 
     workloads = {
         "book": book,
         "market": market,
         "causes": causes,
         "contagion": contagion,
+        "own": own,
         "hints": hints,
     }
-    every_time = ["book", "market", "causes", "contagion", "sweep"]
+    every_time = ["book", "market", "causes", "contagion", "own", "sweep"]
     for name in [workload] if workload else every_time:
         if name == "sweep":
             sweep.bench(runs)

@@ -100,13 +100,8 @@ def bench(accounts: int | None, steps: int | None, repetitions: int = REPETITION
         extra = [mine.cpu - alone.cpu for mine, alone in zip(timings[n], timings[0], strict=True)]
         work = _work_us(works[own])
         line = summary("own", name, scenarios[n].num_traders, length, orders[n], timings[n])
-        call = 1e6 * median_of(extra) / (length * count) - work
+        call = 1e6 * float(np.median(extra)) / (length * count) - work
         show(line | {"call_us": round(call, 1), "work_us": round(work, 1)})
-
-
-def median_of(values: list[float]) -> float:
-    """Return the median of numbers of either sign."""
-    return float(np.median(values))
 
 
 def _work_us(work: Callable[[], object]) -> float:

@@ -15,6 +15,7 @@ class Workload(StrEnum):
     MARKET = "market"
     CAUSES = "causes"
     CONTAGION = "contagion"
+    OWN = "own"
     SWEEP = "sweep"
     HINTS = "hints"
 
@@ -23,7 +24,7 @@ def bench(
     workload: Annotated[
         Workload | None,
         typer.Argument(
-            help="book, market, causes, contagion, sweep or hints. [default: all but hints]"
+            help="book, market, causes, contagion, own, sweep or hints. [default: all but hints]"
         ),
     ] = None,
     accounts: Annotated[int | None, typer.Option(min=1, help="Number of traders.")] = None,
@@ -32,7 +33,7 @@ def bench(
         int | None, typer.Option(min=1, help="Number of runs of the sweep. [default: 10,000]")
     ] = None,
 ) -> None:
-    """Time the order book, a whole market, recording why liquidations come, and a sweep.
+    """Time the order book, a whole market, own traders, recording of causes, and a sweep.
 
     One JSON object per line and system.
     """

@@ -12,7 +12,7 @@ from marketsim.contagion.heatmap import LiquidationMap, measure_triggers
 from marketsim.contagion.matrix import ContagionMatrix, measure_contagion
 from marketsim.engine import orders
 from marketsim.engine.clearing import take
-from marketsim.engine.depth import book_mid2
+from marketsim.engine.ladder import book_mid2
 from marketsim.engine.ledger import account_equity
 from marketsim.engine.paper import book_copy
 from marketsim.engine.state import MAX_PRICE_TICKS, State

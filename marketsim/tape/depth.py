@@ -5,7 +5,7 @@ from typing import Annotated
 import numpy as np
 from numpy.typing import NDArray
 
-from marketsim.engine.depth import book_mid2, count_levels, measure_depth, read_ladder
+from marketsim.engine.ladder import book_mid2, count_levels, measure_depth, read_ladder
 from marketsim.engine.records import I8, Record, Rows, records
 from marketsim.engine.state import State
 

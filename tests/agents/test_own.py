@@ -155,6 +155,30 @@ def test_both_ways_see_the_same_and_trade_the_same():
     assert len(digests) == 1
 
 
+def test_both_ways_read_the_depth_of_all_books():
+    class Vector(marketsim.Strategy):
+        seen: ClassVar[dict[int, Any]] = {}
+
+        def decide(self, market, traders):
+            found = market.depth_usd(25)
+            assert found.shape == (2, len(market.names))
+            with pytest.raises(ValueError, match="read-only"):
+                found[:] = 0
+            self.seen[market.step] = found.tolist()
+
+    class Single(marketsim.Trader):
+        seen: ClassVar[dict[int, Any]] = {}
+
+        def step(self):
+            self.seen[self.model.step_count] = self.model.depth_usd(25).tolist()
+
+    market(Vector, 20)
+    market(Single, 20)
+    assert Vector.seen == Single.seen
+    assert np.min(list(Vector.seen.values())) > 0
+    assert "bp -1: must be above 0" in str(failing(lambda trader: trader.model.depth_usd(-1)))
+
+
 def test_a_strategy_written_like_the_built_in_noise_trades_like_it():
     class Noise(marketsim.Strategy):
         def decide(self, market, traders):

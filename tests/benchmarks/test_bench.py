@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import marketsim.bench
-from marketsim.bench import book, hints, market, sweep
+from marketsim.bench import book, hints, market, own, sweep
 from marketsim.bench.measure import Timing, summary
 from marketsim.engine import near
 
@@ -90,6 +90,27 @@ def test_causes_lines_compare_runs_with_and_without_them(capsys):
     ]
     assert ["ratio" in line for line in found] == [False, True, False, True]
     assert found[1]["ratio"] > 0
+
+
+@pytest.mark.slow
+def test_own_lines_say_what_a_call_costs(capsys):
+    marketsim.bench.main("own", 40, 20)
+    alone, *found = lines(capsys.readouterr())
+    assert alone["system"] == "without own traders"
+    assert [line["system"] for line in found] == ["vectorised", "plain", "100 plain"]
+    assert [line["num_accounts"] for line in found] == [41, 41, 140]
+    assert all({"call_us", "work_us"} <= line.keys() for line in found)
+
+
+def test_own_traders_of_the_benchmark_wake_in_every_step_and_trade():
+    for kind, count in ((own.Vectorised, 1), (own.Single, 3)):
+        scenario = own._with_own(market.sized_scenario(40, 30), count)
+        model = own._new(scenario, kind)
+        model.run(30)
+        rows = model.simulation.roster.rows_of("own")
+        traders = model.simulation.traders.trader[rows]
+        assert (traders["last_wake"] == 29).all()
+        assert (np.abs(model.simulation.state.position["size"][rows]).sum(axis=1) > 0).all()
 
 
 def test_book_workload_is_the_stated_one():

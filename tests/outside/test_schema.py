@@ -95,6 +95,8 @@ WAYS: dict[str, Callable[[Any], Any]] = {
     "Record.snapshot_minutes": field_of_scenario("record.snapshot_minutes"),
     "Record.contagion_minutes": field_of_scenario("record.contagion_minutes"),
     "Record.heatmap_minutes": field_of_scenario("record.heatmap_minutes"),
+    "Record.depth_minutes": field_of_scenario("record.depth_minutes"),
+    "Record.book_minutes": field_of_scenario("record.book_minutes"),
     "RuleShock.field": lambda field: shock({"kind": "rule", "field": field, "value": 4}),
     "Spot.history": history,
     ".metrics": lambda metric: parse_design({**DESIGN, "metrics": [metric]}),

@@ -7,6 +7,7 @@ import pytest
 from marketsim.engine.records import records
 from marketsim.engine.state import Cause, Fill
 from marketsim.results.tables import build_tables
+from marketsim.tape.depth import BookLevel, Depth
 from marketsim.tape.result import RunResult, profit_by_cause
 
 
@@ -101,6 +102,38 @@ def test_fills_are_a_table_only_when_recorded(make_result: Callable[..., RunResu
     table = build_tables(make_result(fill=rows))["fills"]
     assert table["size"].tolist() == [-3.0]
     assert table["price"].tolist() == pytest.approx([0.251])
+
+
+def test_depth_is_a_table_in_usd_when_recorded(make_result: Callable[..., RunResult]) -> None:
+    assert "depth" not in build_tables(make_result())
+    rows = records(Depth, 1)
+    rows["step"], rows["market"], rows["mid2"] = 2, 1, 501
+    rows["bid"], rows["ask"] = np.arange(5) * 10**6, (5 + np.arange(5)) * 10**6
+    table = build_tables(make_result(depth=rows))["depth"]
+    assert {name: column.tolist() for name, column in table.items()} == {
+        "step": [2],
+        "hours": [1.0],
+        "market": ["DOGE"],
+        "mid_price": [pytest.approx(0.2505)],
+        **{f"bid_usd_{n}bp": [usd] for usd, n in enumerate((5, 10, 25, 50, 100))},
+        **{f"ask_usd_{n}bp": [usd] for usd, n in enumerate((5, 10, 25, 50, 100), 5)},
+    }
+
+
+def test_books_are_a_table_when_recorded(make_result: Callable[..., RunResult]) -> None:
+    assert "book" not in build_tables(make_result())
+    rows = records(BookLevel, 2)
+    rows["step"], rows["side"] = 4, (1, -1)
+    rows["price"], rows["size"] = (199_999, 200_001), (7, 3)
+    table = build_tables(make_result(book=rows))["book"]
+    assert {name: column.tolist() for name, column in table.items()} == {
+        "step": [4, 4],
+        "hours": [2.0, 2.0],
+        "market": ["BTC", "BTC"],
+        "side": ["bid", "ask"],
+        "price": [99_999.5, 100_000.5],
+        "size": [pytest.approx(0.007), pytest.approx(0.003)],
+    }
 
 
 def test_snapshots_are_a_table_from_start_to_end_when_taken(

@@ -40,7 +40,7 @@ class Stepped(PerpMarket):
 
 
 def recorded() -> Scenario:
-    """Six hours in which everything happens and is recorded: holders fall at once, then by turns."""
+    """Six hours in which everything happens and is recorded; holders fall at once and by turns."""
     slow = {**CRASH, "at": 3.5, "fall_minutes": 30, "size": -0.3}
     return eventful(record={"fills": True}, shocks=[CRASH, slow])
 

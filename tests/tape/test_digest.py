@@ -30,6 +30,8 @@ BEHIND = {
     "contagion": ("contagion", None),
     "reproduction": ("contagion", None),
     "liquidation_heatmap": ("heat", "size"),
+    "depth": ("depth", "bid"),
+    "book": ("book", "size"),
     "snapshots": ("end", "equity"),
     "fills": ("fill", "price"),
 }
@@ -43,6 +45,8 @@ def full() -> RunResult:
         "snapshot_minutes": 120,
         "contagion_minutes": 60,
         "heatmap_minutes": 60,
+        "depth_minutes": 60,
+        "book_minutes": 120,
     }
     given = eventful(record=record)
     assert not {False, "never"} & set(given.record.model_dump().values())
