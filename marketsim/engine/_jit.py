@@ -198,9 +198,12 @@ class Referred:
     def kind(self: Any) -> "ByReference":
         """Its type to Numba, which is slow to find out and seldom a new one."""
         arrays = (type(self), *map(_kind, self))
-        if arrays not in _struct_kinds:
-            _struct_kinds[arrays] = ByReference(type(self), tuple(map(typeof, self)))
-        return _struct_kinds[arrays]
+        kind = _struct_kinds.get(arrays)
+        if kind is None:
+            kind = ByReference(type(self), tuple(map(typeof, self)))
+            if Any not in arrays:
+                _struct_kinds[arrays] = kind
+        return kind
 
     @cached_property
     def code(self) -> int:

@@ -31,8 +31,9 @@ from marketsim.results.run import (
     table_file,
 )
 from marketsim.results.summary import summarise
-from marketsim.results.tables import TIME_COLUMNS, Table, build_tables
+from marketsim.results.tables import TIME_COLUMNS, build_tables
 from marketsim.scenario.inputs import Input
+from marketsim.tape.events import Table
 from marketsim.tape.result import RunResult
 
 #: Packages whose version can change a number.

@@ -152,7 +152,8 @@ class Simulation(Measures):
     @property
     def step_count(self) -> int:
         """Steps done so far."""
-        return self.tape.clock["step"].item()
+        count: int = self.tape.clock["step"].item()
+        return count
 
     def run(self, num_steps: int, progress: Progress | None = None) -> None:
         """Advance by a number of steps.

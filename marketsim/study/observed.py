@@ -8,6 +8,7 @@ import numpy as np
 
 from marketsim.results import tables
 from marketsim.results.run import Run
+from marketsim.tape import events
 from marketsim.tape.result import Floats, RunResult
 
 #: Fewer hours than this leave nothing to measure.
@@ -57,7 +58,7 @@ def observe_result(result: RunResult) -> Observed:
     known = len(result.contagion_steps) > 0
     return _observe(
         tables.markets(result),
-        tables.funding(result),
+        events.funding(result),
         tables.reproduction(result)["reproduction_number"] if known else np.zeros(0),
         names=result.market_names,
         facts=(result.scenario, result.seed, result.conservation_error),

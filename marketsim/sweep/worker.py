@@ -153,7 +153,8 @@ def _pack(name: str, key: str, result: Any) -> bytes:
 
     from marketsim.results.files import PARQUET
     from marketsim.results.folder import to_arrow
-    from marketsim.results.tables import liquidations, markets
+    from marketsim.results.tables import markets
+    from marketsim.tape.events import liquidations
 
     columns = markets(result) if name == "series" else liquidations(result)
     small = {

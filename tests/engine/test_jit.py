@@ -1,14 +1,18 @@
 """The kernel decorator: what decides the cache, and that an edit takes effect on the next run."""
 
+import copy
 import os
+import pickle
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import numba
+import numpy as np
 import pytest
 
+from marketsim.agents.desk import assess_accounts, list_pools
 from marketsim.engine import _jit, _sources, ledger, mark
 from marketsim.engine.allocation import grow
 from tests.engine.small import open_venue
@@ -33,6 +37,7 @@ def test_only_the_kernel_decorator_compiles():
 # Next run
 
 SCRIPT = """
+from marketsim.agents.desk import assess_accounts, list_pools
 from marketsim.engine import _jit
 from marketsim.engine.formulas.requirements import scaled_initial_fraction as fraction
 share = fraction(200_000_000, 500_000_000)
@@ -158,3 +163,31 @@ def test_kernels_write_to_the_callers_arrays_and_keep_no_reference():
         ledger.account_equity(state)
     assert state.pool[0].cash == 10**9 + 100
     assert [sys.getrefcount(array) for array in state] == counts
+
+
+@pytest.mark.parametrize(
+    "make", [copy.copy, copy.deepcopy, lambda s: pickle.loads(pickle.dumps(s))]
+)
+def test_a_copy_is_taken_by_its_own_arrays(make):
+    state = open_venue()
+    ledger.post(state, 0, 0, 1)
+    other = make(state)
+    assert type(other) is type(state)
+    is_shared = other.pool is state.pool
+    for each in (state, other):
+        ledger.post(each, 0, 0, 10)
+    expected = 10**9 + (21 if is_shared else 11)
+    assert [int(each.pool[0].cash) for each in (state, other)] == [expected] * 2
+
+
+def test_arrays_of_another_type_are_not_taken_for_those_before():
+    account, out = np.array([1, 0]), np.zeros((2, 3))
+    state = open_venue((5.0, 7.0))
+    pools = list_pools(state)
+    for kind in (np.int64, np.int32, np.int64):
+        assess_accounts(state, *pools, account.astype(kind), out)
+        assert out[:, 0].tolist() == [7e6, 5e6]
+        out[:] = 0.0
+    strided = np.array([1, 9, 0, 9])[::2]
+    assess_accounts(state, *pools, strided, out)
+    assert out[:, 0].tolist() == [7e6, 5e6]

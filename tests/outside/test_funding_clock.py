@@ -17,10 +17,11 @@ from marketsim.engine.state import ATOMS, UNLIMITED, Cause
 from marketsim.results.folder import write_run
 from marketsim.results.run import load_run
 from marketsim.results.summary import summarise
-from marketsim.results.tables import Table, build_tables
+from marketsim.results.tables import build_tables
 from marketsim.run.simulation import Simulation
 from marketsim.scenario.loader import list_scenarios, load_scenario
 from marketsim.scenario.schema import Scenario
+from marketsim.tape.events import Table
 from marketsim.tape.result import RunResult
 from tests.agents.small import MARKETS, POPULATIONS, give, scenario
 
