@@ -102,7 +102,6 @@ class Callers:
             num_intents[0] = self._others
         self._asked, self._others = step, num_intents.item()
         callers = np.array(self._traders.caller[:num_callers])
-        market = MarketView(state, self._traders, self.desk, step)
         retired = self._traders.trader["is_retired"]
         self.desk.open()
         try:
@@ -114,24 +113,25 @@ class Callers:
                 if len(awake) == 0:
                     continue
                 if isinstance(self._chosen[g], Strategy):
-                    self._ask_strategy(state, g, awake, market)
+                    self._ask_strategy(state, g, awake, step)
                 else:
                     self._ask_plain(g, awake, step)
         finally:
             self.desk.is_open = False
         return self.desk.close(state)
 
-    def _ask_strategy(self, state: State, g: int, awake: Any, market: MarketView) -> None:
+    def _ask_strategy(self, state: State, g: int, awake: Any, step: int) -> None:
         """Let a vectorised population decide."""
         strategy: Any = self._chosen[g]
-        batch = Batch(state, self._traders, self.desk, g, awake, market.step, self._seed)
+        market = MarketView(state, self._traders, self.desk, step)
+        batch = Batch(state, self._traders, self.desk, g, awake, step, self._seed)
         try:
             with fenced():
                 strategy.decide(market, batch)
         except (ScenarioError, OwnTraderError):
             raise
         except (Exception, SystemExit) as error:
-            raise self._named(error, g, market.step) from error
+            raise self._named(error, g, step) from error
         batch.save_memory()
 
     def _ask_plain(self, g: int, awake: Any, step: int) -> None:
