@@ -176,7 +176,7 @@ def read_arrays(file: Path, stream: IO[bytes], header: Mapping[str, Any]) -> lis
     arrays = []
     checksum = 0
     for dtype, each in zip(dtypes, header["arrays"], strict=True):
-        array = blank(dtype, each["shape"])
+        array = blank(dtype, *each["shape"])
         block = as_bytes(array)
         for start in range(0, len(block), PIECE):
             piece = block[start : start + PIECE]

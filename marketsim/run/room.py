@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from fractions import Fraction
+from mmap import MAP_ANONYMOUS, MAP_PRIVATE, mmap
 from typing import Any
 
 import numpy as np
@@ -21,12 +22,8 @@ from marketsim.tape.wealth import record_wealth
 #: volatility, the trend the herd follows and the funding carry traders expect.
 AVERAGE_HOURS = {"basis": 4.0, "variance": 2.0, "trend": 72.0, "funding": 72.0}
 
-
-def blank(dtype: np.dtype[Any], shape: Sequence[int]) -> Any:
-    """Allocate a zeroed array; records lie as `zeroed` lays them."""
-    if issubclass(dtype.type, np.record):
-        return zeroed(np.dtype((np.void, dtype)), *shape)
-    return np.zeros(shape, dtype)
+#: From so many bytes on, memory that is not used yet is left to the system.
+LAZY_BYTES = 2**18
 
 
 def as_bytes(array: Any) -> Any:
@@ -34,11 +31,25 @@ def as_bytes(array: Any) -> Any:
     return array.reshape(-1).view(np.uint8)
 
 
+def blank(dtype: np.dtype[Any], *shape: int) -> Any:
+    """Allocate a zeroed array, records as `zeroed` lays them."""
+    return zeroed(dtype, *shape) if dtype.names else np.zeros(shape, dtype)
+
+
 def duplicate(array: Any, used: int | None = None, length: int | None = None) -> Any:
-    """Copy the first `used` rows of an array (all by default) into one of `length` rows."""
+    """Copy the first `used` rows of an array (all by default) into one of `length` rows.
+
+    The rows beyond are zero, and many of them take no memory before they are written: the system
+    hands it out page by page, where NumPy may have to zero it at once.
+    """
     used = len(array) if used is None else used
-    length = len(array) if length is None else length
-    copy = blank(array.dtype, (length, *array.shape[1:]))
+    shape = len(array) if length is None else length, *array.shape[1:]
+    num_bytes = math.prod(shape) * array.dtype.itemsize
+    if num_bytes - array[:used].nbytes < LAZY_BYTES:
+        copy = blank(array.dtype, *shape)
+    else:
+        memory = mmap(-1, num_bytes, flags=MAP_PRIVATE | MAP_ANONYMOUS)
+        copy = np.frombuffer(memory, array.dtype).reshape(shape)
     as_bytes(copy[:used])[:] = as_bytes(array[:used])
     return copy
 
