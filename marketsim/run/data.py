@@ -80,7 +80,7 @@ def pack(value: Any, arrays: list[Any], codecs: Mapping[type, Codec], where: str
         return {"array" if kind is np.ndarray else "number": len(arrays) - 1}
     if kind in codecs:
         return {kind.__name__: pack(codecs[kind][0](value), arrays, codecs, where)}
-    raise NoDataError(f"{where} is {_article(kind.__name__)}")
+    raise NoDataError(f"{where} is {_name(value)}")
 
 
 def unpack(value: Any, arrays: list[Any], codecs: Mapping[type, Codec]) -> Any:
@@ -106,8 +106,11 @@ def _is_data(dtype: np.dtype[Any]) -> bool:
     return dtype.kind in KINDS and not dtype.hasobject
 
 
-def _article(name: str) -> str:
-    return f"{'an' if name[:1] in 'AEIOUaeiou' else 'a'} {name}"
+def _name(value: Any) -> str:
+    if type(value) is np.ndarray:
+        return f"an array of {value.dtype}"
+    name = type(value).__name__
+    return f"{'an' if name[0] in 'AEIOUaeiou' else 'a'} {name}"
 
 
 def write_data(file: Path, header: Mapping[str, Any], arrays: list[Any]) -> None:

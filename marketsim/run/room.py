@@ -164,21 +164,21 @@ def lengthen(run: RunAttributes, num_steps: int) -> None:
     """
     longer = run.scenario.lasting(num_steps)
     history = _longer_history(run, longer)
+    tape = longer_tape(run, num_steps)
     run.notes = (*longer.notices(), *(history.notes if history else ()))
     if history is not None:
         run.world = run.world._replace(history=history.price)
-    run.scenario, run.num_steps = longer, num_steps
-    make_tape_longer(run)
+    run.scenario, run.num_steps, run.tape = longer, num_steps, tape
 
 
-def make_tape_longer(run: RunAttributes) -> None:
-    """Make room on the tape for all steps to come and all settlements, as the rules are now."""
+def longer_tape(run: RunAttributes, num_steps: int) -> Tape:
+    """Return the tape with room for so many steps, and for their settlements by today's rules."""
     clock, tape = run.tape.clock[0], run.tape
-    phase = int(run.state.venue[0].funding_phase)
-    settlements = count_settlements(run._rules, run._changes, phase, int(clock.step), run.num_steps)
-    rows = -(-run.num_steps // int(clock.series_every))
-    moments = -(-run.num_steps // int(clock.wealth_every)) + 1
-    run.tape = tape._replace(
+    phase, step = int(run.state.venue[0].funding_phase), int(clock.step)
+    settlements = count_settlements(run._rules, run._changes, phase, step, num_steps)
+    rows = -(-num_steps // int(clock.series_every))
+    moments = -(-num_steps // int(clock.wealth_every)) + 1
+    return tape._replace(
         series=_longer(tape.series, rows),
         deviation=_longer(tape.deviation, rows),
         steps=_longer(tape.steps, rows),
