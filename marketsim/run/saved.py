@@ -7,6 +7,7 @@ which the caller names or the scenario does, and whose text must be the one that
 import contextlib
 import hashlib
 import inspect
+import sys
 import time
 from collections.abc import Iterator, Mapping
 from importlib.metadata import version
@@ -44,6 +45,9 @@ from marketsim.scenario.schema import Scenario
 
 #: Inputs that must be as they were: what a scenario names. What it was read from may change.
 NAMED = (PRICES, STRATEGY, IMPORTED, NETWORK)
+
+#: Where the bases of a user's class come from that are not the user's.
+LIBRARIES = {*sys.stdlib_module_names, "marketsim", "mesa", "pydantic"}
 
 
 class Saved(NamedTuple):
@@ -259,8 +263,7 @@ def _sources(
 
 def _hash_source(own: type) -> str | None:
     """Hash the text of a class and of its bases among the user's."""
-    outside = ("marketsim.", "mesa.", "pydantic.", "builtins")
-    classes = [each for each in own.__mro__ if not each.__module__.startswith(outside)]
+    classes = [each for each in own.__mro__ if each.__module__.partition(".")[0] not in LIBRARIES]
     try:
         text = "\0".join(inspect.cleandoc(inspect.getsource(each)) for each in classes)
     except (OSError, TypeError):
