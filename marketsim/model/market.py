@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from functools import partial
 from operator import getitem
 from pathlib import Path
-from typing import Any, Self, TypedDict, Unpack, overload
+from typing import Any, Self, TypedDict, Unpack, cast, overload
 
 import mesa
 import numpy as np
@@ -116,7 +116,9 @@ class PerpMarket(SteppedModel):
         super().__init__(rng=seed)
         loosen(self)
         self._own: dict[int, Trader] = {}
-        return partial(getitem, self._own)  # unlike a method of the dict, it is copied with it
+        # unlike a method of the dict, this is copied with it
+        find_trader: Any = partial(getitem, self._own)
+        return cast(FindTrader, find_trader)
 
     def _take(self, simulation: ModelSimulation) -> None:
         """Be the face of a run."""

@@ -50,9 +50,9 @@ def remind(market: Any, own: Mapping[int, Trader], remembered: Mapping[str, Any]
     if remembered is None:
         return
     for account, trader in own.items():
-        ties = {name: vars(trader)[name] for name in TIES}
-        give_back(trader, remembered["traders"][account], vars(trader))
-        vars(trader).update(ties)
+        ties = {name: trader.__dict__[name] for name in TIES}
+        give_back(trader, remembered["traders"][account], trader.__dict__)
+        trader.__dict__.update(ties)
     market.running = remembered["running"]
     market.random.setstate(remembered["random"])
     market.rng.bit_generator.state = remembered["rng"]

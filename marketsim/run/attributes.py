@@ -3,6 +3,8 @@
 A copy in memory takes them all. A saved file holds those of `SAVED`, and the others are made again.
 """
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from marketsim.agents.base import Traders
@@ -34,7 +36,7 @@ class RunAttributes:
     callers: Callers
     tape: Tape
     _start_time: np.datetime64 | None  #: UTC
-    _prices: dict[str, float]  #: USD, of each market at the start
+    _prices: Mapping[str, float]  #: USD, of each market at the start
     _changes: list[RuleChange]  #: of rules, to come
     _rules: Scenario  #: as the changes so far have left it
     _caps: list[tuple[int, Floats]]  #: first step, funding cap of each market

@@ -49,7 +49,7 @@ def _attributes(kind: type, names: tuple[str, ...]) -> Codec:
     """Of a class whose objects are made of these attributes and nothing else."""
 
     def make(found: Mapping[str, Any]) -> Any:
-        made = object.__new__(kind)
+        made: Any = object.__new__(kind)
         for name in names:
             object.__setattr__(made, name, found[name])
         return made

@@ -216,12 +216,11 @@ def _describe(array: Any) -> dict[str, Any]:
 def _dtype(described: Mapping[str, Any]) -> np.dtype[Any]:
     dtype = np.lib.format.descr_to_dtype(ast.literal_eval(described["dtype"]))
     if described["aligned"]:
-        names = list(dtype.names or ())
-        fields = [(dtype.fields or {})[name] for name in names]
+        fields: Any = dtype.fields
         layout = {
-            "names": names,
-            "formats": [field[0] for field in fields],
-            "offsets": [field[1] for field in fields],
+            "names": list(fields),
+            "formats": [field[0] for field in fields.values()],
+            "offsets": [field[1] for field in fields.values()],
             "itemsize": dtype.itemsize,
         }
         dtype = np.dtype(layout, align=True)  # type: ignore[call-overload]

@@ -111,7 +111,7 @@ def file(tiny: Path) -> Path:
         ),
         (
             ("quickstart", "--resume", "half.market"),
-            "of another scenario: name is \"tiny\" there",
+            'of another scenario: name is "tiny" there',
         ),
         (("tiny.toml", "--checkpoint", "0"), "greater than or equal to 1"),
     ],

@@ -16,7 +16,12 @@ GLOSSARY = ROOT / "docs" / "glossary.md"
 STYLE = ROOT / "docs" / "develop" / "style.md"
 ARCHITECTURE = ROOT / "docs" / "develop" / "architecture.md"
 STEERING = ROOT / "docs" / "steering.md"
-PAGES = [ROOT / "CONTRIBUTING.md", GLOSSARY, STEERING, *sorted((ROOT / "docs" / "develop").glob("*.md"))]
+PAGES = [
+    ROOT / "CONTRIBUTING.md",
+    GLOSSARY,
+    STEERING,
+    *sorted((ROOT / "docs" / "develop").glob("*.md")),
+]
 #: Public projects whose files are named as examples.
 OTHERS = {
     "Agents.jl",
