@@ -150,7 +150,7 @@ class SteppedModel(mesa.Model):
             If it would go beyond a replayed history.
         """
         has_ended = self.simulation.step_count == self.simulation.num_steps
-        self.simulation.check_steps_left(num_steps, extend)
+        self.simulation.ensure_steps_left(num_steps, extend)
         if has_ended and num_steps > 0:
             self.running = True
         if self._is_watched():
@@ -217,7 +217,7 @@ class SteppedModel(mesa.Model):
 
     def _wrapped_step(self, *args: Any, **kwargs: Any) -> None:
         """Refuse a step beyond the end before Mesa, which calls this for `step`, counts it."""
-        self.simulation.check_steps_left(1)
+        self.simulation.ensure_steps_left(1)
         super()._wrapped_step(*args, **kwargs)
 
     def _advance_time(self, until: float) -> None:

@@ -160,7 +160,7 @@ class Simulation(RunAttributes):
         OwnTraderError
             If a user's own trader fails; the step it failed in is not done.
         """
-        self.check_steps_left(num_steps, extend)
+        self.ensure_steps_left(num_steps, extend)
         first = self.step_count
         stop = first + num_steps
         began = time.perf_counter()
@@ -182,7 +182,7 @@ class Simulation(RunAttributes):
         self._contagion.keep(self.state, self.step_count)
         self._run_seconds += time.perf_counter() - began
 
-    def check_steps_left(self, num_steps: int, extend: bool = False) -> None:
+    def ensure_steps_left(self, num_steps: int, extend: bool = False) -> None:
         """Refuse to go on for more steps than the scenario has left, or lengthen it.
 
         Raises

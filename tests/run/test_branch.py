@@ -70,7 +70,7 @@ def test_traders_of_a_branch_are_its_own() -> None:
     before = [repr(vars(each)["diary"]) for each in original.agents.select(agent_type=Moody)]
     whole = finished(own_market())
     twin = original.branch()
-    traders = twin.agents.select(agent_type=Moody)
+    traders = list(twin.agents.select(agent_type=Moody))
     assert all(each.model is twin for each in traders)
     assert finished(twin) == whole
     assert before == [repr(each.diary) for each in original.agents.select(agent_type=Moody)]

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
+import mesa
 import numpy as np
 import pandas as pd
 import pytest
@@ -74,6 +75,10 @@ def finished(market: Any) -> str:
     return digest
 
 
+def moody(market: PerpMarket) -> list[Any]:
+    return list(market.agents.select(agent_type=Moody))
+
+
 @pytest.fixture(scope="module")
 def market() -> PerpMarket:
     """With traders of both kinds, in the midst of its run."""
@@ -116,7 +121,7 @@ def test_a_market_goes_on_as_if_it_had_never_stopped(market: PerpMarket, file: P
     branch = market.branch()
     assert finished(loaded) == finished(branch)
     assert not loaded.running
-    mine = [each.agents.select(agent_type=Moody) for each in (loaded, branch)]
+    mine = [moody(each) for each in (loaded, branch)]
     assert len(mine[0]) == 3
     for one, other in zip(*mine, strict=True):
         assert repr(one.diary) == repr(other.diary)
@@ -129,7 +134,7 @@ def test_a_market_goes_on_as_if_it_had_never_stopped(market: PerpMarket, file: P
 
 def test_a_trader_who_left_stays_away(tmp_path: Path) -> None:
     market = PerpMarket(with_own("quickstart", STEPS), rng=5, strategies=OWN)
-    gone, stays = market.agents.select(agent_type=Moody)[:2]
+    gone, stays = moody(market)[:2]
     gone.remove()
     market.run(20)
     market.save(tmp_path / "a.market")
@@ -240,7 +245,7 @@ NO_DATA: dict[str, tuple[Callable[[], Any], str]] = {
 def test_what_is_no_data_is_refused_by_class_and_attribute(kind: str, tmp_path: Path) -> None:
     make, says = NO_DATA[kind]
     market = PerpMarket(with_own("quickstart", STEPS), rng=5, strategies=OWN)
-    market.agents.select(agent_type=Moody)[0].odd = make()
+    moody(market)[0].odd = make()
     with pytest.raises(SavedMarketError, match=rf"{says}: only numbers.*state\(\) and restore"):
         market.save(tmp_path / "a.market")
     assert list(tmp_path.iterdir()) == []
@@ -250,7 +255,7 @@ def test_what_contains_itself_is_refused(market: PerpMarket, tmp_path: Path) -> 
     twin = market.branch()
     odd: list[Any] = []
     odd.append(odd)
-    twin.agents.select(agent_type=Moody)[0].odd = odd
+    moody(twin)[0].odd = odd
     with pytest.raises(SavedMarketError, match=r"Moody\.odd contains itself"):
         twin.save(tmp_path / "a.market")
 
@@ -261,6 +266,28 @@ def test_a_class_of_market_of_ones_own_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(SavedMarketError, match=r"Mine: a class of your own .* branch\(\)"):
         Mine(scenario(), rng=1).save(tmp_path / "a.market")
+
+
+def test_agents_that_are_no_traders_are_refused(tmp_path: Path) -> None:
+    class Watcher(mesa.Agent):
+        pass
+
+    market = PerpMarket(scenario(), rng=1)
+    Watcher(market)
+    with pytest.raises(SavedMarketError, match="Watcher: agents that are no traders"):
+        market.save(tmp_path / "a.market")
+
+
+@pytest.mark.skipif(not hasattr(mesa.Model, "run_for"), reason="Mesa before 3.5 has no events")
+def test_what_mesa_has_scheduled_is_refused(tmp_path: Path) -> None:
+    market = PerpMarket(scenario(), rng=1)
+    market.schedule_event(moody, at=3.5)
+    with pytest.raises(SavedMarketError, match="events that Mesa has scheduled"):
+        market.save(tmp_path / "a.market")
+    market = PerpMarket(scenario(), rng=1)
+    market.run_for(1.5)
+    with pytest.raises(SavedMarketError, match=r"time 1\.5: only a market between two steps"):
+        market.save(tmp_path / "a.market")
 
 
 def test_saving_while_traders_decide_is_refused(tmp_path: Path) -> None:
