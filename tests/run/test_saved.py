@@ -41,7 +41,10 @@ for name in names:
     market = PerpMarket(with_own(name, int(sys.argv[2])), rng=5, strategies=OWN)
     market.run(int(sys.argv[3]))
     market.save(f"{sys.argv[1]}/{name}.market")
-    market.run(market.scenario.num_steps - market.step_count)
+    twin = market.branch()
+    for each in (market, twin):
+        each.run(each.scenario.num_steps - each.step_count)
+    assert twin.digest() == market.digest(), name
     print(name, market.digest())
 """
 LOAD = """
@@ -464,7 +467,7 @@ def test_order_of_an_array_in_memory_is_kept(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_every_scenario_goes_on_in_a_fresh_process(tmp_path: Path) -> None:
+def test_every_scenario_goes_on_in_a_branch_and_in_a_fresh_process(tmp_path: Path) -> None:
     step = int(np.random.default_rng().integers(1, STEPS))
     whole = python(sys.executable, SAVE, tmp_path, STEPS, step, *LIBRARY)
     assert python(sys.executable, LOAD, tmp_path, *LIBRARY) == whole, step
