@@ -16,6 +16,7 @@ class Workload(StrEnum):
     CAUSES = "causes"
     CONTAGION = "contagion"
     SWEEP = "sweep"
+    BRANCH = "branch"
     HINTS = "hints"
 
 
@@ -23,7 +24,7 @@ def bench(
     workload: Annotated[
         Workload | None,
         typer.Argument(
-            help="book, market, causes, contagion, sweep or hints. [default: all but hints]"
+            help="book, market, causes, contagion, sweep, branch or hints. [default: all but hints]"
         ),
     ] = None,
     accounts: Annotated[int | None, typer.Option(min=1, help="Number of traders.")] = None,
@@ -32,7 +33,7 @@ def bench(
         int | None, typer.Option(min=1, help="Number of runs of the sweep. [default: 10,000]")
     ] = None,
 ) -> None:
-    """Time the order book, a whole market, recording why liquidations come, and a sweep.
+    """Time the order book, a whole market, recording why liquidations come, sweeps and copies.
 
     One JSON object per line and system.
     """

@@ -20,7 +20,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from marketsim.results.files import PARQUET, RunFolderError, hash_file, is_sealed, seal
 from marketsim.results.run import (
     FORMAT,
     FORMAT_VERSION,
@@ -33,6 +32,7 @@ from marketsim.results.run import (
 from marketsim.results.summary import summarise
 from marketsim.results.tables import TIME_COLUMNS, Table, build_tables
 from marketsim.scenario.inputs import Input
+from marketsim.tape.files import PARQUET, RunFolderError, hash_file, is_sealed, seal
 from marketsim.tape.result import RunResult
 
 #: Packages whose version can change a number.

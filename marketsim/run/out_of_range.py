@@ -1,5 +1,9 @@
 """How a run ends that cannot go on."""
 
+import numpy as np
+
+from marketsim.engine.state import MAX_PRICE_TICKS, State
+from marketsim.engine.world import World
 from marketsim.tape.result import RunResult
 
 
@@ -20,3 +24,24 @@ class PriceOutOfRangeError(ArithmeticError):
         self.step = step
         self.market = market
         self.result: RunResult | None = None
+
+
+def price_out_of_range(
+    state: State, world: World, m: int, name: str, step: int
+) -> PriceOutOfRangeError:
+    """Return the error of a market whose index price left the range of its book."""
+    tick = float(state.market[m].tick_size)
+    spot = float(world.asset[m].price)
+    prices = [spot]
+    if 1.0 <= spot / tick <= MAX_PRICE_TICKS:  # then it is the index that is outside
+        first = int(world.asset[m].first_source)
+        last = first + int(world.asset[m].num_sources)
+        prices = np.asarray(world.source["price"][first:last]).tolist()
+    shown = " and ".join(f"{price:g}" for price in sorted(set(prices)))
+    cure = f"choose another markets.{name}.tick_size, or less violent shocks or spot moves"
+    return PriceOutOfRangeError(
+        step,
+        name,
+        f"step {step}: the index price of {name} left the range of its book, 1 to "
+        f"2**30 - 1 ticks of {tick:g} USD: its spot price is {shown} USD; {cure}",
+    )
