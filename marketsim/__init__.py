@@ -12,16 +12,19 @@ from marketsim.scenario import by_strategy
 if TYPE_CHECKING:
     from marketsim.agents.own import OwnTraderError, Strategy
     from marketsim.model.market import PerpMarket
+    from marketsim.model.opening import load_market
     from marketsim.model.trader import Trader, TraderView
-    from marketsim.results.files import RunFolderError
     from marketsim.results.run import Run, load_run
+    from marketsim.run.data import SavedMarketError
     from marketsim.run.hooks import HookError
+    from marketsim.run.loading import load_simulation
     from marketsim.run.simulation import Simulation
     from marketsim.scenario.errors import Problem, ScenarioError
     from marketsim.scenario.loader import list_scenarios, load_scenario
     from marketsim.study.calibrate import calibrate
     from marketsim.study.compare import compare
     from marketsim.sweep.table import load_sweep
+    from marketsim.tape.files import RunFolderError
 
 __version__ = "0.1.0"
 
@@ -34,10 +37,13 @@ _PLACES = {
     "HookError": "marketsim.run.hooks",
     "Simulation": "marketsim.run.simulation",
     "Run": "marketsim.results.run",
-    "RunFolderError": "marketsim.results.files",
+    "RunFolderError": "marketsim.tape.files",
+    "SavedMarketError": "marketsim.run.data",
     "calibrate": "marketsim.study.calibrate",
     "compare": "marketsim.study.compare",
+    "load_market": "marketsim.model.opening",
     "load_run": "marketsim.results.run",
+    "load_simulation": "marketsim.run.loading",
     "load_sweep": "marketsim.sweep.table",
     "ScenarioError": "marketsim.scenario.errors",
     "list_scenarios": "marketsim.scenario.loader",
@@ -50,6 +56,7 @@ __all__ = [
     "PerpMarket",
     "Run",
     "RunFolderError",
+    "SavedMarketError",
     "ScenarioError",
     "Simulation",
     "Strategy",
@@ -58,8 +65,10 @@ __all__ = [
     "calibrate",
     "compare",
     "list_scenarios",
+    "load_market",
     "load_run",
     "load_scenario",
+    "load_simulation",
     "load_sweep",
 ]
 

@@ -10,11 +10,11 @@ from marketsim.account.rerun import read_columns, rerun
 from marketsim.account.statement import Account, Statement, state_account
 from marketsim.engine import liquidation, margin, pools
 from marketsim.engine.state import ATOMS
-from marketsim.results.files import RunFolderError
 from marketsim.results.run import Run, load_run
 from marketsim.run.progress import Progress
 from marketsim.run.simulation import Simulation
 from marketsim.scenario.population import MODES
+from marketsim.tape.files import RunFolderError
 
 if TYPE_CHECKING:
     import pandas as pd

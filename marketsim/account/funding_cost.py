@@ -15,10 +15,10 @@ from marketsim.account.rerun import read_columns
 from marketsim.engine import ledger, margin
 from marketsim.engine.formulas.rates import funding_payment
 from marketsim.engine.state import Cause, SettlementPrice, State
-from marketsim.results.files import RunFolderError
 from marketsim.results.run import Run
 from marketsim.scenario.errors import ScenarioError, one_of
 from marketsim.scenario.population import Mode
+from marketsim.tape.files import RunFolderError
 
 #: Rates are quoted for so many hours.
 QUOTED_HOURS = 8.0

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from marketsim.model.opening import open_simulation
-from marketsim.results.files import RunFolderError
 from marketsim.results.run import SCENARIO_FILE, Run
 from marketsim.results.tables import markets
 from marketsim.run.progress import Progress
@@ -13,6 +12,7 @@ from marketsim.run.simulation import Simulation
 from marketsim.scenario.inputs import InputLog
 from marketsim.scenario.loader import parse_scenario
 from marketsim.scenario.schema import Scenario
+from marketsim.tape.files import RunFolderError
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -3,8 +3,9 @@
 The *causes* workload tells what recording the causes of liquidations costs, the *contagion*
 workload what watching the reproduction number does, the *own* workload what calls into users' own
 traders cost, the *sweep* workload what a sweep costs beside its runs (its lines have ``runs`` in
-place of accounts and steps). The *hints* workload tells what
-every prefetch gains (its lines have percentages), and only runs when it is named.
+place of accounts and steps), and the *branch* workload what copying, saving and loading a running
+market does (its lines have seconds in place of orders). The *hints* workload tells what every
+prefetch gains (its lines have percentages), and only runs when it is named.
 
 One JSON object per line on standard output, with at least ``workload``, ``system``,
 ``num_accounts``, ``steps``, ``orders_per_cpu_s``, ``wall_s`` and ``peak_rss_mb``. Lines with a
@@ -21,14 +22,15 @@ def main(
 
     Parameters
     ----------
-    workload : {"book", "market", "causes", "contagion", "own", "sweep", "hints"}, optional
+    workload : str, optional
+        "book", "market", "causes", "contagion", "own", "sweep", "branch" or "hints".
         All but the last if None.
     accounts, steps : int, optional
         Size of the workload; its own sizes by default.
     runs : int, optional
         Size of the sweep workload.
     """
-    from marketsim.bench import book, causes, contagion, hints, market, own, sweep
+    from marketsim.bench import book, branch, causes, contagion, hints, market, own, sweep
 
     workloads = {
         "book": book,
@@ -36,9 +38,10 @@ def main(
         "causes": causes,
         "contagion": contagion,
         "own": own,
+        "branch": branch,
         "hints": hints,
     }
-    every_time = ["book", "market", "causes", "contagion", "own", "sweep"]
+    every_time = ["book", "market", "causes", "contagion", "own", "sweep", "branch"]
     for name in [workload] if workload else every_time:
         if name == "sweep":
             sweep.bench(runs)

@@ -17,6 +17,7 @@ class Workload(StrEnum):
     CONTAGION = "contagion"
     OWN = "own"
     SWEEP = "sweep"
+    BRANCH = "branch"
     HINTS = "hints"
 
 
@@ -24,7 +25,8 @@ def bench(
     workload: Annotated[
         Workload | None,
         typer.Argument(
-            help="book, market, causes, contagion, own, sweep or hints. [default: all but hints]"
+            help="book, market, causes, contagion, own, sweep, branch or hints. "
+            "[default: all but hints]"
         ),
     ] = None,
     accounts: Annotated[int | None, typer.Option(min=1, help="Number of traders.")] = None,
@@ -33,7 +35,7 @@ def bench(
         int | None, typer.Option(min=1, help="Number of runs of the sweep. [default: 10,000]")
     ] = None,
 ) -> None:
-    """Time the order book, a whole market, own traders, recording of causes, and a sweep.
+    """Time the order book, a whole market, own traders, recording of causes, sweeps and copies.
 
     One JSON object per line and system.
     """

@@ -131,11 +131,11 @@ def _leave(message: str, code: int) -> NoReturn:
 
 def _bad_input() -> tuple[type[Exception], ...]:
     """Return the errors that are the user's to mend; only loaded once something went wrong."""
-    from marketsim.results.files import FolderError
     from marketsim.scenario.errors import ScenarioError
     from marketsim.scenario.history import HistoryError
     from marketsim.scenario.inputs import InputChangedError
     from marketsim.sweep.cluster import ClusterError
+    from marketsim.tape.files import FolderError
 
     return (
         BadInputError,

@@ -9,9 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from marketsim.cli.checkpoint import checkpoint_file, resume_run, run_and_save
 from marketsim.cli.errors import FAILURE, explained, refuse, say
+from marketsim.cli.trust import Trust
 
 if TYPE_CHECKING:
+    from marketsim.run.simulation import Simulation
     from marketsim.scenario.schema import Scenario
     from marketsim.tape.result import RunResult
 
@@ -21,8 +24,9 @@ DEFAULT_PARENT = Path("runs")
 
 def run(
     scenario: Annotated[
-        str, typer.Argument(help="Name of a shipped scenario, or the path of a TOML file.")
-    ],
+        str | None,
+        typer.Argument(help="Name of a shipped scenario, or the path of a TOML file."),
+    ] = None,
     seed: Annotated[
         int | None,
         typer.Option(min=0, max=2**63 - 1, help="Of all random draws. [default: the scenario's]"),
@@ -46,6 +50,22 @@ def run(
         typer.Option(help="Run folder to write. [default: runs/SCENARIO-SEED, or the next free]"),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing run folder.")] = False,
+    checkpoint: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="STEPS",
+            help="Save the run every so many steps, beside its folder, as FOLDER.market; removed "
+            "once the folder is written.",
+        ),
+    ] = None,
+    resume: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Go on from a saved run; SCENARIO may be left out with it."
+        ),
+    ] = None,
+    trust: Trust = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the summary as one JSON object.")
     ] = False,
@@ -60,12 +80,18 @@ def run(
             if steps is not None:
                 refuse("--steps and --days exclude each other")
             overrides.append(("days", positive_days(days)))
+        if scenario is None and (resume is None or overrides or steps is not None):
+            refuse("name a SCENARIO, or go on with --resume FILE and nothing changed")
 
         from marketsim.scenario.inputs import InputLog
 
         read = InputLog()
         with read:
-            loaded = _load(scenario, overrides, steps)
+            loaded = None if scenario is None else _load(scenario, overrides, steps)
+        if resume is not None:
+            simulation = resume_run(resume, loaded, seed, trust)
+            loaded, seed = simulation.scenario, simulation.seed
+        assert loaded is not None
 
         from marketsim.results.folder import check_target, free_path, write_run
 
@@ -73,20 +99,23 @@ def run(
         stem = f"{loaded.name}-{seed}"
         minutes = loaded.num_steps * loaded.step_minutes
         rows = int(minutes / loaded.record.series_minutes) * len(loaded.markets)
-        check_target(out or free_path(DEFAULT_PARENT, stem), force, rows)
+        target = check_target(out or free_path(DEFAULT_PARENT, stem), force, rows)
 
         from marketsim.agents.own import OwnTraderError
         from marketsim.results.summary import summarise
         from marketsim.run.out_of_range import PriceOutOfRangeError
 
+        if resume is None:
+            simulation = _open(loaded, seed, quiet)
+            simulation.inputs.precede(read)
+        saving = None if checkpoint is None else (checkpoint, checkpoint_file(target))
         failure = None
         try:
-            result = simulate(loaded, seed, quiet)
+            result = finish(simulation, quiet, saving)
         except (OwnTraderError, PriceOutOfRangeError) as error:
             if error.result is None:
                 raise
             result, failure = error.result, error
-        result = replace(result, inputs=(*read, *result.inputs))
 
         summary = summarise(result)
         # Another run may have taken the default name meanwhile.
@@ -95,6 +124,8 @@ def run(
         if failure is not None:
             say(f"failed: {failure}; the steps before it are in {target}")
             raise typer.Exit(FAILURE)
+        if saving is not None:
+            saving[1].unlink(missing_ok=True)
         if result.conservation_error:
             msg = f"the books are off by {result.conservation_error} atoms"
             raise ArithmeticError(msg)
@@ -129,16 +160,39 @@ def _load(name: str, overrides: list[tuple[str, str]], steps: int | None) -> "Sc
 
 def simulate(scenario: "Scenario", seed: int, quiet: bool) -> "RunResult":
     """Run a scenario to its end, with a progress bar if someone watches."""
-    from marketsim.agents.own import OwnTraderError
+    return finish(_open(scenario, seed, quiet), quiet)
+
+
+def _open(scenario: "Scenario", seed: int, quiet: bool) -> "Simulation":
     from marketsim.model.opening import open_simulation
+
+    announce_compiling(quiet)
+    return open_simulation(scenario, seed)
+
+
+def finish(
+    simulation: "Simulation", quiet: bool, saving: tuple[int, Path] | None = None
+) -> "RunResult":
+    """Run to the end, with a progress bar if someone watches.
+
+    Parameters
+    ----------
+    simulation : Simulation
+    quiet : bool
+    saving : (int, Path), optional
+        After how many steps it is saved, again and again, and where.
+    """
+    from marketsim.agents.own import OwnTraderError
     from marketsim.report.progress_bars import progress_bar
     from marketsim.run.out_of_range import PriceOutOfRangeError
 
-    announce_compiling(quiet)
-    simulation = open_simulation(scenario, seed)
     try:
-        with progress_bar(scenario.name, quiet) as advance:
-            simulation.run(scenario.num_steps, progress=advance)
+        with progress_bar(simulation.scenario.name, quiet) as advance:
+            if saving is not None:
+                run_and_save(simulation, *saving, advance)
+            else:
+                left = simulation.num_steps - simulation.step_count
+                simulation.run(left, progress=advance)
     except (OwnTraderError, PriceOutOfRangeError) as error:
         if error.step > 0:
             done = simulation.result()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from marketsim.contagion.recorder import SIDES, contagion_matrices, reproduction_number
+from marketsim.engine.paper import paper_venue
 from marketsim.engine.state import State
 from marketsim.scenario.schema import CONTAGION_DELTA
 from marketsim.tape.result import Floats, Integers
@@ -242,5 +243,5 @@ def measure_contagion(
     low, high = CONTAGION_DELTA
     if not low <= delta <= high:
         raise ValueError(f"delta = {delta:g}: must lie in [{low:g}, {high:g}]")
-    falls, rises = contagion_matrices(state, reflexivity, delta)
+    falls, rises = contagion_matrices(state, paper_venue(state), reflexivity, delta)
     return ContagionMatrix(markets, falls, rises, step)

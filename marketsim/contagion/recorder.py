@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from marketsim.contagion.response import FALLS, RISES, measure_response
 from marketsim.contagion.triggers import find_triggers, sum_bands
+from marketsim.engine.paper import follow, paper_venue
 from marketsim.engine.records import I8, Record, Rows, records
 from marketsim.engine.state import State
 from marketsim.scenario.schema import Scenario
@@ -31,8 +32,17 @@ class Heat(Record):
     mark_ticks: I8
 
 
-def contagion_matrices(state: State, reflexivity: float, delta: float) -> NDArray[np.float64]:
+def contagion_matrices(
+    state: State, lone: State, reflexivity: float, delta: float
+) -> NDArray[np.float64]:
     """Measure the matrices of falls and rises; see `marketsim.contagion.response`.
+
+    Parameters
+    ----------
+    state : State
+    lone : State
+        Its paper venue.
+    reflexivity, delta : float
 
     Returns
     -------
@@ -40,7 +50,7 @@ def contagion_matrices(state: State, reflexivity: float, delta: float) -> NDArra
         By side, market that follows, market that moves.
     """
     response = np.zeros((2, len(state.market), len(state.market)))
-    measure_response(state, reflexivity, delta, response)
+    measure_response(state, lone, reflexivity, delta, response)
     return response
 
 
@@ -131,6 +141,7 @@ class ContagionTape:
         self._width, self._reach = record.heatmap_band, record.heatmap_reach
         self._reflexivity = scenario.spot.reflexivity
         self._first_price = np.array(state.market["index_ticks"], np.float64)
+        self._paper: State | None = None  # made when the first matrix is due
         self._steps: list[int] = []
         self._matrices: list[NDArray[np.float64]] = []
         self._heat_step = -1
@@ -145,7 +156,10 @@ class ContagionTape:
         """Record what is due at a step; only once, however often it is called."""
         if self._every and step % self._every == 0 and self._steps[-1:] != [step]:
             self._steps.append(step)
-            self._matrices.append(contagion_matrices(state, self._reflexivity, self._delta))
+            self._paper = follow(state, self._paper) if self._paper else paper_venue(state)
+            self._matrices.append(
+                contagion_matrices(state, self._paper, self._reflexivity, self._delta)
+            )
         if self._heat_every and step % self._heat_every == 0 and step > self._heat_step:
             self._heat_step = step
             self._heat.append(

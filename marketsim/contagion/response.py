@@ -25,7 +25,9 @@ _ROUNDING = 4
 _MAX_STEPS = 1000
 
 
-def measure_response(state: State, reflexivity: float, delta: float, response: Any) -> None:
+def measure_response(
+    state: State, lone: State, reflexivity: float, delta: float, response: Any
+) -> None:
     r"""Measure the contagion matrices of falling and of rising marks.
 
     .. math:: M_{jk} = \lambda \frac{S_j}{D_j \, \delta}
@@ -44,6 +46,8 @@ def measure_response(state: State, reflexivity: float, delta: float, response: A
     ----------
     state : State
         Left as it is.
+    lone : State
+        Its paper venue, as `marketsim.engine.paper.paper_venue` makes it and `follow` keeps it.
     reflexivity : float
         Share of a perp's displacement that spot follows, 0 to 1.
     delta : float
@@ -56,7 +60,6 @@ def measure_response(state: State, reflexivity: float, delta: float, response: A
     Linear threshold response as in G. Gai and S. Kapadia (2010), "Contagion in financial networks",
     Proc. R. Soc. A 466, with marked-to-market losses in place of defaulted loans.
     """
-    lone = paper.paper_venue(state)
     _measure(paper.with_own_pools(state), lone, reflexivity, delta, response)
 
 

@@ -74,14 +74,31 @@ def paper_venue(state: State) -> State:
         num_orders=num_markets,
         num_nodes=TREE_LEVELS * num_markets,
         num_intents=1,
-        num_rows=min(_MAX_ROWS * num_markets * state.venue[0].max_rounds, MAX_ROWS_PER_STEP),
+        num_rows=_num_rows(state),
     )
+    _copy_rules(state, paper)
+    return paper
+
+
+def follow(state: State, paper: State) -> State:
+    """Give a paper venue, or one with more room, the rules and prices that the venue has now."""
+    if len(paper.liquidation) < _num_rows(state):
+        return paper_venue(state)
+    _copy_rules(state, paper)
+    return paper
+
+
+def _num_rows(state: State) -> int:
+    rounds = int(state.venue[0].max_rounds)
+    return min(_MAX_ROWS * len(state.market) * rounds, MAX_ROWS_PER_STEP)
+
+
+def _copy_rules(state: State, paper: State) -> None:
     for name in ("venue", *MARKET_ARRAYS):
         getattr(paper, name)[:] = getattr(state, name)
     for name in ("best_bid", "best_ask", "num_orders"):
         paper.market[name] = 0
     paper.totals[0].stable_price = state.totals[0].stable_price
-    return paper
 
 
 @kernel

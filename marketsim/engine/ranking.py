@@ -8,7 +8,7 @@ from marketsim.engine.records import Indices
 
 
 @kernel
-def order_by(score: NDArray[np.float64], tie: NDArray[np.int64]) -> Indices:
+def order_by(score: NDArray[np.float64], tie: NDArray[np.int64]) -> NDArray[np.int64]:
     """Return the places of the scores from the lowest to the highest.
 
     Equal scores go by `tie`, and what is equal there too by its place. A merge sort: NumPy's takes
@@ -43,4 +43,4 @@ def _is_first(
 ) -> bool:
     """Tell whether what stands at `left`, the earlier place, comes before what is at `right`."""
     a, b = order[left], order[right]
-    return score[a] < score[b] or (score[a] == score[b] and tie[a] <= tie[b])
+    return bool(score[a] < score[b] or (score[a] == score[b] and tie[a] <= tie[b]))

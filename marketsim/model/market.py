@@ -3,24 +3,31 @@
 import secrets
 import warnings
 from collections.abc import Mapping
+from functools import partial
+from operator import getitem
 from pathlib import Path
-from typing import Any, TypedDict, Unpack
+from typing import Any, Self, TypedDict, Unpack, cast, overload
 
 import mesa
 import numpy as np
 from mesa.agent import AgentSet
 from numpy.typing import NDArray
 
+from marketsim.agents.callers import FindTrader
 from marketsim.agents.own import OwnClass, PlainParameters
 from marketsim.contagion.exposure import Exposure
 from marketsim.contagion.heatmap import LiquidationMap
 from marketsim.contagion.matrix import ContagionMatrix
 from marketsim.engine.state import ATOMS
+from marketsim.model.memory import remember, remind
 from marketsim.model.stepping import ModelSimulation, SteppedModel
 from marketsim.model.trader import Trader, TraderView
 from marketsim.model.weak import loosen
+from marketsim.run.branch import branch
+from marketsim.run.data import SavedMarketError
 from marketsim.run.hooks import Hook, Listener
 from marketsim.run.measures import BookImpact
+from marketsim.run.saved import Saved, save_run
 from marketsim.scenario.inputs import InputLog
 from marketsim.scenario.loader import load_scenario
 from marketsim.scenario.schema import Scenario
@@ -103,15 +110,27 @@ class PerpMarket(SteppedModel):
                 "overrides: give them with a scenario's name or path, not with a model"
             )
         seed = _choose_seed(loaded, rng, deprecated)
+        find_trader = self._begin(seed)
+        self._take(ModelSimulation(self, loaded, seed, strategies, find_trader))
+        self.simulation.inputs.precede(read)
+
+    def _begin(self, seed: int) -> FindTrader:
+        """Set up what is Mesa's; return what finds the traders of users' own."""
         super().__init__(rng=seed)
         loosen(self)
         self._own: dict[int, Trader] = {}
-        self.simulation = ModelSimulation(self, loaded, seed, strategies, self._own.__getitem__)
-        self.simulation.inputs.precede(read)
-        self._places = {name: m for m, name in enumerate(self.simulation.market_names)}
-        self._next_id = self.simulation.roster.num_traders + 1
-        for account in self.simulation.callers.plain_accounts():
-            self._own[account] = self._make_trader(account)
+        # unlike a method of the dict, this is copied with it
+        find_trader: Any = partial(getitem, self._own)
+        return cast(FindTrader, find_trader)
+
+    def _take(self, simulation: ModelSimulation) -> None:
+        """Be the face of a run."""
+        self.simulation = simulation
+        self._places = {name: m for m, name in enumerate(simulation.market_names)}
+        self._next_id = simulation.roster.num_traders + 1
+        for account in simulation.callers.plain_accounts():
+            if not simulation.traders.trader[account].is_retired:
+                self._own[account] = self._make_trader(account)
         self._lacks_views = True
 
     @property
@@ -186,6 +205,67 @@ class PerpMarket(SteppedModel):
     def result(self) -> RunResult:
         """Return what the steps done so far have left."""
         return self.simulation.result()
+
+    def digest(self) -> str:
+        """Return the digest of what is recorded so far: that of `result`."""
+        return self.simulation.digest()
+
+    def save(self, path: str | Path) -> None:
+        """Save the market as it stands to a file, which `marketsim.load_market` reads.
+
+        An existing file is replaced once the new one is complete. What you hang on the market
+        yourself, a Mesa ``DataCollector`` say, is not saved.
+
+        Parameters
+        ----------
+        path : str or Path
+
+        Raises
+        ------
+        SavedMarketError
+            If a trader of your own remembers what is no data, or Mesa's part of the market cannot
+            be saved.
+        FolderError
+            If the file cannot be written.
+        """
+        if type(self) is not PerpMarket:
+            raise SavedMarketError(
+                f"{type(self).__name__}: a class of your own made from PerpMarket is not saved; "
+                "branch() copies it"
+            )
+        save_run(self.simulation, path, remember(self, self._own))
+
+    @classmethod
+    def revived(cls, saved: Saved, strategies: Mapping[str, OwnClass] | None) -> Self:
+        """Return a saved market."""
+        market = cls.__new__(cls)
+        find_trader = market._begin(saved.seed)
+        simulation, remembered = ModelSimulation.revived(market, saved, strategies, find_trader)
+        market._take(simulation)
+        remind(market, market._own, remembered)
+        return market
+
+    @overload
+    def branch(self, n: None = None, change: Mapping[str, Any] | None = None) -> Self: ...
+    @overload
+    def branch(self, n: int, change: Mapping[str, Any] | None = None) -> list[Self]: ...
+    def branch(self, n: int | None = None, change: Mapping[str, Any] | None = None) -> Any:
+        """Copy the market as it stands; each copy goes its own way from here.
+
+        A copy without a change goes on byte for byte as the original does.
+
+        Parameters
+        ----------
+        n : int, optional
+            How many copies.
+        change : mapping, optional
+            Fields to set in each copy, by path: ``{"venue.funding.interval_hours": 1.0}``.
+
+        Returns
+        -------
+        PerpMarket, or list of PerpMarket if `n` is given
+        """
+        return branch(self, n, change)
 
     def depth(self, market: str, levels: int | None = 20) -> NDArray[Any]:
         """Read a market's book as it stands; see `Simulation.depth`."""

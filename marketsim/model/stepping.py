@@ -6,7 +6,9 @@ Mesa 3.3 counts `steps`, 3.4 `time` too, 3.5 steps by a schedule of events, and 
 import math
 import time
 from collections.abc import Mapping
-from typing import Any
+from copy import deepcopy
+from pathlib import Path
+from typing import Any, Self, cast
 
 import mesa
 
@@ -14,6 +16,7 @@ from marketsim.agents.callers import FindTrader
 from marketsim.agents.own import OwnClass
 from marketsim.model.weak import Weak
 from marketsim.run.progress import Progress
+from marketsim.run.saved import Saved, revive
 from marketsim.run.simulation import CHUNK_SECONDS, Simulation
 from marketsim.scenario.schema import Scenario
 
@@ -34,20 +37,47 @@ class ModelSimulation(Simulation):
         self._runs_ahead = False  # of Mesa's counters
         super().__init__(scenario, seed, strategies, find_trader)
 
+    @classmethod
+    def revived(
+        cls,
+        model: "SteppedModel",
+        saved: Saved,
+        strategies: Mapping[str, OwnClass] | None,
+        find_trader: FindTrader,
+    ) -> tuple[Self, Any]:
+        """Return a saved run, and what its model remembered."""
+        simulation = cls.__new__(cls)
+        simulation._model, simulation._kept = Weak(model), None
+        simulation._runs_ahead = False
+        return simulation, revive(simulation, saved, strategies, find_trader)
+
     def keep(self, model: "SteppedModel | None") -> None:
         """Keep the model alive, for whoever holds the run alone; None: no longer."""
         self._kept = model
 
-    def run(self, num_steps: int, progress: Progress | None = None) -> None:
+    def run(self, num_steps: int, progress: Progress | None = None, extend: bool = False) -> None:
         """Advance by a number of the model's steps; see `SteppedModel.run`."""
         if self._model.is_alive:
-            self._model().run(num_steps, progress)
+            self._model().run(num_steps, progress, extend)
         else:
-            self.run_alone(num_steps, progress)
+            super().run(num_steps, progress, extend)
 
     def run_alone(self, num_steps: int, progress: Progress | None = None) -> None:
         """Advance as a run without a model does; Mesa is not told."""
         super().run(num_steps, progress)
+
+    def save(self, path: str | Path) -> None:
+        """Save the run with its model; see `marketsim.PerpMarket.save`."""
+        self._model().save(path)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        """Copy the run with its model, which the copy keeps alive if nothing else does."""
+        if self._model.is_alive and id(self._model()) not in memo:
+            model = deepcopy(self._model(), memo)
+            return cast(Self, model.give_away())
+        copy = super().__deepcopy__(memo)
+        copy._runs_ahead = False
+        return copy
 
     def run_ahead(self, num_steps: int, progress: Progress) -> None:
         """Advance in one go as long as nobody could tell; Mesa is told before somebody looks."""
@@ -124,7 +154,7 @@ class SteppedModel(mesa.Model):
             self.count_steps(self.simulation.step_count - done - 1)  # Mesa has counted one
             self._note_end()
 
-    def run(self, num_steps: int, progress: Progress | None = None) -> None:
+    def run(self, num_steps: int, progress: Progress | None = None, extend: bool = False) -> None:
         """Advance many steps, with the same result as as many calls of `step`.
 
         They are made in one go unless somebody could tell the difference: a `step` of a subclass,
@@ -135,13 +165,20 @@ class SteppedModel(mesa.Model):
         num_steps : int
         progress : callable, optional
             Called with (steps done, steps asked) now and then.
+        extend : bool, optional
+            Where the scenario ends before, lengthen it (`days`), and all that is recorded.
 
         Raises
         ------
         ValueError
-            If fewer steps are left in the scenario.
+            If fewer steps are left in the scenario, or no scenario may be as long.
+        HistoryError
+            If it would go beyond a replayed history.
         """
-        self.simulation.check_steps_left(num_steps)
+        has_ended = self.simulation.step_count == self.simulation.num_steps
+        self.simulation.ensure_steps_left(num_steps, extend)
+        if has_ended and num_steps > 0:
+            self.running = True
         first = self.simulation.step_count
         self.simulation.is_stopped = False
         if not self.is_watched():
@@ -212,7 +249,7 @@ class SteppedModel(mesa.Model):
 
     def _wrapped_step(self, *args: Any, **kwargs: Any) -> None:
         """Refuse a step beyond the end before Mesa, which calls this for `step`, counts it."""
-        self.simulation.check_steps_left(1)
+        self.simulation.ensure_steps_left(1)
         super()._wrapped_step(*args, **kwargs)
 
     def _advance_time(self, until: float) -> None:

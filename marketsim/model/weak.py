@@ -6,6 +6,7 @@ it in return without keeping it. Copied or pickled, they know the copy.
 
 import weakref
 from collections.abc import Callable
+from copy import deepcopy
 from typing import Any
 
 
@@ -40,6 +41,9 @@ class Weak:
 
     def __reduce__(self) -> tuple[type["Weak"], tuple[Any]]:
         return Weak, (self(),)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "Weak":
+        return Weak(deepcopy(self(), memo)) if self.is_alive else self
 
 
 class WeakMethod:

@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from marketsim.report.numbers import interval, number
-from marketsim.results.files import atomic
+from marketsim.tape.files import atomic
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from marketsim.contagion.strikes import Strike
 from marketsim.contagion.ties import MIN_TIE, link_liquidations, tie_liquidations
-from marketsim.results.files import RunFolderError
+from marketsim.tape.files import RunFolderError
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -9,7 +9,7 @@ import numpy as np
 from marketsim.contagion.exposure import Exposure
 from marketsim.contagion.matrix import Contagion, ContagionMatrix
 from marketsim.contagion.recorder import SIDES
-from marketsim.results.files import RunFolderError
+from marketsim.tape.files import RunFolderError
 from marketsim.tape.moments import finite
 from marketsim.tape.result import Floats
 

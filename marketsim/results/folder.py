@@ -20,7 +20,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from marketsim.results.files import PARQUET, RunFolderError, hash_file, is_sealed, seal
 from marketsim.results.run import (
     FORMAT,
     FORMAT_VERSION,
@@ -34,6 +33,7 @@ from marketsim.results.summary import summarise
 from marketsim.results.tables import TIME_COLUMNS, build_tables
 from marketsim.scenario.inputs import Input
 from marketsim.tape.events import Table
+from marketsim.tape.files import PARQUET, RunFolderError, hash_file, is_sealed, seal
 from marketsim.tape.result import RunResult
 
 #: Packages whose version can change a number.

@@ -5,8 +5,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from marketsim.results.files import RunFolderError, is_sealed, open_verified, read_record
 from marketsim.scenario.inputs import Input, read_inputs
+from marketsim.tape.files import RunFolderError, is_sealed, open_verified, read_record
 
 if TYPE_CHECKING:
     import networkx

@@ -183,6 +183,10 @@ class Hooks:
         self._listeners = [each for each in self._listeners if each is not listener]
         self._count()
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> "Hooks":
+        """Give a copied run no listeners: they are the caller's."""
+        return Hooks()
+
     def _count(self) -> None:
         self.heard = 0
         for listener in self._listeners:

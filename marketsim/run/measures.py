@@ -16,8 +16,7 @@ from marketsim.engine.ladder import book_mid2
 from marketsim.engine.ledger import account_equity
 from marketsim.engine.paper import book_copy
 from marketsim.engine.state import MAX_PRICE_TICKS, State
-from marketsim.scenario.roster import Roster
-from marketsim.scenario.schema import Scenario
+from marketsim.run.attributes import RunAttributes
 from marketsim.tape.depth import ladder
 from marketsim.tape.events import Table, as_rows
 from marketsim.tape.result import Integers
@@ -33,18 +32,8 @@ class BookImpact(NamedTuple):
     levels: int  #: prices met
 
 
-class Measures:
-    """What a simulation can be asked at any time."""
-
-    scenario: Scenario
-    state: State
-    roster: Roster
-    market_names: tuple[str, ...]
-
-    @property
-    def step_count(self) -> int:
-        """Steps done so far."""
-        raise NotImplementedError
+class Measures(RunAttributes):
+    """What a run can be asked at any time."""
 
     def equity(self) -> Integers:
         """Return what every account owns now, atoms, nothing haircut; the fund is the last."""

@@ -27,16 +27,15 @@ class PriceOutOfRangeError(ArithmeticError):
 
 
 def price_out_of_range(
-    state: State, world: World, names: tuple[str, ...], market: int, step: int
+    state: State, world: World, m: int, name: str, step: int
 ) -> PriceOutOfRangeError:
-    """Say which prices left the range of a market's book, and what to do."""
-    name = names[market]
-    tick = float(state.market[market].tick_size)
-    spot = float(world.asset[market].price)
+    """Return the error of a market whose index price left the range of its book."""
+    tick = float(state.market[m].tick_size)
+    spot = float(world.asset[m].price)
     prices = [spot]
     if 1.0 <= spot / tick <= MAX_PRICE_TICKS:  # then it is the index that is outside
-        first = int(world.asset[market].first_source)
-        last = first + int(world.asset[market].num_sources)
+        first = int(world.asset[m].first_source)
+        last = first + int(world.asset[m].num_sources)
         prices = np.asarray(world.source["price"][first:last]).tolist()
     shown = " and ".join(f"{price:g}" for price in sorted(set(prices)))
     cure = f"choose another markets.{name}.tick_size, or less violent shocks or spot moves"

@@ -1,9 +1,9 @@
 """A run: a scenario and a seed brought to life, advanced and summed up. Knows no Mesa."""
 
-import math
 import time
 from collections.abc import Mapping
-from fractions import Fraction
+from pathlib import Path
+from typing import Any, Self, overload
 
 import numpy as np
 
@@ -15,17 +15,15 @@ from marketsim.contagion.recorder import ContagionTape
 from marketsim.engine import causes
 from marketsim.engine.index import update_index
 from marketsim.engine.records import Rows
-from marketsim.engine.state import NONE, State
+from marketsim.engine.state import NONE
 from marketsim.engine.step import clear_step
-from marketsim.engine.world import World
+from marketsim.run.branch import branch, copy_run
 from marketsim.run.hooks import Hook, Hooks, Listener
 from marketsim.run.loop import (
     ASK,
     OUT_OF_RANGE,
-    Tape,
     advance,
     make_room,
-    new_tape,
     open_step,
     order_of_action,
     record_row,
@@ -33,6 +31,8 @@ from marketsim.run.loop import (
 from marketsim.run.measures import Measures
 from marketsim.run.out_of_range import price_out_of_range
 from marketsim.run.progress import Progress
+from marketsim.run.room import funding_phase, lengthen, open_tape
+from marketsim.run.saved import save_run
 from marketsim.scenario.build import build_state, write_rules
 from marketsim.scenario.build_world import build_world, rule_changes
 from marketsim.scenario.history import HistoryPath, load_history
@@ -40,13 +40,10 @@ from marketsim.scenario.inputs import InputLog
 from marketsim.scenario.loader import resolved_toml
 from marketsim.scenario.schema import Scenario
 from marketsim.tape.depth import DepthTape
-from marketsim.tape.result import Floats, RunResult, Snapshot, take_snapshot
+from marketsim.tape.digest import digest_result
+from marketsim.tape.result import Floats, RunResult, take_snapshot
 from marketsim.tape.series import Settlement
 from marketsim.tape.wealth import record_wealth
-
-#: Hours over which traders average what is public: the basis, which makers quote around, the
-#: volatility, the trend the herd follows and the funding carry traders expect.
-AVERAGE_HOURS = {"basis": 4.0, "variance": 2.0, "trend": 72.0, "funding": 72.0}
 
 #: A kernel call lasts about so long: between two, progress is shown and Ctrl-C is heard.
 CHUNK_SECONDS = 0.2
@@ -107,19 +104,18 @@ class Simulation(Measures):
         self.inputs = InputLog()
         with self.inputs:
             history = self._load_history()
-        self.notes: tuple[str, ...] = (*scenario.notices(), *(history.notes if history else ()))
+        self.notes = (*scenario.notices(), *(history.notes if history else ()))
         self._start_time = np.datetime64(history.start.replace(tzinfo=None)) if history else None
         self._prices = self._first_prices(history)
         with self.inputs:
             chosen = check_strategies(scenario, strategies)
         capacity = most_intents(scenario, chosen)
-        self.state: State
         self.state, self.roster = build_state(
             scenario, seed=seed, prices=self._prices, num_intents=capacity + 1
         )
         self.state.totals[0].record_fills = int(scenario.record.fills)
-        self.state.venue[0].funding_phase = self._funding_phase()
-        self.world: World = build_world(
+        self.state.venue[0].funding_phase = funding_phase(self._start_time, scenario.step_minutes)
+        self.world = build_world(
             scenario.spot,
             scenario.shocks,
             scenario.markets,
@@ -136,39 +132,35 @@ class Simulation(Measures):
         self.callers = Callers(self.roster.names, chosen, self.traders, desk, seed, find_trader)
         self._changes = rule_changes(scenario.shocks, scenario.step_minutes)
         self._rules = scenario  # as the changes so far have left it
-        self._caps: list[tuple[int, Floats]] = []  # (first step, funding cap of each market)
-        self._snapshots: list[tuple[int, Snapshot]] = []
+        self._caps, self._snapshots = [], []
         self._contagion = ContagionTape(scenario, self.state)
         record = scenario.record
         self._depth = DepthTape(*map(scenario.span, (record.depth_minutes, record.book_minutes)))
         self._start = take_snapshot(self.state)
-        self.tape = self._new_tape()
+        self.tape = open_tape(self)
         self._keep_caps()
         self.hooks = Hooks()
         self.is_stopped = False
         self._run_seconds = 0.0
         self._build_seconds = time.perf_counter() - self._started
 
-    @property
-    def step_count(self) -> int:
-        """Steps done so far."""
-        count: int = self.tape.clock["step"].item()
-        return count
-
-    def run(self, num_steps: int, progress: Progress | None = None) -> None:
+    def run(self, num_steps: int, progress: Progress | None = None, extend: bool = False) -> None:
         """Advance by a number of steps.
 
         Parameters
         ----------
         num_steps : int
-            The scenario's length is the limit of what is recorded; no step beyond it is taken.
         progress : callable, optional
             Called with (steps done, steps asked) a few times a second.
+        extend : bool, optional
+            Where the scenario ends before, lengthen it (`days`), and all that is recorded.
 
         Raises
         ------
         ValueError
-            If the run would go beyond the scenario's length.
+            If the run would go beyond the scenario's length, or beyond that of any.
+        HistoryError
+            If it would go beyond a replayed history.
         PriceOutOfRangeError
             If an index price leaves the range of the order book.
         OwnTraderError
@@ -176,7 +168,7 @@ class Simulation(Measures):
         HookError
             If a hook fails; the step it was told of is done.
         """
-        self.check_steps_left(num_steps)
+        self.ensure_steps_left(num_steps, extend)
         first = self.step_count
         stop = first + num_steps
         began = time.perf_counter()
@@ -201,19 +193,63 @@ class Simulation(Measures):
         self._keep()
         self._run_seconds += time.perf_counter() - began
 
-    def check_steps_left(self, num_steps: int) -> None:
-        """Refuse to go on for more steps than the scenario has left.
+    def ensure_steps_left(self, num_steps: int, extend: bool = False) -> None:
+        """Refuse to go on for more steps than the scenario has left, or lengthen it.
 
         Raises
         ------
         ValueError
         """
         left = self.num_steps - self.step_count
-        if not 0 <= num_steps <= left:
+        if extend and num_steps > left:
+            lengthen(self, self.step_count + num_steps)
+        elif not 0 <= num_steps <= left:
             raise ValueError(
                 f"run({num_steps}): {left} of the scenario's {self.num_steps} steps are left; "
-                "raise the scenario's days"
+                "raise the scenario's days, or say extend=True"
             )
+
+    def save(self, path: str | Path) -> None:
+        """Save the run as it stands to a file, which `marketsim.load_simulation` reads.
+
+        An existing file is replaced once the new one is complete.
+
+        Raises
+        ------
+        SavedMarketError
+            If a trader of your own remembers what is no data.
+        FolderError
+            If the file cannot be written.
+        """
+        save_run(self, path)
+
+    @overload
+    def branch(self, n: None = None, change: Mapping[str, Any] | None = None) -> Self: ...
+    @overload
+    def branch(self, n: int, change: Mapping[str, Any] | None = None) -> list[Self]: ...
+    def branch(self, n: int | None = None, change: Mapping[str, Any] | None = None) -> Any:
+        """Copy the run as it stands; each copy goes its own way from here.
+
+        Parameters
+        ----------
+        n : int, optional
+            How many copies.
+        change : mapping, optional
+            Fields to set in each copy, by path: ``{"venue.funding.interval_hours": 1.0}``.
+
+        Returns
+        -------
+        Simulation, or list of Simulation if `n` is given
+        """
+        return branch(self, n, change)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        """Copy what changes as the run goes on, and no array beyond what it holds."""
+        return copy_run(self, memo)
+
+    def digest(self) -> str:
+        """Return the digest of what is recorded so far: that of `result`."""
+        return digest_result(self.result())
 
     def on(self, event: str, call: Hook) -> Listener:
         """Call a function with what happened, right after each step in which it did.
@@ -393,53 +429,6 @@ class Simulation(Measures):
         if done % int(tape.clock[0].wealth_every) != 0:
             record_wealth(self.state, tape.group, tape.wealth, tape.exposure, moment, done)
 
-    def _new_tape(self) -> Tape:
-        scenario, roster = self.scenario, self.roster
-        counted = self.traders.population["has_opinions"]
-        heads = np.bincount(roster.population, minlength=len(roster.names)) * counted
-        tape = new_tape(
-            self.num_steps,
-            np.append(roster.population, len(roster.names)).astype(np.int64),
-            (heads[:, None] * (roster.market_weight > 0)).sum(axis=0).astype(np.float64),
-            num_venues=len(scenario.spot.sources),
-            num_settlements=self._num_settlements(),
-            series_every=scenario.steps_of(scenario.record.series_minutes),
-            wealth_every=scenario.steps_of(scenario.record.population_minutes),
-            seed=self.seed,
-        )
-        record_wealth(self.state, tape.group, tape.wealth, tape.exposure, 0, 0)
-        hours = scenario.step_minutes / 60.0
-        for name, span in AVERAGE_HOURS.items():
-            tape.clock[f"{name}_weight"] = min(hours / span, 1.0)
-        return tape
-
-    def _funding_phase(self) -> int:
-        """Return the steps from 1970-01-01 00:00 UTC to the first; 0 without a calendar.
-
-        So settlements fall on multiples of the interval from midnight UTC, and on multiples from
-        that day where the interval does not divide a day. Of a start between two such steps the
-        earlier counts: funding is settled at the first step that ends on or after its time.
-        """
-        if self._start_time is None:
-            return 0
-        since = self._start_time.astype("datetime64[us]").astype(int)
-        # Exactly, and a third of a minute is one however many digits it is written with.
-        step = Fraction(self.scenario.step_minutes).limit_denominator(1_000_000)
-        return math.floor(Fraction(int(since), 60_000_000) / step)
-
-    def _num_settlements(self) -> int:
-        """Count the settlements of the run, the changes of rules to come included."""
-        phase = int(self.state.venue[0].funding_phase)
-        scenario, start, count = self.scenario, 0, 0
-        for change in (*self._changes, None):
-            stop = self.num_steps if change is None else min(change.step, self.num_steps)
-            interval = scenario.funding_interval_steps
-            count += (stop + phase) // interval - (start + phase) // interval
-            start = stop
-            if change is not None:
-                scenario = scenario.with_rule(change.field, change.value)
-        return count
-
     def _apply_rules(self) -> None:
         """Apply the changes of venue rules that are due."""
         while self._changes and self._changes[0].step <= self.step_count:
@@ -488,6 +477,5 @@ class Simulation(Measures):
 
     def _check_range(self, market: int) -> None:
         if market != NONE:
-            raise price_out_of_range(
-                self.state, self.world, self.market_names, market, self.step_count
-            )
+            name = self.market_names[market]
+            raise price_out_of_range(self.state, self.world, market, name, self.step_count)

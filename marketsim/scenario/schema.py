@@ -26,6 +26,8 @@ from marketsim.scenario.wording import ONE_LINE
 MAX_DEPOSIT_ATOMS = 2**60
 #: Steps fit an int32 with room for an order's life.
 MAX_STEPS = 2**30
+#: Longest run.
+MAX_DAYS = 36_500
 #: Shortest and longest step, minutes.
 STEP_MINUTES = (1e-3, 1440.0)
 #: Least and largest move a contagion matrix is measured by.
@@ -116,7 +118,7 @@ class Scenario(Part):
     """Seed of a run that is given none; a PerpMarket draws a fresh one where it is not stated."""
     step_minutes: float = Field(1.0, ge=STEP_MINUTES[0], le=STEP_MINUTES[1])
     """Minutes of one step."""
-    days: float = Field(7.0, gt=0, le=36_500)
+    days: float = Field(7.0, gt=0, le=MAX_DAYS)
     """Days simulated unless the run says otherwise; a whole number of steps."""
     insurance_fund: float = Field(1_000_000.0, ge=0, le=1e12)
     """USD in the insurance fund at the start."""
@@ -314,6 +316,21 @@ class Scenario(Part):
                 'or set "never"'
             )
             yield Problem("record.contagion_minutes", text, minutes)
+
+    def lasting(self, num_steps: int) -> "Scenario":
+        """Return the scenario with another length.
+
+        Raises
+        ------
+        ValueError
+            If no scenario may be as long.
+        """
+        longer = self.model_copy(update={"days": num_steps * self.step_minutes / 1440.0})
+        problems = [*longer._time_problems(), *longer._record_problems()]
+        if longer.days > MAX_DAYS:
+            problems.append(Problem("days", f"must be at most {MAX_DAYS:g}", longer.days))
+        raise_problems(problems)
+        return longer
 
     def with_rule(self, field: str, value: Any) -> "Scenario":
         """Return the scenario with one rule of the venue or of a market changed.

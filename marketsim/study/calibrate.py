@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from marketsim.results.files import SEAL, atomic, is_sealed, read_record, seal
 from marketsim.run.progress import Progress
 from marketsim.scenario.errors import ScenarioError
 from marketsim.scenario.inputs import Input, InputLog, compare_inputs, read_inputs
@@ -33,6 +32,7 @@ from marketsim.sweep.pool import WorkerPool
 from marketsim.sweep.runner import SweepReport, run_sweep, usable_cores
 from marketsim.sweep.table import load_sweep
 from marketsim.sweep.worker import OK, warm_up
+from marketsim.tape.files import SEAL, atomic, is_sealed, read_record, seal
 
 if TYPE_CHECKING:
     import optuna

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from marketsim.results.files import FolderError
+from marketsim.tape.files import FolderError
 
 FOLDER = "locks"
 #: Held while a driver looks at the others' locks, so that two cannot miss each other.

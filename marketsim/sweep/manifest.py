@@ -10,7 +10,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from marketsim.results.files import (
+from marketsim.scenario.inputs import STATEMENTS, Input, compare_inputs, read_inputs
+from marketsim.scenario.wording import show
+from marketsim.sweep.design import Design, parse_design
+from marketsim.sweep.lock import SweepFolderError
+from marketsim.sweep.plan import Plan
+from marketsim.tape.files import (
     PARQUET,
     SEAL,
     atomic,
@@ -20,11 +25,6 @@ from marketsim.results.files import (
     read_record,
     seal,
 )
-from marketsim.scenario.inputs import STATEMENTS, Input, compare_inputs, read_inputs
-from marketsim.scenario.wording import show
-from marketsim.sweep.design import Design, parse_design
-from marketsim.sweep.lock import SweepFolderError
-from marketsim.sweep.plan import Plan
 
 FILE = "sweep.json"
 PLAN_FILE = "plan.parquet"

@@ -12,9 +12,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import IO, NamedTuple
 
-from marketsim.results.files import atomic, is_sealed, open_verified, read_record, seal
 from marketsim.sweep.lock import SweepFolderError
 from marketsim.sweep.manifest import sweep_identity
+from marketsim.tape.files import atomic, is_sealed, open_verified, read_record, seal
 
 #: Folder of the runs' parts and of the lists; parts of what else was kept are in folders beside it.
 RUNS = "runs"

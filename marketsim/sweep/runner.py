@@ -15,7 +15,6 @@ from typing import Any, TypeAlias
 import numpy as np
 import pyarrow.compute as pc
 
-from marketsim.results.files import FolderError
 from marketsim.scenario.errors import ScenarioWarning
 from marketsim.scenario.inputs import Input, InputChangedError, InputLog
 from marketsim.sweep.design import Design, DesignError, load_design
@@ -36,6 +35,7 @@ from marketsim.sweep.worker import (
     run_task,
     warm_up,
 )
+from marketsim.tape.files import FolderError
 
 #: Runs, seconds and bytes of series after which what is done is written.
 FLUSH_RUNS = 256

@@ -16,7 +16,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from marketsim.results.files import PARQUET, atomic, hash_file
 from marketsim.sweep.lock import Shard, SweepFolderError
 from marketsim.sweep.manifest import (
     RESULT_FILE,
@@ -37,6 +36,7 @@ from marketsim.sweep.parts import (
 )
 from marketsim.sweep.plan import KEY_DIGITS, PlannedRun
 from marketsim.sweep.worker import Outcome
+from marketsim.tape.files import PARQUET, atomic, hash_file
 
 #: Parts of one size that are merged into one.
 PARTS_MERGED = 16

@@ -151,10 +151,10 @@ def _pack(name: str, key: str, result: Any) -> bytes:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    from marketsim.results.files import PARQUET
     from marketsim.results.folder import to_arrow
     from marketsim.results.tables import markets
     from marketsim.tape.events import liquidations
+    from marketsim.tape.files import PARQUET
 
     columns = markets(result) if name == "series" else liquidations(result)
     small = {

@@ -12,8 +12,8 @@ import pytest
 
 from marketsim.account.explain import Explanation, explain
 from marketsim.account.statement import PoolStatement
-from marketsim.results.files import RunFolderError, hash_file, seal
 from marketsim.results.run import Run, load_run
+from marketsim.tape.files import RunFolderError, hash_file, seal
 from tests.account.conftest import JUMP_STEP, make_run
 
 TICK = {"BTC": 0.1, "ETH": 0.01}

@@ -10,11 +10,11 @@ from marketsim.account.funding_cost import cost_funding, given_rates, recorded_r
 from marketsim.account.portfolio import Portfolio, parse_portfolio
 from marketsim.account.stress import ModeStress, stress
 from marketsim.model.opening import open_simulation
-from marketsim.results.files import RunFolderError
 from marketsim.results.folder import write_run
 from marketsim.results.run import Run, load_run
 from marketsim.scenario.errors import ScenarioError
 from marketsim.scenario.loader import parse_scenario
+from marketsim.tape.files import RunFolderError
 
 MARKETS = {
     "BTC": {"price": 100_000.0, "tick_size": 0.1, "lot_size": 0.001},

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import marketsim.bench
-from marketsim.bench import book, hints, market, own, sweep
+from marketsim.bench import book, branch, hints, market, own, sweep
 from marketsim.bench.measure import Timing, summary
 from marketsim.engine import near
 
@@ -202,3 +202,15 @@ def test_sweep_lines_say_what_a_sweep_costs_beside_its_runs(capfd, monkeypatch):
     assert found[3]["result"] == found[2]["result"] != found[1]["result"]
     assert all(line["driver_cpu_ms"] > 0 for line in found[:3])
     assert 0 < found[0]["efficiency"] < 1
+
+
+@pytest.mark.slow
+def test_branch_lines_say_what_copies_and_files_cost(capfd, monkeypatch):
+    monkeypatch.setattr(branch, "FEW_REPETITIONS", 1)
+    monkeypatch.setattr(branch, "REPETITIONS", 2)
+    marketsim.bench.main("branch", 40, 3)
+    copies, file = [json.loads(line) for line in capfd.readouterr().out.splitlines()]
+    assert (copies["system"], file["system"]) == ("branches", "save and load")
+    assert (copies["branches"], copies["num_accounts"], copies["steps"]) == (100, 40, 3)
+    assert copies["cpu_s"] > 0
+    assert min(file[name] for name in ("file_mb", "save_s", "load_s")) > 0

@@ -13,6 +13,7 @@ from marketsim.cli import app
 from marketsim.engine.allocation import allocate
 from marketsim.engine.records import records
 from marketsim.engine.state import Cause, Deleverage, Fill, Liquidation, Outcome
+from marketsim.scenario.inputs import InputLog
 from marketsim.scenario.loader import resolved_toml
 from marketsim.tape.result import RunResult, take_snapshot
 from marketsim.tape.series import Series, Settlement, Step
@@ -57,9 +58,11 @@ class StubMarket:
 
     def __init__(self, scenario: Any, seed: int) -> None:
         self.scenario, self.seed = scenario, seed
+        self.inputs = InputLog()
+        self.step_count, self.num_steps = 0, scenario.num_steps
 
     def run(self, n: int, progress: Callable[[int, int], None] | None = None) -> None:
-        self.num_steps = n
+        self.step_count = n
         if progress is not None:
             progress(n, n)
 
@@ -98,6 +101,7 @@ class StubMarket:
             end=snapshot,
             outcome=np.zeros(len(Outcome), np.int64),
             conservation_error=self.conservation_error,
+            inputs=tuple(self.inputs),
             timings={"wall": 0.0},
         )
 

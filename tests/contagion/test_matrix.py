@@ -8,13 +8,13 @@ import pytest
 
 from marketsim import PerpMarket
 from marketsim.contagion.matrix import ContagionMatrix, RunawayError
-from marketsim.results.files import RunFolderError
 from marketsim.results.folder import write_run
 from marketsim.results.run import load_run
 from marketsim.run.simulation import Simulation
 from marketsim.scenario.errors import ScenarioError
 from marketsim.scenario.loader import load_scenario
 from marketsim.tape.digest import digest_result
+from marketsim.tape.files import RunFolderError
 
 AB = ("A", "B")
 

@@ -8,6 +8,7 @@ import pytest
 
 from marketsim.contagion.response import depth, measure_response
 from marketsim.engine import step
+from marketsim.engine.paper import paper_venue
 from marketsim.engine.state import ATOMS, ONE, LegRule, LimitRule, MarkRule, SizeRule, State
 from tests.contagion.books import MAINTENANCE, MARK, fill_book, open_books
 
@@ -37,7 +38,7 @@ def with_books(state: State, reach: int = 5_000) -> State:
 
 def measured(state: State, delta: float, reflexivity: float = 0.0) -> Any:
     response = np.full((2, len(state.market), len(state.market)), np.nan)
-    measure_response(state, reflexivity, delta, response)
+    measure_response(state, paper_venue(state), reflexivity, delta, response)
     return response
 
 

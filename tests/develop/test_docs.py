@@ -15,7 +15,13 @@ PACKAGE = ROOT / "marketsim"
 GLOSSARY = ROOT / "docs" / "glossary.md"
 STYLE = ROOT / "docs" / "develop" / "style.md"
 ARCHITECTURE = ROOT / "docs" / "develop" / "architecture.md"
-PAGES = [ROOT / "CONTRIBUTING.md", GLOSSARY, *sorted((ROOT / "docs" / "develop").glob("*.md"))]
+STEERING = ROOT / "docs" / "steering.md"
+PAGES = [
+    ROOT / "CONTRIBUTING.md",
+    GLOSSARY,
+    STEERING,
+    *sorted((ROOT / "docs" / "develop").glob("*.md")),
+]
 #: Public projects whose files are named as examples.
 OTHERS = {
     "Agents.jl",

@@ -9,6 +9,7 @@ from marketsim.engine.paper import (
     FUND,
     NEUTRAL,
     TRADER,
+    follow,
     move_in,
     offer_marks,
     paper_venue,
@@ -89,6 +90,25 @@ def test_the_trader_has_all_that_the_account_has(state):
                 assert paper.draw[place].tolist() == state.draw[p].tolist()
         assert (paper.position["size"][NEUTRAL] == -state.position["size"][i]).all()
     assert paper.totals[0].step == 9
+
+
+def test_a_paper_venue_follows_its_venue(state):
+    paper = paper_venue(state)
+    move_in(state, 1, paper)
+    offer_marks(paper, TRADER, NEUTRAL)
+    withdraw_offers(paper, NEUTRAL)
+    state.market["mark_ticks"] += 7
+    state.market["best_bid"] = 5
+    state.tier["maintenance_fraction"] += 11
+    state.totals[0].stable_price *= 0.9
+    state.venue[0].max_rounds = 2
+    assert follow(state, paper) is paper
+    fresh = paper_venue(state)
+    for name in ("venue", *MARKET_ARRAYS):
+        assert getattr(paper, name).tolist() == getattr(fresh, name).tolist()
+    assert paper.totals[0].stable_price == fresh.totals[0].stable_price
+    state.venue[0].max_rounds = 50
+    assert len(follow(state, paper).liquidation) > len(paper.liquidation)
 
 
 def test_positions_share_a_pool_on_paper_as_they_do_in_the_venue(state):

@@ -17,7 +17,6 @@ from typer.testing import CliRunner
 
 from marketsim.cli import app
 from marketsim.report.experiment import ExperimentError, read_result
-from marketsim.results.files import FolderError
 from marketsim.results.run import load_run
 from marketsim.study import calibrate
 from marketsim.study.targets import load_targets
@@ -32,6 +31,7 @@ from marketsim.sweep.status import sweep_status
 from marketsim.sweep.store import Store, stored_keys
 from marketsim.sweep.table import load_sweep
 from marketsim.sweep.worker import OK, Outcome
+from marketsim.tape.files import FolderError
 from tests.sweep.conftest import Inline
 
 JUMP = '[{kind = "jump", at = 0.5, size = -0.25}]'

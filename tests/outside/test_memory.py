@@ -78,6 +78,8 @@ WAYS: dict[str, tuple[Callable[[], Any], Callable[[Any], None]]] = {
     "a run": (lambda: Simulation(small(), 1), run),
     "the run of a market": (lambda: PerpMarket(small(), rng=1).simulation, run),
     "copied": (lambda: copy.deepcopy(PerpMarket(small(), rng=1)), everything),
+    "branched": (lambda: PerpMarket(small(), rng=1).branch(), everything),
+    "branched with plain traders": (lambda: own().branch(), run),
     "pickled": (lambda: pickle.loads(pickle.dumps(PerpMarket(small(), rng=1))), everything),
 }
 

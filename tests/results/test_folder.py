@@ -14,10 +14,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from marketsim.results import folder as folder_module
-from marketsim.results.files import RunFolderError
 from marketsim.results.folder import check_target, free_path, write_run
 from marketsim.results.run import load_run
 from marketsim.results.tables import build_tables
+from marketsim.tape.files import RunFolderError
 from marketsim.tape.result import RunResult
 
 

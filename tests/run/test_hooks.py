@@ -1,12 +1,13 @@
 """Hooks are told what happened in each step, change nothing, and may end the run."""
 
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from marketsim import HookError, PerpMarket, Simulation, Trader
+from marketsim import HookError, PerpMarket, Simulation, Trader, load_market
 from marketsim.contagion.attribution import tabulate_causes
 from marketsim.contagion.ties import link_liquidations
 from marketsim.results.tables import build_tables
@@ -206,6 +207,29 @@ def test_own_traders_and_hooks_take_turns() -> None:
     told = listen(heard)
     assert digest_result(finish(quiet)) == digest_result(finish(heard))
     assert len(told["step"]) == given.num_steps
+
+
+def test_copies_and_saved_files_have_no_listeners(tmp_path: Path) -> None:
+    """A market may be copied and saved in a hook; the copies have all that is recorded."""
+    given = eventful(record={"depth_minutes": 30, "book_minutes": 60})
+    model = PerpMarket(given, rng=1)
+    copies: list[PerpMarket] = []
+    told: list[int] = []
+
+    def copy(rows: Any) -> None:
+        told.append(int(rows["step"][0]))
+        if told[-1] == 99:
+            copies.append(model.branch())
+            model.save(tmp_path / "half.market")
+
+    model.on("step", copy)
+    digest = digest_result(finish(model))
+    copies.append(load_market(tmp_path / "half.market"))
+    assert len(told) == given.num_steps
+    for each in copies:
+        assert each.step_count == getattr(each, "steps", 100) == 100
+        assert digest_result(finish(each)) == digest
+        assert len(told) == given.num_steps
 
 
 @pytest.mark.parametrize("way", ["run", "step"])

@@ -11,8 +11,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
-import marketsim.results.files
-from marketsim.results.files import FolderError
+import marketsim.tape.files
 from marketsim.sweep.design import Design
 from marketsim.sweep.lock import (
     Shard,
@@ -28,6 +27,7 @@ from marketsim.sweep.query import query_sweep
 from marketsim.sweep.store import Store, drop_runs, read_runs, stored_keys
 from marketsim.sweep.table import count_runs, load_sweep, result_hash
 from marketsim.sweep.worker import ERROR, OK, Outcome
+from marketsim.tape.files import FolderError
 
 Make = Callable[..., Design]
 WHOLE = Shard()
@@ -302,7 +302,7 @@ def test_a_full_disk_leaves_no_half_part_and_keeps_what_waits(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(marketsim.results.files.os, "fsync", full)
+        patch.setattr(marketsim.tape.files.os, "fsync", full)
         with pytest.raises(FolderError, match="disk full"):
             store.flush()
     assert len(parts_of(folder)) == len(stored_keys(folder)) == 1
@@ -331,7 +331,7 @@ def stop_after(patch: pytest.MonkeyPatch, number: int, error: BaseException) -> 
 
         return change
 
-    changes: list[tuple[Any, str]] = [(marketsim.results.files.os, "fsync")]
+    changes: list[tuple[Any, str]] = [(marketsim.tape.files.os, "fsync")]
     if error is not FULL:
         changes += [(Path, "replace"), (Path, "unlink")]
     for owner, name in changes:
@@ -355,7 +355,7 @@ def test_a_driver_stopped_at_any_change_of_its_folder_loses_and_doubles_nothing(
     design: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException
 ) -> None:
     monkeypatch.setattr("marketsim.sweep.store.PARTS_MERGED", 2)
-    monkeypatch.setattr(marketsim.results.files.os, "fsync", lambda number: None)  # slow
+    monkeypatch.setattr(marketsim.tape.files.os, "fsync", lambda number: None)  # slow
     plan = Plan(design(replicates=1, metrics=["a", "b"], keep=["series"]))
     results = set()
     for number in count():

@@ -14,6 +14,7 @@ from marketsim.contagion.matrix import ContagionMatrix
 from marketsim.contagion.response import measure_response
 from marketsim.engine import step
 from marketsim.engine.book import withdraw_orders
+from marketsim.engine.paper import paper_venue
 from marketsim.engine.state import State
 from tests.contagion.books import MARK, fill_book, open_books
 from tests.engine.small import write_intent
@@ -62,7 +63,7 @@ def measured(state: State, level: int) -> Any:
     for m in range(NUM_MARKETS):
         fill_book(state, m, 1, level, start=MARK - 1, spacing=SPACING, count=reach // SPACING)
     response = np.zeros((2, NUM_MARKETS, NUM_MARKETS))
-    measure_response(state, 0.0, 0.004, response)
+    measure_response(state, paper_venue(state), 0.0, 0.004, response)
     for m in range(NUM_MARKETS):
         withdraw_orders(state, len(state.account) - 2, m, 0)
     return response

@@ -1,0 +1,119 @@
+"""A run that is saved on its way, and one that goes on from there."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from marketsim.cli.errors import FAILURE, refuse, say
+from marketsim.cli.trust import confirm_strategies
+
+if TYPE_CHECKING:
+    from marketsim.run.progress import Progress
+    from marketsim.run.simulation import Simulation
+    from marketsim.scenario.schema import Scenario
+
+#: Fields named where two scenarios differ.
+MAX_NAMED = 3
+
+
+def checkpoint_file(folder: Path) -> Path:
+    """Return where a run is saved on its way: beside the folder it will leave."""
+    return folder.with_name(f"{folder.name}.market")
+
+
+def run_and_save(
+    simulation: "Simulation", every: int, file: Path, progress: "Progress | None"
+) -> None:
+    """Run to the end and save on the way, whenever so many steps are done.
+
+    Parameters
+    ----------
+    simulation : Simulation
+    every : int
+        Steps.
+    file : Path
+        Replaced each time.
+    progress : callable, optional
+
+    Raises
+    ------
+    typer.Exit
+        If it is interrupted after it was saved; the user is told how to go on.
+    """
+    first, stop = simulation.step_count, simulation.num_steps
+    saved = 0
+    try:
+        while (done := simulation.step_count) < stop:
+
+            def show(more: int, _: int, done: int = done) -> None:
+                if progress is not None:
+                    progress(done - first + more, stop - first)
+
+            simulation.run(min(every - done % every, stop - done), progress=show)
+            if simulation.step_count < stop:
+                simulation.save(file)
+                saved = simulation.step_count
+    except KeyboardInterrupt:
+        if not saved:
+            raise
+        say(f"interrupted; marketsim run --resume {file} goes on after {saved} steps")
+        raise typer.Exit(FAILURE) from None
+
+
+def resume_run(
+    file: Path, scenario: "Scenario | None", seed: int | None, trust: bool
+) -> "Simulation":
+    """Open a saved run.
+
+    Parameters
+    ----------
+    file : Path
+    scenario : Scenario, optional
+        What it must be a run of.
+    seed : int, optional
+        What its seed must be.
+    trust : bool
+        Do not ask before strategies outside the current folder are run.
+
+    Raises
+    ------
+    BadInputError
+        If it is another run.
+    SavedMarketError
+        If it cannot be opened.
+    """
+    from marketsim.model.opening import reopen_simulation
+    from marketsim.run.saved import open_saved
+
+    with open_saved(file) as saved:
+        stated, saved_seed = saved.scenario, saved.seed
+    if scenario is not None and (differences := _differences(stated, scenario)):
+        more = len(differences) - MAX_NAMED
+        tail = f" and {more} more" if more > 0 else ""
+        refuse(f"{file}: of another scenario: {'; '.join(differences[:MAX_NAMED])}{tail}")
+    if seed is not None and seed != saved_seed:
+        refuse(f"{file}: its seed is {saved_seed}, not {seed}")
+    confirm_strategies(stated, trust)
+    return reopen_simulation(file)
+
+
+def _differences(there: "Scenario", here: "Scenario") -> list[str]:
+    """Name the fields in which two scenarios differ."""
+    from marketsim.scenario.wording import show
+
+    then, now = _fields(there.model_dump(mode="json")), _fields(here.model_dump(mode="json"))
+    return [
+        f"{path} is {show(then.get(path))} there, {show(now.get(path))} here"
+        for path in then | now
+        if then.get(path) != now.get(path)
+    ]
+
+
+def _fields(table: dict[str, Any], above: str = "") -> dict[str, Any]:
+    """List the fields of nested tables by their dotted paths."""
+    found: dict[str, Any] = {}
+    for name, value in table.items():
+        path = f"{above}{name}"
+        found |= _fields(value, f"{path}.") if isinstance(value, dict) else {path: value}
+    return found

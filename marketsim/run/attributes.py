@@ -1,0 +1,138 @@
+"""What a run consists of: every attribute it has, here and nowhere else.
+
+A copy in memory takes them all. A saved file holds those of `SAVED`, and the others are made again.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from marketsim.agents.base import Traders
+from marketsim.agents.callers import Callers
+from marketsim.contagion.recorder import ContagionTape
+from marketsim.engine.state import State
+from marketsim.engine.world import World
+from marketsim.run.hooks import Hooks
+from marketsim.run.loop import Tape
+from marketsim.scenario.build_world import RuleChange
+from marketsim.scenario.inputs import InputLog
+from marketsim.scenario.roster import Roster
+from marketsim.scenario.schema import Scenario
+from marketsim.tape.depth import DepthTape
+from marketsim.tape.result import Floats, Snapshot
+
+
+class RunAttributes:
+    """The attributes of a run."""
+
+    scenario: Scenario
+    seed: int
+    market_names: tuple[str, ...]
+    num_steps: int  #: the scenario's
+    inputs: InputLog
+    notes: tuple[str, ...]
+    roster: Roster
+    state: State
+    world: World
+    traders: Traders
+    callers: Callers
+    tape: Tape
+    _start_time: np.datetime64 | None  #: UTC
+    _prices: Mapping[str, float]  #: USD, of each market at the start
+    _changes: list[RuleChange]  #: of rules, to come
+    _rules: Scenario  #: as the changes so far have left it
+    _caps: list[tuple[int, Floats]]  #: first step, funding cap of each market
+    _snapshots: list[tuple[int, Snapshot]]
+    _contagion: ContagionTape
+    _depth: DepthTape
+    hooks: Hooks  #: who is told what happens; copies and saved files have none
+    is_stopped: bool  #: whether `stop` has ended the last run early
+    _start: Snapshot
+    _started: float  #: time on the wall, seconds
+    _build_seconds: float
+    _run_seconds: float
+
+    @property
+    def step_count(self) -> int:
+        """Steps done so far."""
+        count: int = self.tape.clock["step"].item()
+        return count
+
+    def check_between_steps(self, what: str) -> None:
+        """Refuse to copy a run while its traders decide.
+
+        Raises
+        ------
+        RuntimeError
+        """
+        if self.callers.desk.is_open:
+            raise RuntimeError(f"{what}() inside step() or decide(): call it after the step")
+
+
+#: What a saved file holds. Of `callers` it holds what they remember, see `marketsim.run.saved`.
+SAVED = (
+    "scenario",
+    "seed",
+    "inputs",
+    "notes",
+    "roster",
+    "state",
+    "world",
+    "traders",
+    "tape",
+    "_start_time",
+    "_prices",
+    "_changes",
+    "_rules",
+    "_caps",
+    "_snapshots",
+    "_contagion",
+    "_depth",
+    "_start",
+    "_build_seconds",
+    "_run_seconds",
+)
+#: What is made again from that and from the classes of the users' own traders.
+MADE_AGAIN = ("market_names", "num_steps", "callers", "hooks", "is_stopped", "_started")
+
+#: The same for what the users' own traders are asked by, and for their desk.
+CALLERS_SAVED = ("_asked", "_others")
+CALLERS_MADE_AGAIN = (
+    "desk",
+    "_find_trader",
+    "_names",
+    "_chosen",
+    "_traders",
+    "_seed",
+    "_populations",
+    "_rows",
+)
+DESK_MADE_AGAIN = (
+    "market_names",
+    "step_minutes",
+    "pools",
+    "is_open",
+    "num_openings",
+    "_places",
+    "_rows",
+    "_requests",
+    "_count",
+)
+#: Objects that a saved file holds whole, and their attributes.
+WHOLE: dict[type, tuple[str, ...]] = {
+    ContagionTape: (
+        "_every",
+        "_heat_every",
+        "_delta",
+        "_width",
+        "_reach",
+        "_reflexivity",
+        "_first_price",
+        "_steps",
+        "_matrices",
+        "_heat_step",
+        "_heat",
+    ),
+    DepthTape: ("_every", "_book_every", "_step", "_depth", "_book"),
+    InputLog: ("_expected", "_when", "_found"),
+}

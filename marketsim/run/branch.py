@@ -1,0 +1,68 @@
+"""Exact copies of a running market in memory, which go their own ways from here."""
+
+from collections.abc import Mapping
+from copy import deepcopy
+from typing import Any, TypeVar
+
+from marketsim.run.attributes import RunAttributes
+from marketsim.run.room import duplicate, state_rows, tape_rows
+
+R = TypeVar("R", bound=RunAttributes)
+
+
+def branch(original: Any, n: int | None, change: Mapping[str, Any] | None) -> Any:
+    """Copy a run or a market.
+
+    Parameters
+    ----------
+    original : Simulation or PerpMarket
+    n : int or None
+    change : mapping or None
+        Fields to set in each copy.
+
+    Returns
+    -------
+    object, or list of them if `n` is a number
+
+    Raises
+    ------
+    ValueError
+        If `n` is below 0.
+    """
+    if n is not None and n < 0:
+        raise ValueError(f"branch({n}): must be 0 or more")
+    copies = [deepcopy(original) for _ in range(1 if n is None else n)]
+    for copy in copies:
+        for path, value in (change or {}).items():
+            copy.set(path, value)
+    return copies[0] if n is None else copies
+
+
+def copy_run(run: R, memo: dict[int, Any]) -> R:
+    """Copy a run, as `copy.deepcopy` would, but not what never changes nor what holds nothing.
+
+    Parameters
+    ----------
+    run : RunAttributes
+    memo : dict
+        Of `copy.deepcopy`: the copies so far, by the ids of what they are copies of.
+
+    Returns
+    -------
+    RunAttributes
+    """
+    run.check_between_steps("branch")
+    copy = object.__new__(type(run))
+    memo[id(run)] = copy
+    snapshots = [snapshot for _, snapshot in run._snapshots]
+    for each in (run.scenario, run._rules, run.roster, run._start, run.world.history, *snapshots):
+        memo[id(each)] = each
+    used = state_rows(run.state) | tape_rows(run.tape)
+    for group in (run.state, run.world, run.traders, run.tape):
+        for name, array in group._asdict().items():
+            if id(array) not in memo:
+                memo[id(array)] = duplicate(array, used.get(name), len(array))
+        memo[id(group)] = type(group)(*(memo[id(array)] for array in group))
+    for name, value in vars(run).items():
+        setattr(copy, name, deepcopy(value, memo))
+    return copy

@@ -1,0 +1,210 @@
+"""Room for what a run records: how long its arrays are, and how much of them is in use."""
+
+import math
+from collections.abc import Sequence
+from fractions import Fraction
+from mmap import MAP_ANONYMOUS, MAP_PRIVATE, mmap
+from typing import Any
+
+import numpy as np
+
+from marketsim.engine.records import zeroed
+from marketsim.engine.state import State
+from marketsim.run.attributes import RunAttributes
+from marketsim.run.loop import Tape, new_tape
+from marketsim.scenario.build_world import RuleChange
+from marketsim.scenario.history import HistoryError, HistoryPath, load_history
+from marketsim.scenario.inputs import InputLog
+from marketsim.scenario.schema import Scenario
+from marketsim.tape.wealth import record_wealth
+
+#: Hours over which traders average what is public: the basis, which makers quote around, the
+#: volatility, the trend the herd follows and the funding carry traders expect.
+AVERAGE_HOURS = {"basis": 4.0, "variance": 2.0, "trend": 72.0, "funding": 72.0}
+
+#: From so many bytes on, memory that is not used yet is left to the system.
+LAZY_BYTES = 2**18
+
+
+def as_bytes(array: Any) -> Any:
+    """Return the bytes of a contiguous array, to be read or written in place."""
+    return array.reshape(-1).view(np.uint8)
+
+
+def blank(dtype: np.dtype[Any], *shape: int) -> Any:
+    """Allocate a zeroed array, records as `zeroed` lays them."""
+    return zeroed(dtype, *shape) if dtype.names else np.zeros(shape, dtype)
+
+
+def duplicate(array: Any, used: int | None = None, length: int | None = None) -> Any:
+    """Copy the first `used` rows of an array (all by default) into one of `length` rows.
+
+    The rows beyond are zero, and many of them take no memory before they are written: the system
+    hands it out page by page, where NumPy may have to zero it at once.
+    """
+    used = len(array) if used is None else used
+    shape = len(array) if length is None else length, *array.shape[1:]
+    num_bytes = math.prod(shape) * array.dtype.itemsize
+    if num_bytes - array[:used].nbytes < LAZY_BYTES:
+        copy = blank(array.dtype, *shape)
+    else:
+        memory = mmap(-1, num_bytes, flags=MAP_PRIVATE | MAP_ANONYMOUS)
+        copy = np.frombuffer(memory, array.dtype).reshape(shape)
+    as_bytes(copy[:used])[:] = as_bytes(array[:used])
+    return copy
+
+
+def state_rows(state: State) -> dict[str, int]:
+    """Count the rows in use of the arrays that are longer than what they hold."""
+    totals = state.totals[0]
+    return {
+        "intent": int(totals.num_intents),
+        "fill": int(totals.num_fills),
+        "liquidation": int(totals.num_liquidations),
+        "deleverage": int(totals.num_deleverages),
+        "shortfall": int(totals.num_shortfalls),
+        "impact": int(totals.num_liquidations * totals.record_causes),
+        "seizure": int(totals.num_seizures),
+        "loss": int(totals.num_losses),
+    }
+
+
+def tape_rows(tape: Tape) -> dict[str, int]:
+    """Count the rows in use of the arrays that are longer than what they hold."""
+    clock = tape.clock[0]
+    rows = -(-int(clock.step) // int(clock.series_every))
+    moments = int(clock.step) // int(clock.wealth_every) + 1
+    return {
+        **dict.fromkeys(("series", "deviation", "steps"), rows),
+        **dict.fromkeys(("wealth", "exposure"), moments),
+        "funding": int(clock.num_funding),
+    }
+
+
+def open_tape(run: RunAttributes) -> Tape:
+    """Make the tape of a run that stands before its first step, long enough for all of them."""
+    scenario, roster = run.scenario, run.roster
+    counted = run.traders.population["has_opinions"]
+    heads = np.bincount(roster.population, minlength=len(roster.names)) * counted
+    phase = int(run.state.venue[0].funding_phase)
+    tape = new_tape(
+        run.num_steps,
+        np.append(roster.population, len(roster.names)).astype(np.int64),
+        (heads[:, None] * (roster.market_weight > 0)).sum(axis=0).astype(np.float64),
+        num_venues=len(scenario.spot.sources),
+        num_settlements=count_settlements(scenario, run._changes, phase, 0, run.num_steps),
+        series_every=scenario.steps_of(scenario.record.series_minutes),
+        wealth_every=scenario.steps_of(scenario.record.population_minutes),
+        seed=run.seed,
+    )
+    record_wealth(run.state, tape.group, tape.wealth, tape.exposure, 0, 0)
+    hours = scenario.step_minutes / 60.0
+    for name, span in AVERAGE_HOURS.items():
+        tape.clock[f"{name}_weight"] = min(hours / span, 1.0)
+    return tape
+
+
+def funding_phase(start_time: np.datetime64 | None, step_minutes: float) -> int:
+    """Return the steps from 1970-01-01 00:00 UTC to the first; 0 without a calendar.
+
+    So settlements fall on multiples of the interval from midnight UTC, and on multiples from
+    that day where the interval does not divide a day. Of a start between two such steps the
+    earlier counts: funding is settled at the first step that ends on or after its time.
+    """
+    if start_time is None:
+        return 0
+    since = start_time.astype("datetime64[us]").astype(int)
+    # Exactly, and a third of a minute is one however many digits it is written with.
+    step = Fraction(step_minutes).limit_denominator(1_000_000)
+    return math.floor(Fraction(int(since), 60_000_000) / step)
+
+
+def count_settlements(
+    rules: Scenario, changes: Sequence[RuleChange], phase: int, start: int, stop: int
+) -> int:
+    """Count the settlements of funding between two steps.
+
+    Parameters
+    ----------
+    rules : Scenario
+        In force at `start`.
+    changes : sequence of RuleChange
+        Those to come, earliest first.
+    phase : int
+        `Venue.funding_phase`.
+    start, stop : int
+        Steps.
+
+    Returns
+    -------
+    int
+    """
+    count = 0
+    for change in (*changes, None):
+        end = stop if change is None else min(change.step, stop)
+        interval = rules.funding_interval_steps
+        count += (end + phase) // interval - (start + phase) // interval
+        start = end
+        if change is not None:
+            rules = rules.with_rule(change.field, change.value)
+    return count
+
+
+def lengthen(run: RunAttributes, num_steps: int) -> None:
+    """Lengthen a run to so many steps in all: it is then as if its scenario had asked for them.
+
+    Raises
+    ------
+    ValueError
+        If no scenario may be as long.
+    HistoryError
+        If a replayed history has no more prices, or more of them would change those that were.
+    InputChangedError
+        If its file is not the one that was read.
+    """
+    longer = run.scenario.lasting(num_steps)
+    history = _longer_history(run, longer)
+    tape = longer_tape(run, num_steps)
+    run.notes = (*longer.notices(), *(history.notes if history else ()))
+    if history is not None:
+        run.world = run.world._replace(history=history.price)
+    run.scenario, run.num_steps, run.tape = longer, num_steps, tape
+
+
+def longer_tape(run: RunAttributes, num_steps: int) -> Tape:
+    """Return the tape with room for so many steps, and for their settlements by today's rules."""
+    clock, tape = run.tape.clock[0], run.tape
+    phase, step = int(run.state.venue[0].funding_phase), int(clock.step)
+    settlements = count_settlements(run._rules, run._changes, phase, step, num_steps)
+    rows = -(-num_steps // int(clock.series_every))
+    moments = -(-num_steps // int(clock.wealth_every)) + 1
+    return tape._replace(
+        series=_longer(tape.series, rows),
+        deviation=_longer(tape.deviation, rows),
+        steps=_longer(tape.steps, rows),
+        funding=_longer(tape.funding, int(clock.num_funding) + settlements * len(run.market_names)),
+        wealth=_longer(tape.wealth, moments),
+        exposure=_longer(tape.exposure, moments),
+    )
+
+
+def _longer(array: Any, length: int) -> Any:
+    """Return an array of this length at least, and half as much to spare if it has to grow."""
+    return array if length <= len(array) else duplicate(array, length=length + length // 2)
+
+
+def _longer_history(run: RunAttributes, longer: Scenario) -> HistoryPath | None:
+    """Read more of a replayed history; what has been replayed must stay as it was."""
+    if run._start_time is None or longer.spot.history is None:
+        return None
+    with InputLog(run.inputs, "when the run began"):
+        history = load_history(
+            longer.spot.history, run.market_names, longer.step_minutes, longer.num_steps, run.seed
+        )
+    known = run.world.history
+    if not np.array_equal(history.price[: len(known)], known):
+        raise HistoryError(
+            f"{longer.spot.history.path}: the path between known prices follows from all prices "
+            "replayed, more of them would change what has been; raise the scenario's days"
+        )
+    return history
