@@ -133,6 +133,9 @@ class ContagionTape:
         At the start: bands of the heat map are counted from its index prices.
     """
 
+    #: The paper venue of the matrices, made when one is due; a copy makes its own.
+    _paper: State | None = None
+
     def __init__(self, scenario: Scenario, state: State) -> None:
         record = scenario.record
         self._every = scenario.span(record.contagion_minutes)
@@ -141,11 +144,14 @@ class ContagionTape:
         self._width, self._reach = record.heatmap_band, record.heatmap_reach
         self._reflexivity = scenario.spot.reflexivity
         self._first_price = np.array(state.market["index_ticks"], np.float64)
-        self._paper: State | None = None  # made when the first matrix is due
         self._steps: list[int] = []
         self._matrices: list[NDArray[np.float64]] = []
         self._heat_step = -1
         self._heat: list[Rows[Heat]] = []
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what a copy needs."""
+        return {name: value for name, value in vars(self).items() if name != "_paper"}
 
     def next_moment(self, step: int) -> int | None:
         """Return the next step at which something is due after `step`, None if never."""

@@ -193,7 +193,7 @@ def test_nothing_that_a_run_consists_of_is_forgotten(market: PerpMarket) -> None
     assert vars(run.callers.desk).keys() == set(attributes.DESK_MADE_AGAIN)
     for kind, names in attributes.WHOLE.items():
         (held,) = [each for each in vars(run).values() if type(each) is kind]
-        assert vars(held).keys() == set(names)
+        assert held.__getstate__().keys() == set(names)
 
 
 def test_rows_in_use_are_of_arrays_there_are() -> None:
