@@ -187,7 +187,7 @@ def test_nothing_that_a_run_consists_of_is_forgotten(market: PerpMarket) -> None
     known = {*attributes.SAVED, *attributes.MADE_AGAIN}
     assert vars(run).keys() == known
     assert set(attributes.RunAttributes.__annotations__) == known
-    assert vars(market.simulation).keys() - known == {"_model", "_kept"}
+    assert vars(market.simulation).keys() - known == {"_model", "_kept", "_runs_ahead"}
     callers = {*attributes.CALLERS_SAVED, *attributes.CALLERS_MADE_AGAIN}
     assert vars(run.callers).keys() == callers
     assert vars(run.callers.desk).keys() == set(attributes.DESK_MADE_AGAIN)
