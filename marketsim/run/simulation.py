@@ -21,6 +21,7 @@ from marketsim.engine.ledger import account_equity
 from marketsim.engine.records import Rows
 from marketsim.engine.state import NONE
 from marketsim.engine.step import clear_step
+from marketsim.run.agenda import Interventions
 from marketsim.run.attributes import RunAttributes
 from marketsim.run.branch import branch, copy_run
 from marketsim.run.loop import (
@@ -36,10 +37,13 @@ from marketsim.run.out_of_range import price_out_of_range
 from marketsim.run.progress import Progress
 from marketsim.run.room import funding_phase, lengthen, open_tape
 from marketsim.run.saved import save_run
-from marketsim.scenario.build import build_state, write_rules
+from marketsim.run.settings import follow, keep_caps
+from marketsim.run.steering import Steered, act, put_orders, take
+from marketsim.scenario.build import build_state
 from marketsim.scenario.build_world import build_world, rule_changes
 from marketsim.scenario.history import HistoryPath, load_history
 from marketsim.scenario.inputs import InputLog
+from marketsim.scenario.interventions import InterventionError
 from marketsim.scenario.loader import resolved_toml
 from marketsim.scenario.schema import Scenario
 from marketsim.tape.digest import digest_result
@@ -52,7 +56,7 @@ CHUNK_SECONDS = 0.2
 FIRST_CHUNK = 64
 
 
-class Simulation(RunAttributes):
+class Simulation(Steered, RunAttributes):
     """A scenario with its seed, from the first step on.
 
     Parameters
@@ -72,6 +76,8 @@ class Simulation(RunAttributes):
         The users' own traders.
     inputs : InputLog
         The files it was made from.
+    interventions : Interventions
+        What was and will be done to it from outside.
     state : State
         The venue; its arrays may be replaced by longer ones from one step to the next.
     step_count : int
@@ -130,11 +136,12 @@ class Simulation(RunAttributes):
         self.callers = Callers(self.roster.names, chosen, self.traders, desk, seed, find_trader)
         self._changes = rule_changes(scenario.shocks, scenario.step_minutes)
         self._rules = scenario  # as the changes so far have left it
+        self.interventions = Interventions(scenario.interventions, self.roster.margin_mode)
         self._caps, self._snapshots = [], []
         self._contagion = ContagionTape(scenario, self.state)
         self._start = take_snapshot(self.state)
         self.tape = open_tape(self)
-        self._keep_caps()
+        keep_caps(self)
         self._run_seconds = 0.0
         self._build_seconds = time.perf_counter() - self._started
 
@@ -159,6 +166,8 @@ class Simulation(RunAttributes):
             If an index price leaves the range of the order book.
         OwnTraderError
             If a user's own trader fails; the step it failed in is not done.
+        InterventionError
+            If one that the scenario states is refused.
         """
         self.ensure_steps_left(num_steps, extend)
         first = self.step_count
@@ -168,7 +177,10 @@ class Simulation(RunAttributes):
         while self.step_count < stop:
             self._apply_rules()
             self._keep_snapshot()
-            self._contagion.keep(self.state, self.step_count)
+            self._keep_contagion()
+            act(self)
+            if self.interventions.orders:
+                self._open_step()
             goal = min(stop, self._next_event(), self.step_count + chunk)
             here = time.perf_counter()
             before = self.step_count
@@ -179,7 +191,9 @@ class Simulation(RunAttributes):
             chunk = max(int(min(pace * CHUNK_SECONDS, 4.0 * chunk)), 1)
             if progress is not None:
                 progress(self.step_count - first, num_steps)
-        self._contagion.keep(self.state, self.step_count)
+        if self.step_count < self.num_steps:  # as a run that does not pause here
+            self._apply_rules()
+        self._keep_contagion()
         self._run_seconds += time.perf_counter() - began
 
     def ensure_steps_left(self, num_steps: int, extend: bool = False) -> None:
@@ -273,16 +287,32 @@ class Simulation(RunAttributes):
             If a user's own trader fails.
         """
         self._apply_rules()
-        clock = self.tape.clock[0]
-        t = int(clock.step)
-        outcome = open_step(self.state, self.world, self.traders, self.tape, t)
-        if outcome == OUT_OF_RANGE:
-            self._check_range(int(clock.lost_market))
-        if outcome == ASK:
-            self.state = self.callers.ask(self.state, int(clock.num_callers), t)
+        act(self)
+        self._open_step()
         self.state = make_room(self.state)
         self.state.venue[0].max_rounds = rounds
+        t = self.step_count
         clear_step(self.state, order_of_action(self.state, self.traders, t, self.seed))
+
+    def intervene(self, kind: str, **fields: Any) -> None:
+        """Do something to the run at the start of the next step; see `Steered.intervene`."""
+        if self.tape.clock[0].is_open:
+            raise InterventionError(f"{kind}: a step is under way: intervene between two steps")
+        self._apply_rules()
+        take(self, kind, fields)
+
+    def _open_step(self) -> None:
+        """Open the coming step, ask the users' own traders and put in the orders from outside."""
+        clock = self.tape.clock[0]
+        t = int(clock.step)
+        if not clock.is_open:
+            outcome = open_step(self.state, self.world, self.traders, self.tape, t)
+            if outcome == OUT_OF_RANGE:
+                self._check_range(int(clock.lost_market))
+        if clock.num_callers:
+            self.state = self.callers.ask(self.state, int(clock.num_callers), t)
+        self.state = put_orders(self)
+        clock.num_callers = 0
 
     def _advance(self, goal: int) -> int:
         """Run to step `goal` and ask the users' own traders on the way; return the outcome."""
@@ -316,7 +346,7 @@ class Simulation(RunAttributes):
             self.market_names,
             step=self.step_count,
             delta=self.scenario.record.contagion_delta if delta is None else delta,
-            reflexivity=self.scenario.spot.reflexivity,
+            reflexivity=self._rules.spot.reflexivity,
         )
 
     def exposure(self) -> Exposure:
@@ -343,9 +373,11 @@ class Simulation(RunAttributes):
         rows = -(-self.step_count // int(tape.clock[0].series_every))
         moments = -(-self.step_count // int(tape.clock[0].wealth_every)) + 1
         self._complete_rows(rows - 1, moments - 1)
+        entries = tuple(self.interventions.entries)
+        steered = self.scenario.model_copy(update={"interventions": entries})
         return RunResult(
             scenario=self.scenario.name,
-            scenario_text=resolved_toml(self.scenario),
+            scenario_text=resolved_toml(steered),
             seed=self.seed,
             num_steps=self.step_count,
             step_minutes=self.scenario.step_minutes,
@@ -375,15 +407,16 @@ class Simulation(RunAttributes):
             end=take_snapshot(state),
             outcome=np.array(totals.outcome),
             conservation_error=int(totals.conservation_error),
-            struck=self.scenario.struck_markets,
-            strikes=self.scenario.strikes,
+            struck=steered.struck_markets,
+            strikes=steered.strikes,
             contagion_steps=self._contagion.steps,
             contagion=self._contagion.matrices(len(self.market_names)),
             heat=self._contagion.heat,
             snapshots=tuple(self._snapshots),
             start_time=self._start_time,
-            notes=self.notes,
+            notes=(*self.notes, *self.interventions.notes),
             inputs=tuple(self.inputs),
+            payments=tuple(self.interventions.payments),
             timings={
                 "build": self._build_seconds,
                 "run": self._run_seconds,
@@ -419,13 +452,7 @@ class Simulation(RunAttributes):
         """Apply the changes of venue rules that are due."""
         while self._changes and self._changes[0].step <= self.step_count:
             change = self._changes.pop(0)
-            self._rules = self._rules.with_rule(change.field, change.value)
-            write_rules(self.state, self._rules, self._prices)
-            self._keep_caps()
-
-    def _keep_caps(self) -> None:
-        caps = np.array(self.state.market["funding_cap"], np.float64)
-        self._caps.append((self.step_count, caps))
+            follow(self, self._rules.with_rule(change.field, change.value))
 
     def _funding_cap(self, funding: Rows[Settlement]) -> Floats:
         """Return the cap in force at each settlement."""
@@ -433,6 +460,9 @@ class Simulation(RunAttributes):
         place = np.searchsorted(first, funding["step"], side="right") - 1
         caps: Floats = np.array([cap for _, cap in self._caps])[place, funding["market"]]
         return caps
+
+    def _keep_contagion(self) -> None:
+        self._contagion.keep(self.state, self.step_count, self._rules.spot.reflexivity)
 
     def _keep_snapshot(self) -> None:
         minutes = self.scenario.record.snapshot_minutes
@@ -447,6 +477,8 @@ class Simulation(RunAttributes):
         event = self.num_steps
         if self._changes:
             event = min(event, self._changes[0].step)
+        if self.interventions.next_step is not None:
+            event = min(event, self.interventions.next_step)
         minutes = self.scenario.record.snapshot_minutes
         if not isinstance(minutes, str):
             every = self.scenario.steps_of(minutes)
