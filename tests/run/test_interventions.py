@@ -19,6 +19,7 @@ from marketsim.engine.state import ATOMS, UNLIMITED, MarkRule
 from marketsim.results.folder import write_run
 from marketsim.results.risk import population_risk
 from marketsim.results.run import load_run
+from marketsim.run.loading import load_simulation
 from marketsim.run.simulation import Simulation
 from marketsim.run.steering import act
 from marketsim.scenario.errors import ScenarioError
@@ -241,7 +242,7 @@ def test_a_run_without_them_is_the_same_in_one_go_and_in_parts():
 def test_a_rule_that_changes_where_a_run_pauses_is_in_the_matrices_either_way(monkeypatch):
     seen = []
 
-    def measure(state: Any, reflexivity: float, delta: float) -> Any:
+    def measure(state: Any, paper: Any, reflexivity: float, delta: float) -> Any:
         seen.append(MarkRule(int(state.venue[0].mark_rule)))
         return np.zeros((2, 2, 2))
 
@@ -545,7 +546,7 @@ def test_volatility_and_correlation_act_from_the_next_step():
 def test_reflexivity_acts_on_spot_and_on_the_matrices(monkeypatch):
     seen = []
 
-    def measure(state: Any, reflexivity: float, delta: float) -> Any:
+    def measure(state: Any, paper: Any, reflexivity: float, delta: float) -> Any:
         seen.append(reflexivity)
         return np.zeros((2, 2, 2))
 
@@ -639,6 +640,57 @@ def test_a_trader_who_left_orders_nothing():
     simulation.retire(50)
     with pytest.raises(InterventionError, match="account = 50: has left the market"):
         simulation.trade(50, "ONE", 1.0)
+
+
+# Saved, branched and extended runs
+
+
+def disturb(simulation: Simulation) -> None:
+    simulation.shock("crash", size=-0.15, fall_minutes=3)
+    simulation.set("populations.holder.margin_mode", "isolated", share=0.5)
+    simulation.set("spot.reflexivity", 0.3)
+    simulation.deposit(50, 500.0)
+    simulation.trade(51, "ONE", 2.0)
+
+
+def test_a_run_is_saved_and_branched_with_what_was_done_and_what_waits(tmp_path):
+    later = [{"at_step": 60, "kind": "set", "path": "markets.ONE.taker_fee", "value": 0.002}]
+    whole = Simulation(busy(interventions=later), 1)
+    whole.run(20)
+    disturb(whole)
+    whole.run(20)
+    whole.set("populations.holder.margin_mode", "cross")
+    whole.trade(52, "TWO", -1.0)
+    whole.save(tmp_path / "half")
+    branch = whole.branch()
+    loaded = load_simulation(tmp_path / "half")
+    for each in (branch, loaded, whole):
+        each.run(10)
+        disturb(each)
+    digests = {digest_result(finish(each)) for each in (branch, loaded, whole)}
+    assert len(digests) == 1
+    assert_repeats(loaded.result())
+
+
+def test_what_is_done_to_a_branch_is_not_done_to_the_run():
+    whole = Simulation(busy(), 1)
+    whole.run(20)
+    other = whole.branch(change={"venue.funding.interval_hours": 0.25})
+    disturb(other)
+    assert whole.interventions.entries == []
+    assert digest_result(finish(whole)) == digest_result(finish(Simulation(busy(), 1)))
+    assert_repeats(finish(other))
+
+
+def test_what_is_done_at_the_end_acts_where_the_run_goes_on():
+    simulation = Simulation(busy(), 1)
+    simulation.run(90)
+    simulation.set("venue.funding.interval_hours", "step")
+    disturb(simulation)
+    simulation.run(30, extend=True)
+    result = simulation.result()
+    assert len(result.funding) == 2 * (1 + 30)
+    assert_repeats(result)
 
 
 # The folder
