@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from marketsim.run.loading import load_simulation
     from marketsim.run.simulation import Simulation
     from marketsim.scenario.errors import Problem, ScenarioError
+    from marketsim.scenario.interventions import InterventionError
     from marketsim.scenario.loader import list_scenarios, load_scenario
     from marketsim.study.calibrate import calibrate
     from marketsim.study.compare import compare
@@ -45,6 +46,7 @@ _PLACES = {
     "load_run": "marketsim.results.run",
     "load_simulation": "marketsim.run.loading",
     "load_sweep": "marketsim.sweep.table",
+    "InterventionError": "marketsim.scenario.interventions",
     "ScenarioError": "marketsim.scenario.errors",
     "list_scenarios": "marketsim.scenario.loader",
     "load_scenario": "marketsim.scenario.loader",
@@ -52,6 +54,7 @@ _PLACES = {
 
 __all__ = [
     "HookError",
+    "InterventionError",
     "OwnTraderError",
     "PerpMarket",
     "Run",
@@ -91,9 +94,16 @@ def _parameter_problems(strategy: str, stated: Mapping[str, Any]) -> "list[Probl
     return problems
 
 
+def _parameter_schema(strategy: str) -> dict[str, Any] | None:
+    strategies = import_module("marketsim.agents.strategies")
+    schema: dict[str, Any] | None = strategies.parameter_schema(strategy)
+    return schema
+
+
 # The strategies load with the first population that is read.
 by_strategy.default_habits = _default_habits
 by_strategy.parameter_problems = _parameter_problems
+by_strategy.parameter_schema = _parameter_schema
 
 
 def __dir__() -> list[str]:

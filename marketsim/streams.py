@@ -43,6 +43,7 @@ class Stream(IntEnum):
     SIZE = 15
     PRICE = 16  #: where a limit order is placed
     LIQUIDATION = 17
+    INTERVENTION = 18  #: whom a share of a population means
 
 
 _LOW = np.uint64(0xFFFFFFFF)

@@ -106,6 +106,14 @@ count = 4
 parameters = { size = 0.2 }
 """
 
+RALLY_BY_HAND = """
+[[interventions]]
+kind = "rally"
+at_step = 30
+size = 0.1
+minutes = 10.0
+"""
+
 RALLY = """
 [[shocks]]
 kind = "rally"
@@ -246,6 +254,9 @@ def test_a_shock_is_a_class_and_a_name_in_the_tuple(with_rally: Copy) -> None:
     assert index[29] == 100.0
     assert index[30:40].tolist() == pytest.approx([100.0 * 1.1 ** (n / 10) for n in range(1, 11)])
     assert (index[40:] == index[39]).all()
+
+    by_hand = with_rally.run(SCENARIO + RALLY_BY_HAND, "by-hand")
+    assert by_hand.digest == run.digest
 
     code = """
 import sys, tomllib

@@ -185,7 +185,7 @@ def explain(
         account=account,
         population=roster.names[group],
         strategy=roster.strategies[group],
-        margin_mode=MODES[int(roster.margin_mode[account])],
+        margin_mode=MODES[int(simulation.interventions.margin_mode[account])],
         step=shown,
         hours=(shown + 1) * simulation.scenario.step_minutes / 60.0,
         seized_round=None if seized is None else int(seized["round"]),

@@ -68,17 +68,19 @@ class Herd(BuiltIn):
     centre of the crowd's law turns from a valley into a peak; needs `independence` below 1."""
     crowd_rate: float = Field(0.001, ge=1e-9, le=1)
     """Funding rate per 8 h that a unanimous crowd causes; only for `anti_herding`."""
-    alignment: float = Field(0.5, ge=0, le=1)
+    alignment: float = Field(0.5, ge=0, le=1, json_schema_extra={"live": "at reset"})
     """Share of traders with one opinion for all their markets."""
     rebalance: float = Field(0.3, ge=0, le=1e9)
     """A position is left alone while it is off by less than this share."""
-    network: Literal["complete", "small_world", "scale_free", "random", "file"] = "complete"
+    network: Literal["complete", "small_world", "scale_free", "random", "file"] = Field(
+        "complete", json_schema_extra={"live": "at reset"}
+    )
     """Who imitates whom: everybody, or neighbours on a graph."""
-    degree: float = Field(8.0, gt=0, le=1e5)
+    degree: float = Field(8.0, gt=0, le=1e5, json_schema_extra={"live": "at reset"})
     """Mean number of neighbours."""
-    rewiring: float = Field(0.1, ge=0, le=1)
+    rewiring: float = Field(0.1, ge=0, le=1, json_schema_extra={"live": "at reset"})
     """Of small_world: share of links that lead anywhere."""
-    network_file: str | None = None
+    network_file: str | None = Field(None, json_schema_extra={"live": "at reset"})
     """Of file: GraphML, GEXF, GML, adjacency or edge list whose nodes are 0, 1, ... of the
     population."""
 

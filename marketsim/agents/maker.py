@@ -51,7 +51,7 @@ class Maker(BuiltIn):
     """tau: how long inventory is expected to be held."""
     clips: float = Field(20.0, ge=1e-3, le=1e6)
     """Inventory limit, in clips."""
-    levels: float = Field(8.0, ge=1, le=40)
+    levels: float = Field(8.0, ge=1, le=40, json_schema_extra={"live": "at reset"})
     """Levels per side."""
     reach: float = Field(0.06, gt=0, lt=1)
     """Distance of the last level, as a fraction of price."""
@@ -59,6 +59,8 @@ class Maker(BuiltIn):
     """Share of the inventory limit from which the excess is sold at the market."""
     requote: float = Field(0.3, ge=0, le=1e9)
     """Quotes stay while the reservation price moves less than this share of the half spread."""
+    depth: float = Field(1.0, ge=0, le=1)
+    """Share of what it could quote that it shows."""
     calm_volatility: float = Field(0.6, ge=1e-6, le=1000)
     """Annual volatility at which full depth is shown."""
 
@@ -160,12 +162,13 @@ def _quote(state: State, traders: Traders, p: Maker, i: int, m: int, equity: flo
     anchor = 1.0 + view.basis
     reservation = reservation_price(anchor, inventory, p.risk_aversion, variance)
     reservation *= market.index_price
+    shown = p.depth * market.depth_factor
     still = abs(reservation - memory[0]) < 0.5 * p.requote * spread * market.index_price
-    if still and held == memory[1] and memory[2] == market.depth_factor and equity > 0.0:
+    if still and held == memory[1] and memory[2] == shown and equity > 0.0:
         return
     memory[0] = reservation
     memory[1] = held
-    memory[2] = market.depth_factor
+    memory[2] = shown
     withdraw(state, i, m)
     if clip <= 0.0:
         return
@@ -174,7 +177,7 @@ def _quote(state: State, traders: Traders, p: Maker, i: int, m: int, equity: flo
         slippage = traders.trader[i].slippage
         market_order(state, traders, i, m, -excess, slippage, Flag.REDUCE_ONLY.value)
     calm = p.calm_volatility * math.sqrt(state.venue[0].step_hours / 8760.0)
-    depth = market.depth_factor * min(1.0, calm / math.sqrt(max(view.variance, 1e-18)))
+    depth = shown * min(1.0, calm / math.sqrt(max(view.variance, 1e-18)))
     levels = int(p.levels)
     first = max(0.5 * spread, 0.5 * market.tick_size / market.index_price)
     ratio = math.exp(math.log(max(p.reach / first, 2.0)) / max(levels - 1, 1))

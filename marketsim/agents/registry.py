@@ -163,9 +163,15 @@ def _set_up_strategy(traders: Traders, g: int, name: str, values: BuiltIn, seed:
     row.kind = list(STRATEGIES).index(name)
     row.plans_hedge = values.PLANS_HEDGE
     row.has_opinions = values.HAS_OPINIONS
+    write_parameters(traders, g, name, values)
+    values.set_up(traders, g, seed)
+
+
+def write_parameters(traders: Traders, g: int, name: str, values: BuiltIn) -> None:
+    """Write what kernels read of the parameters of population `g`, of the strategy `name`."""
+    row = traders.population[g]
     for field, value in values.record(int(row.stop - row.start)).items():
         traders.parameters[name][field][g] = value
-    values.set_up(traders, g, seed)
 
 
 def _link_traders(roster: Roster, chosen: Sequence[Parameters], seed: int) -> tuple[Any, Any]:

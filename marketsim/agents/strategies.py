@@ -56,6 +56,11 @@ def parameter_problems(strategy: str, stated: Mapping[str, Any]) -> list[Problem
     return []
 
 
+def parameter_schema(strategy: str) -> dict[str, Any] | None:
+    """Return the JSON schema of a built-in strategy's parameters; of others, nothing is known."""
+    return STRATEGIES[strategy].model_json_schema() if strategy in STRATEGIES else None
+
+
 def _dispatch(kind: int, name: str, decide: Decide, others: Decide) -> Decide:
     """Return the kernel that lets traders of one kind decide, and leaves all others to `others`.
 

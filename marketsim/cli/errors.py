@@ -134,6 +134,7 @@ def _bad_input() -> tuple[type[Exception], ...]:
     from marketsim.scenario.errors import ScenarioError
     from marketsim.scenario.history import HistoryError
     from marketsim.scenario.inputs import InputChangedError
+    from marketsim.scenario.interventions import InterventionError
     from marketsim.sweep.cluster import ClusterError
     from marketsim.tape.files import FolderError
 
@@ -142,6 +143,7 @@ def _bad_input() -> tuple[type[Exception], ...]:
         ScenarioError,
         HistoryError,
         InputChangedError,
+        InterventionError,
         FolderError,
         ClusterError,
     )

@@ -142,7 +142,6 @@ class ContagionTape:
         self._heat_every = scenario.span(record.heatmap_minutes)
         self._delta = record.contagion_delta
         self._width, self._reach = record.heatmap_band, record.heatmap_reach
-        self._reflexivity = scenario.spot.reflexivity
         self._first_price = np.array(state.market["index_ticks"], np.float64)
         self._steps: list[int] = []
         self._matrices: list[NDArray[np.float64]] = []
@@ -158,14 +157,12 @@ class ContagionTape:
         due = [(step // every + 1) * every for every in (self._every, self._heat_every) if every]
         return min(due, default=None)
 
-    def keep(self, state: State, step: int) -> None:
+    def keep(self, state: State, step: int, reflexivity: float) -> None:
         """Record what is due at a step; only once, however often it is called."""
         if self._every and step % self._every == 0 and self._steps[-1:] != [step]:
             self._steps.append(step)
             self._paper = follow(state, self._paper) if self._paper else paper_venue(state)
-            self._matrices.append(
-                contagion_matrices(state, self._paper, self._reflexivity, self._delta)
-            )
+            self._matrices.append(contagion_matrices(state, self._paper, reflexivity, self._delta))
         if self._heat_every and step % self._heat_every == 0 and step > self._heat_step:
             self._heat_step = step
             self._heat.append(

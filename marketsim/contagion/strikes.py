@@ -1,4 +1,4 @@
-"""Which scheduled shock a loss goes back to."""
+"""Which shock a loss goes back to."""
 
 import tomllib
 from dataclasses import dataclass
@@ -7,17 +7,19 @@ from typing import Any
 import numpy as np
 from pydantic import TypeAdapter
 
+from marketsim.scenario.interventions import AnyIntervention, Intervention
 from marketsim.scenario.shocks import AnyShock, Shock
 
 #: Minutes after a shock's end in which losses may still go back to it.
 AFTERMATH_MINUTES = 60.0
 
 _SHOCKS: TypeAdapter[tuple[Shock, ...]] = TypeAdapter(tuple[AnyShock, ...])
+_INTERVENTIONS: TypeAdapter[tuple[Intervention, ...]] = TypeAdapter(tuple[AnyIntervention, ...])
 
 
 @dataclass(frozen=True)
 class Strike:
-    """A scheduled shock: when it acts, and which losses go back to it.
+    """A shock, scheduled or not: when it acts, and which losses go back to it.
 
     Attributes
     ----------
@@ -44,7 +46,7 @@ class Strike:
 
 
 def read_strikes(scenario_text: str) -> list[Strike]:
-    """Read the schedule of a resolved scenario.
+    """Read the shocks of a resolved scenario, those among its interventions too.
 
     Parameters
     ----------
@@ -62,12 +64,16 @@ def read_strikes(scenario_text: str) -> list[Strike]:
     >>> [(each.name, round(each.start), round(each.end)) for each in read_strikes(text)]
     [('jump of BTC -20.0%', 720, 780)]
     """
-    if "shocks" not in scenario_text:
+    if "shocks" not in scenario_text and "interventions" not in scenario_text:
         return []
     scenario = tomllib.loads(scenario_text)
     minutes = float(scenario.get("step_minutes", 1.0))
     strikes = []
-    for shock in _SHOCKS.validate_python(scenario.get("shocks", ())):
+    shocks = list(_SHOCKS.validate_python(scenario.get("shocks", ())))
+    for entry in _INTERVENTIONS.validate_python(scenario.get("interventions", ())):
+        shock = entry.as_shock(minutes)
+        shocks += [] if shock is None else [shock]
+    for shock in shocks:
         start = 60.0 * shock.at
         end = start + shock.duration + AFTERMATH_MINUTES
         strikes.append(

@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from marketsim.engine.cause_records import Impact, Loss, Safe, Seizure, Split, Tally
 from marketsim.engine.records import R, Rows, records, zeroed
@@ -152,6 +153,20 @@ def grow(
         seizure=_longer(state.seizure, num_liquidations + 1 if totals.record_causes else 0),
         loss=_longer(state.loss, num_losses),
     )
+
+
+def add_pools(state: State, owner: NDArray[np.int64]) -> State:
+    """Return the state with one more side pool, empty, for each of these accounts."""
+    total = len(state.pool) + len(owner)
+    longer = state._replace(
+        pool=_longer(state.pool, total),
+        draw=_longer(state.draw, total),
+        touched=np.append(state.touched, np.zeros(len(owner), np.int8)),
+        short=np.zeros(total, np.int64),
+        safe=_longer(state.safe, total if state.totals[0].record_causes else 0),
+    )
+    longer.pool["owner"][len(state.pool) :] = owner
+    return longer
 
 
 def _longer(array: Rows[R], length: int) -> Rows[R]:

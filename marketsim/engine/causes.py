@@ -41,6 +41,18 @@ def begin(state: State) -> None:
 
 
 @kernel
+def begin_anew(state: State, i: int) -> None:
+    """Let an account's pools count their losses from here: its positions lie in other pools now."""
+    if state.totals[0].record_causes == 0:
+        return
+    for m in range(len(state.market)):
+        state.tally[i, m].safe_pass = 0
+        for p in (i, widen(state.position[i, m].pool)):
+            assess_pool(state, p)
+            _note_safe(state, p, True)
+
+
+@kernel
 def note_displacement(state: State, world: World) -> None:
     """Note how far reflexivity holds each index off its news, and how far by forced flow.
 

@@ -3,7 +3,7 @@
 from marketsim.engine import book, ledger, margin, matching, orders
 from marketsim.engine._jit import inlined, kernel
 from marketsim.engine.formulas.integers import mul_div, take_fraction, take_fraction_up
-from marketsim.engine.pools import free_margin
+from marketsim.engine.pools import free_margin, wallet
 from marketsim.engine.state import MAX_ATOMS, NONE, ONE, Flag, IntentKind, Outcome, State, widen
 
 
@@ -126,15 +126,8 @@ def exchange_stable(state: State, i: int, atoms: int) -> Outcome:
 
 @kernel
 def _affords(state: State, i: int, cost: int, haircut: int) -> bool:
-    """Tell whether the main pool's wallet pays `cost` and its margin bears the haircut.
-
-    The wallet is cash without what open positions cost: profit not realised buys nothing.
-    """
-    wallet = state.pool[i].cash
-    for m in range(len(state.market)):
-        if state.position[i, m].pool == i:
-            wallet += state.position[i, m].entry_cost
-    return wallet >= cost and free_margin(state, i) >= take_fraction_up(cost, haircut)
+    """Tell whether the main pool's wallet pays `cost` and its margin bears the haircut."""
+    return wallet(state, i) >= cost and free_margin(state, i) >= take_fraction_up(cost, haircut)
 
 
 @kernel

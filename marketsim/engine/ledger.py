@@ -39,6 +39,15 @@ def move_cash(state: State, p_from: int, p_to: int, amount: int) -> None:
     state.touched[p_to] = 1
 
 
+@kernel
+def pay_in(state: State, i: int, amount: int) -> None:
+    """Bring money from outside into an account's main pool (negative: take it out): no profit."""
+    state.pool[i].cash += amount
+    state.touched[i] = 1
+    state.totals[0].deposits += amount
+    state.account[i].deposit += max(amount, 0)
+
+
 @inlined
 def charge_fee(state: State, p: int, amount: int) -> None:
     """Charge a trading fee to pool `p` (negative: pay a rebate)."""

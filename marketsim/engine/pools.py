@@ -138,6 +138,29 @@ def free_margin(state: State, p: int) -> int:
 
 
 @kernel
+def wallet(state: State, i: int) -> int:
+    """Cash of an account's main pool without what its positions cost, atoms.
+
+    Profit not realised is no part of it, and buys nothing.
+    """
+    amount: int = state.pool[i].cash
+    for m in range(len(state.market)):
+        if state.position[i, m].pool == i:
+            amount += state.position[i, m].entry_cost
+    return amount
+
+
+@kernel
+def withdrawable(state: State, i: int) -> int:
+    """Return what an account may take out of its main pool so that its initial margin stays.
+
+    Negative: what it lacks.
+    """
+    assess_pool(state, i)
+    return min(wallet(state, i), state.pool[i].equity - initial_margin(state, i))
+
+
+@kernel
 def liquidation_price(state: State, i: int, m: int) -> float:
     """Mark price in ticks at which a position's pool falls to maintenance, other marks as they are.
 

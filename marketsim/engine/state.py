@@ -246,7 +246,7 @@ class Totals(Record):
     """What is counted over the whole venue."""
 
     step: I8
-    deposits: I8  #: atoms paid in by all accounts and the fund
+    deposits: I8  #: atoms paid in by all accounts and the fund, less what was taken out
     fees: I8  #: atoms: the fee account
     outside_cash: I8  #: atoms: what the outside spot market received
     stable_price: I8  #: 1e-9 USD
@@ -280,7 +280,7 @@ class Account(Record):
     """A trader's account, beside what its pools and positions hold."""
 
     priority: I8  #: a fixed random rank that settles ties, keyed by the trader
-    deposit: I8  #: atoms, in cash and holdings, at the start
+    deposit: I8  #: atoms paid in, in cash and holdings: at the start, and since
     liquidated_step: I8  #: step the two counters below belong to
     liquidated_atoms: I8  #: notional liquidated in that step
     fund_loss_atoms: I8  #: paid by the fund for book fills in that step

@@ -175,7 +175,7 @@ def allocate_world(
         factor=records(Factor, 1),
         asset=records(Asset, num_markets),
         source=records(Source, num_markets * num_sources),
-        shock=records(Shock, num_shocks),
+        shock=schedule(num_shocks),
         history=np.ones((num_steps + 1, num_markets)),
         common_draw=records(News, 1),
         own_draw=records(News, num_markets),
@@ -189,8 +189,14 @@ def allocate_world(
     world.source["weight"] = 1.0 / num_sources
     world.source["fault_factor"] = 1.0
     world.source["price"] = 1.0
-    world.shock["start"] = UNLIMITED
-    world.shock["market"] = NONE
-    world.shock["source"] = NONE
-    world.shock["rise"] = 1
     return world
+
+
+def schedule(num_shocks: int) -> Rows[Shock]:
+    """Allocate rows of a schedule that never strike."""
+    shock = records(Shock, num_shocks)
+    shock["start"] = UNLIMITED
+    shock["market"] = NONE
+    shock["source"] = NONE
+    shock["rise"] = 1
+    return shock

@@ -28,6 +28,7 @@ from marketsim.run.data import SavedMarketError
 from marketsim.run.hooks import Hook, Listener
 from marketsim.run.measures import BookImpact
 from marketsim.run.saved import Saved, save_run
+from marketsim.run.steering import Steered
 from marketsim.scenario.inputs import InputLog
 from marketsim.scenario.loader import load_scenario
 from marketsim.scenario.schema import Scenario
@@ -46,7 +47,7 @@ class Deprecated(TypedDict, total=False):
     seed: int | None
 
 
-class PerpMarket(SteppedModel):
+class PerpMarket(Steered, SteppedModel):
     """A market of perpetual futures with its traders.
 
     What Mesa promises of a model holds: `steps` and `time` advance with `run` as with `step`,
@@ -266,6 +267,10 @@ class PerpMarket(SteppedModel):
         PerpMarket, or list of PerpMarket if `n` is given
         """
         return branch(self, n, change)
+
+    def intervene(self, kind: str, **fields: Any) -> None:
+        """Do something to the market at the start of the next step; see `Steered.intervene`."""
+        self.simulation.intervene(kind, **fields)
 
     def depth(self, market: str, levels: int | None = 20) -> NDArray[Any]:
         """Read a market's book as it stands; see `Simulation.depth`."""

@@ -67,7 +67,7 @@ class TraderView(KnowsModel, mesa.Agent):
 
     @property
     def capital(self) -> float:
-        """USD deposited at the start."""
+        """USD deposited, at the start and since."""
         return float(self._state.account["deposit"][self.account]) / ATOMS
 
     @property

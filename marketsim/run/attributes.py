@@ -12,6 +12,7 @@ from marketsim.agents.callers import Callers
 from marketsim.contagion.recorder import ContagionTape
 from marketsim.engine.state import State
 from marketsim.engine.world import World
+from marketsim.run.agenda import Interventions
 from marketsim.run.hooks import Hooks
 from marketsim.run.loop import Tape
 from marketsim.scenario.build_world import RuleChange
@@ -37,6 +38,7 @@ class RunAttributes:
     traders: Traders
     callers: Callers
     tape: Tape
+    interventions: Interventions
     _start_time: np.datetime64 | None  #: UTC
     _prices: Mapping[str, float]  #: USD, of each market at the start
     _changes: list[RuleChange]  #: of rules, to come
@@ -80,6 +82,7 @@ SAVED = (
     "world",
     "traders",
     "tape",
+    "interventions",
     "_start_time",
     "_prices",
     "_changes",
@@ -126,7 +129,6 @@ WHOLE: dict[type, tuple[str, ...]] = {
         "_delta",
         "_width",
         "_reach",
-        "_reflexivity",
         "_first_price",
         "_steps",
         "_matrices",
@@ -134,5 +136,6 @@ WHOLE: dict[type, tuple[str, ...]] = {
         "_heat",
     ),
     DepthTape: ("_every", "_book_every", "_step", "_depth", "_book"),
+    Interventions: ("entries", "waiting", "orders", "payments", "margin_mode", "notes"),
     InputLog: ("_expected", "_when", "_found"),
 }

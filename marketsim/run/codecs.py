@@ -14,6 +14,8 @@ from marketsim.run.loop import Tape
 from marketsim.run.room import duplicate, state_rows, tape_rows
 from marketsim.scenario.build_world import RuleChange
 from marketsim.scenario.inputs import Input
+from marketsim.scenario.interventions import KINDS as INTERVENTIONS
+from marketsim.scenario.interventions import Intervention
 from marketsim.scenario.roster import Roster, SidePools
 from marketsim.scenario.schema import Scenario
 from marketsim.scenario.writer import resolved_toml
@@ -57,12 +59,17 @@ def _attributes(kind: type, names: tuple[str, ...]) -> Codec:
     return lambda value: {name: getattr(value, name) for name in names}, make
 
 
+def _fields(entry: Intervention) -> dict[str, Any]:
+    return entry.model_dump(exclude_none=True)
+
+
 CODECS: dict[type, Codec] = {
     Scenario: (resolved_toml, lambda text: Scenario.model_validate(tomllib.loads(text))),
     State: _growing(State, state_rows),
     Tape: _growing(Tape, tape_rows),
     **{each: _named_tuple(each) for each in (World, Traders, SidePools, Snapshot)},
     **{each: _named_tuple(each) for each in (RuleChange, Input)},
+    **{each: (_fields, each.model_validate) for each in INTERVENTIONS},
     Roster: _attributes(Roster, tuple(each.name for each in fields(Roster))),
     **{kind: _attributes(kind, names) for kind, names in WHOLE.items()},
     slice: (lambda value: (value.start, value.stop), lambda found: slice(*found)),

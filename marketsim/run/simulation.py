@@ -17,6 +17,7 @@ from marketsim.engine.index import update_index
 from marketsim.engine.records import Rows
 from marketsim.engine.state import NONE
 from marketsim.engine.step import clear_step
+from marketsim.run.agenda import Interventions
 from marketsim.run.branch import branch, copy_run
 from marketsim.run.hooks import Hook, Hooks, Listener
 from marketsim.run.loop import (
@@ -33,10 +34,13 @@ from marketsim.run.out_of_range import price_out_of_range
 from marketsim.run.progress import Progress
 from marketsim.run.room import funding_phase, lengthen, open_tape
 from marketsim.run.saved import save_run
-from marketsim.scenario.build import build_state, write_rules
+from marketsim.run.settings import follow, keep_caps
+from marketsim.run.steering import Steered, act, put_orders, take
+from marketsim.scenario.build import build_state
 from marketsim.scenario.build_world import build_world, rule_changes
 from marketsim.scenario.history import HistoryPath, load_history
 from marketsim.scenario.inputs import InputLog
+from marketsim.scenario.interventions import InterventionError
 from marketsim.scenario.loader import resolved_toml
 from marketsim.scenario.schema import Scenario
 from marketsim.tape.depth import DepthTape
@@ -50,7 +54,7 @@ CHUNK_SECONDS = 0.2
 FIRST_CHUNK = 64
 
 
-class Simulation(Measures):
+class Simulation(Steered, Measures):
     """A scenario with its seed, from the first step on.
 
     Parameters
@@ -70,14 +74,12 @@ class Simulation(Measures):
         The users' own traders.
     inputs : InputLog
         The files it was made from.
+    interventions : Interventions
+        What was and will be done to it from outside.
     state : State
         The venue; its arrays may be replaced by longer ones from one step to the next.
     step_count : int
         Steps done.
-    hooks : Hooks
-        Who is told what happens; copies and saved files have none of it.
-    is_stopped : bool
-        Whether `stop` has ended the last run early.
 
     Raises
     ------
@@ -132,13 +134,14 @@ class Simulation(Measures):
         self.callers = Callers(self.roster.names, chosen, self.traders, desk, seed, find_trader)
         self._changes = rule_changes(scenario.shocks, scenario.step_minutes)
         self._rules = scenario  # as the changes so far have left it
+        self.interventions = Interventions(scenario.interventions, self.roster.margin_mode)
         self._caps, self._snapshots = [], []
         self._contagion = ContagionTape(scenario, self.state)
         record = scenario.record
         self._depth = DepthTape(*map(scenario.span, (record.depth_minutes, record.book_minutes)))
         self._start = take_snapshot(self.state)
         self.tape = open_tape(self)
-        self._keep_caps()
+        keep_caps(self)
         self.hooks = Hooks()
         self.is_stopped = False
         self._run_seconds = 0.0
@@ -165,6 +168,8 @@ class Simulation(Measures):
             If an index price leaves the range of the order book.
         OwnTraderError
             If a user's own trader fails; the step it failed in is not done.
+        InterventionError
+            If one that the scenario states is refused.
         HookError
             If a hook fails; the step it was told of is done.
         """
@@ -176,7 +181,11 @@ class Simulation(Measures):
         self.is_stopped = False
         while self.step_count < stop and not self._pauses():
             self._apply_rules()
-            self._keep()
+            self._keep_snapshot()
+            self._keep_measures()
+            act(self)
+            if self.interventions.orders:
+                self._open_step()
             goal = min(stop, self._next_event(), self.step_count + chunk)
             here = time.perf_counter()
             before = self.step_count
@@ -190,7 +199,9 @@ class Simulation(Measures):
             chunk = max(int(min(pace * CHUNK_SECONDS, 4.0 * chunk)), 1)
             if progress is not None:
                 progress(self.step_count - first, num_steps)
-        self._keep()
+        if self.step_count < self.num_steps:  # as a run that does not pause here
+            self._apply_rules()
+        self._keep_measures()
         self._run_seconds += time.perf_counter() - began
 
     def ensure_steps_left(self, num_steps: int, extend: bool = False) -> None:
@@ -258,18 +269,12 @@ class Simulation(Measures):
         ----------
         event : {"fill", "liquidation", "cascade", "adl", "funding", "step"}
         call : callable
-            Takes one read-only structured array, a row per fill, liquidation, ...; its columns
-            are those of the run's tables, see ``docs/steering.md``.
+            Takes the rows, one read-only structured array; see ``docs/steering.md``.
 
         Returns
         -------
         Listener
             Its `off` ends the calls.
-
-        Raises
-        ------
-        ValueError
-            If there is no such event, or the scenario does not record what it takes.
         """
         record = self.scenario.record
         return self.hooks.add(event, call, record.fills, record.causes)
@@ -311,16 +316,32 @@ class Simulation(Measures):
             If a user's own trader fails.
         """
         self._apply_rules()
-        clock = self.tape.clock[0]
-        t = int(clock.step)
-        outcome = open_step(self.state, self.world, self.traders, self.tape, t)
-        if outcome == OUT_OF_RANGE:
-            self._check_range(int(clock.lost_market))
-        if outcome == ASK:
-            self._ask()
+        act(self)
+        self._open_step()
         self.state = make_room(self.state)
         self.state.venue[0].max_rounds = rounds
+        t = self.step_count
         clear_step(self.state, order_of_action(self.state, self.traders, t, self.seed))
+
+    def intervene(self, kind: str, **fields: Any) -> None:
+        """Do something to the run at the start of the next step; see `Steered.intervene`."""
+        if self.tape.clock[0].is_open:
+            raise InterventionError(f"{kind}: a step is under way: intervene between two steps")
+        self._apply_rules()
+        take(self, kind, fields)
+
+    def _open_step(self) -> None:
+        """Open the coming step, ask the users' own traders and put in the orders from outside."""
+        clock = self.tape.clock[0]
+        t = int(clock.step)
+        if not clock.is_open:
+            outcome = open_step(self.state, self.world, self.traders, self.tape, t)
+            if outcome == OUT_OF_RANGE:
+                self._check_range(int(clock.lost_market))
+        if clock.num_callers:
+            self._ask()
+        self.state = put_orders(self)
+        clock.num_callers = 0
 
     def _advance(self, goal: int) -> int:
         """Run to step `goal` and ask the users' own traders on the way; return the outcome."""
@@ -329,8 +350,8 @@ class Simulation(Measures):
         while outcome is None or outcome == ASK:
             if outcome == ASK:
                 self._ask()
-                if self._pauses():
-                    goal = self.step_count + 1
+            if clock.is_open and self._pauses():  # who was asked wants to
+                goal = self.step_count + 1
             self.state, outcome = advance(self.state, self.world, self.traders, self.tape, goal)
         return outcome
 
@@ -355,9 +376,11 @@ class Simulation(Measures):
         rows = -(-self.step_count // int(tape.clock[0].series_every))
         moments = -(-self.step_count // int(tape.clock[0].wealth_every)) + 1
         self._complete_rows(rows - 1, moments - 1)
+        entries = tuple(self.interventions.entries)
+        steered = self.scenario.model_copy(update={"interventions": entries})
         return RunResult(
             scenario=self.scenario.name,
-            scenario_text=resolved_toml(self.scenario),
+            scenario_text=resolved_toml(steered),
             seed=self.seed,
             num_steps=self.step_count,
             step_minutes=self.scenario.step_minutes,
@@ -387,8 +410,8 @@ class Simulation(Measures):
             end=take_snapshot(state),
             outcome=np.array(totals.outcome),
             conservation_error=int(totals.conservation_error),
-            struck=self.scenario.struck_markets,
-            strikes=self.scenario.strikes,
+            struck=steered.struck_markets,
+            strikes=steered.strikes,
             contagion_steps=self._contagion.steps,
             contagion=self._contagion.matrices(len(self.market_names)),
             heat=self._contagion.heat,
@@ -396,8 +419,9 @@ class Simulation(Measures):
             book=self._depth.book,
             snapshots=tuple(self._snapshots),
             start_time=self._start_time,
-            notes=self.notes,
+            notes=(*self.notes, *self.interventions.notes),
             inputs=tuple(self.inputs),
+            payments=tuple(self.interventions.payments),
             timings={
                 "build": self._build_seconds,
                 "run": self._run_seconds,
@@ -433,13 +457,7 @@ class Simulation(Measures):
         """Apply the changes of venue rules that are due."""
         while self._changes and self._changes[0].step <= self.step_count:
             change = self._changes.pop(0)
-            self._rules = self._rules.with_rule(change.field, change.value)
-            write_rules(self.state, self._rules, self._prices)
-            self._keep_caps()
-
-    def _keep_caps(self) -> None:
-        caps = np.array(self.state.market["funding_cap"], np.float64)
-        self._caps.append((self.step_count, caps))
+            follow(self, self._rules.with_rule(change.field, change.value))
 
     def _funding_cap(self, funding: Rows[Settlement]) -> Floats:
         """Return the cap in force at each settlement."""
@@ -448,10 +466,8 @@ class Simulation(Measures):
         caps: Floats = np.array([cap for _, cap in self._caps])[place, funding["market"]]
         return caps
 
-    def _keep(self) -> None:
-        """Record what is due now, at moments of its own."""
-        self._keep_snapshot()
-        self._contagion.keep(self.state, self.step_count)
+    def _keep_measures(self) -> None:
+        self._contagion.keep(self.state, self.step_count, self._rules.spot.reflexivity)
         self._depth.keep(self.state, self.step_count)
 
     def _keep_snapshot(self) -> None:
@@ -467,6 +483,8 @@ class Simulation(Measures):
         event = self.num_steps
         if self._changes:
             event = min(event, self._changes[0].step)
+        if self.interventions.next_step is not None:
+            event = min(event, self.interventions.next_step)
         minutes = self.scenario.record.snapshot_minutes
         if not isinstance(minutes, str):
             every = self.scenario.steps_of(minutes)

@@ -265,13 +265,21 @@ def _open_accounts(
     state.totals[0].outside_cash = int(stable.sum())
     state.flow[:n, Cause.SPOT] = -stable
 
-    own = np.rint(1e9 / roster.leverage).astype(np.int64)
-    for m in range(len(state.market)):
-        tiers = state.tier["initial_fraction"][m, : state.market[m].num_tiers]
-        state.own_fraction[:n, m] = np.maximum(own, tiers.min())
+    write_own_fractions(state, np.arange(n), roster.leverage)
     side = roster.side_pool
     state.pool["owner"][n + 1 :] = side.owner
-    state.draw["limit"][n + 1 :] = np.rint(np.minimum(side.draw_limit * atoms, UNLIMITED)).astype(
-        np.int64
-    )
+    write_draw_limits(state, slice(n + 1, None), side.draw_limit, atoms)
     state.position["pool"][side.account, side.market] = n + 1 + side.number
+
+
+def write_own_fractions(state: State, accounts: Any, leverage: Any) -> None:
+    """Write the initial margin that accounts' own leverage asks for, 1e-9 of notional."""
+    own = np.rint(1e9 / leverage).astype(np.int64)
+    for m in range(len(state.market)):
+        tiers = state.tier["initial_fraction"][m, : state.market[m].num_tiers]
+        state.own_fraction[accounts, m] = np.maximum(own, tiers.min())
+
+
+def write_draw_limits(state: State, pools: Any, usd: Any, atoms: int = ATOMS) -> None:
+    """Write what side pools may draw from their main pools."""
+    state.draw["limit"][pools] = np.rint(np.minimum(usd * atoms, UNLIMITED)).astype(np.int64)

@@ -10,9 +10,10 @@ from marketsim.engine.world import (
     SpotKind,
     World,
     allocate_world,
+    schedule,
 )
-from marketsim.scenario.shocks import Shock, contradictions
-from marketsim.scenario.spot_model import Jumps, Spot
+from marketsim.scenario.shocks import Row, Shock, contradictions
+from marketsim.scenario.spot_model import Factor, Jumps, Own, Spot
 from marketsim.streams import asset_key
 
 if TYPE_CHECKING:
@@ -78,17 +79,72 @@ def build_world(
         num_shocks=len(rows),
         num_steps=0 if history is None else history.num_steps,
     )
-    for j, row in enumerate(rows):
-        for field, value in row.items():
-            world.shock[field][j] = value
+    _write_shocks(world, rows)
     if spot.kind == "history" and history is not None:
         world.history[:] = history.price
-    _set_factor(world, spot, step_minutes)
+    world.factor[0].kind = SpotKind[spot.kind.upper()]
+    world.factor[0].is_random = spot.kind == "factor"
+    write_process(world, spot, names, step_minutes)
     for m, name in enumerate(markets):
-        start = world.history[0, m] if spot.kind == "history" else markets[name].price
-        _set_asset(world.asset[m], spot, name, start, step_minutes)
+        asset = world.asset[m]
+        asset.key = asset_key(name)
+        start: Any = world.history[0, m] if spot.kind == "history" else markets[name].price
+        asset.base = asset.fundamental = asset.price = start
         _set_sources(world, spot, m, name, step_minutes)
     return world
+
+
+def write_process(
+    world: World,
+    spot: Spot,
+    markets: Sequence[str],
+    step_minutes: float,
+    before: Spot | None = None,
+) -> None:
+    """Write the law by which spot prices move; prices stay as they are.
+
+    Parameters
+    ----------
+    world : World
+        The laws of its factor and assets are overwritten.
+    spot : Spot
+    markets : sequence of str
+        Their names.
+    step_minutes : float
+    before : Spot, optional
+        What was written last: the variance of the coming step changes in proportion. Without it,
+        it is the usual one.
+    """
+    factor = world.factor[0]
+    factor.index_rule = IndexRule.MEDIAN if spot.median else IndexRule.MEAN
+    factor.reflexivity = spot.reflexivity
+    _set_law(factor, spot.factor, step_minutes, before and before.factor)
+    factor.enter_probability = -math.expm1(-spot.factor.stress_per_day * step_minutes / 1440.0)
+    factor.leave_probability = -math.expm1(-step_minutes / (60.0 * spot.factor.stress_hours))
+    factor.stress_multiplier = spot.factor.stress_multiplier
+    for m, name in enumerate(markets):
+        asset, own = world.asset[m], spot.market(name)
+        asset.loading = own.beta
+        asset.drift = own.drift * step_minutes / (60.0 * YEAR_HOURS)
+        _set_law(asset, own, step_minutes, before and before.market(name))
+        if spot.reflexivity == 0.0:
+            asset.displacement = 0.0
+
+
+def add_shocks(world: World, rows: Sequence[Row]) -> World:
+    """Return the outside world with rows more at the end of its schedule."""
+    first = len(world.shock)
+    longer = schedule(first + len(rows))
+    longer[:first] = world.shock
+    world = world._replace(shock=longer)
+    _write_shocks(world, rows, first)
+    return world
+
+
+def _write_shocks(world: World, rows: Sequence[Row], first: int = 0) -> None:
+    for j, row in enumerate(rows, first):
+        for field, value in row.items():
+            world.shock[field][j] = value
 
 
 def rule_changes(shocks: Sequence[Shock], step_minutes: float) -> list[RuleChange]:
@@ -118,45 +174,23 @@ def _check(
         raise ValueError("; ".join(problems))
 
 
-def _set_factor(world: World, spot: Spot, step_minutes: float) -> None:
-    factor = world.factor[0]
-    factor.kind = SpotKind[spot.kind.upper()]
-    factor.is_random = spot.kind == "factor"
-    factor.index_rule = IndexRule.MEDIAN if spot.median else IndexRule.MEAN
-    factor.reflexivity = spot.reflexivity
-    stated = spot.factor
-    _set_garch(factor, stated.volatility, stated.half_life, stated.clustering, step_minutes)
-    _set_jumps(factor, stated.jumps, step_minutes)
-    factor.enter_probability = -math.expm1(-stated.stress_per_day * step_minutes / 1440.0)
-    factor.leave_probability = -math.expm1(-step_minutes / (60.0 * stated.stress_hours))
-    factor.stress_multiplier = stated.stress_multiplier
-
-
-def _set_asset(asset: Any, spot: Spot, name: str, price: Any, step_minutes: float) -> None:
-    own = spot.market(name)
-    asset.key = asset_key(name)
-    asset.loading = own.beta
-    asset.drift = own.drift * step_minutes / (60.0 * YEAR_HOURS)
-    _set_garch(asset, own.volatility, own.half_life, own.clustering, step_minutes)
-    _set_jumps(asset, own.jumps, step_minutes)
-    asset.base = asset.fundamental = asset.price = price
-
-
-def _set_garch(
-    series: Any, volatility: float, half_life: float, clustering: float, step_minutes: float
-) -> None:
-    """Set a GARCH(1,1) from quantities that do not depend on the step.
+def _set_law(series: Any, stated: Factor | Own, step_minutes: float, before: Any) -> None:
+    """Set a GARCH(1,1) and jumps from quantities that do not depend on the step.
 
     With persistence ``p = alpha + beta`` the kurtosis of returns is
     ``3 (1 - p^2) / (1 - p^2 - 2 alpha^2)``, which `clustering` fixes at ``3 / (1 - clustering)``.
     """
-    variance = volatility * volatility * step_minutes / (60.0 * YEAR_HOURS)
-    memory = math.exp(-math.log(2.0) * step_minutes / (60.0 * half_life))
-    alpha = min(memory, math.sqrt(0.5 * clustering * (1.0 - memory * memory)))
+    variance = stated.volatility * stated.volatility * step_minutes / (60.0 * YEAR_HOURS)
+    memory = math.exp(-math.log(2.0) * step_minutes / (60.0 * stated.half_life))
+    alpha = min(memory, math.sqrt(0.5 * stated.clustering * (1.0 - memory * memory)))
     series.alpha = alpha
     series.persistence = memory - alpha
     series.omega = variance * (1.0 - memory)
-    series.variance = variance
+    if before is None or before.volatility == 0.0:
+        series.variance = variance
+    elif before.volatility != stated.volatility:
+        series.variance *= (stated.volatility / before.volatility) ** 2
+    _set_jumps(series, stated.jumps, step_minutes)
 
 
 def _set_jumps(series: Any, jumps: Jumps, step_minutes: float) -> None:

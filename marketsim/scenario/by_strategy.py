@@ -15,3 +15,5 @@ default_habits: Callable[[str], Mapping[str, Any]]
 #: Given that name and the parameters stated, lists what is wrong with these. A user's own class
 #: may not be known yet when a scenario is read; it is asked when a run is opened.
 parameter_problems: Callable[[str, Mapping[str, Any]], "list[Problem]"]
+#: Given that name, returns the JSON schema of the parameters; None for a user's own class.
+parameter_schema: Callable[[str], dict[str, Any] | None]

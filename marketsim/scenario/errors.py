@@ -244,7 +244,7 @@ def _unknown(location: Location, data: Any, schema: dict[str, Any]) -> str:
 
 def _about(location: Location, data: Any, schema: dict[str, Any]) -> str:
     """Quote the first sentence of a field's description, which has its unit."""
-    for node in _nodes(schema, location, data, whole=True):
+    for node in nodes_at(schema, location, data, whole=True):
         if "description" in node and "properties" not in node:
             text = str(node["description"]).replace("\n", " ")
             return f" ({re.split(r'[.;] (?=[A-Za-z])', text)[0].rstrip('.')})"
@@ -273,12 +273,12 @@ def fields_at(schema: dict[str, Any], location: Location, data: Any = None) -> l
     list of str
     """
     names: dict[str, None] = {}
-    for node in _nodes(schema, location, data):
+    for node in nodes_at(schema, location, data):
         names.update(dict.fromkeys(node.get("properties", {})))
     return list(names)
 
 
-def _nodes(
+def nodes_at(
     schema: dict[str, Any], location: Location, data: Any = None, *, whole: bool = False
 ) -> list[dict[str, Any]]:
     """List the schemas that may describe a path; `whole` keeps references beside what they name."""

@@ -21,6 +21,7 @@ from marketsim.scenario.errors import (
     nearest,
 )
 from marketsim.scenario.inputs import BASE, SCENARIO, note_input
+from marketsim.scenario.paths import set_field
 from marketsim.scenario.schema import Scenario, completed
 from marketsim.scenario.wording import show
 from marketsim.scenario.writer import resolved_toml
@@ -150,7 +151,7 @@ def change_tables(
     for path, given in changes:
         value = absolute_value(path, given, folder or Path.cwd())
         try:
-            _set(data, path.split("."), value)
+            set_field(data, path.split("."), value)
         except (LookupError, TypeError) as error:
             problems.append(f"{said}{path or show('')}: {error.args[0]}")
     if problems:
@@ -287,7 +288,12 @@ def json_schema() -> dict[str, Any]:
     """Return the JSON schema of a scenario file."""
     schema = Scenario.model_json_schema()
     text = "Name or file of a scenario from which all that is not stated here is taken."
-    schema["properties"]["base"] = {"type": "string", "title": "Base", "description": text}
+    schema["properties"]["base"] = {
+        "type": "string",
+        "title": "Base",
+        "description": text,
+        "live": False,
+    }
     return schema
 
 
@@ -311,8 +317,8 @@ def _read_tables(given: str, folder: Path, above: tuple[str, ...]) -> dict[str, 
 def _derive(base: dict[str, Any], own: dict[str, Any], *path: str) -> dict[str, Any]:
     """Put a scenario's tables on top of its base's.
 
-    Tables are merged field by field; a habit is one value, whether a number or a table, and so is
-    the list of shocks.
+    Tables are merged field by field; a habit is one value, whether a number or a table, and so are
+    the lists of shocks and of interventions.
     """
     found = dict(base)
     is_population = len(path) == 2 and path[0] == "populations"
@@ -425,33 +431,6 @@ def parse_value(text: str) -> Any:
         return parse_toml(f"value = {text}")["value"]
     except ValueError:
         return text
-
-
-def _set(data: dict[str, Any], keys: Sequence[str], value: Any) -> None:
-    """Set a field below tables and lists; tables on the way are made where they are missing."""
-    if not all(keys):
-        raise LookupError("write the path as path.to.field")
-    node: Any = data
-    for place, key in enumerate(keys):
-        last = place == len(keys) - 1
-        where = ".".join(keys[:place])
-        if isinstance(node, list):
-            if not key.isdecimal() or int(key) >= len(node):
-                entries = f"{len(node)} entries, numbered from 0" if node else "no entries"
-                raise LookupError(f"{where} has {entries}; there is no entry {key}")
-            index: Any = int(key)
-        elif isinstance(node, dict):
-            index = key
-            if not last and key not in node:
-                if keys[place + 1].isdecimal():
-                    raise LookupError(f"there is no list {'.'.join(keys[: place + 1])}")
-                node[key] = {}
-        else:
-            raise TypeError(f"{where} is a value, it has no field {key}")
-        if last:
-            node[index] = value
-        else:
-            node = node[index]
 
 
 def _known(location: Location, reported: Sequence[Location]) -> bool:

@@ -10,6 +10,7 @@ from pydantic import ConfigDict, Field, model_validator
 from marketsim.engine.state import ATOMS, MAX_PRICE_TICKS, ONE
 from marketsim.scenario.distributions import Part
 from marketsim.scenario.errors import Problem, raise_problems
+from marketsim.scenario.live import Live, say_reset
 from marketsim.scenario.venue import overlay
 
 #: A price may rise this many times above the initial one before it leaves the price tree.
@@ -51,12 +52,15 @@ class Tier(Part):
         return self
 
 
+def _say_what_to_state(schema: dict[str, Any]) -> None:
+    schema["required"] = ["tick_size", "lot_size"]
+    say_reset(schema)
+
+
 class Market(Part):
     """One perpetual contract; what is left out is the venue preset's."""
 
-    model_config = ConfigDict(
-        json_schema_extra=lambda schema: schema.update(required=["tick_size", "lot_size"])
-    )
+    model_config = ConfigDict(json_schema_extra=_say_what_to_state)
 
     price: float | None = Field(None, ge=1e-15, le=1e12)
     """USD: price at the start; left out where the spot history states it."""
@@ -65,25 +69,25 @@ class Market(Part):
     lot_size: float = Field(ge=1e-15, le=1e9)
     """Coins: smallest size. A run trades in the smallest multiple of it whose tick is worth a whole
     number of 1e-6 USD, and says so in a note."""
-    maker_fee: float = Field(ge=-0.1, le=0.1)
+    maker_fee: Live[float] = Field(ge=-0.1, le=0.1)
     """Fraction of notional paid by the resting order; negative is a rebate."""
-    taker_fee: float = Field(ge=0, le=0.1)
+    taker_fee: Live[float] = Field(ge=0, le=0.1)
     """Fraction of notional paid by the incoming order; not below the maker's rebate."""
-    impact_notional: float = Field(ge=0, le=1e12)
+    impact_notional: Live[float] = Field(ge=0, le=1e12)
     """USD: notional of the impact bid and ask of the premium sample; 0: the best prices."""
-    max_leverage: float | None = Field(None, ge=1, le=1000)
+    max_leverage: Live[float | None] = Field(None, ge=1, le=1000)
     """Largest leverage of a market without brackets, instead of `tiers`."""
-    maintenance_margin_fraction: float | None = Field(None, gt=0, le=1)
+    maintenance_margin_fraction: Live[float | None] = Field(None, gt=0, le=1)
     """Share of notional, with `max_leverage`; half of the initial fraction if left out."""
     tiers: tuple[Tier, ...] | None = Field(None, min_length=1)
     """Margin brackets, lowest first; the first begins at 0."""
-    funding_cap: float | None = Field(None, ge=0, le=100)
+    funding_cap: Live[float | None] = Field(None, ge=0, le=100)
     """Fraction of notional per 8 h: largest funding rate; left out: by the venue's rule."""
-    open_interest_lower: float = Field(0.0, ge=0, le=1e12)
+    open_interest_lower: Live[float] = Field(0.0, ge=0, le=1e12)
     """USD: one-sided open interest at which the initial fraction starts to rise."""
-    open_interest_upper: float = Field(0.0, ge=0, le=1e12)
+    open_interest_upper: Live[float] = Field(0.0, ge=0, le=1e12)
     """USD: open interest at which the initial fraction reaches 1; 0: no such rule."""
-    max_position_notional: float | None = Field(None, gt=0, le=1e12)
+    max_position_notional: Live[float | None] = Field(None, gt=0, le=1e12)
     """USD at the initial price: largest position of an account; left out: as large as fits."""
 
     liquidations: bool = True

@@ -16,6 +16,7 @@ from marketsim.scenario.distributions import (
     Part,
 )
 from marketsim.scenario.errors import Problem, raise_problems
+from marketsim.scenario.live import Live, say_reset
 
 
 class Range(NamedTuple):
@@ -108,7 +109,7 @@ class Group(Part):
 class Population(Part):
     """Traders of one strategy; each habit is a constant or a distribution over traders."""
 
-    model_config = ConfigDict(protected_namespaces=())
+    model_config = ConfigDict(protected_namespaces=(), json_schema_extra=say_reset)
 
     #: Habits in the order of their random draws: `k` of a draw is the place here, so a new habit
     #: goes to the end. Capital comes first.
@@ -121,36 +122,40 @@ class Population(Part):
     """Number of traders."""
     capital: Capital = Pareto(kind="pareto", min=2_000.0, alpha=1.5, max=5_000_000.0)
     """USD each trader deposits at the start."""
-    leverage: Leverage = LogNormal(kind="lognormal", median=5.0, sigma=0.8, min=1.0)
+    leverage: Live[Leverage] = LogNormal(kind="lognormal", median=5.0, sigma=0.8, min=1.0)
     """Notional / equity the trader aims at; never above what the margin bracket of its position
     allows."""
-    margin_mode: Mode | dict[Mode, Weight] = "cross"
+    margin_mode: Live[Mode | dict[Mode, Weight]] = "cross"
     """cross, isolated or partial, or the share of traders in each."""
-    groups: dict[str, Group] = Field(default_factory=dict)
+    groups: Live[dict[str, Group]] = Field(default_factory=dict)
     """Pools of traders in partial mode."""
     markets: tuple[str, ...] | dict[str, Weight] | None = None
     """Markets traded, as a list or with weights; left out: all, equally."""
-    funding_sensitivity: Sensitivity = LogNormal(kind="lognormal", median=1.0, sigma=1.0, max=100.0)
+    funding_sensitivity: Live[Sensitivity] = LogNormal(
+        kind="lognormal", median=1.0, sigma=1.0, max=100.0
+    )
     """How strongly funding repels the trader; 0 ignores it, 1 is ordinary."""
-    attention: Attention = Choice(
+    attention: Live[Attention] = Choice(
         kind="choice", values=(5.0, 60.0, 480.0, 1440.0), weights=(0.2, 0.4, 0.3, 0.1)
     )
     """Mean minutes between two looks at the market; "never": only at the start."""
-    buffer: Buffer = Choice(kind="choice", values=(0.0, 0.5, 1.0), weights=(0.6, 0.25, 0.15))
+    buffer: Live[Buffer] = Choice(kind="choice", values=(0.0, 0.5, 1.0), weights=(0.6, 0.25, 0.15))
     """Deleverages or tops up when equity / maintenance margin - 1 is below this; 0: does not."""
-    stop_loss: StopLoss = Choice(
+    stop_loss: Live[StopLoss] = Choice(
         kind="choice", values=("never", 0.05, 0.1), weights=(0.7, 0.15, 0.15)
     )
     """Closes at this loss, as a fraction of the entry price; "never": does not."""
-    tranches: Tranches = Constant(1.0)
+    tranches: Live[Tranches] = Constant(1.0)
     """Orders an entry is spread over; rounded to a whole number."""
     stable_share: Share = Constant(0.0)
     """Share of capital held in stablecoins."""
-    spot_hedge: SpotHedge = Constant(0.0)
+    spot_hedge: Live[SpotHedge] = Constant(0.0)
     """Spot coins held against a perp position, as a share of its size."""
-    slippage: Share = LogNormal(kind="lognormal", median=0.005, sigma=0.7, min=0.0005, max=0.1)
+    slippage: Live[Share] = LogNormal(
+        kind="lognormal", median=0.005, sigma=0.7, min=0.0005, max=0.1
+    )
     """Fraction of mid a market order may move away from it at most."""
-    parameters: dict[str, Any] = Field(default_factory=dict)
+    parameters: Live[dict[str, Any]] = Field(default_factory=dict)
     """The strategy's own parameters; its class in `marketsim.agents` checks them."""
 
     @model_validator(mode="before")

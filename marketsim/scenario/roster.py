@@ -95,19 +95,16 @@ def draw_roster(scenario: Scenario, seed: int) -> Roster:
         number[own] = place
         weights[place] = population.market_weights(markets)
         for habit, column in habits.items():
-            column[own] = draw_habit(population, habit, seed, keys[own])
-        traded = [scenario.markets[m] for m, w in zip(markets, weights[place], strict=True) if w]
-        limit = min(market.leverage_limit for market in traded)
-        np.minimum(habits["leverage"][own], limit, out=habits["leverage"][own])
-        mode[own] = _draw_modes(population, seed, keys[own])
+            column[own] = draw_habit(scenario, name, habit, seed, keys[own])
+        draws = draw_uniform(seed, Stream.SETUP, keys[own], MODE_DRAW)
+        mode[own] = pick_modes(population, draws)
         isolated, partial = (start + np.flatnonzero(mode[own] == kind) for kind in (1, 2))
         side.append(_pool_per_position(isolated, np.flatnonzero(weights[place])))
         for draw, group in enumerate(population.groups.values()):
             if group.draw_limit != "unlimited":  # an unlimited group is part of the main pool
-                capital = habits["capital"][partial]
-                uniform = draw_uniform(seed, Stream.SETUP, keys[partial], GROUP_DRAW + draw)
                 where = np.array([markets.index(market) for market in group.markets])
-                side.append(_pool_per_group(partial, where, _draw_limit(group, capital, uniform)))
+                limit = draw_limit(group, draw, seed, keys[partial], habits["capital"][partial])
+                side.append(_pool_per_group(partial, where, limit))
         start = stop
     return Roster(
         names=tuple(scenario.populations),
@@ -124,8 +121,12 @@ def draw_roster(scenario: Scenario, seed: int) -> Roster:
     )
 
 
-def draw_habit(population: Population, habit: str, seed: int, keys: Any) -> Floats:
-    """Draw one habit, or the capital, of the traders with these keys."""
+def draw_habit(scenario: Scenario, name: str, habit: str, seed: int, keys: Any) -> Floats:
+    """Draw one habit, or the capital, of those traders of a population who have these keys.
+
+    Leverage stays within the limits of the markets traded.
+    """
+    population = scenario.populations[name]
     distribution = getattr(population, habit)
     if isinstance(distribution, Constant):
         value = distribution.quantile(np.empty(len(keys)))
@@ -135,11 +136,20 @@ def draw_habit(population: Population, habit: str, seed: int, keys: Any) -> Floa
     allowed = RANGES[habit]
     never = np.isinf(value) & allowed.allows_never
     value = np.where(never, value, np.clip(value, allowed.low, allowed.high))
+    if habit == "leverage":
+        return np.minimum(value, _leverage_limit(scenario, population))
     return np.rint(value) if habit == "tranches" else value
 
 
-def draw_uniform(seed: int, stream: int, keys: Any, k: int) -> Floats:
-    """Draw once for each key; equal to `marketsim.streams.uniform` at step 0.
+def _leverage_limit(scenario: Scenario, population: Population) -> float:
+    names = tuple(scenario.markets)
+    weights = population.market_weights(names)
+    traded = [scenario.markets[m] for m, w in zip(names, weights, strict=True) if w]
+    return min(market.leverage_limit for market in traded)
+
+
+def draw_uniform(seed: int, stream: int, keys: Any, k: int, step: int = 0) -> Floats:
+    """Draw once for each key; equal to `marketsim.streams.uniform`.
 
     Parameters
     ----------
@@ -148,6 +158,7 @@ def draw_uniform(seed: int, stream: int, keys: Any, k: int) -> Floats:
     keys : array of int64
     k : int
         Number of the draw.
+    step : int, optional
 
     Returns
     -------
@@ -165,7 +176,7 @@ def draw_uniform(seed: int, stream: int, keys: Any, k: int) -> Floats:
         first, second, _, _ = rounds(
             block & low,
             block >> half,
-            same,
+            same + np.uint64(step),
             same + np.uint64((int(stream) << 24) | k),
             np.uint64(seed & 0xFFFFFFFF),
             np.uint64((seed >> 32) & 0xFFFFFFFF),
@@ -175,9 +186,9 @@ def draw_uniform(seed: int, stream: int, keys: Any, k: int) -> Floats:
     return found
 
 
-def _draw_modes(population: Population, seed: int, keys: Any) -> Any:
-    weights = population.mode_weights
-    which, _ = pick(weights, draw_uniform(seed, Stream.SETUP, keys, MODE_DRAW))
+def pick_modes(population: Population, uniform: Floats) -> Any:
+    """Return a margin mode (int8) for each uniform draw, by the population's shares."""
+    which, _ = pick(population.mode_weights, uniform)
     return which.astype(np.int8)
 
 
@@ -196,8 +207,9 @@ def _pool_per_group(accounts: Any, markets: Any, limits: Floats) -> SidePools:
     return SidePools(accounts, limits, owner, market, number)
 
 
-def _draw_limit(group: Group, capital: Floats, uniform: Floats) -> Floats:
-    """Return what each trader's pool may draw, USD."""
+def draw_limit(group: Group, number: int, seed: int, keys: Any, capital: Floats) -> Floats:
+    """Return what the pools of a population's `number`-th group may draw, USD."""
+    uniform = draw_uniform(seed, Stream.SETUP, keys, GROUP_DRAW + number)
     if group.draw_limit_usd is not None:
         return group.draw_limit_usd.quantile(uniform)
     if group.draw_limit is None or isinstance(group.draw_limit, str):

@@ -13,11 +13,14 @@ from pydantic import (
 )
 
 from marketsim.engine.state import ATOMS
+from marketsim.scenario.changes import intervention_problems
 from marketsim.scenario.distributions import Part, median
 from marketsim.scenario.errors import Problem, first_text, nearest, one_of, raise_problems
+from marketsim.scenario.interventions import AnyIntervention
+from marketsim.scenario.live import Fixed, Label, Live, say_reset
 from marketsim.scenario.markets import Market, with_defaults
 from marketsim.scenario.population import Population
-from marketsim.scenario.shocks import AnyShock, contradictions
+from marketsim.scenario.shocks import AnyShock, Shock, contradictions
 from marketsim.scenario.spot_model import Spot
 from marketsim.scenario.venue import Venue, preset_names, read_preset
 from marketsim.scenario.wording import ONE_LINE
@@ -36,16 +39,8 @@ CONTAGION_DELTA = (1e-5, 0.5)
 MAX_CONTAGION_BYTES = 2**30
 
 #: Rules of a market that may change while it trades.
-CHANGING_RULES = (
-    "maker_fee",
-    "taker_fee",
-    "impact_notional",
-    "max_leverage",
-    "maintenance_margin_fraction",
-    "funding_cap",
-    "open_interest_lower",
-    "open_interest_upper",
-    "max_position_notional",
+CHANGING_RULES = tuple(
+    name for name, rule in Market.model_json_schema()["properties"].items() if rule["live"] is True
 )
 
 Name: TypeAlias = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,32}$")]
@@ -108,11 +103,11 @@ class Record(Part):
 class Scenario(Part):
     """Markets, venue, spot prices, shocks and the traders; only the seed may come from outside."""
 
-    model_config = ConfigDict(title="marketsim scenario")
+    model_config = ConfigDict(title="marketsim scenario", json_schema_extra=say_reset)
 
-    name: Name = "scenario"
+    name: Label[Name] = "scenario"
     """Short name, the default name of the run folder."""
-    description: str = Field("", max_length=200, pattern=ONE_LINE)
+    description: Label[str] = Field("", max_length=200, pattern=ONE_LINE)
     """One line for the list of scenarios."""
     seed: int = Field(0, ge=0, lt=2**63)
     """Seed of a run that is given none; a PerpMarket draws a fresh one where it is not stated."""
@@ -124,15 +119,17 @@ class Scenario(Part):
     """USD in the insurance fund at the start."""
     markets: dict[Name, Market] = Field(min_length=1, max_length=1000)
     """The perpetual contracts, by name."""
-    venue: Venue = Field(default_factory=lambda: Venue.model_validate({}))
+    venue: Live[Venue] = Field(default_factory=lambda: Venue.model_validate({}))
     """The rule book all markets share."""
     spot: Spot = Spot()
     """What moves spot prices."""
-    shocks: tuple[AnyShock, ...] = ()
+    shocks: Fixed[tuple[AnyShock, ...]] = ()
     """What happens at a stated time."""
+    interventions: Fixed[tuple[AnyIntervention, ...]] = ()
+    """What is done to the running market from outside, in the order given."""
     populations: dict[Name, Population] = Field(min_length=1)
     """The traders, by name of population."""
-    record: Record = Record()
+    record: Fixed[Record] = Record()
     """What a run writes down."""
 
     @property
@@ -161,15 +158,22 @@ class Scenario(Part):
 
     @property
     def struck_markets(self) -> tuple[str, ...]:
-        """Markets whose spot price a scheduled shock moves."""
-        moves = [shock for shock in self.shocks if shock.side != 0]
+        """Markets whose spot price a shock moves, scheduled or not."""
+        moves = [shock for shock in self.all_shocks if shock.side != 0]
         struck = {name for shock in moves for name in shock.only or self.markets}
         return tuple(name for name in self.markets if name in struck)
 
     @property
     def strikes(self) -> tuple[tuple[int, int], ...]:
-        """The scheduled shocks: first step they act in; -1 prices fall, 1 they rise, 0 others."""
-        return tuple((shock.first_step(self.step_minutes), shock.side) for shock in self.shocks)
+        """The shocks: first step they act in; -1 prices fall, 1 they rise, 0 others."""
+        step = self.step_minutes
+        return tuple((shock.first_step(step), shock.side) for shock in self.all_shocks)
+
+    @property
+    def all_shocks(self) -> tuple[Shock, ...]:
+        """The scheduled shocks, and those among the interventions."""
+        found = [entry.as_shock(self.step_minutes) for entry in self.interventions]
+        return (*self.shocks, *(shock for shock in found if shock is not None))
 
     def notices(self) -> list[str]:
         """List what can be run but has no effect, or not the one stated."""
@@ -191,6 +195,12 @@ class Scenario(Part):
             for index, shock in enumerate(self.shocks)
             if shock.first_step(self.step_minutes) >= self.num_steps
         ]
+        found += [
+            f"interventions.{index}: {entry.kind} at step {entry.at_step} never happens, "
+            f"the run ends after {self.num_steps}"
+            for index, entry in enumerate(self.interventions)
+            if entry.at_step >= self.num_steps
+        ]
         return found
 
     @model_validator(mode="before")
@@ -209,6 +219,7 @@ class Scenario(Part):
                 *self._leverage_problems(),
                 *self._deposit_problems(),
                 *self._rule_problems(),
+                *intervention_problems(self),
                 *self._record_problems(),
             ]
         )
@@ -347,7 +358,9 @@ class Scenario(Part):
             If there is no such rule or the value is not allowed.
         """
         path = field.split(".")
-        data = self.model_dump(mode="python", exclude_none=True, exclude={"shocks"})
+        data = self.model_dump(
+            mode="python", exclude_none=True, exclude={"shocks", "interventions"}
+        )
         if field == "venue.preset":
             return Scenario.model_validate({**data, "venue": {"preset": value}})
         rules = self._changing_rules()

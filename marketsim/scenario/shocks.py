@@ -343,20 +343,28 @@ KINDS: tuple[type[Shock], ...] = (
 )
 
 
-class _OfItsKind:
-    """Reads a table as the shock its `kind` says."""
+def kind_of(table: type[Part]) -> str:
+    """Return what the field `kind` of such a table says."""
+    kind: str = get_args(table.model_fields["kind"].annotation)[0]
+    return kind
+
+
+class OfItsKind:
+    """Reads a table as that of some classes which its `kind` says."""
+
+    def __init__(self, kinds: Sequence[type[Part]]) -> None:
+        self._kinds = kinds
 
     def __get_pydantic_core_schema__(
         self, source: Any, handler: GetCoreSchemaHandler
     ) -> CoreSchema:
-        choices = {
-            get_args(shock.model_fields["kind"].annotation)[0]: handler.generate_schema(shock)
-            for shock in KINDS
-        }
+        choices = {kind_of(kind): handler.generate_schema(kind) for kind in self._kinds}
         return core_schema.tagged_union_schema(choices, discriminator="kind")
 
 
-AnyShock: TypeAlias = Annotated[Shock, _OfItsKind()]
+AnyShock: TypeAlias = Annotated[Shock, OfItsKind(KINDS)]
+
+NO_BURST = "a volatility shock does nothing where spot.kind = 'constant'"
 
 #: More expected jumps in a step than this would be cut by the limit of one.
 MAX_JUMPS_PER_STEP = 0.2
@@ -373,9 +381,8 @@ def contradictions(
         One message per field.
     """
     found = unknown_names(spot, shocks, markets)
-    bursts = any(shock.CHANGES == ShockKind.VOLATILITY for shock in shocks)
-    if spot.kind == "constant" and bursts:
-        found.append("shocks: a volatility shock does nothing where spot.kind = 'constant'")
+    if any(does_nothing(shock, spot) for shock in shocks):
+        found.append(f"shocks: {NO_BURST}")
     most = MAX_JUMPS_PER_STEP * 1440.0 / step_minutes
     stated: list[tuple[str, Jumps]] = [("factor", spot.factor.jumps), ("own", spot.own.jumps)]
     stated += [(f"markets.{name}", own.jumps) for name, own in spot.markets.items() if own.jumps]
@@ -386,6 +393,16 @@ def contradictions(
         if jumps.per_day > most
     ]
     return found
+
+
+def does_nothing(shock: Shock, spot: Spot) -> bool:
+    """Tell whether a shock is a burst of the volatility of constant prices."""
+    return spot.kind == "constant" and shock.CHANGES == ShockKind.VOLATILITY
+
+
+def no_such(name: str, known: Collection[str]) -> str:
+    """Say that there is nothing of a name, and what there is."""
+    return f"there is no '{name}'{nearest(name, known)}; known: {', '.join(known)}"
 
 
 def unknown_names(spot: Spot, shocks: Sequence[Shock], markets: Collection[str]) -> list[str]:
@@ -405,8 +422,4 @@ def unknown_names(spot: Spot, shocks: Sequence[Shock], markets: Collection[str])
         for field, name in shock.names:
             known = spot.sources if field == "source" else markets
             named.append((f"shocks.{j}.{field}", name, known))
-    return [
-        f"{field}: there is no '{name}'{nearest(name, known)}; known: {', '.join(known)}"
-        for field, name, known in named
-        if name not in known
-    ]
+    return [f"{field}: {no_such(name, known)}" for field, name, known in named if name not in known]

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from marketsim.scenario.distributions import Part
+from marketsim.scenario.live import Fixed, Live, say_reset
 
 #: Bounded so that no sum or product of them leaves what a number can hold.
 Positive = Annotated[float, Field(gt=0, le=1e9)]
@@ -197,21 +198,25 @@ BarOrHistory = TypeVar("BarOrHistory", Bar, History)
 class Spot(Part):
     """The outside world: what moves spot prices and how spot venues make an index."""
 
+    model_config = ConfigDict(json_schema_extra=say_reset)
+
     kind: Literal["factor", "history", "constant"] = "factor"
     """A random factor model, a replayed file, or prices that only shocks move."""
-    factor: Factor = Factor()
+    factor: Live[Factor] = Factor()
     """What all assets share."""
-    own: Own = Own()
+    own: Live[Own] = Own()
     """What each asset has of its own."""
-    markets: dict[str, MarketSpot] = Field(default_factory=dict)
+    markets: Live[dict[str, MarketSpot]] = Field(default_factory=dict)
     """By market: what differs from `own`."""
-    sources: dict[str, Source] = Field(default_factory=_three_sources, min_length=1, max_length=64)
+    sources: Fixed[dict[str, Source]] = Field(
+        default_factory=_three_sources, min_length=1, max_length=64
+    )
     """The spot venues, by name; every market's index is made of all of them."""
-    median: bool = False
+    median: Live[bool] = False
     """The index is the median of the sources, each counting once, not their weighted mean."""
-    reflexivity: Share = 0.0
+    reflexivity: Live[Share] = 0.0
     """Share of the perp's price impact that becomes spot return a step later."""
-    history: History | None = None
+    history: Fixed[History | None] = None
     """The file to replay, for kind = "history"."""
 
     @model_validator(mode="after")

@@ -154,6 +154,8 @@ class RunResult:
     notes: tuple[str, ...] = field(default=(), metadata=_WORDING)
     #: files the run was made from: what it is, name, SHA-256, as `marketsim.scenario.inputs` has it
     inputs: tuple[tuple[str, str, str], ...] = field(default=(), metadata=_STATED)
+    #: money that interventions brought (negative: took): step before which, account, atoms
+    payments: tuple[tuple[int, int, int], ...] = field(default=(), metadata=_STATED)
     #: seconds by phase; "wall" in all
     timings: dict[str, float] = field(default_factory=dict, metadata=_CLOCK)
 

@@ -56,6 +56,11 @@ def shock(value: dict[str, Any]) -> Any:
     return parse_scenario(read_tables("quickstart") | {"shocks": [{"at": 1, **value}]})
 
 
+def intervention(value: dict[str, Any]) -> Any:
+    entry = {"at_step": 1, **value}
+    return parse_scenario(read_tables("quickstart") | {"interventions": [entry]})
+
+
 def group(value: Any) -> Any:
     tables = read_tables("quickstart")
     tables["populations"]["holders"] |= {
@@ -84,6 +89,12 @@ WAYS: dict[str, Callable[[Any], Any]] = {
     "PortfolioGroup.draw_limit": group,
     "OutageShock.factor": lambda mode: shock(
         {"kind": "outage", "source": "first", "minutes": 9, "mode": mode, "factor": 1.1}
+    ),
+    "OutageIntervention.factor": lambda mode: intervention(
+        {"kind": "outage", "source": "first", "minutes": 9, "mode": mode, "factor": 1.1}
+    ),
+    "RuleIntervention.field": lambda field: intervention(
+        {"kind": "rule", "field": field, "value": 4}
     ),
     "Population.attention": field_of_scenario("populations.holders.attention"),
     "Population.stop_loss": field_of_scenario("populations.holders.stop_loss"),

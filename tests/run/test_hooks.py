@@ -232,6 +232,22 @@ def test_copies_and_saved_files_have_no_listeners(tmp_path: Path) -> None:
         assert len(told) == given.num_steps
 
 
+def test_a_hook_may_intervene_in_the_next_step() -> None:
+    given = eventful()
+    inside, between = (PerpMarket(given, rng=1) for _ in range(2))
+
+    def act(rows: Any) -> None:
+        if rows["step"][0] == 49:
+            inside.set("venue.funding.interval_hours", 1.0)
+
+    inside.on("step", act)
+    inside.run(given.num_steps)
+    between.run(50)
+    between.set("venue.funding.interval_hours", 1.0)
+    between.run(given.num_steps - 50)
+    assert digest_result(inside.result()) == digest_result(between.result())
+
+
 @pytest.mark.parametrize("way", ["run", "step"])
 def test_a_hook_that_fails_is_named_and_what_was_done_stays(plain: RunResult, way: str) -> None:
     model = PerpMarket(recorded(), rng=1)

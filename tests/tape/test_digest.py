@@ -48,7 +48,8 @@ def full() -> RunResult:
         "depth_minutes": 60,
         "book_minutes": 120,
     }
-    given = eventful(record=record)
+    deposit = {"at_step": 5, "kind": "deposit", "account": 30, "usd": 100.0}
+    given = eventful(record=record, interventions=[deposit])
     assert not {False, "never"} & set(given.record.model_dump().values())
     simulation = Simulation(given, 1)
     simulation.run(simulation.num_steps)

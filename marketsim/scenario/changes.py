@@ -1,0 +1,186 @@
+"""Changes of a scenario while it runs: which are allowed, and what it is after them."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
+from typing import Any, Protocol, Self, TypeAlias, TypeVar
+
+from pydantic import ValidationError
+
+from marketsim.scenario import by_strategy
+from marketsim.scenario.errors import Problem, explain
+from marketsim.scenario.interventions import Change, Intervention, InterventionError, Stated
+from marketsim.scenario.live import RESET, acts, unknown_key
+from marketsim.scenario.paths import set_field
+from marketsim.scenario.population import Population
+from marketsim.scenario.shocks import Shock
+from marketsim.scenario.wording import show
+
+
+class Changeable(Stated, Protocol):
+    """A scenario as far as it is needed to change it."""
+
+    @property
+    def populations(self) -> Mapping[str, Population]:
+        """The traders, by name of population."""
+
+    @property
+    def shocks(self) -> Sequence[Shock]:
+        """What happens at a stated time."""
+
+    @property
+    def interventions(self) -> Sequence[Intervention]:
+        """What is done to the running market from outside."""
+
+    def with_rule(self, field: str, value: Any) -> Self:
+        """Return the scenario with one rule of the venue or of a market changed."""
+
+    def model_dump(self, *, exclude_none: bool, exclude: set[str]) -> dict[str, Any]:
+        """Return its tables."""
+
+    @classmethod
+    def model_validate(cls, obj: Any) -> Self:
+        """Read tables."""
+
+    @classmethod
+    def model_json_schema(cls) -> dict[str, Any]:
+        """Return the JSON schema of its tables."""
+
+
+S = TypeVar("S", bound=Changeable)
+
+
+def changed(scenario: S, change: Change) -> S:
+    """Return a scenario with one field changed, without its shocks and interventions.
+
+    Parameters
+    ----------
+    scenario : Changeable
+    change : Change
+        Of some traders only: it is checked as if it were of all.
+
+    Raises
+    ------
+    InterventionError
+        If there is no such field, it does not act on a running market, or may not be so.
+    """
+    keys = change.path.split(".")
+    data = scenario.model_dump(exclude_none=True, exclude={"shocks", "interventions"})
+    try:
+        if not change.is_rule:
+            _check_acts(scenario, keys, data)
+            _check_share(keys, change.share)
+            set_field(data, keys, change.value)
+        if change.is_rule or keys[0] in ("venue", "markets"):
+            return scenario.with_rule(change.path, change.value)
+        return type(scenario).model_validate(data)
+    except ValidationError as error:
+        found = explain(error, data, _schema(type(scenario)))
+        text = "; ".join(line for _, lines in found for line in lines)
+        if not text.startswith(change.path):
+            text = f"{change.path} = {show(change.value)}: {text}"
+        raise InterventionError(text) from None
+    except (ValueError, LookupError, TypeError) as error:
+        text = f"{change.path} = {show(change.value)}: {error.args[0]}"
+        raise InterventionError(text) from None
+
+
+#: Tables of ``[spot]`` that only a factor model reads.
+_PROCESS = (["factor"], ["own"], ["markets"])
+
+#: Changes to come: step, where they are stated, what changes; of one step in order.
+Steps: TypeAlias = list[tuple[int, str, Change]]
+
+
+def intervention_problems(scenario: Changeable) -> Iterator[Problem]:
+    """List what is wrong with a scenario's interventions, as far as it is known before it runs."""
+    steps: Steps = []
+    for index, entry in enumerate(scenario.interventions):
+        place = f"interventions.{index}"
+        for problem in entry.problems(scenario):
+            yield problem.below(place)
+        if entry.change is not None:
+            steps.append((entry.at_step, place, entry.change))
+    if steps:
+        for place, error in refused_changes(scenario, [*scheduled_changes(scenario), *steps]):
+            yield Problem(place, str(error))
+
+
+def scheduled_changes(scenario: Changeable) -> Steps:
+    """List the changes of rules that a scenario's shocks bring."""
+    return [
+        (
+            shock.first_step(scenario.step_minutes),
+            f"shocks.{index}",
+            Change(*shock.rule, is_rule=True),
+        )
+        for index, shock in enumerate(scenario.shocks)
+        if shock.rule is not None
+    ]
+
+
+def refused_changes(scenario: S, steps: Steps) -> Iterator[tuple[str, InterventionError]]:
+    """Try changes one after the other, as they will come; list those that would be refused.
+
+    Yields
+    ------
+    place : str
+        Where the change is stated.
+    error : InterventionError
+    """
+    for _, place, change in sorted(steps, key=lambda step: step[0]):
+        try:
+            then = changed(scenario, change)
+        except InterventionError as error:
+            yield place, error
+        else:
+            scenario = then if change.share == 1.0 else scenario
+
+
+def _check_acts(scenario: Changeable, keys: list[str], data: dict[str, Any]) -> None:
+    """Refuse a field that is not there, or whose change does not act on a running market."""
+    schema = _schema(type(scenario))
+    named = {name: {} for name in scenario.markets} | data["spot"]["markets"]
+    seen = {**data, "spot": {**data["spot"], "markets": named}}
+    own = keys[3:] if keys[0] == "populations" and keys[2:3] == ["parameters"] else []
+    shared = keys[: len(keys) - len(own)]
+    missing = unknown_key(schema, shared, seen)
+    if missing is not None:
+        raise ValueError(missing)
+    said = acts(schema, shared, data)
+    if shared[2:] == ["parameters"]:
+        said = _parameter_acts(scenario.populations[keys[1]].strategy, own)
+    if keys[:1] == ["spot"] and keys[1:2] in _PROCESS and data["spot"]["kind"] != "factor":
+        raise ValueError("acts only where spot.kind = 'factor'")
+    if said is False:
+        raise ValueError("is a name or a text and acts on no market: change it in the scenario")
+    if said == RESET:
+        raise ValueError(
+            "acts only when a market starts, and a running one keeps what it started with: change "
+            "it in the scenario and start anew"
+        )
+    if said is None:
+        raise ValueError("is a table whose fields act at different times: set one of its fields")
+
+
+def _parameter_acts(strategy: str, keys: list[str]) -> bool | str | None:
+    """Say when a strategy's parameter acts; without keys, what holds of all of them."""
+    schema = by_strategy.parameter_schema(strategy)
+    if schema is None:
+        return RESET  # a user's own class read them when it was made
+    if not keys:
+        return None
+    missing = unknown_key(schema, keys, {})
+    if missing is not None:
+        raise ValueError(missing)
+    said = acts(schema, keys)
+    return True if said is None else said
+
+
+def _check_share(keys: list[str], share: float) -> None:
+    if share < 1.0 and (keys[0] != "populations" or keys[2] in ("groups", "parameters")):
+        raise ValueError(f"share = {show(share)}: only habits and margin_mode change for a share")
+
+
+@cache
+def _schema(kind: type[Changeable]) -> dict[str, Any]:
+    return kind.model_json_schema()

@@ -1,0 +1,45 @@
+"""Fields by their dotted path, in tables as TOML has them."""
+
+from collections.abc import Sequence
+from typing import Any
+
+
+def set_field(data: dict[str, Any], keys: Sequence[str], value: Any) -> None:
+    """Set a field below tables and lists; tables on the way are made where they are missing.
+
+    Parameters
+    ----------
+    data : dict
+        Changed in place.
+    keys : sequence of str
+        Parts of the path.
+    value : any
+
+    Raises
+    ------
+    LookupError, TypeError
+        If the path leads through a value or beyond the end of a list.
+    """
+    if not all(keys):
+        raise LookupError("write the path as path.to.field")
+    node: Any = data
+    for place, key in enumerate(keys):
+        last = place == len(keys) - 1
+        where = ".".join(keys[:place])
+        if isinstance(node, list):
+            if not key.isdecimal() or int(key) >= len(node):
+                entries = f"{len(node)} entries, numbered from 0" if node else "no entries"
+                raise LookupError(f"{where} has {entries}; there is no entry {key}")
+            index: Any = int(key)
+        elif isinstance(node, dict):
+            index = key
+            if not last and key not in node:
+                if keys[place + 1].isdecimal():
+                    raise LookupError(f"there is no list {'.'.join(keys[: place + 1])}")
+                node[key] = {}
+        else:
+            raise TypeError(f"{where} is a value, it has no field {key}")
+        if last:
+            node[index] = value
+        else:
+            node = node[index]
