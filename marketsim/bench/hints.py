@@ -16,6 +16,7 @@ and the second largest: between those of ten rounds the true median lies 97.9 ti
 import itertools
 import json
 import os
+import statistics
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -24,7 +25,7 @@ from functools import partial
 
 from marketsim.bench import book
 from marketsim.bench.market import SEED, sized_scenario
-from marketsim.bench.measure import median, show, timed
+from marketsim.bench.measure import show, timed
 from marketsim.engine import records
 from marketsim.engine.near import HINTS
 from marketsim.run.simulation import Simulation
@@ -89,7 +90,7 @@ def bench(accounts: int | None, steps: int | None, rounds: int = ROUNDS) -> None
                         "system": f"{workload} without {variant}",
                         "num_accounts": num_accounts,
                         "steps": length * STRETCHES,
-                        "gain_percent": round(median(gains), 1),
+                        "gain_percent": round(statistics.median(gains), 1),
                         "from_percent": round(gains[1], 1),
                         "to_percent": round(gains[-2], 1),
                         "rounds": rounds,
@@ -112,7 +113,8 @@ def _ratios(workload: str, num_accounts: int, steps: int, number: int) -> dict[s
             {variant: _play(players[variant]) for variant in order} for _ in range(STRETCHES)
         ]
     return {
-        variant: median(each[variant] / each["all"] for each in seconds) for variant in _VARIANTS
+        variant: statistics.median(each[variant] / each["all"] for each in seconds)
+        for variant in _VARIANTS
     }
 
 
