@@ -165,14 +165,12 @@ def test_figures_are_medians():
 
 @pytest.mark.slow
 def test_hints_lines_say_what_each_gains(capfd, monkeypatch):
-    monkeypatch.setattr(hints, "_VARIANTS", {"all": "", "slot": "", "alignment": ""})
+    monkeypatch.setattr(hints, "_VARIANTS", {"all": "", "alignment": ""})
     monkeypatch.setattr(hints, "STRETCHES", 2)
     hints.bench(40, 2, rounds=4)
     found = [json.loads(line) for line in capfd.readouterr().out.splitlines()]
     assert [line["system"] for line in found] == [
-        "market without slot",
         "market without alignment",
-        "book without slot",
         "book without alignment",
     ]
     for line in found:
