@@ -5,6 +5,7 @@ Mesa 3.3 counts `steps`, 3.4 `time` too, 3.5 steps by a schedule of events, and 
 
 import math
 import time
+from abc import abstractmethod
 from collections.abc import Mapping
 from copy import deepcopy
 from pathlib import Path
@@ -87,6 +88,12 @@ class ModelSimulation(Simulation):
         finally:
             self._runs_ahead = False
 
+    def leave(self, account: int) -> None:
+        """Let a trader leave the market, and Mesa's agents."""
+        super().leave(account)
+        if self._model.is_alive:
+            self._model().lose(account)
+
     def _ask(self) -> None:
         if self._runs_ahead:
             self._model().count_up_to(self.step_count + 1)
@@ -138,6 +145,10 @@ class SteppedModel(mesa.Model):
         simulation.keep(self)
         self._kept = None
         return simulation
+
+    @abstractmethod
+    def lose(self, account: int) -> None:
+        """Let Mesa's agents lose a trader who leaves the market."""
 
     def step(self) -> None:
         """Advance one step.

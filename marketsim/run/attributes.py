@@ -60,6 +60,11 @@ class RunAttributes:
         count: int = self.tape.clock["step"].item()
         return count
 
+    def leave(self, account: int) -> None:
+        """Let a trader decide no more, and leave the market from the next step on."""
+        self.traders.trader[account].is_retired = 1
+        self.traders.next_wake[account] = 0
+
     def check_between_steps(self, what: str) -> None:
         """Refuse to copy a run while its traders decide.
 

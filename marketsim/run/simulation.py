@@ -40,7 +40,6 @@ from marketsim.scenario.build import build_state
 from marketsim.scenario.build_world import build_world, rule_changes
 from marketsim.scenario.history import HistoryPath, load_history
 from marketsim.scenario.inputs import InputLog
-from marketsim.scenario.interventions import InterventionError
 from marketsim.scenario.loader import resolved_toml
 from marketsim.scenario.schema import Scenario
 from marketsim.tape.depth import DepthTape
@@ -288,15 +287,19 @@ class Simulation(Steered, Measures):
 
         It decides no more. From the next step on its orders are withdrawn, its positions closed at
         the market and then its coins sold, over as many steps as the book needs; its cash and
-        stablecoins stay. What it ordered in the step under way is still carried out. A herd goes on
-        counting its last opinion.
+        stablecoins stay. What it ordered in the step under way is still carried out. A herd goes
+        on counting its last opinion. To retire it again does nothing.
 
         Parameters
         ----------
         account : int
+
+        Raises
+        ------
+        InterventionError
+            If there is no such account.
         """
-        self.traders.trader[account].is_retired = 1
-        self.traders.next_wake[account] = 0
+        self.intervene("retire", account=account)
 
     def stop_before_liquidation(self, rounds: int = 0) -> None:
         """Take the coming step up to a margin pass of its liquidation, and no further.
@@ -325,8 +328,6 @@ class Simulation(Steered, Measures):
 
     def intervene(self, kind: str, **fields: Any) -> None:
         """Do something to the run at the start of the next step; see `Steered.intervene`."""
-        if self.tape.clock[0].is_open:
-            raise InterventionError(f"{kind}: a step is under way: intervene between two steps")
         self._apply_rules()
         take(self, kind, fields)
 
