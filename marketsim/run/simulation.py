@@ -358,7 +358,7 @@ class Simulation(Steered, Measures):
 
     def _tell(self) -> None:
         """Tell those who listen what happened in the step just done."""
-        self.hooks.tell(self.state, self.world, self.tape, self.result)
+        self.hooks.tell(self.state, self.world, self.tape, self.steered, self.result)
 
     def _pauses(self) -> bool:
         """Tell whether the run is to end after the step under way."""
