@@ -88,6 +88,8 @@ def resume_run(
 
     with open_saved(file) as saved:
         stated, saved_seed = saved.scenario, saved.seed
+    if stated.is_open:
+        refuse(f'{file}: days = "open": it has no end; go on from Python, with load_market')
     if scenario is not None and (differences := _differences(stated, scenario)):
         more = len(differences) - MAX_NAMED
         tail = f" and {more} more" if more > 0 else ""

@@ -151,6 +151,8 @@ def _load(name: str, overrides: list[tuple[str, str]], steps: int | None) -> "Sc
     from marketsim.scenario.loader import load_scenario
 
     loaded = load_scenario(name, overrides)
+    if steps is None and loaded.is_open:
+        refuse(f'{name}: days = "open": it has no end; say how long to run, with --steps N')
     if steps is None:
         return loaded
     days = steps * loaded.step_minutes / 1440

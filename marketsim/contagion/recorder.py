@@ -169,6 +169,14 @@ class ContagionTape:
                 liquidation_bands(state, step, self._first_price, self._width, self._reach)
             )
 
+    def forget(self, step: int) -> None:
+        """Drop what was recorded at a step: a run that ended there goes on by other rules."""
+        if self._steps[-1:] == [step]:
+            del self._steps[-1], self._matrices[-1]
+        if self._heat_step == step:
+            self._heat_step = step - 1
+            del self._heat[-1]
+
     @property
     def steps(self) -> NDArray[np.int64]:
         """(moments,) steps done at each."""

@@ -1,6 +1,7 @@
 """Which shock a loss goes back to."""
 
 import tomllib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -68,11 +69,16 @@ def read_strikes(scenario_text: str) -> list[Strike]:
         return []
     scenario = tomllib.loads(scenario_text)
     minutes = float(scenario.get("step_minutes", 1.0))
-    strikes = []
     shocks = list(_SHOCKS.validate_python(scenario.get("shocks", ())))
     for entry in _INTERVENTIONS.validate_python(scenario.get("interventions", ())):
         shock = entry.as_shock(minutes)
         shocks += [] if shock is None else [shock]
+    return list_strikes(shocks, minutes)
+
+
+def list_strikes(shocks: Iterable[Shock], step_minutes: float) -> list[Strike]:
+    """List when shocks act and what goes back to them, by their start."""
+    strikes = []
     for shock in shocks:
         start = 60.0 * shock.at
         end = start + shock.duration + AFTERMATH_MINUTES
@@ -82,8 +88,8 @@ def read_strikes(scenario_text: str) -> list[Strike]:
                 losses=shock.LOSSES,
                 markets=shock.only,
                 # a step that begins within a rounding error of the shock has it
-                start=start / minutes - 1e-9,
-                end=end / minutes + 1e-9,
+                start=start / step_minutes - 1e-9,
+                end=end / step_minutes + 1e-9,
             )
         )
     return sorted(strikes, key=lambda each: each.start)

@@ -120,6 +120,7 @@ class PerpMarket(Steered, SteppedModel):
         super().__init__(rng=seed)
         loosen(self)
         self._own: dict[int, Trader] = {}
+        self._gone: set[int] = set()  # who has left, and whose views Mesa may still have
         # unlike a method of the dict, this is copied with it
         find_trader: Any = partial(getitem, self._own)
         return cast(FindTrader, find_trader)
@@ -195,8 +196,17 @@ class PerpMarket(Steered, SteppedModel):
 
     def retire(self, trader: TraderView) -> None:
         """Let a trader leave the market; `TraderView.remove` calls it."""
-        self.simulation.retire(trader.account)
         self._own.pop(trader.account, None)
+        self.simulation.retire(trader.account)
+        self._gone.discard(trader.account)  # it sees to that itself
+
+    def lose(self, account: int) -> None:
+        """Let Mesa's agents lose a trader who leaves the market."""
+        own = self._own.pop(account, None)
+        if own is None:
+            self._gone.add(account)
+        else:
+            own.drop()
 
     @property
     def insurance_fund(self) -> float:
@@ -321,8 +331,14 @@ class PerpMarket(Steered, SteppedModel):
         return trader
 
     def _make_views(self) -> None:
-        """Register an agent for every trader, in the order of accounts, once."""
+        """Register an agent for every trader, in the order of accounts, once.
+
+        Then let go of those who have left since.
+        """
+        gone, self._gone = self._gone, set()
         if not self._lacks_views:
+            for agent in super().agents.select(lambda each: _is_of(each, gone)) if gone else ():
+                agent.drop()
             return
         self._lacks_views = False  # before they are made: each of them registers with the model
         for account in range(self.simulation.roster.num_traders):
@@ -373,6 +389,11 @@ class PerpMarket(Steered, SteppedModel):
 
     def _read(self, array: Any, field: str, name: str) -> float:
         return float(array[field].item(self.market_index(name)))
+
+
+def _is_of(agent: mesa.Agent, accounts: set[int]) -> bool:
+    """Tell whether an agent is the trader of one of some accounts."""
+    return isinstance(agent, TraderView) and agent.account in accounts
 
 
 def _choose_seed(scenario: Scenario, rng: Any, deprecated: Deprecated) -> int:

@@ -5,6 +5,7 @@ Mesa 3.3 counts `steps`, 3.4 `time` too, 3.5 steps by a schedule of events, and 
 
 import math
 import time
+from abc import abstractmethod
 from collections.abc import Mapping
 from copy import deepcopy
 from pathlib import Path
@@ -87,6 +88,12 @@ class ModelSimulation(Simulation):
         finally:
             self._runs_ahead = False
 
+    def leave(self, account: int) -> None:
+        """Let a trader leave the market, and Mesa's agents."""
+        super().leave(account)
+        if self._model.is_alive:
+            self._model().lose(account)
+
     def _ask(self) -> None:
         if self._runs_ahead:
             self._model().count_up_to(self.step_count + 1)
@@ -114,7 +121,7 @@ class SteppedModel(mesa.Model):
     ----------
     simulation : Simulation
     running : bool
-        Mesa's; False once the scenario's last step is done.
+        Mesa's; False once the scenario's last step is done, if it has one.
     """
 
     _counted: int  #: steps that Mesa's counters were told of in a run in one go
@@ -138,6 +145,10 @@ class SteppedModel(mesa.Model):
         simulation.keep(self)
         self._kept = None
         return simulation
+
+    @abstractmethod
+    def lose(self, account: int) -> None:
+        """Let Mesa's agents lose a trader who leaves the market."""
 
     def step(self) -> None:
         """Advance one step.
@@ -166,7 +177,8 @@ class SteppedModel(mesa.Model):
         progress : callable, optional
             Called with (steps done, steps asked) now and then.
         extend : bool, optional
-            Where the scenario ends before, lengthen it (`days`), and all that is recorded.
+            Where the scenario ends before, lengthen it (`days`), and all that is recorded. One
+            whose days are "open" need not be told.
 
         Raises
         ------
@@ -175,7 +187,7 @@ class SteppedModel(mesa.Model):
         HistoryError
             If it would go beyond a replayed history.
         """
-        has_ended = self.simulation.step_count == self.simulation.num_steps
+        has_ended = self.simulation.has_ended
         self.simulation.ensure_steps_left(num_steps, extend)
         if has_ended and num_steps > 0:
             self.running = True
@@ -244,7 +256,7 @@ class SteppedModel(mesa.Model):
 
     def _note_end(self) -> None:
         """End Mesa's loops with the scenario."""
-        if self.simulation.step_count == self.simulation.num_steps:
+        if self.simulation.has_ended:
             self.running = False
 
     def _wrapped_step(self, *args: Any, **kwargs: Any) -> None:
@@ -254,7 +266,7 @@ class SteppedModel(mesa.Model):
 
     def _advance_time(self, until: float) -> None:
         """Let time pass, no further than the scenario's end; all of Mesa's ways from 3.5 on."""
-        while self.time < until and self.simulation.step_count < self.simulation.num_steps:
+        while self.time < until and not self.simulation.has_ended:
             super()._advance_time(min(until, math.floor(self.time) + 1.0))
 
 

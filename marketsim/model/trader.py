@@ -150,7 +150,11 @@ class TraderView(KnowsModel, mesa.Agent):
         """
         if not self.is_retired:
             self.model.retire(self)
-            super().remove()
+            self.drop()
+
+    def drop(self) -> None:
+        """Let Mesa's agents lose it, for it has left the market; `remove` calls it."""
+        super().remove()
 
     @property
     def _state(self) -> Any:

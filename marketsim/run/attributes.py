@@ -29,9 +29,8 @@ class RunAttributes:
     scenario: Scenario
     seed: int
     market_names: tuple[str, ...]
-    num_steps: int  #: the scenario's
+    num_steps: int  #: the scenario's; of one left open, those it was asked for
     inputs: InputLog
-    notes: tuple[str, ...]
     roster: Roster
     state: State
     world: World
@@ -39,6 +38,7 @@ class RunAttributes:
     callers: Callers
     tape: Tape
     interventions: Interventions
+    _history_notes: tuple[str, ...]  #: how the price file became a path
     _start_time: np.datetime64 | None  #: UTC
     _prices: Mapping[str, float]  #: USD, of each market at the start
     _changes: list[RuleChange]  #: of rules, to come
@@ -60,6 +60,33 @@ class RunAttributes:
         count: int = self.tape.clock["step"].item()
         return count
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether the scenario's last step is done."""
+        return not self.scenario.is_open and self.step_count == self.num_steps
+
+    @property
+    def ended(self) -> Scenario:
+        """The scenario, of the length of the run if it is left open."""
+        is_open = self.scenario.is_open and self.step_count > 0
+        return self.scenario.ending(self.step_count) if is_open else self.scenario
+
+    @property
+    def steered(self) -> Scenario:
+        """The scenario that repeats the run: with what was done to it."""
+        entries = tuple(self.interventions.entries)
+        return self.ended.model_copy(update={"interventions": entries})
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What of the scenario has no effect, and how its prices were made."""
+        return (*self.ended.notices(), *self._history_notes)
+
+    def leave(self, account: int) -> None:
+        """Let a trader decide no more, and leave the market from the next step on."""
+        self.traders.trader[account].is_retired = 1
+        self.traders.next_wake[account] = 0
+
     def check_between_steps(self, what: str) -> None:
         """Refuse to copy a run while its traders decide.
 
@@ -76,13 +103,13 @@ SAVED = (
     "scenario",
     "seed",
     "inputs",
-    "notes",
     "roster",
     "state",
     "world",
     "traders",
     "tape",
     "interventions",
+    "_history_notes",
     "_start_time",
     "_prices",
     "_changes",

@@ -14,13 +14,14 @@ from numpy.typing import NDArray
 
 from marketsim.agents.own import blame
 from marketsim.contagion.attribution import tabulate_causes
-from marketsim.contagion.strikes import read_strikes
+from marketsim.contagion.strikes import list_strikes
 from marketsim.contagion.ties import link_liquidations
 from marketsim.engine.records import Rows, records
 from marketsim.engine.state import State
 from marketsim.engine.world import World
 from marketsim.run.loop import News, Tape
 from marketsim.scenario.errors import nearest
+from marketsim.scenario.schema import Scenario
 from marketsim.tape.events import (
     Table,
     as_rows,
@@ -60,6 +61,7 @@ class Moment(NamedTuple):
     state: State
     world: World
     tape: Tape
+    scenario: Scenario  #: with what has been done from outside so far
 
 
 def _fills(at: Moment) -> Table:
@@ -105,7 +107,7 @@ def _cascades(at: Moment) -> Table:
         loss=at.state.loss[: int(totals.num_losses)],
     )
     row = run.liquidation
-    strikes = read_strikes(run.scenario_text)
+    strikes = list_strikes(at.scenario.all_shocks, at.scenario.step_minutes)
     links = link_liquidations(tabulate_causes(run), row["step"], run.impact["seizure"], strikes)
     pairs = np.unique(np.stack([links.cascade, row["account"]]), axis=1)
     accounts = np.bincount(pairs[0], minlength=count)
@@ -192,7 +194,14 @@ class Hooks:
         for listener in self._listeners:
             self.heard |= EVENTS[listener.event].news.value
 
-    def tell(self, state: State, world: World, tape: Tape, so_far: Callable[[], RunResult]) -> None:
+    def tell(
+        self,
+        state: State,
+        world: World,
+        tape: Tape,
+        scenario: Scenario,
+        so_far: Callable[[], RunResult],
+    ) -> None:
         """Tell everybody who listens what happened in the step just done.
 
         Raises
@@ -203,7 +212,7 @@ class Hooks:
         if self._run is None:
             self._run = so_far()
         told = self._listeners
-        at = Moment(self._run, state, world, tape)
+        at = Moment(self._run, state, world, tape, scenario)
         for name, event in EVENTS.items():
             listening = [each for each in told if each.event == name]
             if not listening:

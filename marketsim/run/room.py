@@ -150,8 +150,30 @@ def count_settlements(
     return count
 
 
+def allow_steps(run: RunAttributes, num_steps: int, extend: bool) -> None:
+    """See to it that a run can go on for more steps; see `Simulation.ensure_steps_left`.
+
+    Raises
+    ------
+    ValueError
+        If its scenario has fewer left and may not be lengthened.
+    """
+    if num_steps < 0:
+        raise ValueError(f"run({num_steps}): must be 0 or more")
+    left = run.num_steps - run.step_count
+    if num_steps > left and (extend or run.scenario.is_open):
+        lengthen(run, run.step_count + num_steps)
+    elif num_steps > left:
+        raise ValueError(
+            f"run({num_steps}): {left} of the scenario's {run.num_steps} steps are left; "
+            "raise the scenario's days, or say extend=True"
+        )
+
+
 def lengthen(run: RunAttributes, num_steps: int) -> None:
     """Lengthen a run to so many steps in all: it is then as if its scenario had asked for them.
+
+    One that is left open stays so.
 
     Raises
     ------
@@ -165,10 +187,12 @@ def lengthen(run: RunAttributes, num_steps: int) -> None:
     longer = run.scenario.lasting(num_steps)
     history = _longer_history(run, longer)
     tape = longer_tape(run, num_steps)
-    run.notes = (*longer.notices(), *(history.notes if history else ()))
     if history is not None:
         run.world = run.world._replace(history=history.price)
-    run.scenario, run.num_steps, run.tape = longer, num_steps, tape
+        run._history_notes = tuple(history.notes)
+    if not run.scenario.is_open:
+        run.scenario = longer
+    run.num_steps, run.tape = num_steps, tape
 
 
 def longer_tape(run: RunAttributes, num_steps: int) -> Tape:
@@ -197,11 +221,18 @@ def _longer_history(run: RunAttributes, longer: Scenario) -> HistoryPath | None:
     """Read more of a replayed history; what has been replayed must stay as it was."""
     if run._start_time is None or longer.spot.history is None:
         return None
+    known = run.world.history
+    if run.scenario.is_open:  # it has been read to its end
+        if longer.num_steps >= len(known):
+            raise HistoryError(
+                f"{longer.spot.history.path}: too short for {longer.num_steps} steps: it has "
+                f"{len(known) - 1}; run no further"
+            )
+        return None
     with InputLog(run.inputs, "when the run began"):
         history = load_history(
             longer.spot.history, run.market_names, longer.step_minutes, longer.num_steps, run.seed
         )
-    known = run.world.history
     if not np.array_equal(history.price[: len(known)], known):
         raise HistoryError(
             f"{longer.spot.history.path}: the path between known prices follows from all prices "

@@ -177,7 +177,7 @@ def revive(
     for name in SAVED:
         setattr(run, name, unpack(header["parts"][name], arrays, CODECS))
     run.market_names = tuple(run.scenario.markets)
-    run.num_steps = run.scenario.num_steps
+    run.num_steps = run.step_count if run.scenario.is_open else run.scenario.num_steps
     desk = Desk(run.state, run.market_names, run.scenario.step_minutes)
     run.callers = Callers(run.roster.names, chosen, run.traders, desk, run.seed, find_trader)
     for name, value in unpack(header["callers"], arrays, {}).items():

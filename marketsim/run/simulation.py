@@ -32,7 +32,7 @@ from marketsim.run.loop import (
 from marketsim.run.measures import Measures
 from marketsim.run.out_of_range import price_out_of_range
 from marketsim.run.progress import Progress
-from marketsim.run.room import funding_phase, lengthen, open_tape
+from marketsim.run.room import allow_steps, funding_phase, open_tape
 from marketsim.run.saved import save_run
 from marketsim.run.settings import follow, keep_caps
 from marketsim.run.steering import Steered, act, put_orders, take
@@ -40,7 +40,6 @@ from marketsim.scenario.build import build_state
 from marketsim.scenario.build_world import build_world, rule_changes
 from marketsim.scenario.history import HistoryPath, load_history
 from marketsim.scenario.inputs import InputLog
-from marketsim.scenario.interventions import InterventionError
 from marketsim.scenario.loader import resolved_toml
 from marketsim.scenario.schema import Scenario
 from marketsim.tape.depth import DepthTape
@@ -102,11 +101,11 @@ class Simulation(Steered, Measures):
         self.scenario = scenario
         self.seed = seed
         self.market_names = tuple(scenario.markets)
-        self.num_steps = scenario.num_steps
+        self.num_steps = 0 if scenario.is_open else scenario.num_steps
         self.inputs = InputLog()
         with self.inputs:
             history = self._load_history()
-        self.notes = (*scenario.notices(), *(history.notes if history else ()))
+        self._history_notes = tuple(history.notes) if history else ()
         self._start_time = np.datetime64(history.start.replace(tzinfo=None)) if history else None
         self._prices = self._first_prices(history)
         with self.inputs:
@@ -156,7 +155,8 @@ class Simulation(Steered, Measures):
         progress : callable, optional
             Called with (steps done, steps asked) a few times a second.
         extend : bool, optional
-            Where the scenario ends before, lengthen it (`days`), and all that is recorded.
+            Where the scenario ends before, lengthen it (`days`), and all that is recorded. One
+            whose days are "open" need not be told.
 
         Raises
         ------
@@ -211,14 +211,7 @@ class Simulation(Steered, Measures):
         ------
         ValueError
         """
-        left = self.num_steps - self.step_count
-        if extend and num_steps > left:
-            lengthen(self, self.step_count + num_steps)
-        elif not 0 <= num_steps <= left:
-            raise ValueError(
-                f"run({num_steps}): {left} of the scenario's {self.num_steps} steps are left; "
-                "raise the scenario's days, or say extend=True"
-            )
+        allow_steps(self, num_steps, extend)
 
     def save(self, path: str | Path) -> None:
         """Save the run as it stands to a file, which `marketsim.load_simulation` reads.
@@ -288,15 +281,19 @@ class Simulation(Steered, Measures):
 
         It decides no more. From the next step on its orders are withdrawn, its positions closed at
         the market and then its coins sold, over as many steps as the book needs; its cash and
-        stablecoins stay. What it ordered in the step under way is still carried out. A herd goes on
-        counting its last opinion.
+        stablecoins stay. What it ordered in the step under way is still carried out. A herd goes
+        on counting its last opinion. To retire it again does nothing.
 
         Parameters
         ----------
         account : int
+
+        Raises
+        ------
+        InterventionError
+            If there is no such account.
         """
-        self.traders.trader[account].is_retired = 1
-        self.traders.next_wake[account] = 0
+        self.intervene("retire", account=account)
 
     def stop_before_liquidation(self, rounds: int = 0) -> None:
         """Take the coming step up to a margin pass of its liquidation, and no further.
@@ -325,9 +322,8 @@ class Simulation(Steered, Measures):
 
     def intervene(self, kind: str, **fields: Any) -> None:
         """Do something to the run at the start of the next step; see `Steered.intervene`."""
-        if self.tape.clock[0].is_open:
-            raise InterventionError(f"{kind}: a step is under way: intervene between two steps")
         self._apply_rules()
+        self._keep_measures()
         take(self, kind, fields)
 
     def _open_step(self) -> None:
@@ -362,7 +358,7 @@ class Simulation(Steered, Measures):
 
     def _tell(self) -> None:
         """Tell those who listen what happened in the step just done."""
-        self.hooks.tell(self.state, self.world, self.tape, self.result)
+        self.hooks.tell(self.state, self.world, self.tape, self.steered, self.result)
 
     def _pauses(self) -> bool:
         """Tell whether the run is to end after the step under way."""
@@ -376,8 +372,7 @@ class Simulation(Steered, Measures):
         rows = -(-self.step_count // int(tape.clock[0].series_every))
         moments = -(-self.step_count // int(tape.clock[0].wealth_every)) + 1
         self._complete_rows(rows - 1, moments - 1)
-        entries = tuple(self.interventions.entries)
-        steered = self.scenario.model_copy(update={"interventions": entries})
+        steered = self.steered
         return RunResult(
             scenario=self.scenario.name,
             scenario_text=resolved_toml(steered),
@@ -436,7 +431,7 @@ class Simulation(Steered, Measures):
             self.scenario.spot.history,
             self.market_names,
             self.scenario.step_minutes,
-            self.num_steps,
+            None if self.scenario.is_open else self.num_steps,
             self.seed,
         )
 
@@ -457,6 +452,7 @@ class Simulation(Steered, Measures):
         """Apply the changes of venue rules that are due."""
         while self._changes and self._changes[0].step <= self.step_count:
             change = self._changes.pop(0)
+            self._contagion.forget(self.step_count)
             follow(self, self._rules.with_rule(change.field, change.value))
 
     def _funding_cap(self, funding: Rows[Settlement]) -> Floats:

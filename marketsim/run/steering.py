@@ -24,6 +24,7 @@ from marketsim.scenario.interventions import (
     DepositIntervention,
     Intervention,
     InterventionError,
+    RetireIntervention,
     TradeIntervention,
     WithdrawIntervention,
     read_intervention,
@@ -40,10 +41,18 @@ def take(run: RunAttributes, kind: Any, fields: dict[str, Any]) -> None:
     ------
     InterventionError
     """
-    kept = run.interventions
-    entry = read_intervention(kind, {"at_step": run.step_count, **fields})
+    kept, is_open = run.interventions, bool(run.tape.clock[0].is_open)
+    if is_open and kind != "retire":
+        raise InterventionError(f"{kind}: a step is under way: intervene between two steps")
+    if "at_step" in fields:
+        raise InterventionError(
+            f"{kind}: at_step: it acts at the next step; a scenario states others"
+        )
+    entry = read_intervention(kind, {"at_step": run.step_count + is_open, **fields})
     for problem in entry.problems(run.scenario):
         raise InterventionError(f"{kind}: {problem.line()}")
+    if isinstance(entry, RetireIntervention) and not _leaves(run, entry.account):
+        return
     if isinstance(entry, TradeIntervention):
         _check_trade(run, entry)
     if isinstance(entry, DepositIntervention | WithdrawIntervention):
@@ -54,6 +63,26 @@ def take(run: RunAttributes, kind: Any, fields: dict[str, Any]) -> None:
             later = f"{place}, which comes later, would be refused: " if place else ""
             raise InterventionError(f"{later}{error}")
     kept.append(entry)
+
+
+def _leaves(run: RunAttributes, account: int) -> bool:
+    """Let a trader leave, whom nobody asks from now on; tell whether that is to be done again.
+
+    It is not where traders of a user's own decide: their class does it again.
+    """
+    clock = run.tape.clock[0]
+    if run.traders.trader[account].is_retired:
+        return False
+    run.leave(account)
+    if run.callers.desk.is_open:
+        return False
+    if clock.is_open and account in run.traders.caller[: int(clock.num_callers)]:
+        run.interventions.notes.append(
+            f"account {account} left in the midst of step {run.step_count}, before it had decided: "
+            "the scenario does not repeat that"
+        )
+        return False
+    return True
 
 
 def _changes_to_come(run: RunAttributes, entry: Intervention) -> Steps:
@@ -133,6 +162,8 @@ def _do(run: RunAttributes, number: int, entry: Intervention) -> None:
         _check_money(run, entry, 0, 0)
         pay_in(run.state, entry.account, atoms_of(entry))
         kept.payments.append((run.step_count, entry.account, atoms_of(entry)))
+    elif isinstance(entry, RetireIntervention):
+        run.leave(entry.account)
     elif entry.change is not None:
         note = make_change(run, number, entry.change)
         if note is not None:
@@ -149,12 +180,18 @@ def _do(run: RunAttributes, number: int, entry: Intervention) -> None:
 def put_orders(run: RunAttributes) -> State:
     """Put the orders that wait in as intents of the step just opened; return the state with them.
 
-    They come after what their accounts order themselves.
+    They come after what their accounts order themselves. Who has left the market orders nothing.
     """
     kept, traders = run.interventions, run.traders
     needed = int(run.state.totals[0].num_intents) + len(kept.orders)
     state = grow(run.state, num_intents=needed)
     for entry in kept.orders:
+        if traders.trader[entry.account].is_retired:
+            kept.notes.append(
+                f"account {entry.account} had left the market before its order in {entry.market} "
+                f"at step {entry.at_step}"
+            )
+            continue
         m = run.market_names.index(entry.market)
         slippage = float(traders.trader[entry.account].slippage)
         market_order(state, traders, entry.account, m, entry.size, slippage, 0)

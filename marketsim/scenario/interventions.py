@@ -162,6 +162,16 @@ class WithdrawIntervention(_OfAccount):
     usd: Dollars
 
 
+class RetireIntervention(_OfAccount):
+    """A trader leaves the market for good.
+
+    Its orders are withdrawn, its positions closed at the market and then its coins sold, over as
+    many steps as the book needs; its cash and stablecoins stay.
+    """
+
+    kind: Literal["retire"]
+
+
 class ShockIntervention(Intervention):
     """A shock that is not scheduled, but strikes at a step."""
 
@@ -218,6 +228,7 @@ KINDS: tuple[type[Intervention], ...] = (
     TradeIntervention,
     DepositIntervention,
     WithdrawIntervention,
+    RetireIntervention,
     *map(_striking, shocks.KINDS),
 )
 

@@ -15,7 +15,14 @@ from pydantic import (
 from marketsim.engine.state import ATOMS
 from marketsim.scenario.changes import intervention_problems
 from marketsim.scenario.distributions import Part, median
-from marketsim.scenario.errors import Problem, first_text, nearest, one_of, raise_problems
+from marketsim.scenario.errors import (
+    Problem,
+    ScenarioError,
+    first_text,
+    nearest,
+    one_of,
+    raise_problems,
+)
 from marketsim.scenario.interventions import AnyIntervention
 from marketsim.scenario.live import Fixed, Label, Live, say_reset
 from marketsim.scenario.markets import Market, with_defaults
@@ -113,8 +120,9 @@ class Scenario(Part):
     """Seed of a run that is given none; a PerpMarket draws a fresh one where it is not stated."""
     step_minutes: float = Field(1.0, ge=STEP_MINUTES[0], le=STEP_MINUTES[1])
     """Minutes of one step."""
-    days: float = Field(7.0, gt=0, le=MAX_DAYS)
-    """Days simulated unless the run says otherwise; a whole number of steps."""
+    days: Annotated[float, Field(gt=0, le=MAX_DAYS)] | Literal["open"] = 7.0
+    """Days simulated unless the run says otherwise; a whole number of steps. Or "open": a run made
+    from Python goes on as long as it is told to."""
     insurance_fund: float = Field(1_000_000.0, ge=0, le=1e12)
     """USD in the insurance fund at the start."""
     markets: dict[Name, Market] = Field(min_length=1, max_length=1000)
@@ -133,8 +141,22 @@ class Scenario(Part):
     """What a run writes down."""
 
     @property
+    def is_open(self) -> bool:
+        """Whether a run has no end."""
+        return self.days == "open"
+
+    @property
     def num_steps(self) -> int:
-        """Steps of a run of the default length."""
+        """Steps of a run of the default length.
+
+        Raises
+        ------
+        ScenarioError
+            If it has no end.
+        """
+        if isinstance(self.days, str):
+            text = "must be a number here: only a run made from Python goes on without an end"
+            raise ScenarioError([Problem("days", text, self.days).line()], self.name)
         return self.steps_of(1440.0 * self.days)
 
     @property
@@ -189,19 +211,22 @@ class Scenario(Part):
         for name, population in self.populations.items():
             if population.groups and population.mode_weights[2] == 0:
                 found.append(f"populations.{name}.groups: nobody has margin_mode partial")
-        found += [
+        return found if isinstance(self.days, str) else [*found, *self._never(24.0 * self.days)]
+
+    def _never(self, hours: float) -> Iterator[str]:
+        """List what would happen after the end."""
+        yield from (
             f"shocks.{index}: {shock.title} at {shock.at:.10g} hours never happens, "
-            f"the run ends after {24.0 * self.days:.10g}"
+            f"the run ends after {hours:.10g}"
             for index, shock in enumerate(self.shocks)
             if shock.first_step(self.step_minutes) >= self.num_steps
-        ]
-        found += [
+        )
+        yield from (
             f"interventions.{index}: {entry.kind} at step {entry.at_step} never happens, "
             f"the run ends after {self.num_steps}"
             for index, entry in enumerate(self.interventions)
             if entry.at_step >= self.num_steps
-        ]
-        return found
+        )
 
     @model_validator(mode="before")
     @classmethod
@@ -241,7 +266,14 @@ class Scenario(Part):
             if round(steps) < 1 or abs(steps - round(steps)) > 1e-9 * steps:
                 text = f"must be a whole number of steps of step_minutes = {step:g}, not {steps:g}"
                 yield Problem(path, text, span)
-        if self.num_steps > MAX_STEPS:
+        history = self.spot.history if self.spot.kind == "history" else None
+        if self.is_open and history is not None and history.bridge == "brownian":
+            text = (
+                'must be a number where spot.history.bridge = "brownian": the random path between '
+                "two prices follows from all that are replayed"
+            )
+            yield Problem("days", text, self.days)
+        if not self.is_open and self.num_steps > MAX_STEPS:
             text = f"{self.num_steps} steps, more than {MAX_STEPS}: raise step_minutes"
             yield Problem("days", text, self.days)
 
@@ -316,7 +348,7 @@ class Scenario(Part):
 
     def _record_problems(self) -> Iterator[Problem]:
         minutes = self.record.contagion_minutes
-        if isinstance(minutes, str):
+        if isinstance(minutes, str) or self.is_open:
             return
         moments = self.num_steps // self.steps_of(minutes) + 1
         needed = moments * 2 * len(self.markets) ** 2 * 8
@@ -336,12 +368,16 @@ class Scenario(Part):
         ValueError
             If no scenario may be as long.
         """
-        longer = self.model_copy(update={"days": num_steps * self.step_minutes / 1440.0})
+        longer = self.ending(num_steps)
         problems = [*longer._time_problems(), *longer._record_problems()]
-        if longer.days > MAX_DAYS:
+        if isinstance(longer.days, float) and longer.days > MAX_DAYS:
             problems.append(Problem("days", f"must be at most {MAX_DAYS:g}", longer.days))
         raise_problems(problems)
         return longer
+
+    def ending(self, num_steps: int) -> "Scenario":
+        """Return the scenario with the length of a run that there was."""
+        return self.model_copy(update={"days": num_steps * self.step_minutes / 1440.0})
 
     def with_rule(self, field: str, value: Any) -> "Scenario":
         """Return the scenario with one rule of the venue or of a market changed.

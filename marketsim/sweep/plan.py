@@ -182,10 +182,12 @@ class Plan:
         where = [f"{name} = {show(value)}" for name, value in pairs]
         where += [f"variant {point.variant}"] if self.design.variants else []
         try:
-            return self.scenario(point)
+            scenario = self.scenario(point)
+            _ = scenario.num_steps  # there must be an end
         except ScenarioError as error:
             source = f"{self.design.name}: {what} ({', '.join(where)})"
             raise DesignError(error.problems, source) from None
+        return scenario
 
     def _check(self, tables: dict[str, Any], what: str) -> Scenario:
         try:

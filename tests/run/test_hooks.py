@@ -5,11 +5,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from marketsim import HookError, PerpMarket, Simulation, Trader, load_market
 from marketsim.contagion.attribution import tabulate_causes
+from marketsim.contagion.strikes import read_strikes
 from marketsim.contagion.ties import link_liquidations
+from marketsim.results.cascades import find_cascades
 from marketsim.results.tables import build_tables
 from marketsim.run.hooks import EVENTS
 from marketsim.scenario.schema import Scenario
@@ -104,6 +107,43 @@ def test_cascades_are_told_as_they_grow(told: dict[str, list[Any]], plain: RunRe
         has_parent = rows["parent"] >= 0
         assert rows["parent"].tolist() == links.parent[rows["liquidation"]].tolist()
         assert (rows["generation"] > 0).tolist() == has_parent.tolist()
+
+
+@pytest.mark.parametrize("kind", [PerpMarket, Simulation])
+def test_a_shock_by_hand_strikes_the_cascades_told_as_those_of_the_finished_run(kind: Any) -> None:
+    model = kind(eventful(shocks=[]), 1)
+    told: list[Any] = []
+    model.on("cascade", told.append)
+    model.on("step", lambda rows: None)  # it has been told something before
+    model.run(60)
+    model.shock("crash", size=-0.15, fall_minutes=5, recovery_minutes=30)
+    model.run(90)
+    model.shock("crash", size=-0.3, fall_minutes=30)
+    model.run(60)
+    assert len(told) > 1
+    result = model.result()
+    tables = {name: pd.DataFrame(table) for name, table in build_tables(result).items()}
+    strikes = read_strikes(result.scenario_text)
+    found = find_cascades(tables["liquidations"], tables["causes"], result.market_names, strikes)
+    generation, parent, first = ({} for _ in range(3))
+    for cascade in found:
+        for place, row in enumerate(cascade.liquidations.tolist()):
+            generation[row] = int(cascade.generation[place])
+            parent[row] = int(cascade.parent[place])
+            first[row] = int(cascade.liquidations.min())
+    for rows in told:
+        for row in rows:
+            number = int(row["liquidation"])
+            assert row["generation"] == generation[number]
+            assert row["parent"] == parent[number]
+            assert row["cascade"] == first[number]
+    spread = [each for each in found if each.num_accounts > 1]
+    members = {int(row) for each in spread for row in each.liquidations}
+    assert {row for rows in told for row in rows["liquidation"].tolist()} == members
+    without = link_liquidations(
+        tabulate_causes(result), result.liquidation["step"], result.impact["seizure"]
+    )
+    assert len(np.unique(without.cascade)) > len(found)  # the shocks tie some of them
 
 
 def test_rows_cannot_be_written_to(told: dict[str, list[Any]]) -> None:

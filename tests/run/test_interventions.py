@@ -160,6 +160,7 @@ choices = st.one_of(
     ),
     st.builds(lambda i, usd: ("deposit", {"account": i, "usd": usd}), account, money),
     st.builds(lambda i, usd: ("withdraw", {"account": i, "usd": usd}), account, money),
+    st.builds(lambda i: ("retire", {"account": i}), account),
 )
 #: Steps to wait, then what is done.
 sequences = st.lists(st.tuples(st.integers(0, 9), choices), max_size=9)
@@ -178,12 +179,14 @@ def play(sequence: list[tuple[int, tuple[Any, ...]]], seed: int) -> None:
         for _ in range(min(wait, simulation.num_steps - simulation.step_count)):
             one_step()
         before = len(simulation.interventions.entries)
+        has_left = simulation.traders.trader["is_retired"][arguments[-1].get("account", 0)]
         try:
             if verb == "shock":
                 simulation.shock(arguments[0], **arguments[1])
             else:
                 getattr(simulation, verb)(**arguments[0])
-            assert len(simulation.interventions.entries) == before + 1
+            again = verb == "retire" and has_left
+            assert len(simulation.interventions.entries) == before + 1 - again
         except InterventionError:
             assert len(simulation.interventions.entries) == before
     for _ in range(3):
@@ -640,6 +643,143 @@ def test_a_trader_who_left_orders_nothing():
     simulation.retire(50)
     with pytest.raises(InterventionError, match="account = 50: has left the market"):
         simulation.trade(50, "ONE", 1.0)
+
+
+# Who leaves
+
+
+def test_a_run_that_traders_were_taken_out_of_is_repeated():
+    simulation = Simulation(busy(), 1)
+    simulation.run(20)
+    for i in (0, 10, 30, 50):  # a maker, noise, herd, a holder
+        simulation.retire(i)
+        simulation.retire(i)
+    simulation.run(40)
+    simulation.retire(51)
+    result = finish(simulation)
+    kept = [
+        (entry.at_step, entry.kind, entry.account) for entry in simulation.interventions.entries
+    ]
+    assert kept == [(20, "retire", i) for i in (0, 10, 30, 50)] + [(60, "retire", 51)]
+    assert not simulation.state.position["size"][[0, 10, 30, 50, 51]].any()
+    assert digest_result(result) != digest_result(finish(Simulation(busy(), 1)))
+    assert_repeats(result)
+
+
+@pytest.mark.parametrize("trades_first", [True, False])
+def test_an_order_given_for_who_has_left_by_then_is_not_put_in(trades_first):
+    simulation = Simulation(busy(), 1)
+    simulation.run(20)
+    if trades_first:
+        simulation.trade(50, "ONE", 1.0)
+        simulation.retire(50)
+    else:
+        later = {"at_step": 40, "kind": "trade", "account": 50, "market": "ONE", "size": 1.0}
+        simulation = Simulation(busy(interventions=[later]), 1)
+        simulation.run(20)
+        simulation.retire(50)
+    result = finish(simulation)
+    assert not simulation.state.position["size"][50].any()
+    step = 20 if trades_first else 40
+    assert f"account 50 had left the market before its order in ONE at step {step}" in result.notes
+    assert_repeats(result)
+
+
+def test_agents_removed_between_steps_are_removed_where_the_run_is_repeated():
+    market = with_own(Dealer)
+    market.run(30)
+    assert len(market.agents) == 66
+    gone = [agent for agent in market.agents if agent.account in (5, 50, 65)]
+    for agent in gone:
+        agent.remove()
+    assert (len(market.agents), [agent.is_retired for agent in gone]) == (63, [True] * 3)
+    market.run(60)
+    given = parse_scenario(parse_toml(market.result().scenario_text))
+    repeated = PerpMarket(given, rng=1, strategies={"mine": Dealer})
+    repeated.run(30)
+    assert len(repeated.agents) == 66
+    repeated.run(1)
+    assert {agent.account for agent in repeated.agents} == {
+        agent.account for agent in market.agents
+    }
+    repeated.run(59)
+    assert repeated.digest() == market.digest()
+    assert repeated.result().scenario_text == market.result().scenario_text
+
+
+def test_mesa_s_agents_lose_who_is_taken_out_by_account_at_once():
+    market = with_own(Dealer)
+    market.intervene("retire", account=64)
+    market.simulation.retire(7)
+    assert {7, 64}.isdisjoint(agent.account for agent in market.agents)
+    market.simulation.retire(8)
+    assert 8 not in {agent.account for agent in market.agents}
+    twin = market.branch()
+    assert len(twin.agents) == len(market.agents) == 63
+
+
+class Quits(marketsim.Trader):
+    """The first one leaves in its step, and takes somebody along."""
+
+    def step(self) -> None:
+        self.buy("ONE", 0.5)
+        if self.account == 64 and self.model.step_count >= 12:
+            self.remove()
+            self.model.simulation.retire(50)
+
+
+def test_who_leaves_in_a_step_does_so_again_for_its_class_is_the_same():
+    market = with_own(Quits)
+    market.run(90)
+    assert market.simulation.interventions.entries == []
+    left = market.simulation.traders.trader["is_retired"]
+    assert np.flatnonzero(left).tolist() == [50, 64]
+    given = parse_scenario(parse_toml(market.result().scenario_text))
+    repeated = PerpMarket(given, rng=1, strategies={"mine": Quits})
+    repeated.run(90)
+    assert repeated.digest() == market.digest()
+
+
+@pytest.mark.parametrize("account", [5, 50])
+def test_who_is_taken_out_of_a_step_that_failed_leaves_in_the_next(account: int):
+    market = with_own(Dealer)
+    market.run(30)
+    market.simulation.traders.next_wake[64] = 30
+    Dealer.fails = True
+    with pytest.raises(OwnTraderError, match="not now"):
+        market.run(5)
+    market.simulation.retire(account)
+    market.run(60)
+    (entry,) = market.simulation.interventions.entries
+    assert (entry.at_step, entry.account) == (31, account)
+    given = parse_scenario(parse_toml(market.result().scenario_text))
+    repeated = PerpMarket(given, rng=1, strategies={"mine": Dealer})
+    repeated.run(30)
+    repeated.simulation.traders.next_wake[64] = 30
+    repeated.run(60)
+    assert repeated.digest() == market.digest()
+
+
+def test_a_run_says_that_it_cannot_be_repeated_without_who_failed():
+    market = with_own(Dealer)
+    market.run(30)
+    market.simulation.traders.next_wake[64] = 30
+    Dealer.fails = True
+    with pytest.raises(OwnTraderError, match="not now"):
+        market.run(5)
+    market.simulation.retire(64)
+    Dealer.fails = False
+    market.run(60)
+    assert market.simulation.interventions.entries == []
+    assert any("account 64 left in the midst of step 30" in note for note in market.result().notes)
+
+
+def test_an_intervention_states_no_step_of_its_own():
+    simulation = Simulation(busy(), 1)
+    with pytest.raises(InterventionError, match="deposit: at_step: it acts at the next step"):
+        simulation.intervene("deposit", at_step=50, account=1, usd=1.0)
+    with pytest.raises(InterventionError, match=r"retire: account = 64: there is no such account"):
+        simulation.retire(64)
 
 
 # Saved, branched and extended runs

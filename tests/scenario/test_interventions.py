@@ -44,6 +44,7 @@ ENTRIES: list[dict[str, Any]] = [
     {"at_step": 2, "kind": "deposit", "account": 3, "usd": 10.0},
     {"at_step": 30, "kind": "withdraw", "account": 3, "usd": 10.0},
     {"at_step": 4, "kind": "crash", "size": -0.1, "markets": ["ETH"]},
+    {"at_step": 20, "kind": "retire", "account": 5},
 ]
 
 
