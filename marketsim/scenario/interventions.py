@@ -108,7 +108,7 @@ class SetIntervention(Intervention):
 
 
 class _OfAccount(Intervention):
-    account: int = Field(ge=0)
+    account: int = Field(ge=0, lt=2**31)
     """Number of the account: traders are counted population by population, from 0."""
 
     def problems(self, scenario: Stated) -> Iterator[Problem]:

@@ -23,6 +23,8 @@ CHANGED = {
     "snapshot_minutes": "60",
     "contagion_minutes": "30",
     "contagion_delta": "0.02",
+    "depth_minutes": "30",
+    "book_minutes": "60",
     "heatmap_minutes": "30",
     "heatmap_band": "0.02",
     "heatmap_reach": "0.1",

@@ -121,7 +121,8 @@ def test_an_unknown_parameter_is_named_with_what_is_wrong_elsewhere() -> None:
 BOUNDED_ELSEWHERE = {
     "Choice", "Constant", "LogNormal", "Pareto", "Uniform",  # by the habit they are of
     "Funding", "Liquidation", "Record",  # or a word in place of the number
-    "RuleShock",  # by the rule
+    "RuleShock", "RuleIntervention",  # by the rule
+    "TradeIntervention",  # by the market
 }  # fmt: skip
 
 
