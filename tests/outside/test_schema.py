@@ -110,6 +110,7 @@ WAYS: dict[str, Callable[[Any], Any]] = {
     "Record.book_minutes": field_of_scenario("record.book_minutes"),
     "RuleShock.field": lambda field: shock({"kind": "rule", "field": field, "value": 4}),
     "Spot.history": history,
+    ".days": field_of_scenario("days"),
     ".metrics": lambda metric: parse_design({**DESIGN, "metrics": [metric]}),
     ".keep": lambda kept: parse_design({**DESIGN, "keep": [kept]}),
     ".table": lambda kind: parse_design({"base": "calm", "kind": kind, "table": [{"days": 1}]}),
