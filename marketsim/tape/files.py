@@ -39,11 +39,12 @@ def atomic(file: Path) -> Iterator[IO[bytes]]:
     Raises
     ------
     FolderError
-        If the disk is full or cannot be written.
+        If the disk is full or cannot be written, or what is there is no file.
     """
-    staging = file.parent / f".{file.name}.{os.getpid()}.tmp"
-    try:
+    with _explained(file):
+        _check_replaceable(file)
         file.parent.mkdir(parents=True, exist_ok=True)
+        staging = _staging(file, file.parent)
         try:
             with staging.open("w+b") as stream:
                 yield stream
@@ -53,11 +54,43 @@ def atomic(file: Path) -> Iterator[IO[bytes]]:
         except BaseException:
             staging.unlink(missing_ok=True)
             raise
+
+
+def check_writable(file: Path) -> None:
+    """Make sure, before long work, that `atomic` can write a file.
+
+    Raises
+    ------
+    FolderError
+        If it cannot.
+    """
+    with _explained(file):
+        _check_replaceable(file)
+        parent = next(each for each in file.absolute().parents if os.path.lexists(each))
+        staging = _staging(file, parent)
+        staging.touch()
+        staging.unlink()
+
+
+def _staging(file: Path, folder: Path) -> Path:
+    return folder / f".{file.name}.{os.getpid()}.tmp"
+
+
+def _check_replaceable(file: Path) -> None:
+    """Refuse a folder, a device or a pipe: to put a file in its place would destroy it."""
+    if file.exists() and not file.is_file():
+        what = "a folder" if file.is_dir() else "a device or a pipe"
+        raise FolderError(f"{file}: is {what}, which no file replaces: choose another name")
+
+
+@contextlib.contextmanager
+def _explained(file: Path) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
-        full = error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-        what = "disk full" if full else f"cannot be written: {error.strerror or error}"
-        msg = f"{file.parent}: {what}"
-        raise FolderError(msg) from error
+        if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
+            raise FolderError(f"{file.parent}: disk full") from error
+        raise FolderError(f"{file}: cannot be written: {error.strerror or error}") from error
 
 
 def hash_file(stream: IO[bytes]) -> str:

@@ -365,6 +365,32 @@ def test_no_file_and_a_folder_are_refused(tmp_path: Path) -> None:
         load_simulation(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("make", "what"),
+    [
+        (lambda path: path.symlink_to(os.devnull), "a device or a pipe"),
+        (os.mkfifo, "a device or a pipe"),
+        (Path.mkdir, "a folder"),
+    ],
+)
+def test_what_is_no_file_is_never_replaced(
+    make: Callable[[Path], None], what: str, market: PerpMarket, tmp_path: Path
+) -> None:
+    path = tmp_path / "a.market"
+    make(path)
+    before = path.lstat()
+    with pytest.raises(FolderError, match=f"a.market: is {what}, which no file replaces"):
+        market.save(path)
+    assert path.lstat() == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_file_that_cannot_be_written_is_named(market: PerpMarket, tmp_path: Path) -> None:
+    path = tmp_path / ("a" * 300)
+    with pytest.raises(FolderError, match="/a{300}: cannot be written: File name too long"):
+        market.save(path)
+
+
 def test_another_version_is_refused_with_the_difference(
     file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
