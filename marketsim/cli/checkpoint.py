@@ -1,5 +1,6 @@
 """A run that is saved on its way, and one that goes on from there."""
 
+import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,9 +18,46 @@ if TYPE_CHECKING:
 MAX_NAMED = 3
 
 
-def checkpoint_file(folder: Path) -> Path:
-    """Return where a run is saved on its way: beside the folder it will leave."""
-    return folder.with_name(f"{folder.name}.market")
+def checkpoint_file(folder: Path, force: bool) -> Path:
+    """Return where a run is saved on its way: beside the folder it will leave.
+
+    Parameters
+    ----------
+    folder : Path
+    force : bool
+        Accept a market that somebody saved there, to be replaced.
+
+    Raises
+    ------
+    FolderError
+        If the file cannot be written.
+    BadInputError
+        If what is there is no checkpoint of a run, and may not be replaced.
+    """
+    from marketsim.run.saved import is_checkpoint
+    from marketsim.tape.files import FolderError, check_writable
+
+    file = folder.with_name(f"{folder.name}.market")
+    check_writable(file)
+    if file.exists():
+        cure = "--checkpoint would replace it: move it, or choose another --out"
+        try:
+            is_of_a_run = is_checkpoint(file)
+        except FolderError as error:
+            refuse(f"{error}; {cure}")
+        if not (is_of_a_run or force):
+            refuse(f"{file}: a market saved there, which is no checkpoint; {cure}, or add --force")
+    return file
+
+
+def remove_checkpoint(file: Path) -> None:
+    """Remove the file of a run that has ended; it is not there if the run was a short one."""
+    from marketsim.run.saved import is_checkpoint
+    from marketsim.tape.files import FolderError
+
+    with contextlib.suppress(FolderError):
+        if is_checkpoint(file):
+            file.unlink()
 
 
 def run_and_save(
@@ -52,7 +90,7 @@ def run_and_save(
 
             simulation.run(min(every - done % every, stop - done), progress=show)
             if simulation.step_count < stop:
-                simulation.save(file)
+                simulation.save(file, is_checkpoint=True)
                 saved = simulation.step_count
     except KeyboardInterrupt:
         if not saved:

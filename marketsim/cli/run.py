@@ -9,7 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from marketsim.cli.checkpoint import checkpoint_file, resume_run, run_and_save
+from marketsim.cli.checkpoint import (
+    checkpoint_file,
+    remove_checkpoint,
+    resume_run,
+    run_and_save,
+)
 from marketsim.cli.errors import FAILURE, explained, refuse, say
 from marketsim.cli.trust import Trust
 
@@ -100,6 +105,7 @@ def run(
         minutes = loaded.num_steps * loaded.step_minutes
         rows = int(minutes / loaded.record.series_minutes) * len(loaded.markets)
         target = check_target(out or free_path(DEFAULT_PARENT, stem), force, rows)
+        saving = None if checkpoint is None else (checkpoint, checkpoint_file(target, force))
 
         from marketsim.agents.own import OwnTraderError
         from marketsim.results.summary import summarise
@@ -108,7 +114,6 @@ def run(
         if resume is None:
             simulation = _open(loaded, seed, quiet)
             simulation.inputs.precede(read)
-        saving = None if checkpoint is None else (checkpoint, checkpoint_file(target))
         failure = None
         try:
             result = finish(simulation, quiet, saving)
@@ -125,7 +130,7 @@ def run(
             say(f"failed: {failure}; the steps before it are in {target}")
             raise typer.Exit(FAILURE)
         if saving is not None:
-            saving[1].unlink(missing_ok=True)
+            remove_checkpoint(saving[1])
         if result.conservation_error:
             msg = f"the books are off by {result.conservation_error} atoms"
             raise ArithmeticError(msg)

@@ -221,7 +221,7 @@ class PerpMarket(Steered, SteppedModel):
         """Return the digest of what is recorded so far: that of `result`."""
         return self.simulation.digest()
 
-    def save(self, path: str | Path) -> None:
+    def save(self, path: str | Path, *, is_checkpoint: bool = False) -> None:
         """Save the market as it stands to a file, which `marketsim.load_market` reads.
 
         An existing file is replaced once the new one is complete. What you hang on the market
@@ -230,6 +230,8 @@ class PerpMarket(Steered, SteppedModel):
         Parameters
         ----------
         path : str or Path
+        is_checkpoint : bool, optional
+            Whether who runs it means to replace and to remove the file.
 
         Raises
         ------
@@ -244,7 +246,8 @@ class PerpMarket(Steered, SteppedModel):
                 f"{type(self).__name__}: a class of your own made from PerpMarket is not saved; "
                 "branch() copies it"
             )
-        save_run(self.simulation, path, remember(self, self._own))
+        remembered = remember(self, self._own)
+        save_run(self.simulation, path, remembered, is_checkpoint=is_checkpoint)
 
     @classmethod
     def revived(cls, saved: Saved, strategies: Mapping[str, OwnClass] | None) -> Self:

@@ -67,9 +67,9 @@ class ModelSimulation(Simulation):
         """Advance as a run without a model does; Mesa is not told."""
         super().run(num_steps, progress)
 
-    def save(self, path: str | Path) -> None:
+    def save(self, path: str | Path, *, is_checkpoint: bool = False) -> None:
         """Save the run with its model; see `marketsim.PerpMarket.save`."""
-        self._model().save(path)
+        self._model().save(path, is_checkpoint=is_checkpoint)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         """Copy the run with its model, which the copy keeps alive if nothing else does."""

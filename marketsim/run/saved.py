@@ -75,7 +75,13 @@ class Saved(NamedTuple):
         return self.header["model"] is not None
 
 
-def save_run(run: RunAttributes, path: str | Path, model: Mapping[str, Any] | None = None) -> None:
+def save_run(
+    run: RunAttributes,
+    path: str | Path,
+    model: Mapping[str, Any] | None = None,
+    *,
+    is_checkpoint: bool = False,
+) -> None:
     """Save a run, completely or not at all.
 
     Parameters
@@ -85,6 +91,8 @@ def save_run(run: RunAttributes, path: str | Path, model: Mapping[str, Any] | No
         An existing file is replaced.
     model : mapping, optional
         What its Mesa model remembers, as data.
+    is_checkpoint : bool, optional
+        Whether the run saves itself on its way, to replace and remove the file later.
 
     Raises
     ------
@@ -105,6 +113,7 @@ def save_run(run: RunAttributes, path: str | Path, model: Mapping[str, Any] | No
         "memory": pack(memory, arrays, {}),
         "wall_seconds": time.perf_counter() - run._started,
         "model": None if model is None else pack(dict(model), arrays, {}),
+        "checkpoint": is_checkpoint,
     }
     write_data(Path(path), header, arrays)
 
@@ -119,11 +128,7 @@ def open_saved(path: str | Path) -> Iterator[Saved]:
         If it cannot be read, is no such file or damaged, or another version wrote it.
     """
     file = Path(path)
-    try:
-        stream = file.open("rb")
-    except OSError as error:
-        raise SavedMarketError(f"{file}: cannot be read: {error.strerror or error}") from None
-    with stream:
+    with _opened(file) as stream:
         header = read_header(file, stream)
         differences = [
             f"{what} {header.get(what)} then, {now} here"
@@ -132,6 +137,25 @@ def open_saved(path: str | Path) -> Iterator[Saved]:
         ]
         _refuse(file, differences)
         yield Saved(file, stream, header)
+
+
+def is_checkpoint(file: Path) -> bool:
+    """Tell whether a saved file, of whatever version, is one that a run wrote on its way.
+
+    Raises
+    ------
+    SavedMarketError
+        If it cannot be read, is no saved file or damaged.
+    """
+    with _opened(file) as stream:
+        return read_header(file, stream).get("checkpoint") is True
+
+
+def _opened(file: Path) -> IO[bytes]:
+    try:
+        return file.open("rb")
+    except OSError as error:
+        raise SavedMarketError(f"{file}: cannot be read: {error.strerror or error}") from None
 
 
 def revive(

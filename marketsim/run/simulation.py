@@ -213,10 +213,11 @@ class Simulation(Steered, Measures):
         """
         allow_steps(self, num_steps, extend)
 
-    def save(self, path: str | Path) -> None:
+    def save(self, path: str | Path, *, is_checkpoint: bool = False) -> None:
         """Save the run as it stands to a file, which `marketsim.load_simulation` reads.
 
-        An existing file is replaced once the new one is complete.
+        An existing file is replaced once the new one is complete. A checkpoint is a file that who
+        runs it means to replace and to remove.
 
         Raises
         ------
@@ -225,7 +226,7 @@ class Simulation(Steered, Measures):
         FolderError
             If the file cannot be written.
         """
-        save_run(self, path)
+        save_run(self, path, is_checkpoint=is_checkpoint)
 
     @overload
     def branch(self, n: None = None, change: Mapping[str, Any] | None = None) -> Self: ...

@@ -95,6 +95,52 @@ def file(tiny: Path) -> Path:
     return Path("half.market")
 
 
+def is_refused(done: Result, *says: str) -> None:
+    output = " ".join(done.output.split())
+    assert done.exit_code == 2
+    assert all(each in output for each in says), output
+    assert not Path("half").exists()
+
+
+def test_a_checkpoint_takes_the_place_of_no_file_but_a_checkpoint(
+    marketsim: Cli, file: Path
+) -> None:
+    options = ("run", "tiny.toml", "--out", "half", "--checkpoint", 20)
+    before = file.read_bytes()
+    is_refused(marketsim(*options), "half.market: a market saved there", "or add --force")
+    assert file.read_bytes() == before
+    file.write_text("mine")
+    for force in ((), ("--force",)):
+        is_refused(marketsim(*options, *force), "half.market: not a saved market", "move it")
+    assert file.read_text() == "mine"
+    file.unlink()
+    file.mkdir()
+    is_refused(marketsim(*options), "half.market: is a folder, which no file replaces")
+    file.rmdir()
+    load = Simulation(load_scenario("tiny.toml"), 0)
+    load.save(file, is_checkpoint=True)
+    assert marketsim(*options).exit_code == 0
+    assert not file.exists()
+
+
+def test_a_market_that_force_gives_up_stays_until_it_is_replaced(
+    marketsim: Cli, file: Path
+) -> None:
+    before = file.read_bytes()
+    options = ("run", "tiny.toml", "--out", "half", "--force", "--checkpoint")
+    assert marketsim(*options, 1000).exit_code == 0
+    assert file.read_bytes() == before
+    assert marketsim(*options, 20).exit_code == 0
+    assert not file.exists()
+
+
+def test_where_no_checkpoint_can_be_written_no_run_starts(marketsim: Cli, tiny: Path) -> None:
+    long = "a" * 245
+    done = marketsim("run", tiny, "--out", long, "--checkpoint", 20)
+    is_refused(done, ".market: cannot be written: File name too long")
+    assert not Path(long).exists()
+
+
 @pytest.mark.parametrize(
     ("options", "says"),
     [
