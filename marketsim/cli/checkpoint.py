@@ -1,8 +1,9 @@
 """A run that is saved on its way, and one that goes on from there."""
 
 import contextlib
+import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import typer
 
@@ -16,6 +17,20 @@ if TYPE_CHECKING:
 
 #: Fields named where two scenarios differ.
 MAX_NAMED = 3
+
+
+class Checkpoint(NamedTuple):
+    """How a run is saved on its way."""
+
+    every: int  #: steps
+    file: Path  #: replaced each time
+    options: tuple[str, ...]  #: by which a resumed run leaves what this one would
+
+    @property
+    def resume(self) -> str:
+        """The command that goes on from the file."""
+        command = ("marketsim", "run", "--resume", str(self.file), *self.options)
+        return shlex.join((*command, "--checkpoint", str(self.every)))
 
 
 def checkpoint_file(folder: Path, force: bool) -> Path:
@@ -61,17 +76,14 @@ def remove_checkpoint(file: Path) -> None:
 
 
 def run_and_save(
-    simulation: "Simulation", every: int, file: Path, progress: "Progress | None"
+    simulation: "Simulation", checkpoint: Checkpoint, progress: "Progress | None"
 ) -> None:
     """Run to the end and save on the way, whenever so many steps are done.
 
     Parameters
     ----------
     simulation : Simulation
-    every : int
-        Steps.
-    file : Path
-        Replaced each time.
+    checkpoint : Checkpoint
     progress : callable, optional
 
     Raises
@@ -80,7 +92,7 @@ def run_and_save(
         If it is interrupted after it was saved; the user is told how to go on.
     """
     first, stop = simulation.step_count, simulation.num_steps
-    saved = 0
+    every, saved = checkpoint.every, 0
     try:
         while (done := simulation.step_count) < stop:
 
@@ -90,12 +102,12 @@ def run_and_save(
 
             simulation.run(min(every - done % every, stop - done), progress=show)
             if simulation.step_count < stop:
-                simulation.save(file, is_checkpoint=True)
+                simulation.save(checkpoint.file, is_checkpoint=True)
                 saved = simulation.step_count
     except KeyboardInterrupt:
         if not saved:
             raise
-        say(f"interrupted; marketsim run --resume {file} goes on after {saved} steps")
+        say(f"interrupted; {checkpoint.resume} goes on after {saved} steps")
         raise typer.Exit(FAILURE) from None
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from marketsim.cli.checkpoint import (
+    Checkpoint,
     checkpoint_file,
     remove_checkpoint,
     resume_run,
@@ -105,7 +106,10 @@ def run(
         minutes = loaded.num_steps * loaded.step_minutes
         rows = int(minutes / loaded.record.series_minutes) * len(loaded.markets)
         target = check_target(out or free_path(DEFAULT_PARENT, stem), force, rows)
-        saving = None if checkpoint is None else (checkpoint, checkpoint_file(target, force))
+        saving = None
+        if checkpoint is not None:
+            options = _to_write_alike(target if out else None, force, trust)
+            saving = Checkpoint(checkpoint, checkpoint_file(target, force), options)
 
         from marketsim.agents.own import OwnTraderError
         from marketsim.results.summary import summarise
@@ -130,10 +134,20 @@ def run(
             say(f"failed: {failure}; the steps before it are in {target}")
             raise typer.Exit(FAILURE)
         if saving is not None:
-            remove_checkpoint(saving[1])
+            remove_checkpoint(saving.file)
         if result.conservation_error:
             msg = f"the books are off by {result.conservation_error} atoms"
             raise ArithmeticError(msg)
+
+
+def _to_write_alike(out: Path | None, force: bool, trust: bool) -> tuple[str, ...]:
+    """List the options by which a resumed run may write what this one was to write."""
+    replaces = force and out is not None and out.exists()
+    return (
+        *(("--out", str(out)) if out else ()),
+        *(("--force",) if replaces else ()),
+        *(("--trust",) if trust else ()),
+    )
 
 
 def parse_set(text: str, option: str = "--set") -> tuple[str, str]:
@@ -178,7 +192,7 @@ def _open(scenario: "Scenario", seed: int, quiet: bool) -> "Simulation":
 
 
 def finish(
-    simulation: "Simulation", quiet: bool, saving: tuple[int, Path] | None = None
+    simulation: "Simulation", quiet: bool, saving: Checkpoint | None = None
 ) -> "RunResult":
     """Run to the end, with a progress bar if someone watches.
 
@@ -186,8 +200,8 @@ def finish(
     ----------
     simulation : Simulation
     quiet : bool
-    saving : (int, Path), optional
-        After how many steps it is saved, again and again, and where.
+    saving : Checkpoint, optional
+        How it is saved on its way.
     """
     from marketsim.agents.own import OwnTraderError
     from marketsim.report.progress_bars import progress_bar
@@ -196,7 +210,7 @@ def finish(
     try:
         with progress_bar(simulation.scenario.name, quiet) as advance:
             if saving is not None:
-                run_and_save(simulation, *saving, advance)
+                run_and_save(simulation, saving, advance)
             else:
                 left = simulation.num_steps - simulation.step_count
                 simulation.run(left, progress=advance)

@@ -1,6 +1,7 @@
 """A run that is saved on its way goes on to the same end, whatever stopped it."""
 
 import json
+import shlex
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -66,7 +67,7 @@ def test_an_interrupted_run_is_resumed(
         done = marketsim("run", tiny, "--checkpoint", 20)
     assert done.exit_code == 1
     file = Path("runs/tiny-0.market").resolve()
-    says = f"interrupted; marketsim run --resume {file} goes on after 40 steps"
+    says = f"interrupted; marketsim run --resume {file} --checkpoint 20 goes on after 40 steps"
     assert done.stderr.strip().endswith(says)
     assert list(file.parent.iterdir()) == [file]
     assert load_simulation(file).step_count == 40
@@ -76,6 +77,24 @@ def test_an_interrupted_run_is_resumed(
     # named once more, the scenario and the seed have to be those of the file
     assert digest_of(marketsim, tiny, "--seed", 0, "--resume", file, "--checkpoint", 30) == whole
     assert not file.exists()
+
+
+def test_the_command_that_goes_on_leaves_what_the_run_would_have_left(
+    marketsim: Cli, tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = digest_of(marketsim, tiny, "--out", "my runs/one")
+    assert marketsim("run", tiny, "--seed", 8, "--out", "my runs/one", "--force").exit_code == 0
+    with monkeypatch.context() as patch:
+        interrupt_after(patch, 2)
+        done = marketsim("run", tiny, "--out", "my runs/one", "--force", "--checkpoint", 20)
+    folder = tiny.parent / "my runs" / "one"
+    assert [path.name for path in sorted(folder.parent.iterdir())] == ["one", "one.market"]
+    _, command = done.stderr.strip().removesuffix(" goes on after 40 steps").split("interrupted; ")
+    options = shlex.split(command)
+    assert options[:2] == ["marketsim", "run"]
+    assert marketsim(*options[1:], "--quiet").exit_code == 0
+    assert load_run(folder).digest == whole
+    assert list(folder.parent.iterdir()) == [folder]
 
 
 def test_an_interrupt_before_the_first_checkpoint_leaves_nothing(
