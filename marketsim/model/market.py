@@ -256,7 +256,7 @@ class PerpMarket(Steered, SteppedModel):
         find_trader = market._begin(saved.seed)
         simulation, remembered = ModelSimulation.revived(market, saved, strategies, find_trader)
         market._take(simulation)
-        remind(market, market._own, remembered)
+        remind(market, market._own, remembered, saved.file)
         return market
 
     @overload

@@ -1,12 +1,13 @@
 """What a market remembers beside its run: Mesa's part of it and the traders of users' own."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import mesa
 
 from marketsim.model.trader import Trader, TraderView
-from marketsim.run.data import SavedMarketError
+from marketsim.run.data import SavedMarketError, complete
 from marketsim.run.saved import data_of, give_back
 
 #: Attributes of a trader that tie it to its market.
@@ -44,18 +45,28 @@ def remember(market: Any, own: Mapping[int, Trader]) -> dict[str, Any]:
     }
 
 
-def remind(market: Any, own: Mapping[int, Trader], remembered: Mapping[str, Any] | None) -> None:
-    """Give a market what `remember` returned; None where it was no market that was saved."""
+def remind(
+    market: Any, own: Mapping[int, Trader], remembered: Mapping[str, Any] | None, file: Path
+) -> None:
+    """Give a market what `remember` returned; None where it was no market that was saved.
+
+    Raises
+    ------
+    SavedMarketError
+        If the file it was read from is damaged, or a trader's `restore` fails.
+    """
     market.count_steps(market.simulation.step_count)
     if remembered is None:
         return
+    with complete(file):
+        memories = {account: remembered["traders"][account] for account in own}
+        market.running = remembered["running"]
+        market.random.setstate(remembered["random"])
+        market.rng.bit_generator.state = remembered["rng"]
     for account, trader in own.items():
         ties = {name: trader.__dict__[name] for name in TIES}
-        give_back(trader, remembered["traders"][account], trader.__dict__)
+        give_back(file, trader, memories[account], trader.__dict__)
         trader.__dict__.update(ties)
-    market.running = remembered["running"]
-    market.random.setstate(remembered["random"])
-    market.rng.bit_generator.state = remembered["rng"]
 
 
 def _attributes(trader: Trader) -> dict[str, Any]:

@@ -6,10 +6,11 @@ are, where they belong, and the checksum of them all.
 """
 
 import ast
+import contextlib
 import json
 import math
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
 
@@ -167,28 +168,43 @@ def read_arrays(file: Path, stream: IO[bytes], header: Mapping[str, Any]) -> lis
     SavedMarketError
         If they are not what was written.
     """
-    dtypes = [_dtype(each) for each in header["arrays"]]
-    needed = sum(
-        dtype.itemsize * math.prod(each["shape"])
-        for dtype, each in zip(dtypes, header["arrays"], strict=True)
-    )
+    with complete(file):
+        kinds = [(_dtype(each), tuple(each["shape"]), each["fortran"]) for each in header["arrays"]]
+        needed = sum(dtype.itemsize * math.prod(shape) for dtype, shape, _ in kinds)
+        expected = header["checksum"]
     here = file.stat().st_size - stream.tell()
     if here != needed:
         problem = "cut short" if here < needed else "too long"
         raise SavedMarketError(f"{file}: damaged, {problem}: {here:,} bytes of {needed:,}")
     arrays = []
     checksum = 0
-    for dtype, each in zip(dtypes, header["arrays"], strict=True):
-        array = blank(dtype, *each["shape"])
+    for dtype, shape, is_fortran in kinds:
+        array = blank(dtype, *shape)
         block = as_bytes(array)
         for start in range(0, len(block), PIECE):
             piece = block[start : start + PIECE]
             stream.readinto(piece)  # type: ignore[attr-defined]  # of every file that is opened
             checksum = zlib.crc32(piece, checksum)
-        arrays.append(array.T if each["fortran"] else array)
-    if checksum != header["checksum"]:
+        arrays.append(array.T if is_fortran else array)
+    if checksum != expected:
         raise SavedMarketError(f"{file}: damaged, its arrays are not what was written")
     return arrays
+
+
+@contextlib.contextmanager
+def complete(file: Path) -> Iterator[None]:
+    """Read what the header of a file states.
+
+    Raises
+    ------
+    SavedMarketError
+        If it is not there, or cannot be what was written.
+    """
+    try:
+        yield
+    except (LookupError, TypeError, ValueError, AttributeError, SyntaxError) as error:
+        what = f"{type(error).__name__}: {error}"
+        raise SavedMarketError(f"{file}: damaged, its header is not complete: {what}") from error
 
 
 def _block(array: Any) -> Any:

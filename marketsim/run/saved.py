@@ -25,6 +25,7 @@ from marketsim.run.codecs import CODECS
 from marketsim.run.data import (
     NoDataError,
     SavedMarketError,
+    complete,
     pack,
     read_arrays,
     read_header,
@@ -32,6 +33,7 @@ from marketsim.run.data import (
     write_data,
 )
 from marketsim.run.hooks import Hooks
+from marketsim.run.version import code_version
 from marketsim.scenario.inputs import (
     IMPORTED,
     NETWORK,
@@ -61,18 +63,21 @@ class Saved(NamedTuple):
     @property
     def scenario(self) -> Scenario:
         """What it runs."""
-        found: Scenario = unpack(self.header["parts"]["scenario"], [], CODECS)
+        with complete(self.file):
+            found: Scenario = unpack(self.header["parts"]["scenario"], [], CODECS)
         return found
 
     @property
     def seed(self) -> int:
         """Of all random draws."""
-        return int(self.header["parts"]["seed"])
+        with complete(self.file):
+            return int(self.header["parts"]["seed"])
 
     @property
     def is_market(self) -> bool:
         """Whether it is of a `marketsim.PerpMarket`."""
-        return self.header["model"] is not None
+        with complete(self.file):
+            return self.header["model"] is not None
 
 
 def save_run(
@@ -131,7 +136,7 @@ def open_saved(path: str | Path) -> Iterator[Saved]:
     with _opened(file) as stream:
         header = read_header(file, stream)
         differences = [
-            f"{what} {header.get(what)} then, {now} here"
+            f"{what} {header.get(what, 'not stated')} then, {now} here"
             for what, now in _here().items()
             if header.get(what) != now
         ]
@@ -189,29 +194,35 @@ def revive(
         If a class is missing.
     """
     header, scenario = saved.header, saved.scenario
-    inputs = unpack(header["parts"]["inputs"], [], CODECS)
+    with complete(saved.file):
+        inputs = unpack(header["parts"]["inputs"], [], CODECS)
+        known = dict(header["strategies"])
     then = [each for each in inputs if each.what in NAMED]
     _refuse(saved.file, [text for _, text in compare_inputs(then, scenario_inputs(scenario, {}))])
     with InputLog(then, "when the market was saved"):
         chosen = check_strategies(scenario, strategies)
-    known, found = header["strategies"], _sources(scenario, chosen, inputs)
+    found = _sources(scenario, chosen, inputs)
     changed = [name for name in found if known.get(name) != found[name]]
     _refuse(saved.file, [_change(name, known.get(name), found[name]) for name in changed])
     arrays = read_arrays(saved.file, saved.stream, header)
-    for name in SAVED:
-        setattr(run, name, unpack(header["parts"][name], arrays, CODECS))
+    with complete(saved.file):
+        for name in SAVED:
+            setattr(run, name, unpack(header["parts"][name], arrays, CODECS))
+        remembered = unpack(header["callers"], arrays, {})
+        callers = {name: remembered[name] for name in CALLERS_SAVED}
+        memory = dict(unpack(header["memory"], arrays, {}))
+        run._started = time.perf_counter() - header["wall_seconds"]
+        model = None if header["model"] is None else unpack(header["model"], arrays, {})
     run.market_names = tuple(run.scenario.markets)
     run.num_steps = run.step_count if run.scenario.is_open else run.scenario.num_steps
     desk = Desk(run.state, run.market_names, run.scenario.step_minutes)
     run.callers = Callers(run.roster.names, chosen, run.traders, desk, run.seed, find_trader)
-    for name, value in unpack(header["callers"], arrays, {}).items():
+    for name, value in callers.items():
         setattr(run.callers, name, value)
-    memory = unpack(header["memory"], arrays, {})
     for g, own in _strategies(run):
-        give_back(own, memory[g], own.__pydantic_private__)
+        give_back(saved.file, own, memory.get(g), own.__pydantic_private__)
     run.hooks, run.is_stopped = Hooks(), False
-    run._started = time.perf_counter() - header["wall_seconds"]
-    return None if header["model"] is None else unpack(header["model"], arrays, {})
+    return model
 
 
 def data_of(own: Any, attributes: Mapping[str, Any]) -> dict[str, Any]:
@@ -220,11 +231,13 @@ def data_of(own: Any, attributes: Mapping[str, Any]) -> dict[str, Any]:
     Raises
     ------
     SavedMarketError
-        If that is no data.
+        If that is no data, or `state` fails.
     """
     name = type(own).__name__
     if _keeps_itself(own):
-        found, prefix = {"state": own.state()}, f"{name}.state(): "
+        prefix = f"{name}.state(): "
+        with _named(f"{name}.state()"):
+            found = {"state": own.state()}
     else:
         found, prefix = dict(attributes), f"{name}."
     for where, value in found.items():
@@ -240,13 +253,41 @@ def data_of(own: Any, attributes: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-def give_back(own: Any, remembered: Mapping[str, Any], attributes: dict[str, Any] | None) -> None:
-    """Give an object what `data_of` returned; `attributes` are those to overwrite."""
+def give_back(file: Path, own: Any, remembered: Any, attributes: dict[str, Any] | None) -> None:
+    """Give an object what `data_of` returned.
+
+    Parameters
+    ----------
+    file : Path
+        Where it was saved.
+    own : object
+    remembered : mapping
+    attributes : dict, optional
+        Those to overwrite.
+
+    Raises
+    ------
+    SavedMarketError
+        If its `restore` fails, or the file is damaged.
+    """
+    with complete(file):
+        found = dict(remembered)
+        state = found["state"] if _keeps_itself(own) else None
     if _keeps_itself(own):
-        own.restore(remembered["state"])
+        with _named(f"{file}: {type(own).__name__}.restore(state)"):
+            own.restore(state)
     elif attributes is not None:
         attributes.clear()
-        attributes.update(remembered)
+        attributes.update(found)
+
+
+@contextlib.contextmanager
+def _named(what: str) -> Iterator[None]:
+    """Run code of a user's own; what it raises says where."""
+    try:
+        yield
+    except Exception as error:
+        raise SavedMarketError(f"{what} failed: {type(error).__name__}: {error}") from error
 
 
 def _keeps_itself(own: Any) -> bool:
@@ -254,7 +295,11 @@ def _keeps_itself(own: Any) -> bool:
 
 
 def _here() -> dict[str, str]:
-    return {"marketsim": version("marketsim-perps"), "kernels": kernel_digest()}
+    return {
+        "marketsim": version("marketsim-perps"),
+        "kernels": kernel_digest(),
+        "code": code_version(),
+    }
 
 
 def _refuse(file: Path, differences: list[str]) -> None:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from marketsim.engine._sources import PACKAGE, digest_code, remembered
+from marketsim.run.version import RUN_SOURCES, code_version
 from marketsim.scenario.errors import ScenarioError
 from marketsim.scenario.inputs import Input, InputLog, scenario_inputs, without_paths
 from marketsim.scenario.loader import absolute_value, change_tables, parse_scenario, read_tables
@@ -25,18 +25,7 @@ MAX_RUNS = 20_000
 #: Fields of a scenario that change no number of a run.
 WORDING = {"name", "description", "seed"}
 #: Parts of the package that decide what a run's figures are.
-MODEL_SOURCES = (
-    "engine",
-    "streams.py",
-    "tape",
-    "scenario",
-    "agents",
-    "contagion",
-    "run",
-    "model",
-    "results",
-    "sweep/metrics.py",
-)
+MODEL_SOURCES = (*RUN_SOURCES, "results", "sweep/metrics.py")
 #: Hexadecimal digits of a key.
 KEY_DIGITS = 32
 
@@ -295,16 +284,4 @@ def run_key(scenario: str, seed: int, model: str) -> str:
 @cache
 def model_version() -> str:
     """Return the package's version and a hash of its code that decides a run's figures."""
-    sources = model_sources()
-    digest = remembered(sources, lambda: digest_code(sources))
-    return f"{version('marketsim-perps')}+{digest}"
-
-
-def model_sources() -> list[Path]:
-    """List the files that decide what a run's figures are."""
-    files: list[Path] = []
-    for name in MODEL_SOURCES:
-        path = PACKAGE / name
-        found = [*path.rglob("*.py"), *path.rglob("*.toml")]
-        files += sorted(found) if path.is_dir() else [path]
-    return files
+    return f"{version('marketsim-perps')}+{code_version(MODEL_SOURCES)}"

@@ -236,6 +236,26 @@ def test_a_class_may_say_itself_what_is_saved(tmp_path: Path) -> None:
     assert finished(load_market(tmp_path / "a.market", strategies=classes)) == finished(market)
 
 
+@pytest.mark.parametrize("verb", ["state", "restore"])
+def test_what_a_class_of_ones_own_raises_names_class_and_file(verb: str, tmp_path: Path) -> None:
+    def fail(*_: Any) -> NoReturn:
+        raise KeyError("odd")
+
+    classes = {"moody": Remembers, "counting": Counting}
+    market = PerpMarket(with_own("quickstart", STEPS), rng=5, strategies=classes)
+    with pytest.MonkeyPatch.context() as patch:
+        if verb == "state":
+            patch.setattr(Remembers, "state", fail)
+            with pytest.raises(SavedMarketError, match=r"^Remembers\.state\(\) failed: KeyError"):
+                market.save(tmp_path / "a.market")
+        else:
+            market.save(tmp_path / "a.market")
+            patch.setattr(Remembers, "restore", fail)
+            says = r"a\.market: Remembers\.restore\(state\) failed: KeyError: 'odd'"
+            with pytest.raises(SavedMarketError, match=says):
+                load_market(tmp_path / "a.market", strategies=classes)
+
+
 NO_DATA: dict[str, tuple[Callable[[], Any], str]] = {
     "generator": (lambda: np.random.default_rng(1), r"Moody\.odd is a Generator"),
     "function": (lambda: len, r"Moody\.odd is a builtin_function_or_method"),
@@ -347,6 +367,45 @@ def test_a_damaged_file_is_refused(how: str, file: Path) -> None:
         load_market(file, strategies=OWN)
 
 
+def change_header(file: Path, change: Callable[[dict[str, Any]], Any]) -> None:
+    """Change what a saved file states, and seal it as if it had been written so."""
+    content = file.read_bytes()
+    start = content.index(b"\n") + 1 + data.DIGITS + 1
+    end = start + int(content[start - data.DIGITS - 1 : start])
+    header = json.loads(content[start:end])
+    del header[files.SEAL]
+    change(header)
+    text = json.dumps(files.seal(header)).encode()
+    title = content[: start - data.DIGITS - 1]
+    file.write_bytes(title + b"%0*d\n" % (data.DIGITS, len(text)) + text + content[end:])
+
+
+LACKING = [
+    *[(name,) for name in ("strategies", "parts", "callers", "memory", "wall_seconds", "model")],
+    *[(name,) for name in ("arrays", "checksum")],
+    *[("parts", name) for name in attributes.SAVED],
+    ("arrays", 0, "dtype"),
+    ("callers", "dict", 0),
+    ("memory", "dict", 0),
+    *[("model", "dict", number) for number in range(4)],
+]
+
+
+def test_a_header_that_lacks_a_field_is_damaged(file: Path) -> None:
+    whole = file.read_bytes()
+    for *above, last in LACKING:
+
+        def lack(header: Any, above: list[Any] = above, last: Any = last) -> None:
+            for name in above:
+                header = header[name]
+            del header[last]
+
+        file.write_bytes(whole)
+        change_header(file, lack)
+        with pytest.raises(SavedMarketError, match="half.market: damaged, its header is not co"):
+            load_market(file, strategies=OWN)
+
+
 def test_every_bit_of_a_small_file_counts(tmp_path: Path) -> None:
     file = tmp_path / "a.market"
     Simulation(scenario(), 1).save(file)
@@ -397,6 +456,12 @@ def test_another_version_is_refused_with_the_difference(
     here = saved._here()
     monkeypatch.setattr(saved, "_here", lambda: here | {"marketsim": "9.9"})
     with pytest.raises(SavedMarketError, match=rf"marketsim {here['marketsim']} then, 9\.9 here"):
+        load_market(file, strategies=OWN)
+    monkeypatch.setattr(saved, "_here", lambda: here | {"code": "0" * 16})
+    with pytest.raises(SavedMarketError, match=f"code {here['code']} then, {'0' * 16} here"):
+        load_market(file, strategies=OWN)
+    monkeypatch.setattr(saved, "_here", lambda: here | {"more": "0"})
+    with pytest.raises(SavedMarketError, match="more not stated then, 0 here"):
         load_market(file, strategies=OWN)
     monkeypatch.setattr(saved, "_here", lambda: here | {"kernels": "0" * 16})
     with pytest.raises(SavedMarketError, match=f"kernels {here['kernels']} then, {'0' * 16} here"):

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from marketsim.engine._sources import PACKAGE
+from marketsim.run.version import sources_of
 from marketsim.sweep.design import Design, DesignError
-from marketsim.sweep.plan import Plan, model_sources, model_version, run_key
+from marketsim.sweep.plan import MODEL_SOURCES, Plan, model_version, run_key
 
 Make = Callable[..., Design]
 
@@ -77,7 +78,7 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     shutil.copytree(PACKAGE, copy, ignore=shutil.ignore_patterns("__pycache__"))
     monkeypatch.setenv("MARKETSIM_CACHE_DIR", str(tmp_path / "cache"))
     monkeypatch.setattr("marketsim.engine._sources.PACKAGE", copy)
-    monkeypatch.setattr("marketsim.sweep.plan.PACKAGE", copy)
+    monkeypatch.setattr("marketsim.run.version.PACKAGE", copy)
     return copy
 
 
@@ -88,7 +89,7 @@ def version_after(path: Path, text: str) -> str:
 
 def test_comments_change_no_version(package: Path) -> None:
     before = model_version.__wrapped__()
-    for path in model_sources():
+    for path in sources_of(MODEL_SOURCES):
         assert path.suffix in (".py", ".toml")
         path.write_text(path.read_text() + "# another comment\n")
     assert model_version.__wrapped__() == before
@@ -108,8 +109,8 @@ def test_code_of_the_model_changes_the_version_and_that_of_other_rooms_does_not(
 
 
 def test_what_the_model_imports_is_of_the_model() -> None:
-    sources = {path.relative_to(PACKAGE.parent).as_posix() for path in model_sources()}
-    for path in model_sources():
+    sources = {path.relative_to(PACKAGE.parent).as_posix() for path in sources_of(MODEL_SOURCES)}
+    for path in sources_of(MODEL_SOURCES):
         for node in ast.walk(ast.parse(path.read_text())) if path.suffix == ".py" else ():
             if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("marketsim."):
                 place = (node.module or "").replace(".", "/")
