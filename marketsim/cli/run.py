@@ -113,7 +113,7 @@ def run(
 
         from marketsim.agents.own import OwnTraderError
         from marketsim.results.summary import summarise
-        from marketsim.run.out_of_range import PriceOutOfRangeError
+        from marketsim.run.out_of_range import PriceOutOfRangeError, StatedInterventionError
 
         if resume is None:
             simulation = _open(loaded, seed, quiet)
@@ -121,7 +121,7 @@ def run(
         failure = None
         try:
             result = finish(simulation, quiet, saving)
-        except (OwnTraderError, PriceOutOfRangeError) as error:
+        except (OwnTraderError, PriceOutOfRangeError, StatedInterventionError) as error:
             if error.result is None:
                 raise
             result, failure = error.result, error
@@ -191,9 +191,7 @@ def _open(scenario: "Scenario", seed: int, quiet: bool) -> "Simulation":
     return open_simulation(scenario, seed)
 
 
-def finish(
-    simulation: "Simulation", quiet: bool, saving: Checkpoint | None = None
-) -> "RunResult":
+def finish(simulation: "Simulation", quiet: bool, saving: Checkpoint | None = None) -> "RunResult":
     """Run to the end, with a progress bar if someone watches.
 
     Parameters
@@ -205,7 +203,7 @@ def finish(
     """
     from marketsim.agents.own import OwnTraderError
     from marketsim.report.progress_bars import progress_bar
-    from marketsim.run.out_of_range import PriceOutOfRangeError
+    from marketsim.run.out_of_range import PriceOutOfRangeError, StatedInterventionError
 
     try:
         with progress_bar(simulation.scenario.name, quiet) as advance:
@@ -214,7 +212,7 @@ def finish(
             else:
                 left = simulation.num_steps - simulation.step_count
                 simulation.run(left, progress=advance)
-    except (OwnTraderError, PriceOutOfRangeError) as error:
+    except (OwnTraderError, PriceOutOfRangeError, StatedInterventionError) as error:
         if error.step > 0:
             done = simulation.result()
             error.result = replace(done, notes=(*done.notes, f"ended early at {error}"))

@@ -4,6 +4,7 @@ import numpy as np
 
 from marketsim.engine.state import MAX_PRICE_TICKS, State
 from marketsim.engine.world import World
+from marketsim.scenario.interventions import InterventionError
 from marketsim.tape.result import RunResult
 
 
@@ -23,6 +24,23 @@ class PriceOutOfRangeError(ArithmeticError):
         super().__init__(text)
         self.step = step
         self.market = market
+        self.result: RunResult | None = None
+
+
+class StatedInterventionError(InterventionError):
+    """An intervention that the scenario states is refused when its step comes.
+
+    Attributes
+    ----------
+    step : int
+        The step that was not finished.
+    result : RunResult or None
+        The steps before it, where the command line kept them.
+    """
+
+    def __init__(self, step: int, number: int, error: InterventionError) -> None:
+        super().__init__(f"step {step}: interventions.{number}: {error}")
+        self.step = step
         self.result: RunResult | None = None
 
 

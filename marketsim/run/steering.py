@@ -14,6 +14,7 @@ from marketsim.engine.pools import withdrawable
 from marketsim.engine.state import ATOMS, State
 from marketsim.run.agenda import atoms_of
 from marketsim.run.attributes import RunAttributes
+from marketsim.run.out_of_range import StatedInterventionError
 from marketsim.run.settings import make_change
 from marketsim.scenario import shocks
 from marketsim.scenario.build_world import add_shocks
@@ -141,7 +142,7 @@ def act(run: RunAttributes) -> None:
 
     Raises
     ------
-    InterventionError
+    StatedInterventionError
         If what a scenario states is refused: naming the entry.
     """
     kept = run.interventions
@@ -150,7 +151,7 @@ def act(run: RunAttributes) -> None:
         try:
             _do(run, number, kept.entries[number])
         except InterventionError as error:
-            raise InterventionError(f"interventions.{number}: {error}") from None
+            raise StatedInterventionError(run.step_count, number, error) from None
         del kept.waiting[0]
 
 

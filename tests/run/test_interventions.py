@@ -860,9 +860,20 @@ def test_a_command_names_the_entry_that_a_run_refuses(tmp_path, monkeypatch, com
     monkeypatch.chdir(tmp_path)
     stated = [{"at_step": 5, "kind": "withdraw", "account": 50, "usd": 1e6}]
     (tmp_path / "greedy.toml").write_text(resolved_toml(busy(interventions=stated)))
-    done = command("run", "greedy.toml", "--quiet")
+    done = command("run", "greedy.toml", "--quiet", "--out", "kept")
+    assert done.exit_code == 1
+    refused = "step 5: interventions.0: withdraw: usd = 1000000: account 50 can take out"
+    assert done.stderr.startswith(f"failed: {refused}")
+    assert f"; the steps before it are in {tmp_path / 'kept'}" in done.stderr
+    run = load_run(tmp_path / "kept")
+    assert (run.steps.step.max(), run.summary["steps"]) == (4, 5)
+    assert f"ended early at {refused}" in run.notes[-1]
+    stated[0]["at_step"] = 0
+    (tmp_path / "greedy.toml").write_text(resolved_toml(busy(interventions=stated)))
+    done = command("run", "greedy.toml", "--quiet", "--out", "none")
     assert done.exit_code == 2
-    assert done.stderr.startswith("error: interventions.0: withdraw: usd = 1000000: account 50")
+    assert done.stderr.startswith("error: step 0: interventions.0: withdraw: usd = 1000000")
+    assert not (tmp_path / "none").exists()
 
 
 # What is refused
