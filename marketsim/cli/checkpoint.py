@@ -33,14 +33,22 @@ class Checkpoint(NamedTuple):
         return shlex.join((*command, "--checkpoint", str(self.every)))
 
 
-def checkpoint_file(folder: Path, force: bool) -> Path:
-    """Return where a run is saved on its way: beside the folder it will leave.
+def place_checkpoint(
+    every: int | None, folder: Path, is_named: bool, force: bool, trust: bool
+) -> Checkpoint | None:
+    """Choose how a run is saved on its way: beside the folder it will leave.
 
     Parameters
     ----------
+    every : int, optional
+        Steps; None for not at all.
     folder : Path
+    is_named : bool
+        Whether the user named it.
     force : bool
-        Accept a market that somebody saved there, to be replaced.
+        Replace the folder, and a market that somebody saved where the checkpoint goes.
+    trust : bool
+        Strategies outside the current folder are run unasked.
 
     Raises
     ------
@@ -49,6 +57,17 @@ def checkpoint_file(folder: Path, force: bool) -> Path:
     BadInputError
         If what is there is no checkpoint of a run, and may not be replaced.
     """
+    if every is None:
+        return None
+    options = [
+        *(("--out", str(folder)) if is_named else ()),
+        *(("--force",) if force and folder.exists() else ()),
+        *(("--trust",) if trust else ()),
+    ]
+    return Checkpoint(every, _checkpoint_file(folder, force), tuple(options))
+
+
+def _checkpoint_file(folder: Path, force: bool) -> Path:
     from marketsim.run.saved import is_checkpoint
     from marketsim.tape.files import FolderError, check_writable
 

@@ -11,7 +11,7 @@ import typer
 
 from marketsim.cli.checkpoint import (
     Checkpoint,
-    checkpoint_file,
+    place_checkpoint,
     remove_checkpoint,
     resume_run,
     run_and_save,
@@ -106,10 +106,7 @@ def run(
         minutes = loaded.num_steps * loaded.step_minutes
         rows = int(minutes / loaded.record.series_minutes) * len(loaded.markets)
         target = check_target(out or free_path(DEFAULT_PARENT, stem), force, rows)
-        saving = None
-        if checkpoint is not None:
-            options = _to_write_alike(target if out else None, force, trust)
-            saving = Checkpoint(checkpoint, checkpoint_file(target, force), options)
+        saving = place_checkpoint(checkpoint, target, out is not None, force, trust)
 
         from marketsim.agents.own import OwnTraderError
         from marketsim.results.summary import summarise
@@ -138,16 +135,6 @@ def run(
         if result.conservation_error:
             msg = f"the books are off by {result.conservation_error} atoms"
             raise ArithmeticError(msg)
-
-
-def _to_write_alike(out: Path | None, force: bool, trust: bool) -> tuple[str, ...]:
-    """List the options by which a resumed run may write what this one was to write."""
-    replaces = force and out is not None and out.exists()
-    return (
-        *(("--out", str(out)) if out else ()),
-        *(("--force",) if replaces else ()),
-        *(("--trust",) if trust else ()),
-    )
 
 
 def parse_set(text: str, option: str = "--set") -> tuple[str, str]:

@@ -27,6 +27,9 @@ DIGITS = 12
 #: Bytes that are written, read and summed up at a time.
 PIECE = 2**24
 
+#: Lists, tuples and dicts within each other, of a user's data.
+MAX_DEPTH = 100
+
 #: What stands for itself in JSON.
 PLAIN = (type(None), bool, int, float, str)
 #: Kinds of NumPy types that are data: truth, numbers, times, texts, bytes, records of these.
@@ -82,6 +85,31 @@ def pack(value: Any, arrays: list[Any], codecs: Mapping[type, Codec], where: str
     if kind in codecs:
         return {kind.__name__: pack(codecs[kind][0](value), arrays, codecs, where)}
     raise NoDataError(f"{where} is {_name(value)}")
+
+
+def check_nesting(value: Any, where: str, above: tuple[int, ...] = ()) -> None:
+    """Refuse what no file holds: what contains itself, or is nested too deeply.
+
+    Parameters
+    ----------
+    value : object
+    where : str
+        What it is, for the error.
+    above : tuple of int, optional
+        The ids of the lists, tuples and dicts that it is within.
+
+    Raises
+    ------
+    NoDataError
+    """
+    if type(value) not in (list, tuple, dict):
+        return
+    if id(value) in above:
+        raise NoDataError(f"{where} contains itself")
+    if len(above) == MAX_DEPTH:
+        raise NoDataError(f"{where} is nested more than {MAX_DEPTH} deep")
+    for each in (*value, *value.values()) if type(value) is dict else value:
+        check_nesting(each, where, (*above, id(value)))
 
 
 def unpack(value: Any, arrays: list[Any], codecs: Mapping[type, Codec]) -> Any:

@@ -25,6 +25,7 @@ from marketsim.run.codecs import CODECS
 from marketsim.run.data import (
     NoDataError,
     SavedMarketError,
+    check_nesting,
     complete,
     pack,
     read_arrays,
@@ -34,6 +35,7 @@ from marketsim.run.data import (
 )
 from marketsim.run.hooks import Hooks
 from marketsim.run.version import code_version
+from marketsim.scenario.errors import ScenarioError
 from marketsim.scenario.inputs import (
     IMPORTED,
     NETWORK,
@@ -45,6 +47,7 @@ from marketsim.scenario.inputs import (
     scenario_inputs,
 )
 from marketsim.scenario.schema import Scenario
+from marketsim.scenario.wording import show
 
 #: Inputs that must be as they were: what a scenario names. What it was read from may change.
 NAMED = (PRICES, STRATEGY, IMPORTED, NETWORK)
@@ -197,8 +200,11 @@ def revive(
     with complete(saved.file):
         inputs = unpack(header["parts"]["inputs"], [], CODECS)
         known = dict(header["strategies"])
+        missing = _missing(scenario, known, strategies or {})
     then = [each for each in inputs if each.what in NAMED]
     _refuse(saved.file, [text for _, text in compare_inputs(then, scenario_inputs(scenario, {}))])
+    if missing:
+        raise ScenarioError(missing, str(saved.file))
     with InputLog(then, "when the market was saved"):
         chosen = check_strategies(scenario, strategies)
     found = _sources(scenario, chosen, inputs)
@@ -242,14 +248,13 @@ def data_of(own: Any, attributes: Mapping[str, Any]) -> dict[str, Any]:
         found, prefix = dict(attributes), f"{name}."
     for where, value in found.items():
         try:
+            check_nesting(value, where)
             pack(value, [], {}, where)
         except NoDataError as error:
             raise SavedMarketError(
                 f"{prefix}{error}: only numbers, texts, True, False, None, arrays, and lists, "
                 f"tuples and dicts of these are saved; or give {name} state() and restore(state)"
             ) from None
-        except RecursionError:
-            raise SavedMarketError(f"{prefix}{where} contains itself: it cannot be saved") from None
     return found
 
 
@@ -330,6 +335,21 @@ def _sources(
         if own is not None and not {place, str(Path(place).expanduser().absolute())} & read:
             found[name] = [own.__name__, _hash_source(own)]
     return found
+
+
+def _missing(
+    scenario: Scenario,
+    known: Mapping[str, list[str | None]],
+    strategies: Mapping[str, OwnClass],
+) -> list[str]:
+    """Name the classes that a run was made with and that are not given now."""
+    strategy = {name: scenario.populations[name].strategy for name in known}
+    return [
+        f"populations.{name}.strategy = {show(strategy[name])}: it was saved with a class "
+        f"{own} of your own: give it, in Python, as strategies={{{show(strategy[name])}: {own}}}"
+        for name, (own, _) in known.items()
+        if ":" not in strategy[name] and strategy[name] not in strategies
+    ]
 
 
 def _hash_source(own: type) -> str | None:

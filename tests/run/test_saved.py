@@ -281,6 +281,30 @@ def test_what_contains_itself_is_refused(market: PerpMarket, tmp_path: Path) -> 
     moody(twin)[0].odd = odd
     with pytest.raises(SavedMarketError, match=r"Moody\.odd contains itself"):
         twin.save(tmp_path / "a.market")
+    odd[0] = {"more": (odd,)}
+    with pytest.raises(SavedMarketError, match=r"Moody\.odd contains itself"):
+        twin.save(tmp_path / "a.market")
+
+
+@pytest.mark.parametrize(
+    "wrap", [lambda each: [each], lambda each: (each,), lambda each: {1: each}]
+)
+def test_what_is_nested_too_deeply_is_refused_as_that(
+    wrap: Callable[[Any], Any], market: PerpMarket, tmp_path: Path
+) -> None:
+    twin = market.branch()
+    first = moody(twin)[0]
+    leaf: list[int] = []
+    first.odd = [leaf, leaf]  # twice the same, which does not contain itself
+    for _ in range(data.MAX_DEPTH - 2):  # the list and the leaf are two
+        first.odd = wrap(first.odd)
+    twin.save(tmp_path / "a.market")
+    again = moody(load_market(tmp_path / "a.market", strategies=OWN))[0]
+    assert again.odd == first.odd
+    for _ in range(5000):
+        first.odd = wrap(first.odd)
+    with pytest.raises(SavedMarketError, match=r"Moody\.odd is nested more than 100 deep"):
+        twin.save(tmp_path / "b.market")
 
 
 def test_a_class_of_market_of_ones_own_is_refused(tmp_path: Path) -> None:
@@ -402,7 +426,7 @@ def test_a_header_that_lacks_a_field_is_damaged(file: Path) -> None:
 
         file.write_bytes(whole)
         change_header(file, lack)
-        with pytest.raises(SavedMarketError, match="half.market: damaged, its header is not co"):
+        with pytest.raises(SavedMarketError, match=r"half\.market: damaged, its header is not co"):
             load_market(file, strategies=OWN)
 
 
@@ -446,7 +470,7 @@ def test_what_is_no_file_is_never_replaced(
 
 def test_a_file_that_cannot_be_written_is_named(market: PerpMarket, tmp_path: Path) -> None:
     path = tmp_path / ("a" * 300)
-    with pytest.raises(FolderError, match="/a{300}: cannot be written: File name too long"):
+    with pytest.raises(FolderError, match=r"/a{300}: cannot be written: File name too long"):
         market.save(path)
 
 
@@ -475,8 +499,12 @@ def test_other_classes_are_refused(file: Path) -> None:
 
     with pytest.raises(SavedMarketError, match=r"populations\.moody: its class was Moody \(sha"):
         load_market(file, strategies={**OWN, "moody": Moody})
-    with pytest.raises(ScenarioError, match=r'populations\.moody\.strategy = "moody"'):
-        load_market(file)
+    with pytest.raises(ScenarioError) as caught:
+        load_market(file, strategies={"counting": Counting})
+    assert str(caught.value) == (
+        f'{file}: populations.moody.strategy = "moody": it was saved with a class Moody of your '
+        'own: give it, in Python, as strategies={"moody": Moody}'
+    )
 
 
 STRATEGY = """
