@@ -13,6 +13,7 @@ from marketsim.scenario.live import RESET, acts, unknown_key
 from marketsim.scenario.paths import set_field
 from marketsim.scenario.population import Population
 from marketsim.scenario.shocks import Shock
+from marketsim.scenario.venue import NO_OTHER_PRESET
 from marketsim.scenario.wording import show
 
 
@@ -153,6 +154,8 @@ def _check_acts(scenario: Changeable, keys: list[str], data: dict[str, Any]) -> 
         raise ValueError("acts only where spot.kind = 'factor'")
     if said is False:
         raise ValueError("is a name or a text and acts on no market: change it in the scenario")
+    if keys == ["venue", "preset"]:
+        raise ValueError(NO_OTHER_PRESET)
     if said == RESET:
         raise ValueError(
             "acts only when a market starts, and a running one keeps what it started with: change "

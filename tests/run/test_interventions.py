@@ -98,7 +98,6 @@ FIELDS: dict[str, tuple[Any, ...]] = {
     "venue.funding.cap": (0.0001, 0.01, "none"),
     "venue.mark.rule": ("index", "last", "median"),
     "venue.margin.stable_haircut": (0.0, 0.5, 1.0),
-    "venue.preset": ("dydx", "binance", "default"),
     "markets.ONE.taker_fee": (0.0005, 0.002),
     "markets.TWO.maker_fee": (-0.0005, 0.0, 0.001),
     "markets.ONE.funding_cap": (0.0, 0.01),
