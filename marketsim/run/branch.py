@@ -51,7 +51,7 @@ def copy_run(run: R, memo: dict[int, Any]) -> R:
     -------
     RunAttributes
     """
-    run.check_between_steps("branch")
+    run.check_between_steps("branch()")
     copy = object.__new__(type(run))
     memo[id(run)] = copy
     snapshots = [snapshot for _, snapshot in run._snapshots]

@@ -157,7 +157,10 @@ def allow_steps(run: RunAttributes, num_steps: int, extend: bool) -> None:
     ------
     ValueError
         If its scenario has fewer left and may not be lengthened.
+    RuntimeError
+        If its traders decide, or hooks are told, at this moment.
     """
+    run.check_may_run()
     left = run.num_steps - run.step_count
     if num_steps > left and (extend or run.scenario.is_open):
         lengthen(run, run.step_count + num_steps)
