@@ -59,7 +59,8 @@ def take(run: RunAttributes, kind: Any, fields: dict[str, Any]) -> None:
         waiting = kept.paid_in(entry.at_step, entry.account)
         _check_money(run, entry, waiting, kept.paid_in(entry.at_step))
     if entry.change is not None:
-        for place, error in refused_changes(run._rules, _changes_to_come(run, entry)):
+        to_come = _changes_to_come(run, entry)
+        for place, error in refused_changes(run._rules, to_come, kept.changes_made):
             later = f"{place}, which comes later, would be refused: " if place else ""
             raise InterventionError(f"{later}{error}")
     kept.append(entry)

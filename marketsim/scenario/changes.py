@@ -1,6 +1,6 @@
 """Changes of a scenario while it runs: which are allowed, and what it is after them."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any, Protocol, Self, TypeAlias, TypeVar
 
@@ -91,6 +91,9 @@ _PROCESS = (["factor"], ["own"], ["markets"])
 #: Changes to come: step, where they are stated, what changes; of one step in order.
 Steps: TypeAlias = list[tuple[int, str, Change]]
 
+#: Changes for a share of a population, by what they say: some traders have that.
+Held: TypeAlias = dict[str, Change]
+
 
 def intervention_problems(scenario: Changeable) -> Iterator[Problem]:
     """List what is wrong with a scenario's interventions, as far as it is known before it runs."""
@@ -119,8 +122,18 @@ def scheduled_changes(scenario: Changeable) -> Steps:
     ]
 
 
-def refused_changes(scenario: S, steps: Steps) -> Iterator[tuple[str, InterventionError]]:
+def refused_changes(
+    scenario: S, steps: Steps, made: Iterable[Change] = ()
+) -> Iterator[tuple[str, InterventionError]]:
     """Try changes one after the other, as they will come; list those that would be refused.
+
+    Parameters
+    ----------
+    scenario : Changeable
+        As changes for everybody have left it.
+    steps : Steps
+    made : iterable of Change
+        Those that have been made, earliest first.
 
     Yields
     ------
@@ -128,13 +141,43 @@ def refused_changes(scenario: S, steps: Steps) -> Iterator[tuple[str, Interventi
         Where the change is stated.
     error : InterventionError
     """
+    held: Held = {}
+    for change in made:
+        _hold(held, change)
     for _, place, change in sorted(steps, key=lambda step: step[0]):
         try:
             then = changed(scenario, change)
+            still = dict(held)
+            _hold(still, change)
+            _check_held(then, change, still)
         except InterventionError as error:
             yield place, error
         else:
+            held = still
             scenario = then if change.share == 1.0 else scenario
+
+
+def _hold(held: Held, change: Change) -> None:
+    """Note what a share of a population receives, and forget what has become everybody's."""
+    habit = change.path.split(".")[:3]
+    if change.share < 1.0:
+        held[f"{change.path} = {change.value!r}"] = change
+        return
+    for key in [key for key, each in held.items() if each.path.split(".")[:3] == habit]:
+        del held[key]
+
+
+def _check_held(then: Changeable, change: Change, held: Held) -> None:
+    """Refuse a change of what traders may have, if some of them have more already."""
+    keys = change.path.split(".")
+    for each in held.values():
+        if change.share < 1.0 or (keys[0] != "markets" and keys[:2] != each.path.split(".")[:2]):
+            continue
+        try:
+            changed(then, each)
+        except InterventionError as error:
+            stated = f"{change.path} = {show(change.value)}"
+            raise InterventionError(f"{stated}: some traders have {error}") from None
 
 
 def _check_acts(scenario: Changeable, keys: list[str], data: dict[str, Any]) -> None:

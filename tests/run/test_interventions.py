@@ -302,6 +302,38 @@ def test_a_change_that_a_later_one_needs_is_not_taken_away():
         simulation.set("markets.ONE.max_leverage", 15.0)
 
 
+def test_a_change_goes_with_what_a_share_of_the_traders_has():
+    simulation = Simulation(busy(), 1)
+    simulation.set("populations.holder.leverage", 20.0, share=0.5)
+    with pytest.raises(InterventionError, match=r"max_leverage = 15: some traders have pop.*20"):
+        simulation.set("markets.ONE.max_leverage", 15.0)  # asked for, and not yet done
+    simulation.run(1)
+    with pytest.raises(InterventionError, match=r"max_leverage = 15: some traders have pop.*20"):
+        simulation.set("markets.ONE.max_leverage", 15.0)
+    simulation.set("populations.holder.leverage", 5.0)
+    simulation.set("markets.ONE.max_leverage", 15.0)
+    partial = {"groups": GROUPS, "margin_mode": "cross"}
+    holder = {**CROWD["holder"], **partial}
+    simulation = Simulation(busy(populations={**CROWD, "holder": holder}), 1)
+    simulation.set("populations.holder.margin_mode", "partial", share=0.5)
+    simulation.run(1)
+    with pytest.raises(InterventionError, match=r"groups = {}: some traders have .*margin_mode"):
+        simulation.set("populations.holder.groups", {})
+    simulation.set("populations.holder.margin_mode", "isolated", share=0.5)
+    with pytest.raises(InterventionError, match="some traders have"):
+        simulation.set("populations.holder.groups", {})
+    simulation.set("populations.holder.margin_mode", "isolated")
+    simulation.set("populations.holder.groups", {})
+    assert_repeats(finish(simulation))
+
+
+def test_a_scenario_does_not_take_what_a_share_of_the_traders_has_either():
+    some = {"at_step": 3, "kind": "set", "path": "populations.holder.leverage", "value": 20.0}
+    limit = {"at_step": 5, "kind": "set", "path": "markets.ONE.max_leverage", "value": 15.0}
+    with pytest.raises(ScenarioError, match=r"interventions\.1.*some traders have"):
+        busy(interventions=[{**some, "share": 0.5}, limit])
+
+
 def test_funding_has_room_however_often_it_is_settled():
     simulation = Simulation(busy(), 1)
     simulation.run(30)
