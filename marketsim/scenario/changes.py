@@ -212,7 +212,9 @@ def _parameter_acts(strategy: str, keys: list[str]) -> bool | str | None:
     """Say when a strategy's parameter acts; without keys, what holds of all of them."""
     schema = by_strategy.parameter_schema(strategy)
     if schema is None:
-        return RESET  # a user's own class read them when it was made
+        raise ValueError(
+            "acts only when a market starts: a class of your own has read its parameters by then"
+        )
     if not keys:
         return None
     missing = unknown_key(schema, keys, {})

@@ -984,6 +984,23 @@ def test_the_largest_position_that_a_rule_allows_now_is_the_limit_of_an_order():
         simulation.trade(4, "ONE", 10.01)
 
 
+@pytest.mark.parametrize("base", [marketsim.Trader, marketsim.Strategy])
+def test_parameters_of_a_class_of_one_s_own_act_when_it_is_made(base: Any):
+    class Mine(base):
+        share: float = 0.5
+
+    mine = {**CROWD["holder"], "strategy": "mine", "parameters": {"share": 0.2}}
+    given = busy(populations={**CROWD, "holder": mine})
+    market = PerpMarket(given, rng=1, strategies={"mine": Mine})
+    for path in ("share", "share.more"):
+        with pytest.raises(InterventionError, match="a class of your own has read its parameters"):
+            market.set(f"populations.holder.parameters.{path}", 0.9)
+    with pytest.raises(InterventionError, match=r"Mine has no parameter 'shar' .*'share'.*known:"):
+        market.set("populations.holder.parameters.shar", 0.9)
+    with pytest.raises(InterventionError, match="a class of your own has read its parameters"):
+        market.set("populations.holder.parameters", {"share": 0.9})
+
+
 def test_what_only_a_run_can_know_is_refused_naming_the_entry():
     stated = [{"at_step": 5, "kind": "withdraw", "account": 50, "usd": 1e6}]
     simulation = Simulation(busy(interventions=stated), 1)
