@@ -158,6 +158,8 @@ def test_rows_cannot_be_written_to(told: dict[str, list[Any]]) -> None:
     for rows in (each for event in told.values() for each in event):
         with pytest.raises(ValueError, match="read-only"):
             rows["step"] = 0
+        with pytest.raises(ValueError, match="cannot set WRITEABLE"):
+            rows.flags.writeable = True
 
 
 @pytest.mark.parametrize("event", [None, "funding", "liquidation", "step"])
