@@ -175,7 +175,7 @@ class Simulation(Steered, Measures):
         """
         self.ensure_steps_left(num_steps, extend)
         first = self.step_count
-        stop = first + num_steps
+        stop = first + int(num_steps)
         began = time.perf_counter()
         chunk = FIRST_CHUNK
         self.is_stopped = False

@@ -989,6 +989,12 @@ def test_parameters_of_a_class_of_one_s_own_act_when_it_is_made(base: Any):
     class Mine(base):
         share: float = 0.5
 
+        def step(self) -> None:
+            """Wait."""
+
+        def decide(self, market: Any, traders: Any) -> None:
+            """Wait."""
+
     mine = {**CROWD["holder"], "strategy": "mine", "parameters": {"share": 0.2}}
     given = busy(populations={**CROWD, "holder": mine})
     market = PerpMarket(given, rng=1, strategies={"mine": Mine})
