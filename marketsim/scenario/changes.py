@@ -69,13 +69,13 @@ def changed(scenario: S, change: Change) -> S:
     try:
         if not change.is_rule:
             _check_acts(scenario, keys, data)
-            _check_share(keys, change.share)
+            _check_share(scenario, keys, change.share)
             set_field(data, keys, change.value)
         if change.is_rule or keys[0] in ("venue", "markets"):
             return scenario.with_rule(change.path, change.value)
         return type(scenario).model_validate(data)
     except ValidationError as error:
-        found = explain(error, data, _schema(type(scenario)))
+        found = explain(error, data, _schema(type(scenario)), "state it in the value")
         text = "; ".join(line for _, lines in found for line in lines)
         if not text.startswith(change.path):
             text = f"{change.path} = {show(change.value)}: {text}"
@@ -83,6 +83,11 @@ def changed(scenario: S, change: Change) -> S:
     except (ValueError, LookupError, TypeError) as error:
         text = f"{change.path} = {show(change.value)}: {error.args[0]}"
         raise InterventionError(text) from None
+
+
+def chosen_count(share: float, count: int) -> int:
+    """Return how many of so many traders a share means."""
+    return round(share * count)
 
 
 #: Tables of ``[spot]`` that only a factor model reads.
@@ -224,9 +229,14 @@ def _parameter_acts(strategy: str, keys: list[str]) -> bool | str | None:
     return True if said is None else said
 
 
-def _check_share(keys: list[str], share: float) -> None:
-    if share < 1.0 and (keys[0] != "populations" or keys[2] in ("groups", "parameters")):
+def _check_share(scenario: Changeable, keys: list[str], share: float) -> None:
+    if share == 1.0:
+        return
+    if keys[0] != "populations" or keys[2] in ("groups", "parameters"):
         raise ValueError(f"share = {show(share)}: only habits and margin_mode change for a share")
+    count = scenario.populations[keys[1]].count
+    if chosen_count(share, count) == 0:
+        raise ValueError(f"share = {show(share)}: is none of the population's {count} traders")
 
 
 @cache

@@ -142,10 +142,10 @@ def test_a_run_whose_market_is_gone_branches_alone() -> None:
 @pytest.mark.parametrize("value", [1.5, 2.0, True, "3", None, np.bool_(True)])
 def test_steps_and_copies_are_counted_in_whole_numbers(make: Any, value: Any) -> None:
     market = make(scenario(), 1)
-    with pytest.raises(TypeError, match="num_steps = .*: must be a whole number"):
+    with pytest.raises(TypeError, match=r"num_steps = .*: must be a whole number"):
         market.run(value)
     if value is not None:
-        with pytest.raises(TypeError, match="n = .*: must be a whole number"):
+        with pytest.raises(TypeError, match=r"n = .*: must be a whole number"):
             market.branch(value)
     market.run(np.int64(2))
     assert [copy.step_count for copy in market.branch(np.int32(1))] == [2]

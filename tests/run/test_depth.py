@@ -146,7 +146,7 @@ def test_looking_at_the_book_changes_nothing() -> None:
     [
         (lambda s: s.depth("XRP"), KeyError, "no market 'XRP'; there are ONE, TWO"),
         (lambda s: s.depth("ONE", 0), ValueError, "levels = 0: must be 1 or more"),
-        (lambda s: s.depth("ONE", 1.5), TypeError, "levels = 1.5: must be a whole number"),
+        (lambda s: s.depth("ONE", 1.5), TypeError, r"levels = 1\.5: must be a whole number"),
         (lambda s: s.depth("ONE", True), TypeError, "levels = True: must be a whole number"),
         (lambda s: s.impact("ONE", "1", "buy"), ValueError, "usd = '1': must be a number"),
         (lambda s: s.impact("ONE", True, "buy"), ValueError, "usd = True: must be a number"),
