@@ -9,7 +9,9 @@ import numpy as np
 from marketsim.contagion.recorder import SIDES, contagion_matrices, reproduction_number
 from marketsim.engine.paper import paper_venue
 from marketsim.engine.state import State
+from marketsim.scenario.coercion import is_number
 from marketsim.scenario.schema import CONTAGION_DELTA
+from marketsim.scenario.wording import show
 from marketsim.tape.result import Floats, Integers
 
 if TYPE_CHECKING:
@@ -241,7 +243,7 @@ def measure_contagion(
         If delta is out of range.
     """
     low, high = CONTAGION_DELTA
-    if not low <= delta <= high:
-        raise ValueError(f"delta = {delta:g}: must lie in [{low:g}, {high:g}]")
+    if not (is_number(delta) and low <= delta <= high):
+        raise ValueError(f"delta = {show(delta)}: must lie in [{low:g}, {high:g}]")
     falls, rises = contagion_matrices(state, paper_venue(state), reflexivity, delta)
     return ContagionMatrix(markets, falls, rises, step)

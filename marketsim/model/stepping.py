@@ -102,6 +102,8 @@ class ModelSimulation(Simulation):
     def _tell(self) -> None:
         if self._runs_ahead:
             self._model().count_up_to(self.step_count)
+        if self._model.is_alive:
+            self._model().note_end()
         super()._tell()
 
     def _pauses(self) -> bool:
@@ -163,7 +165,7 @@ class SteppedModel(mesa.Model):
             self.simulation.run_alone(1)
         finally:
             self.count_steps(self.simulation.step_count - done - 1)  # Mesa has counted one
-            self._note_end()
+            self.note_end()
 
     def run(self, num_steps: int, progress: Progress | None = None, extend: bool = False) -> None:
         """Advance many steps, with the same result as as many calls of `step`.
@@ -252,9 +254,9 @@ class SteppedModel(mesa.Model):
             self.simulation.run_ahead(num_steps, show)
         finally:
             self.count_up_to(self.simulation.step_count)
-            self._note_end()
+            self.note_end()
 
-    def _note_end(self) -> None:
+    def note_end(self) -> None:
         """End Mesa's loops with the scenario."""
         if self.simulation.has_ended:
             self.running = False
@@ -266,6 +268,7 @@ class SteppedModel(mesa.Model):
 
     def _advance_time(self, until: float) -> None:
         """Let time pass, no further than the scenario's end; all of Mesa's ways from 3.5 on."""
+        self.simulation.check_may_run()
         while self.time < until and not self.simulation.has_ended:
             super()._advance_time(min(until, math.floor(self.time) + 1.0))
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from marketsim.engine.state import ATOMS
 from marketsim.scenario.interventions import (
+    Change,
     DepositIntervention,
     Intervention,
     TradeIntervention,
@@ -66,6 +67,14 @@ class Interventions:
         """Take one more, to be done in its turn."""
         insort(self.waiting, _place(entry, len(self.entries)))
         self.entries.append(entry)
+
+    @property
+    def changes_made(self) -> list[Change]:
+        """The changes of fields so far, in the order in which they acted."""
+        to_come = {number for _, _, number in self.waiting}
+        places = sorted(_place(entry, n) for n, entry in enumerate(self.entries))
+        changes = [self.entries[n].change for _, _, n in places if n not in to_come]
+        return [change for change in changes if change is not None]
 
     def paid_in(self, step: int, account: int | None = None) -> int:
         """Return the atoms that wait to be paid in by a step, by one account or all."""

@@ -88,14 +88,27 @@ class RunAttributes:
         self.traders.next_wake[account] = 0
 
     def check_between_steps(self, what: str) -> None:
-        """Refuse to copy a run while its traders decide.
+        """Refuse to copy a run, or to run it on, while its traders decide.
 
         Raises
         ------
         RuntimeError
         """
         if self.callers.desk.is_open:
-            raise RuntimeError(f"{what}() inside step() or decide(): call it after the step")
+            raise RuntimeError(f"{what} inside step() or decide(): call it after the step")
+
+    def check_may_run(self) -> None:
+        """Refuse to run on from within a step, or from a hook, whose step is not left yet.
+
+        Raises
+        ------
+        RuntimeError
+        """
+        self.check_between_steps("run() or step()")
+        if self.hooks.is_telling:
+            raise RuntimeError(
+                "run() or step() inside a hook: run a branch() of it, or call it after the run"
+            )
 
 
 #: What a saved file holds. Of `callers` it holds what they remember, see `marketsim.run.saved`.

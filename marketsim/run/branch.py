@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 
 from marketsim.run.attributes import RunAttributes
 from marketsim.run.room import duplicate, state_rows, tape_rows
+from marketsim.scenario.coercion import whole_number
 
 R = TypeVar("R", bound=RunAttributes)
 
@@ -28,9 +29,16 @@ def branch(original: Any, n: int | None, change: Mapping[str, Any] | None) -> An
     ------
     ValueError
         If `n` is below 0.
+    TypeError
+        If `n` is no whole number or `change` no mapping.
     """
-    if n is not None and n < 0:
+    if n is not None and whole_number("n", n) < 0:
         raise ValueError(f"branch({n}): must be 0 or more")
+    if change is not None and not isinstance(change, Mapping):
+        raise TypeError(
+            f"change = {change!r}: must be a dict of values by path, such as "
+            '{"venue.funding.interval_hours": 1.0}'
+        )
     copies = [deepcopy(original) for _ in range(1 if n is None else n)]
     for copy in copies:
         for path, value in (change or {}).items():
@@ -51,7 +59,7 @@ def copy_run(run: R, memo: dict[int, Any]) -> R:
     -------
     RunAttributes
     """
-    run.check_between_steps("branch")
+    run.check_between_steps("branch()")
     copy = object.__new__(type(run))
     memo[id(run)] = copy
     snapshots = [snapshot for _, snapshot in run._snapshots]

@@ -157,12 +157,15 @@ class Hooks:
     ----------
     heard : int
         The news that somebody listens to, added up; 0: nobody does.
+    is_telling : bool
+        Whether somebody is told at this moment.
     """
 
     def __init__(self) -> None:
         self._listeners: list[Listener] = []
         self._run: RunResult | None = None  # what rows are named and priced by
         self.heard = 0
+        self.is_telling = False
 
     def add(self, event: str, call: Hook, record_fills: bool, record_causes: bool) -> Listener:
         """Let `call` be told of an event; see `marketsim.Simulation.on`."""
@@ -194,32 +197,47 @@ class Hooks:
         for listener in self._listeners:
             self.heard |= EVENTS[listener.event].news.value
 
-    def tell(
+    def gather(
         self,
         state: State,
         world: World,
         tape: Tape,
         scenario: Scenario,
         so_far: Callable[[], RunResult],
-    ) -> None:
-        """Tell everybody who listens what happened in the step just done.
+    ) -> list[tuple[Listener, NDArray[Any]]]:
+        """Collect what happened in the step just done, by the rules it was made by.
+
+        Returns
+        -------
+        list of (listener, rows)
+            Whom to tell what, in order.
+        """
+        if self._run is None:
+            self._run = so_far()
+        at = Moment(self._run, state, world, tape, scenario)
+        news = []
+        for name, event in EVENTS.items():
+            listening = [each for each in self._listeners if each.event == name]
+            if not listening:
+                continue
+            rows = as_rows(event.table(at))
+            news += [(listener, rows) for listener in listening if len(rows)]
+        return news
+
+    def tell(self, news: list[tuple[Listener, NDArray[Any]]], step: int) -> None:
+        """Tell those who listen what `gather` collected of a step.
 
         Raises
         ------
         HookError
             If a hook fails; those after it are not told.
         """
-        if self._run is None:
-            self._run = so_far()
-        told = self._listeners
-        at = Moment(self._run, state, world, tape, scenario)
-        for name, event in EVENTS.items():
-            listening = [each for each in told if each.event == name]
-            if not listening:
-                continue
-            rows = as_rows(event.table(at))
-            for listener in listening if len(rows) else ():
-                self._call(listener, rows, int(state.totals[0].step))
+        self.is_telling = True
+        try:
+            for listener, rows in news:
+                self._call(listener, rows, step)
+        finally:
+            self.is_telling = False
 
     def _call(self, listener: Listener, rows: NDArray[Any], step: int) -> None:
         try:

@@ -17,6 +17,7 @@ from marketsim.engine.ledger import account_equity
 from marketsim.engine.paper import book_copy
 from marketsim.engine.state import MAX_PRICE_TICKS, State
 from marketsim.run.attributes import RunAttributes
+from marketsim.scenario.coercion import is_number, whole_number
 from marketsim.tape.depth import ladder
 from marketsim.tape.events import Table, as_rows
 from marketsim.tape.result import Integers
@@ -97,8 +98,10 @@ class Measures(RunAttributes):
             If there is no such market.
         ValueError
             If levels is not 1 or more.
+        TypeError
+            If it is no whole number.
         """
-        if levels is not None and levels < 1:
+        if levels is not None and whole_number("levels", levels) < 1:
             raise ValueError(f"levels = {levels!r}: must be 1 or more, or None for all")
         m = self._place(market)
         sides = [ladder(self.state, m, side, levels) for side in (1, -1)]
@@ -150,7 +153,7 @@ class Measures(RunAttributes):
         """
         if side not in ("buy", "sell"):
             raise ValueError(f"side = {side!r}: must be 'buy' or 'sell'")
-        if not 0.0 < usd < math.inf:
+        if not (is_number(usd) and 0.0 < usd < math.inf):
             raise ValueError(f"usd = {usd!r}: must be a number above 0")
         m = self._place(market)
         rules = self.state.market[m]

@@ -13,6 +13,7 @@ from marketsim.engine.state import State
 from marketsim.run.attributes import RunAttributes
 from marketsim.run.loop import Tape, new_tape
 from marketsim.scenario.build_world import RuleChange
+from marketsim.scenario.coercion import whole_number
 from marketsim.scenario.history import HistoryError, HistoryPath, load_history
 from marketsim.scenario.inputs import InputLog
 from marketsim.scenario.schema import Scenario
@@ -157,7 +158,13 @@ def allow_steps(run: RunAttributes, num_steps: int, extend: bool) -> None:
     ------
     ValueError
         If its scenario has fewer left and may not be lengthened.
+    TypeError
+        If the number of steps is no whole one.
+    RuntimeError
+        If its traders decide, or hooks are told, at this moment.
     """
+    run.check_may_run()
+    num_steps = whole_number("num_steps", num_steps)
     left = run.num_steps - run.step_count
     if num_steps > left and (extend or run.scenario.is_open):
         lengthen(run, run.step_count + num_steps)

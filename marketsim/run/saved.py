@@ -109,7 +109,7 @@ def save_run(
     FolderError
         If the file cannot be written.
     """
-    run.check_between_steps("save")
+    run.check_between_steps("save()")
     arrays: list[Any] = []
     parts = {name: pack(getattr(run, name), arrays, CODECS, name) for name in SAVED}
     callers = {name: getattr(run.callers, name) for name in CALLERS_SAVED}

@@ -16,7 +16,7 @@ from marketsim.run.attributes import RunAttributes
 from marketsim.run.room import longer_tape
 from marketsim.scenario.build import write_draw_limits, write_own_fractions, write_rules
 from marketsim.scenario.build_world import write_process
-from marketsim.scenario.changes import changed
+from marketsim.scenario.changes import changed, chosen_count
 from marketsim.scenario.interventions import Change
 from marketsim.scenario.population import MODES
 from marketsim.scenario.roster import draw_habit, draw_limit, draw_uniform, pick_modes
@@ -90,7 +90,7 @@ def _chosen(run: RunAttributes, name: str, number: int, share: float) -> Integer
     if share == 1.0:
         return accounts
     draws = _draw(run, accounts, number, CHOICE_DRAW)
-    first = np.argsort(draws, kind="stable")[: round(share * len(accounts))]
+    first = np.argsort(draws, kind="stable")[: chosen_count(share, len(accounts))]
     return accounts[np.sort(first)]
 
 

@@ -175,7 +175,7 @@ class Simulation(Steered, Measures):
         """
         self.ensure_steps_left(num_steps, extend)
         first = self.step_count
-        stop = first + num_steps
+        stop = first + int(num_steps)
         began = time.perf_counter()
         chunk = FIRST_CHUNK
         self.is_stopped = False
@@ -199,9 +199,7 @@ class Simulation(Steered, Measures):
             chunk = max(int(min(pace * CHUNK_SECONDS, 4.0 * chunk)), 1)
             if progress is not None:
                 progress(self.step_count - first, num_steps)
-        if self.step_count < self.num_steps:  # as a run that does not pause here
-            self._apply_rules()
-        self._keep_measures()
+        self._complete()
         self._run_seconds += time.perf_counter() - began
 
     def ensure_steps_left(self, num_steps: int, extend: bool = False) -> None:
@@ -323,8 +321,7 @@ class Simulation(Steered, Measures):
 
     def intervene(self, kind: str, **fields: Any) -> None:
         """Do something to the run at the start of the next step; see `Steered.intervene`."""
-        self._apply_rules()
-        self._keep_measures()
+        self._complete()
         take(self, kind, fields)
 
     def _open_step(self) -> None:
@@ -358,8 +355,10 @@ class Simulation(Steered, Measures):
         self.state = self.callers.ask(self.state, num_callers, self.step_count)
 
     def _tell(self) -> None:
-        """Tell those who listen what happened in the step just done."""
-        self.hooks.tell(self.state, self.world, self.tape, self.steered, self.result)
+        """Tell those who listen what happened in the step just done; they find it complete."""
+        news = self.hooks.gather(self.state, self.world, self.tape, self.steered, self.result)
+        self._complete()
+        self.hooks.tell(news, self.step_count - 1)
 
     def _pauses(self) -> bool:
         """Tell whether the run is to end after the step under way."""
@@ -462,6 +461,12 @@ class Simulation(Steered, Measures):
         place = np.searchsorted(first, funding["step"], side="right") - 1
         caps: Floats = np.array([cap for _, cap in self._caps])[place, funding["market"]]
         return caps
+
+    def _complete(self) -> None:
+        """Bring all that is recorded up to the step just done."""
+        if self.step_count < self.num_steps:  # as a run that does not pause here
+            self._apply_rules()
+        self._keep_measures()
 
     def _keep_measures(self) -> None:
         self._contagion.keep(self.state, self.step_count, self._rules.spot.reflexivity)

@@ -8,6 +8,7 @@ from abc import abstractmethod
 from typing import Any
 
 from marketsim.agents.base import market_order
+from marketsim.agents.own import own_class
 from marketsim.engine.allocation import grow
 from marketsim.engine.ledger import pay_in
 from marketsim.engine.pools import withdrawable
@@ -19,7 +20,7 @@ from marketsim.run.settings import make_change
 from marketsim.scenario import shocks
 from marketsim.scenario.build_world import add_shocks
 from marketsim.scenario.changes import Steps, refused_changes
-from marketsim.scenario.errors import one_of
+from marketsim.scenario.errors import nearest, one_of
 from marketsim.scenario.interventions import (
     Change,
     DepositIntervention,
@@ -60,7 +61,9 @@ def take(run: RunAttributes, kind: Any, fields: dict[str, Any]) -> None:
         waiting = kept.paid_in(entry.at_step, entry.account)
         _check_money(run, entry, waiting, kept.paid_in(entry.at_step))
     if entry.change is not None:
-        for place, error in refused_changes(run._rules, _changes_to_come(run, entry)):
+        _check_own_parameter(run, entry.change)
+        to_come = _changes_to_come(run, entry)
+        for place, error in refused_changes(run._rules, to_come, kept.changes_made):
             later = f"{place}, which comes later, would be refused: " if place else ""
             raise InterventionError(f"{later}{error}")
     kept.append(entry)
@@ -84,6 +87,20 @@ def _leaves(run: RunAttributes, account: int) -> bool:
         )
         return False
     return True
+
+
+def _check_own_parameter(run: RunAttributes, change: Change) -> None:
+    """Refuse a parameter that a user's own class does not have, which only a run knows."""
+    table, name, field, key, *_ = [*change.path.split("."), "", "", ""]
+    if (table, field) != ("populations", "parameters") or name not in run.roster.names:
+        return
+    parameters = run.callers.parameters_of(run.roster.names.index(name))
+    own, known = own_class(parameters), list(type(parameters).model_fields)
+    if own is not None and key and key not in known:
+        raise InterventionError(
+            f"{change.path} = {show(change.value)}: {own.__name__} has no parameter '{key}'"
+            f"{nearest(key, known)}; known: {', '.join(known) or 'none'}"
+        )
 
 
 def _changes_to_come(run: RunAttributes, entry: Intervention) -> Steps:

@@ -1,6 +1,6 @@
 """Changes of a scenario while it runs: which are allowed, and what it is after them."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any, Protocol, Self, TypeAlias, TypeVar
 
@@ -13,6 +13,7 @@ from marketsim.scenario.live import RESET, acts, unknown_key
 from marketsim.scenario.paths import set_field
 from marketsim.scenario.population import Population
 from marketsim.scenario.shocks import Shock
+from marketsim.scenario.venue import NO_OTHER_PRESET
 from marketsim.scenario.wording import show
 
 
@@ -68,13 +69,13 @@ def changed(scenario: S, change: Change) -> S:
     try:
         if not change.is_rule:
             _check_acts(scenario, keys, data)
-            _check_share(keys, change.share)
+            _check_share(scenario, keys, change.share)
             set_field(data, keys, change.value)
         if change.is_rule or keys[0] in ("venue", "markets"):
             return scenario.with_rule(change.path, change.value)
         return type(scenario).model_validate(data)
     except ValidationError as error:
-        found = explain(error, data, _schema(type(scenario)))
+        found = explain(error, data, _schema(type(scenario)), "state it in the value")
         text = "; ".join(line for _, lines in found for line in lines)
         if not text.startswith(change.path):
             text = f"{change.path} = {show(change.value)}: {text}"
@@ -84,11 +85,19 @@ def changed(scenario: S, change: Change) -> S:
         raise InterventionError(text) from None
 
 
+def chosen_count(share: float, count: int) -> int:
+    """Return how many of so many traders a share means."""
+    return round(share * count)
+
+
 #: Tables of ``[spot]`` that only a factor model reads.
 _PROCESS = (["factor"], ["own"], ["markets"])
 
 #: Changes to come: step, where they are stated, what changes; of one step in order.
 Steps: TypeAlias = list[tuple[int, str, Change]]
+
+#: Changes for a share of a population, by what they say: some traders have that.
+Held: TypeAlias = dict[str, Change]
 
 
 def intervention_problems(scenario: Changeable) -> Iterator[Problem]:
@@ -118,8 +127,18 @@ def scheduled_changes(scenario: Changeable) -> Steps:
     ]
 
 
-def refused_changes(scenario: S, steps: Steps) -> Iterator[tuple[str, InterventionError]]:
+def refused_changes(
+    scenario: S, steps: Steps, made: Iterable[Change] = ()
+) -> Iterator[tuple[str, InterventionError]]:
     """Try changes one after the other, as they will come; list those that would be refused.
+
+    Parameters
+    ----------
+    scenario : Changeable
+        As changes for everybody have left it.
+    steps : Steps
+    made : iterable of Change
+        Those that have been made, earliest first.
 
     Yields
     ------
@@ -127,13 +146,43 @@ def refused_changes(scenario: S, steps: Steps) -> Iterator[tuple[str, Interventi
         Where the change is stated.
     error : InterventionError
     """
+    held: Held = {}
+    for change in made:
+        _hold(held, change)
     for _, place, change in sorted(steps, key=lambda step: step[0]):
         try:
             then = changed(scenario, change)
+            still = dict(held)
+            _hold(still, change)
+            _check_held(then, change, still)
         except InterventionError as error:
             yield place, error
         else:
+            held = still
             scenario = then if change.share == 1.0 else scenario
+
+
+def _hold(held: Held, change: Change) -> None:
+    """Note what a share of a population receives, and forget what has become everybody's."""
+    habit = change.path.split(".")[:3]
+    if change.share < 1.0:
+        held[f"{change.path} = {change.value!r}"] = change
+        return
+    for key in [key for key, each in held.items() if each.path.split(".")[:3] == habit]:
+        del held[key]
+
+
+def _check_held(then: Changeable, change: Change, held: Held) -> None:
+    """Refuse a change of what traders may have, if some of them have more already."""
+    keys = change.path.split(".")
+    for each in held.values():
+        if change.share < 1.0 or (keys[0] != "markets" and keys[:2] != each.path.split(".")[:2]):
+            continue
+        try:
+            changed(then, each)
+        except InterventionError as error:
+            stated = f"{change.path} = {show(change.value)}"
+            raise InterventionError(f"{stated}: some traders have {error}") from None
 
 
 def _check_acts(scenario: Changeable, keys: list[str], data: dict[str, Any]) -> None:
@@ -153,6 +202,8 @@ def _check_acts(scenario: Changeable, keys: list[str], data: dict[str, Any]) -> 
         raise ValueError("acts only where spot.kind = 'factor'")
     if said is False:
         raise ValueError("is a name or a text and acts on no market: change it in the scenario")
+    if keys == ["venue", "preset"]:
+        raise ValueError(NO_OTHER_PRESET)
     if said == RESET:
         raise ValueError(
             "acts only when a market starts, and a running one keeps what it started with: change "
@@ -166,7 +217,9 @@ def _parameter_acts(strategy: str, keys: list[str]) -> bool | str | None:
     """Say when a strategy's parameter acts; without keys, what holds of all of them."""
     schema = by_strategy.parameter_schema(strategy)
     if schema is None:
-        return RESET  # a user's own class read them when it was made
+        raise ValueError(
+            "acts only when a market starts: a class of your own has read its parameters by then"
+        )
     if not keys:
         return None
     missing = unknown_key(schema, keys, {})
@@ -176,9 +229,14 @@ def _parameter_acts(strategy: str, keys: list[str]) -> bool | str | None:
     return True if said is None else said
 
 
-def _check_share(keys: list[str], share: float) -> None:
-    if share < 1.0 and (keys[0] != "populations" or keys[2] in ("groups", "parameters")):
+def _check_share(scenario: Changeable, keys: list[str], share: float) -> None:
+    if share == 1.0:
+        return
+    if keys[0] != "populations" or keys[2] in ("groups", "parameters"):
         raise ValueError(f"share = {show(share)}: only habits and margin_mode change for a share")
+    count = scenario.populations[keys[1]].count
+    if chosen_count(share, count) == 0:
+        raise ValueError(f"share = {show(share)}: is none of the population's {count} traders")
 
 
 @cache

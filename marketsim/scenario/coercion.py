@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import numpy as np
 from pydantic_core import CoreSchema, PydanticKnownError, core_schema
 
 #: Entries of a core schema that hold no schemas.
@@ -53,3 +54,29 @@ def _number(value: Any) -> Any:
     if isinstance(value, bool | str | bytes):
         raise PydanticKnownError("int_type")
     return value
+
+
+def is_number(value: Any) -> bool:
+    """Tell whether an argument of a call is a number, Python's or NumPy's."""
+    numbers = int | float | np.integer | np.floating
+    return isinstance(value, numbers) and not isinstance(value, bool)
+
+
+def whole_number(name: str, value: Any) -> int:
+    """Return an argument of a call that must be a whole number.
+
+    Parameters
+    ----------
+    name : str
+        Of the argument.
+    value : int
+        Python's or NumPy's.
+
+    Raises
+    ------
+    TypeError
+        If it is anything else.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | np.integer):
+        raise TypeError(f"{name} = {value!r}: must be a whole number")
+    return int(value)

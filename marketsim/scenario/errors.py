@@ -13,6 +13,8 @@ Key: TypeAlias = str | int
 Location: TypeAlias = tuple[Key, ...]
 
 _NO_VALUE = object()
+#: What to do where a field is missing: in a file, and in a call.
+IN_A_FILE, IN_A_CALL = "state it in the file or with --set {}=VALUE", "give it as {}=VALUE"
 #: Wrong fields that an error names.
 MAX_PROBLEMS = 20
 #: Words for what pydantic says in Python's terms.
@@ -101,9 +103,15 @@ def one_of(value: str, names: Iterable[str]) -> str:
 
 
 def explain(
-    error: ValidationError, data: Any, schema: dict[str, Any]
+    error: ValidationError, data: Any, schema: dict[str, Any], remedy: str = IN_A_FILE
 ) -> list[tuple[Location, list[str]]]:
     """Turn pydantic's errors into lines, those of one field in one entry; see `find_problems`.
+
+    Parameters
+    ----------
+    error, data, schema
+    remedy : str, optional
+        What to do where a field is missing, with ``{}`` for its path.
 
     Returns
     -------
@@ -111,7 +119,7 @@ def explain(
         The location is a path into `data`.
     """
     lines: dict[Location, list[str]] = {}
-    for place, problem in _find(error, data, schema):
+    for place, problem in _find(error, data, schema, remedy):
         lines.setdefault(place, []).append(problem.line())
     return list(lines.items())
 
@@ -135,7 +143,7 @@ def find_problems(error: ValidationError, data: Any, schema: dict[str, Any]) -> 
 
 
 def _find(
-    error: ValidationError, data: Any, schema: dict[str, Any]
+    error: ValidationError, data: Any, schema: dict[str, Any], remedy: str = IN_A_FILE
 ) -> list[tuple[Location, Problem]]:
     found: list[tuple[Location, Problem]] = []
     allowed: dict[Location, list[str]] = {}
@@ -149,7 +157,7 @@ def _find(
                 found.append((place, problem.below(".".join(map(str, location)))))
         else:
             texts = allowed.setdefault(location, [])
-            text = _text(location, entry, data, schema)
+            text = _text(location, entry, data, schema, remedy)
             texts += [] if text in texts else [text]
             kinds[location] = entry["type"]
     places = [place for place, _ in found]
@@ -192,7 +200,7 @@ def _locate(loc: Location, data: Any, kind: str) -> Location:
     return tuple(path)
 
 
-def _text(location: Location, entry: Any, data: Any, schema: dict[str, Any]) -> str:
+def _text(location: Location, entry: Any, data: Any, schema: dict[str, Any], remedy: str) -> str:
     """Say what is allowed where pydantic found something else."""
     kind, context = entry["type"], entry.get("ctx", {})
     if kind == "extra_forbidden":
@@ -201,7 +209,7 @@ def _text(location: Location, entry: Any, data: Any, schema: dict[str, Any]) -> 
         siblings = _value_at(data, location[:-2]) if len(location) > 2 else {}
         others = [str(name) for name in siblings if name != location[-2]]
         hint = nearest(str(location[-2]), others) if others else ""
-        return f"missing; state it in the file or with --set {_dotted(location)}=VALUE{hint}"
+        return f"missing; {remedy.format(_dotted(location))}{hint}"
     if kind in ("literal_error", "union_tag_invalid"):
         names = re.findall(r"'([^']*)'", str(context.get("expected") or context["expected_tags"]))
         given = context.get("tag", entry["input"])

@@ -13,7 +13,7 @@ from pydantic import Field, ValidationError, create_model, field_validator, mode
 
 from marketsim.scenario import shocks
 from marketsim.scenario.distributions import Part
-from marketsim.scenario.errors import Problem, explain, first_text, one_of
+from marketsim.scenario.errors import IN_A_CALL, Problem, explain, first_text, one_of
 from marketsim.scenario.markets import Market
 from marketsim.scenario.shocks import OfItsKind, Shock, does_nothing, kind_of, no_such
 from marketsim.scenario.spot_model import Name, Spot
@@ -258,12 +258,12 @@ def read_intervention(kind: Any, fields: dict[str, Any]) -> Intervention:
     for name, value in fields.items():
         try:
             data[name] = _as_toml(value)
-        except ValueError as error:
-            raise InterventionError(f"{kind}: {name} = {show(value)}: {error}") from None
+        except ValueError:
+            data[name] = value  # what its field must be is said below
     try:
         return found.model_validate(data)
     except ValidationError as error:
-        lines = explain(error, data, found.model_json_schema())
+        lines = explain(error, data, found.model_json_schema(), IN_A_CALL)
         told = [line for _, several in lines for line in several]
         raise InterventionError(f"{kind}: {'; '.join(told)}") from None
 

@@ -24,12 +24,12 @@ from marketsim.scenario.errors import (
     raise_problems,
 )
 from marketsim.scenario.interventions import AnyIntervention
-from marketsim.scenario.live import Fixed, Label, Live, say_reset
+from marketsim.scenario.live import Fixed, Label, say_reset
 from marketsim.scenario.markets import Market, with_defaults
 from marketsim.scenario.population import Population
 from marketsim.scenario.shocks import AnyShock, Shock, contradictions
 from marketsim.scenario.spot_model import Spot
-from marketsim.scenario.venue import Venue, preset_names, read_preset
+from marketsim.scenario.venue import NO_OTHER_PRESET, Venue, preset_names, read_preset
 from marketsim.scenario.wording import ONE_LINE
 
 #: Deposits of all accounts stay below this, atoms, so that no sum of them overflows.
@@ -127,7 +127,7 @@ class Scenario(Part):
     """USD in the insurance fund at the start."""
     markets: dict[Name, Market] = Field(min_length=1, max_length=1000)
     """The perpetual contracts, by name."""
-    venue: Live[Venue] = Field(default_factory=lambda: Venue.model_validate({}))
+    venue: Venue = Field(default_factory=lambda: Venue.model_validate({}))
     """The rule book all markets share."""
     spot: Spot = Spot()
     """What moves spot prices."""
@@ -394,11 +394,11 @@ class Scenario(Part):
             If there is no such rule or the value is not allowed.
         """
         path = field.split(".")
+        if field == "venue.preset":
+            raise ValueError(NO_OTHER_PRESET)
         data = self.model_dump(
             mode="python", exclude_none=True, exclude={"shocks", "interventions"}
         )
-        if field == "venue.preset":
-            return Scenario.model_validate({**data, "venue": {"preset": value}})
         rules = self._changing_rules()
         if field not in rules:
             allowed = f"a field of venue, or markets.NAME. and one of {', '.join(CHANGING_RULES)}"
@@ -415,7 +415,7 @@ class Scenario(Part):
         tables = self.venue.model_dump(exclude={"preset"})
         rules = [f"venue.{table}.{rule}" for table, rules in tables.items() for rule in rules]
         rules += [f"markets.{name}.{rule}" for name in self.markets for rule in CHANGING_RULES]
-        return ["venue.preset", *rules]
+        return rules
 
 
 def completed(data: dict[str, Any]) -> dict[str, Any]:

@@ -9,9 +9,16 @@ from pydantic import ConfigDict, Field, model_validator
 
 from marketsim.scenario.distributions import Part
 from marketsim.scenario.errors import FieldError, Problem, one_of, raise_problems
+from marketsim.scenario.live import Fixed, Live
 
 #: Tables of a preset that hold a venue's rules; ``[market]`` holds defaults of its markets.
 TABLES = ("mark", "funding", "margin", "liquidation")
+
+#: Why a running market keeps its preset.
+NO_OTHER_PRESET = (
+    "acts only when a market starts, where it brings margin tiers and fees as well as rules: set "
+    "fields such as venue.mark.rule and markets.NAME.taker_fee one by one, or start anew"
+)
 
 
 def _all_optional(schema: dict[str, Any]) -> None:
@@ -145,15 +152,15 @@ class Liquidation(Rules):
 class Venue(Rules):
     """The rule book: a preset, and any rule stated beside it."""
 
-    preset: str = "default"
+    preset: Fixed[str] = "default"
     """default, dydx, binance, bitmex or hyperliquid."""
-    mark: Mark
+    mark: Live[Mark]
     """The mark price."""
-    funding: Funding
+    funding: Live[Funding]
     """The funding rate."""
-    margin: Margin
+    margin: Live[Margin]
     """Collateral."""
-    liquidation: Liquidation
+    liquidation: Live[Liquidation]
     """The liquidation waterfall."""
 
     @model_validator(mode="before")

@@ -165,14 +165,14 @@ def clock(result: RunResult, step: Any) -> Table:
 
 
 def as_rows(table: Table) -> NDArray[Any]:
-    """Turn a table into an array of rows that cannot be written to."""
+    """Turn a table into an array of rows that cannot be written to, nor be made so."""
     columns = {name: np.asarray(column) for name, column in table.items()}
     length = len(next(iter(columns.values())))
     rows = np.empty(length, [(name, column.dtype) for name, column in columns.items()])
     for name, column in columns.items():
         rows[name] = column
     rows.setflags(write=False)
-    return rows
+    return rows.view()  # an array that owns its memory could be unlocked again
 
 
 def named_markets(result: RunResult, m: Any) -> Any:

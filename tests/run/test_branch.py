@@ -138,6 +138,21 @@ def test_a_run_whose_market_is_gone_branches_alone() -> None:
     assert finished(simulation.branch()) == finished(simulation)
 
 
+@pytest.mark.parametrize("make", [PerpMarket, Simulation])
+@pytest.mark.parametrize("value", [1.5, 2.0, True, "3", None, np.bool_(True)])
+def test_steps_and_copies_are_counted_in_whole_numbers(make: Any, value: Any) -> None:
+    market = make(scenario(), 1)
+    with pytest.raises(TypeError, match=r"num_steps = .*: must be a whole number"):
+        market.run(value)
+    if value is not None:
+        with pytest.raises(TypeError, match=r"n = .*: must be a whole number"):
+            market.branch(value)
+    market.run(np.int64(2))
+    assert [copy.step_count for copy in market.branch(np.int32(1))] == [2]
+    with pytest.raises(TypeError, match=r"change = \[\('seed', 1\)\]: must be a dict of values"):
+        market.branch(change=[("seed", 1)])
+
+
 def test_branching_while_traders_decide_is_refused() -> None:
     class Branches(Trader):
         def step(self) -> None:

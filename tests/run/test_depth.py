@@ -146,6 +146,10 @@ def test_looking_at_the_book_changes_nothing() -> None:
     [
         (lambda s: s.depth("XRP"), KeyError, "no market 'XRP'; there are ONE, TWO"),
         (lambda s: s.depth("ONE", 0), ValueError, "levels = 0: must be 1 or more"),
+        (lambda s: s.depth("ONE", 1.5), TypeError, r"levels = 1\.5: must be a whole number"),
+        (lambda s: s.depth("ONE", True), TypeError, "levels = True: must be a whole number"),
+        (lambda s: s.impact("ONE", "1", "buy"), ValueError, "usd = '1': must be a number"),
+        (lambda s: s.impact("ONE", True, "buy"), ValueError, "usd = True: must be a number"),
         (lambda s: s.impact("XRP", 1.0, "buy"), KeyError, "no market 'XRP'"),
         (lambda s: s.impact("ONE", 0.0, "buy"), ValueError, "usd = 0.0: must be a number above 0"),
         (lambda s: s.impact("ONE", math.nan, "buy"), ValueError, "must be a number above 0"),

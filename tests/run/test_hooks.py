@@ -8,7 +8,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from marketsim import HookError, PerpMarket, Simulation, Trader, load_market
+from marketsim import (
+    HookError,
+    OwnTraderError,
+    PerpMarket,
+    Simulation,
+    Strategy,
+    Trader,
+    load_market,
+)
 from marketsim.contagion.attribution import tabulate_causes
 from marketsim.contagion.strikes import read_strikes
 from marketsim.contagion.ties import link_liquidations
@@ -150,6 +158,8 @@ def test_rows_cannot_be_written_to(told: dict[str, list[Any]]) -> None:
     for rows in (each for event in told.values() for each in event):
         with pytest.raises(ValueError, match="read-only"):
             rows["step"] = 0
+        with pytest.raises(ValueError, match="cannot set WRITEABLE"):
+            rows.flags.writeable = True
 
 
 @pytest.mark.parametrize("event", [None, "funding", "liquidation", "step"])
@@ -240,6 +250,67 @@ def test_a_trader_may_end_the_run_after_its_step() -> None:
     assert model.step_count == 13
 
 
+#: Every way to run a market on.
+ONWARD = {
+    "run": lambda model: model.run(1),
+    "step": lambda model: model.step(),
+    "run_model": lambda model: model.run_model(),
+    "simulation": lambda model: model.simulation.run(1),
+    "run_for": lambda model: getattr(model, "run_for", model.run)(1),
+}
+
+
+@pytest.mark.parametrize("way", ONWARD)
+@pytest.mark.parametrize("make", [PerpMarket, Stepped])
+def test_a_run_is_not_run_on_from_within(make: type[PerpMarket], way: str) -> None:
+    class Impatient(Trader):
+        def step(self) -> None:
+            ONWARD[way](self.model)
+
+    mine = {**HABITS, "strategy": "mine", "count": 1, "capital": 1e4, "attention": 0.01}
+    given = eventful(populations={**RISKY, "mine": mine})
+    model = make(given, rng=1, strategies={"mine": Impatient})
+    with pytest.raises(OwnTraderError, match=r"inside step\(\) or decide\(\)"):
+        model.run(3)
+    assert model.step_count == getattr(model, "steps", 1) == 1  # it wakes in the second
+    model = make(recorded(), rng=1)
+    model.on("step", lambda rows: ONWARD[way](model))
+    with pytest.raises(HookError, match=r"inside a hook: run a branch\(\) of it"):
+        model.run(3)
+    assert model.step_count == getattr(model, "steps", 1) == 1
+
+
+def test_a_strategy_or_a_hook_does_not_run_its_simulation_on() -> None:
+    class Impatient(Strategy):
+        def decide(self, market: Any, traders: Any) -> None:
+            running[0].run(1)
+
+    mine = {**HABITS, "strategy": "mine", "count": 1, "capital": 1e4, "attention": 0.01}
+    given = eventful(populations={**RISKY, "mine": mine})
+    running = [Simulation(given, 1, strategies={"mine": Impatient})]
+    with pytest.raises(OwnTraderError, match=r"inside step\(\) or decide\(\)"):
+        running[0].run(3)
+    simulation = Simulation(recorded(), 1)
+    simulation.on("step", lambda rows: simulation.run(1))
+    with pytest.raises(HookError, match=r"inside a hook"):
+        simulation.run(3)
+    assert simulation.step_count == 1
+
+
+def test_a_hook_may_run_a_branch() -> None:
+    model, ahead = PerpMarket(recorded(), rng=1), []
+
+    def look_ahead(rows: Any) -> None:
+        if rows["step"][0] == 4:
+            twin = model.branch()
+            twin.run(5)
+            ahead.append(twin.digest())
+
+    model.on("step", look_ahead)
+    model.run(10)
+    assert ahead == [model.digest()]
+
+
 def test_own_traders_and_hooks_take_turns() -> None:
     mine = {**HABITS, "strategy": "mine", "count": 2, "capital": 1e4}
     given = eventful(populations={**RISKY, "mine": mine}, record={"fills": True})
@@ -270,6 +341,59 @@ def test_copies_and_saved_files_have_no_listeners(tmp_path: Path) -> None:
         assert each.step_count == getattr(each, "steps", 100) == 100
         assert digest_result(finish(each)) == digest
         assert len(told) == given.num_steps
+
+
+@pytest.mark.parametrize("make", [PerpMarket, Simulation])
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_hook_finds_what_a_run_to_there_leaves(make: Any, fails: bool) -> None:
+    """Also what is measured at the end of its step, and by the rules that hold from there on."""
+    given = eventful(
+        days=180 / 1440,
+        shocks=[{"kind": "rule", "at": 1.5, "field": "venue.mark.rule", "value": "last"}],
+        record={
+            "contagion_minutes": 30,
+            "heatmap_minutes": 45,
+            "depth_minutes": 60,
+            "snapshot_minutes": 90,
+        },
+    )
+    model, found = make(given, 1), {}
+
+    def look(rows: Any) -> None:
+        done = model.step_count
+        if done in (60, 90, 180):
+            found[done] = model.digest(), model.branch().digest()
+        if fails and done == 180:
+            raise ValueError
+
+    model.on("step", look)
+    if fails:
+        with pytest.raises(HookError):
+            model.run(180)
+    else:
+        model.run(180)
+    for done, digests in found.items():
+        plain = make(given, 1)
+        plain.run(done)
+        assert set(digests) == {plain.digest()}
+    assert model.digest() == plain.digest()
+
+
+@pytest.mark.parametrize("way", ["run", "step"])
+def test_a_copy_made_in_the_last_step_has_ended(tmp_path: Path, way: str) -> None:
+    model, copies = PerpMarket(eventful(), rng=1), []
+    model.run(model.scenario.num_steps - 1)
+
+    def copy(rows: Any) -> None:
+        model.save(tmp_path / "end.market")
+        copies.extend([model.branch(), load_market(tmp_path / "end.market")])
+
+    model.on("step", copy)
+    model.run(1) if way == "run" else model.step()
+    for each in copies:
+        assert not each.running
+        each.run_model()
+        assert each.digest() == model.digest()
 
 
 def test_a_hook_may_intervene_in_the_next_step() -> None:

@@ -98,7 +98,6 @@ FIELDS: dict[str, tuple[Any, ...]] = {
     "venue.funding.cap": (0.0001, 0.01, "none"),
     "venue.mark.rule": ("index", "last", "median"),
     "venue.margin.stable_haircut": (0.0, 0.5, 1.0),
-    "venue.preset": ("dydx", "binance", "default"),
     "markets.ONE.taker_fee": (0.0005, 0.002),
     "markets.TWO.maker_fee": (-0.0005, 0.0, 0.001),
     "markets.ONE.funding_cap": (0.0, 0.01),
@@ -301,6 +300,38 @@ def test_a_change_that_a_later_one_needs_is_not_taken_away():
     simulation = Simulation(busy(interventions=later), 1)
     with pytest.raises(InterventionError, match=r"interventions\.0, which comes later"):
         simulation.set("markets.ONE.max_leverage", 15.0)
+
+
+def test_a_change_goes_with_what_a_share_of_the_traders_has():
+    simulation = Simulation(busy(), 1)
+    simulation.set("populations.holder.leverage", 20.0, share=0.5)
+    with pytest.raises(InterventionError, match=r"max_leverage = 15: some traders have pop.*20"):
+        simulation.set("markets.ONE.max_leverage", 15.0)  # asked for, and not yet done
+    simulation.run(1)
+    with pytest.raises(InterventionError, match=r"max_leverage = 15: some traders have pop.*20"):
+        simulation.set("markets.ONE.max_leverage", 15.0)
+    simulation.set("populations.holder.leverage", 5.0)
+    simulation.set("markets.ONE.max_leverage", 15.0)
+    partial = {"groups": GROUPS, "margin_mode": "cross"}
+    holder = {**CROWD["holder"], **partial}
+    simulation = Simulation(busy(populations={**CROWD, "holder": holder}), 1)
+    simulation.set("populations.holder.margin_mode", "partial", share=0.5)
+    simulation.run(1)
+    with pytest.raises(InterventionError, match=r"groups = {}: some traders have .*margin_mode"):
+        simulation.set("populations.holder.groups", {})
+    simulation.set("populations.holder.margin_mode", "isolated", share=0.5)
+    with pytest.raises(InterventionError, match="some traders have"):
+        simulation.set("populations.holder.groups", {})
+    simulation.set("populations.holder.margin_mode", "isolated")
+    simulation.set("populations.holder.groups", {})
+    assert_repeats(finish(simulation))
+
+
+def test_a_scenario_does_not_take_what_a_share_of_the_traders_has_either():
+    some = {"at_step": 3, "kind": "set", "path": "populations.holder.leverage", "value": 20.0}
+    limit = {"at_step": 5, "kind": "set", "path": "markets.ONE.max_leverage", "value": 15.0}
+    with pytest.raises(ScenarioError, match=r"interventions\.1.*some traders have"):
+        busy(interventions=[{**some, "share": 0.5}, limit])
 
 
 def test_funding_has_room_however_often_it_is_settled():
@@ -919,6 +950,14 @@ def test_a_command_names_the_entry_that_a_run_refuses(tmp_path, monkeypatch, com
         ("set", {"path": "populations.herd.margin_mode", "value": "partial"}, "at least one group"),
         ("set", {"path": "populations.herd.margin_mode", "value": "crss"}, "did you mean 'cross'"),
         ("set", {"path": 3, "value": 3}, "path = 3: must be text"),
+        ("set", {"path": None, "value": 3}, "path = None: must be text"),
+        ("set", {"path": "populations.herd.leverage", "value": 3, "share": 0.01}, "is none of"),
+        (
+            "set",
+            {"path": "populations.herd.leverage", "value": {"kind": "uniform"}},
+            "in the value",
+        ),
+        ("intervene", {"kind": "deposit", "usd": 1.0}, "account: missing; give it as account="),
         ("trade", {"account": 64, "market": "ONE", "size": 1.0}, "traders are 0 to 63"),
         ("trade", {"account": -1, "market": "ONE", "size": 1.0}, "account = -1"),
         ("trade", {"account": True, "market": "ONE", "size": 1.0}, "must be a whole number"),
@@ -962,6 +1001,29 @@ def test_the_largest_position_that_a_rule_allows_now_is_the_limit_of_an_order():
     simulation.trade(4, "ONE", 10.0)
     with pytest.raises(InterventionError, match="the largest position in ONE is 10 coins"):
         simulation.trade(4, "ONE", 10.01)
+
+
+@pytest.mark.parametrize("base", [marketsim.Trader, marketsim.Strategy])
+def test_parameters_of_a_class_of_one_s_own_act_when_it_is_made(base: Any):
+    class Mine(base):
+        share: float = 0.5
+
+        def step(self) -> None:
+            """Wait."""
+
+        def decide(self, market: Any, traders: Any) -> None:
+            """Wait."""
+
+    mine = {**CROWD["holder"], "strategy": "mine", "parameters": {"share": 0.2}}
+    given = busy(populations={**CROWD, "holder": mine})
+    market = PerpMarket(given, rng=1, strategies={"mine": Mine})
+    for path in ("share", "share.more"):
+        with pytest.raises(InterventionError, match="a class of your own has read its parameters"):
+            market.set(f"populations.holder.parameters.{path}", 0.9)
+    with pytest.raises(InterventionError, match=r"Mine has no parameter 'shar' .*'share'.*known:"):
+        market.set("populations.holder.parameters.shar", 0.9)
+    with pytest.raises(InterventionError, match="a class of your own has read its parameters"):
+        market.set("populations.holder.parameters", {"share": 0.9})
 
 
 def test_what_only_a_run_can_know_is_refused_naming_the_entry():

@@ -139,6 +139,7 @@ def test_the_page_lists_the_fields_that_act_at_once():
     ("path", "said"),
     [
         ("venue.funding.interval_hours", True),
+        ("venue.preset", "at reset"),
         ("markets.BTC.taker_fee", True),
         ("markets.BTC.tick_size", "at reset"),
         ("spot.factor.jumps.per_day", True),
@@ -158,12 +159,19 @@ def test_the_schema_says_when_a_field_acts(path: str, said: Any):
 
 def test_every_field_says_when_it_acts_or_is_a_table_whose_fields_do():
     schema = json_schema()
-    for name in ("Market", "Population", "Spot"):
+    for name in ("Venue", "Market", "Population", "Spot"):
         for field, described in schema["$defs"][name]["properties"].items():
             assert described["live"] in (True, "at reset"), (name, field)
-    tables = {"markets", "spot", "populations"}
+    tables = {"venue", "markets", "spot", "populations"}
     silent = {name for name, field in schema["properties"].items() if "live" not in field}
     assert silent == tables
+
+
+def test_a_running_market_keeps_its_preset():
+    given = parse_scenario(read_tables("quickstart"))
+    for change in (Change("venue.preset", "dydx"), Change("venue.preset", "dydx", is_rule=True)):
+        with pytest.raises(InterventionError, match="margin tiers and fees"):
+            changed(given, change)
 
 
 def test_where_prices_are_constant_their_law_does_not_change():
