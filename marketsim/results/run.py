@@ -300,7 +300,7 @@ class Run:
             raise RunFolderError(msg)
         file = table_file(name)
         with open_verified(self.path / file, self.hashes[file], RunFolderError) as stream:
-            return pd.read_parquet(stream, page_checksum_verification=True)
+            return pd.read_parquet(stream, use_threads=False, page_checksum_verification=True)
 
 
 def load_run(path: str | Path) -> Run:

@@ -170,7 +170,9 @@ def _read_table(path: Path, named: dict[str, str]) -> Any:
 def _parse_parquet(path: Path, content: bytes, named: dict[str, str]) -> Any:
     stream = pa.BufferReader(content)
     _check_columns(path, pq.read_schema(stream).names, named)
-    return pq.read_table(stream, columns=list(named)).to_pandas(ignore_metadata=True)
+    return pq.read_table(stream, columns=list(named), use_threads=False).to_pandas(
+        ignore_metadata=True
+    )
 
 
 def _parse_csv(path: Path, content: bytes, named: dict[str, str]) -> Any:

@@ -195,7 +195,10 @@ def read_plan(folder: Path, manifest: Manifest, columns: Sequence[str]) -> pa.Ta
         If it is missing, or does not hold what was planned.
     """
     with open_plan(folder, manifest) as stream:
-        return pq.read_table(stream, columns=list(columns), page_checksum_verification=True)
+        # Without threads: those that read a stream of Python's may hang or abort as Python ends.
+        return pq.read_table(
+            stream, columns=list(columns), use_threads=False, page_checksum_verification=True
+        )
 
 
 def record_result(folder: Path, manifest: Manifest, result: str) -> str:

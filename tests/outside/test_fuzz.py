@@ -80,8 +80,9 @@ def test_any_value_at_any_place_is_taken_or_refused(data: Any, kind: str, value:
     above, node, key = data.draw(st.sampled_from(list(fuzz.places(tables))))
     node[key] = value
     content = fuzz.to_toml(tables).encode("utf-8", "surrogatepass")
+    within = [str(inner) for _, _, inner in fuzz.places({key: node[key]})]
     with tempfile.TemporaryDirectory() as folder:
-        assert not judge_loading(Case(0, kind, content, (f"{above}/{key}",)), Path(folder))
+        assert not judge_loading(Case(0, kind, content, (above, *within)), Path(folder))
 
 
 def test_the_judge_sees_what_is_wrong() -> None:
