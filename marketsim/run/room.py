@@ -11,7 +11,7 @@ import numpy as np
 from marketsim.engine.records import zeroed
 from marketsim.engine.state import State
 from marketsim.run.attributes import RunAttributes
-from marketsim.run.loop import Tape, new_tape
+from marketsim.run.loop import Tape, new_tape, record_row
 from marketsim.scenario.build_world import RuleChange
 from marketsim.scenario.coercion import whole_number
 from marketsim.scenario.history import HistoryError, HistoryPath, load_history
@@ -103,6 +103,15 @@ def open_tape(run: RunAttributes) -> Tape:
     for name, span in AVERAGE_HOURS.items():
         tape.clock[f"{name}_weight"] = min(hours / span, 1.0)
     return tape
+
+
+def complete_rows(run: RunAttributes, row: int, moment: int) -> None:
+    """Write the last rows of the tape if the run stands between two of them."""
+    tape, done = run.tape, run.step_count
+    if done % int(tape.clock[0].series_every) != 0:
+        record_row(run.state, run.world, run.traders, tape, row)
+    if done % int(tape.clock[0].wealth_every) != 0:
+        record_wealth(run.state, tape.group, tape.wealth, tape.exposure, moment, done)
 
 
 def funding_phase(start_time: np.datetime64 | None, step_minutes: float) -> int:

@@ -27,12 +27,11 @@ from marketsim.run.loop import (
     make_room,
     open_step,
     order_of_action,
-    record_row,
 )
 from marketsim.run.measures import Measures
 from marketsim.run.out_of_range import price_out_of_range
 from marketsim.run.progress import Progress
-from marketsim.run.room import allow_steps, funding_phase, open_tape
+from marketsim.run.room import allow_steps, complete_rows, funding_phase, open_tape
 from marketsim.run.saved import save_run
 from marketsim.run.settings import follow, keep_caps
 from marketsim.run.steering import Steered, act, put_orders, take
@@ -46,7 +45,6 @@ from marketsim.tape.depth import DepthTape
 from marketsim.tape.digest import digest_result
 from marketsim.tape.result import Floats, RunResult, take_snapshot
 from marketsim.tape.series import Settlement
-from marketsim.tape.wealth import record_wealth
 
 #: A kernel call lasts about so long: between two, progress is shown and Ctrl-C is heard.
 CHUNK_SECONDS = 0.2
@@ -371,7 +369,7 @@ class Simulation(Steered, Measures):
         funding = tape.funding[: int(tape.clock[0].num_funding)]
         rows = -(-self.step_count // int(tape.clock[0].series_every))
         moments = -(-self.step_count // int(tape.clock[0].wealth_every)) + 1
-        self._complete_rows(rows - 1, moments - 1)
+        complete_rows(self, rows - 1, moments - 1)
         steered = self.steered
         return RunResult(
             scenario=self.scenario.name,
@@ -439,14 +437,6 @@ class Simulation(Steered, Measures):
         if history is not None:
             return dict(zip(self.market_names, map(float, history.price[0]), strict=True))
         return {name: float(market.price or 0) for name, market in self.scenario.markets.items()}
-
-    def _complete_rows(self, row: int, moment: int) -> None:
-        """Write the last rows of the tape if the run stands between two of them."""
-        tape, done = self.tape, self.step_count
-        if done % int(tape.clock[0].series_every) != 0:
-            record_row(self.state, self.world, self.traders, tape, row)
-        if done % int(tape.clock[0].wealth_every) != 0:
-            record_wealth(self.state, tape.group, tape.wealth, tape.exposure, moment, done)
 
     def _apply_rules(self) -> None:
         """Apply the changes of venue rules that are due."""
