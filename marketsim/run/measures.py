@@ -58,7 +58,7 @@ class Measures(RunAttributes):
             self.market_names,
             step=self.step_count,
             delta=self.scenario.record.contagion_delta if delta is None else delta,
-            reflexivity=self.scenario.spot.reflexivity,
+            reflexivity=self._rules.spot.reflexivity,
         )
 
     def exposure(self) -> Exposure:

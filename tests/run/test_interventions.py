@@ -19,6 +19,7 @@ from marketsim.engine.state import ATOMS, UNLIMITED, MarkRule
 from marketsim.results.folder import write_run
 from marketsim.results.risk import population_risk
 from marketsim.results.run import load_run
+from marketsim.run import measures
 from marketsim.run.loading import load_simulation
 from marketsim.run.simulation import Simulation
 from marketsim.run.steering import act
@@ -1051,3 +1052,15 @@ def test_a_scenario_s_interventions_are_checked_when_it_is_read():
     assert "interventions.0.account = 99: there is no such account; traders are 0 to 63" in text
     assert "interventions.0.market: there is no 'OEN' (did you mean 'ONE'?)" in text
     assert "interventions.1: populations.herd.count = 3: acts only when a market starts" in text
+
+
+def test_contagion_is_measured_with_the_reflexivity_there_is_now(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    simulation = Simulation(scenario(), 1)
+    simulation.set("spot.reflexivity", 0.7)
+    simulation.run(1)
+    asked: dict[str, Any] = {}
+    monkeypatch.setattr(measures, "measure_contagion", lambda *_, **given: asked.update(given))
+    simulation.contagion()
+    assert asked["reflexivity"] == 0.7
