@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from functools import partial
 from operator import getitem
 from pathlib import Path
-from typing import Any, Self, TypedDict, Unpack, cast, overload
+from typing import Any, Self, TypedDict, Unpack, cast
 
 import mesa
 import numpy as np
@@ -23,7 +23,6 @@ from marketsim.model.memory import remember, remind
 from marketsim.model.stepping import ModelSimulation, SteppedModel
 from marketsim.model.trader import Trader, TraderView
 from marketsim.model.weak import loosen
-from marketsim.run.branch import branch
 from marketsim.run.data import SavedMarketError
 from marketsim.run.hooks import Hook, Listener
 from marketsim.run.measures import BookImpact
@@ -258,28 +257,6 @@ class PerpMarket(Steered, SteppedModel):
         market._take(simulation)
         remind(market, market._own, remembered, saved.file)
         return market
-
-    @overload
-    def branch(self, n: None = None, change: Mapping[str, Any] | None = None) -> Self: ...
-    @overload
-    def branch(self, n: int, change: Mapping[str, Any] | None = None) -> list[Self]: ...
-    def branch(self, n: int | None = None, change: Mapping[str, Any] | None = None) -> Any:
-        """Copy the market as it stands; each copy goes its own way from here.
-
-        A copy without a change goes on byte for byte as the original does.
-
-        Parameters
-        ----------
-        n : int, optional
-            How many copies.
-        change : mapping, optional
-            Fields to set in each copy, by path: ``{"venue.funding.interval_hours": 1.0}``.
-
-        Returns
-        -------
-        PerpMarket, or list of PerpMarket if `n` is given
-        """
-        return branch(self, n, change)
 
     def intervene(self, kind: str, **fields: Any) -> None:
         """Do something to the market at the start of the next step; see `Steered.intervene`."""

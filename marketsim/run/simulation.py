@@ -3,7 +3,7 @@
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Self, overload
+from typing import Any, Self
 
 import numpy as np
 
@@ -18,7 +18,7 @@ from marketsim.engine.records import Rows
 from marketsim.engine.state import NONE
 from marketsim.engine.step import clear_step
 from marketsim.run.agenda import Interventions
-from marketsim.run.branch import branch, copy_run
+from marketsim.run.branch import copy_run
 from marketsim.run.hooks import Hook, Hooks, Listener
 from marketsim.run.loop import (
     ASK,
@@ -223,26 +223,6 @@ class Simulation(Steered, Measures):
             If the file cannot be written.
         """
         save_run(self, path, is_checkpoint=is_checkpoint)
-
-    @overload
-    def branch(self, n: None = None, change: Mapping[str, Any] | None = None) -> Self: ...
-    @overload
-    def branch(self, n: int, change: Mapping[str, Any] | None = None) -> list[Self]: ...
-    def branch(self, n: int | None = None, change: Mapping[str, Any] | None = None) -> Any:
-        """Copy the run as it stands; each copy goes its own way from here.
-
-        Parameters
-        ----------
-        n : int, optional
-            How many copies.
-        change : mapping, optional
-            Fields to set in each copy, by path: ``{"venue.funding.interval_hours": 1.0}``.
-
-        Returns
-        -------
-        Simulation, or list of Simulation if `n` is given
-        """
-        return branch(self, n, change)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         """Copy what changes as the run goes on, and no array beyond what it holds."""

@@ -5,7 +5,8 @@ the book with everybody's.
 """
 
 from abc import abstractmethod
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Self, overload
 
 from marketsim.agents.base import market_order
 from marketsim.agents.own import own_class
@@ -15,6 +16,7 @@ from marketsim.engine.pools import withdrawable
 from marketsim.engine.state import ATOMS, State
 from marketsim.run.agenda import atoms_of
 from marketsim.run.attributes import RunAttributes
+from marketsim.run.branch import branch
 from marketsim.run.out_of_range import StatedInterventionError
 from marketsim.run.settings import make_change
 from marketsim.scenario import shocks
@@ -218,7 +220,7 @@ def put_orders(run: RunAttributes) -> State:
 
 
 class Steered:
-    """The verbs by which something that runs is changed from outside."""
+    """The verbs by which something that runs is branched and changed from outside."""
 
     @abstractmethod
     def intervene(self, kind: str, **fields: Any) -> None:
@@ -236,6 +238,28 @@ class Steered:
         InterventionError
             If it is refused; then nothing has changed.
         """
+
+    @overload
+    def branch(self, n: None = None, change: Mapping[str, Any] | None = None) -> Self: ...
+    @overload
+    def branch(self, n: int, change: Mapping[str, Any] | None = None) -> list[Self]: ...
+    def branch(self, n: int | None = None, change: Mapping[str, Any] | None = None) -> Any:
+        """Copy it as it stands; each copy goes its own way from here.
+
+        A copy without a change goes on byte for byte as the original does.
+
+        Parameters
+        ----------
+        n : int, optional
+            How many copies.
+        change : mapping, optional
+            Fields to set in each copy, by path: ``{"venue.funding.interval_hours": 1.0}``.
+
+        Returns
+        -------
+        Simulation or PerpMarket, or list of them if `n` is given
+        """
+        return branch(self, n, change)
 
     def shock(self, kind: str, **fields: Any) -> None:
         """Let a shock begin at the start of the next step.
