@@ -1,6 +1,7 @@
 """The users' own traders of a run: who wakes is asked, what fails is named."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -86,8 +87,15 @@ class Callers:
         """Return the checked parameters of a population."""
         return self._chosen[g]
 
+    def fence(self) -> AbstractContextManager[None]:
+        """Return what to ask within: it keeps what users' code does to the process away from it."""
+        return fenced() if self.has_any else nullcontext()
+
     def ask(self, state: State, num_callers: int, step: int) -> State:
         """Let the traders who wake in a step decide; return the state with their intents.
+
+        To be called within `fence`, which is put up for many steps because it takes as long as a
+        trader.
 
         A step that failed or was interrupted may be asked again: the orders of the first time
         are forgotten.
@@ -101,17 +109,12 @@ class Callers:
         if self._asked == step:
             num_intents[0] = self._others
         self._asked, self._others = step, num_intents.item()
-        callers = np.array(self._traders.caller[:num_callers])
-        retired = self._traders.trader["is_retired"]
+        callers = self._traders.caller[:num_callers]
         self.desk.open()
         try:
             for g in self._populations:
                 start, stop = callers.searchsorted(self._rows[g])
                 awake = callers[start:stop]
-                # One who decided before them may have retired them.
-                awake = awake[retired[awake] == 0]
-                if len(awake) == 0:
-                    continue
                 if isinstance(self._chosen[g], Strategy):
                     self._ask_strategy(state, g, awake, step)
                 else:
@@ -122,12 +125,15 @@ class Callers:
 
     def _ask_strategy(self, state: State, g: int, awake: Any, step: int) -> None:
         """Let a vectorised population decide."""
+        # One who decided before them may have retired them.
+        awake = awake[self._traders.trader["is_retired"][awake] == 0]
+        if len(awake) == 0:
+            return
         strategy: Any = self._chosen[g]
         market = MarketView(state, self._traders, self.desk, step)
         batch = Batch(state, self._traders, self.desk, g, awake, step, self._seed)
         try:
-            with fenced():
-                strategy.decide(market, batch)
+            strategy.decide(market, batch)
         except (ScenarioError, OwnTraderError):
             raise
         except (Exception, SystemExit) as error:
@@ -139,10 +145,9 @@ class Callers:
         retired = self._traders.trader["is_retired"]
         i = None
         try:
-            with fenced():
-                for i in awake.tolist():
-                    if retired.item(i) == 0:
-                        self._trader(g, i).step()
+            for i in awake.tolist():
+                if retired.item(i) == 0:  # one who decided before it may have retired it
+                    self._trader(g, i).step()
         except (ScenarioError, OwnTraderError):
             raise
         except (Exception, SystemExit) as error:

@@ -106,9 +106,11 @@ class TraderView(KnowsModel, mesa.Agent):
 
     def size(self, market: str) -> float:
         """Return the position in a market in coins, long > 0."""
-        m = self.model.market_index(market)
-        lots: int = self._state.position["size"].item(self.account, m)
-        lot_size: float = self._state.market["lot_size"].item(m)
+        model = self.model
+        m = model.market_index(market)
+        state = model.simulation.state
+        lots: int = state.position["size"].item(self._account, m)
+        lot_size: float = state.market["lot_size"].item(m)
         return lots * lot_size
 
     def entry_price(self, market: str) -> float:
@@ -171,12 +173,13 @@ class TraderView(KnowsModel, mesa.Agent):
 
     def _margin(self) -> tuple[float, float, float]:
         """Return equity and maintenance margin over all pools and free margin, USD."""
-        desk = self.model.simulation.callers.desk
+        simulation = self.model.simulation
+        desk = simulation.callers.desk
         if desk.is_open and self._seen[0] == desk.num_openings:
             return self._seen[1]  # nothing is traded while the traders of a step decide
         pool, first = desk.pools
-        i = self.account
-        found = assess_account(self._state, pool, first.item(i), first.item(i + 1))
+        i = self._account
+        found = assess_account(simulation.state, pool, first.item(i), first.item(i + 1))
         margin = found[0] / ATOMS, found[1] / ATOMS, found[2] / ATOMS
         self._seen = desk.num_openings, margin
         return margin
@@ -265,8 +268,11 @@ class Trader(Plain, TraderView):
         coins = checked_number(size, "size", market)
         flags = Flag.REDUCE_ONLY.value if reduce_only else 0
         if limit is None:
-            away = self.habit("slippage") if slippage is None else slippage
-            away = checked_number(away, "slippage", market)
+            away = slippage
+            if away is None:
+                away = self.habit("slippage")
+            else:
+                away = checked_number(away, "slippage", market)
             side = 1.0 if coins > 0.0 else -1.0
             price = self.model.mid_price(market) * (1.0 + side * away)
             flags |= Flag.IMMEDIATE.value

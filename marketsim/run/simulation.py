@@ -311,7 +311,8 @@ class Simulation(Steered, Measures):
             if outcome == OUT_OF_RANGE:
                 self._check_range(int(clock.lost_market))
         if clock.num_callers:
-            self._ask()
+            with self.callers.fence():
+                self._ask()
         self.state = put_orders(self)
         clock.num_callers = 0
 
@@ -319,12 +320,13 @@ class Simulation(Steered, Measures):
         """Run to step `goal` and ask the users' own traders on the way; return the outcome."""
         clock = self.tape.clock[0]
         outcome = ASK if clock.is_open and clock.num_callers else None
-        while outcome is None or outcome == ASK:
-            if outcome == ASK:
-                self._ask()
-            if clock.is_open and self._pauses():  # who was asked wants to
-                goal = self.step_count + 1
-            self.state, outcome = advance(self.state, self.world, self.traders, self.tape, goal)
+        with self.callers.fence():
+            while outcome is None or outcome == ASK:
+                if outcome == ASK:
+                    self._ask()
+                if clock.is_open and self._pauses():  # who was asked wants to
+                    goal = self.step_count + 1
+                self.state, outcome = advance(self.state, self.world, self.traders, self.tape, goal)
         return outcome
 
     def _ask(self) -> None:
