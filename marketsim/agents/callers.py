@@ -109,7 +109,7 @@ class Callers:
         if self._asked == step:
             num_intents[0] = self._others
         self._asked, self._others = step, num_intents.item()
-        callers = self._traders.caller[:num_callers]
+        callers = np.asarray(self._traders.caller)[:num_callers]
         self.desk.open()
         try:
             for g in self._populations:

@@ -98,6 +98,10 @@ def scenario_schema() -> dict[str, Any]:
         own["parameters"] = {"$ref": f"#/$defs/{key}"}
         chosen = {"properties": {"strategy": {"const": name}}, "required": ["strategy"]}
         population["allOf"].append({"if": chosen, "then": {"properties": own}})
+    for table in schema["$defs"].values():
+        kind = table.get("properties", {}).get("kind", {})
+        if "const" in kind:
+            kind.setdefault("description", "Which kind of table this is.")
     return schema
 
 

@@ -15,6 +15,7 @@ from marketsim.cli.compare import compare
 from marketsim.cli.contagion import contagion
 from marketsim.cli.experiment import experiment
 from marketsim.cli.explain import explain
+from marketsim.cli.odd import odd
 from marketsim.cli.query import query
 from marketsim.cli.rerun import rerun
 from marketsim.cli.run import run
@@ -70,6 +71,7 @@ app.command()(explain)
 app.command()(stress)
 app.command()(scenarios)
 app.command()(schema)
+app.command()(odd)
 app.command()(validate)
 app.command()(bench)
 app.command()(sweep)

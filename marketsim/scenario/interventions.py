@@ -126,6 +126,7 @@ class TradeIntervention(_OfAccount):
 
     kind: Literal["trade"]
     market: Name
+    """Market traded."""
     size: float
     """Coins, buy > 0; rounded to whole lots, toward zero."""
 
@@ -151,6 +152,7 @@ class DepositIntervention(_OfAccount):
 
     kind: Literal["deposit"]
     usd: Dollars
+    """Amount that comes."""
 
 
 class WithdrawIntervention(_OfAccount):
@@ -160,6 +162,7 @@ class WithdrawIntervention(_OfAccount):
 
     kind: Literal["withdraw"]
     usd: Dollars
+    """Amount that leaves."""
 
 
 class RetireIntervention(_OfAccount):

@@ -231,8 +231,11 @@ class VolatilityShock(_MarketShock):
 
     kind: Literal["volatility"]
     factor: Annotated[float, Field(ge=0, le=100)]
+    """Size of a return over what it would have been."""
     minutes: Positive
+    """Time for which it acts in full."""
     fade_minutes: NotNegative = 0.0
+    """Time in which it fades after that."""
 
     def envelope(self, step_minutes: float) -> Row:
         """Return how strong it is and how it comes and goes, in steps."""
@@ -251,7 +254,9 @@ class DepthShock(_MarketShock):
     factor: Share
     """Depth that is left, as a share."""
     minutes: Positive
+    """Time for which it acts in full."""
     fade_minutes: NotNegative = 0.0
+    """Time in which it fades after that."""
 
     def envelope(self, step_minutes: float) -> Row:
         """Return how strong it is and how it comes and goes, in steps."""
@@ -270,7 +275,9 @@ class OutageShock(_MarketShock):
     source: Name
     """Name of the spot venue."""
     minutes: Positive
+    """Time until it prints true prices again."""
     mode: Literal["stale", "wrong"] = "stale"
+    """stale: it prints its last price; wrong: `factor` times the true one."""
     factor: Annotated[float, Field(ge=1e-9, le=1e9)] = 1.0
     """For mode "wrong": the price printed over the true one."""
 
@@ -324,6 +331,7 @@ class RuleShock(Shock):
     field: Name
     """Dotted path in the scenario, for example "venue.funding.interval_hours"."""
     value: bool | int | float | str
+    """What it is from then on."""
 
     @property
     def rule(self) -> Rule:

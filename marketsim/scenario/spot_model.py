@@ -92,11 +92,17 @@ class MarketSpot(Part):
     """Fields of `spot.own` that differ for one market."""
 
     beta: Beta | None = None
+    """As in `spot.own`."""
     drift: Drift | None = None
+    """As in `spot.own`."""
     volatility: Volatility | None = None
+    """As in `spot.own`."""
     half_life: Positive | None = None
+    """As in `spot.own`."""
     clustering: Annotated[float, Field(ge=0, lt=1)] | None = None
+    """As in `spot.own`."""
     jumps: Jumps | None = None
+    """As in `spot.own`."""
 
 
 class Source(Part):
@@ -119,8 +125,11 @@ class Bar(Part):
     """Columns of one market in a wide file."""
 
     close: Name
+    """Column of the price at the end of the bar."""
     high: Name | None = None
+    """Column of the bar's highest price; with `low`, bars pass their extremes."""
     low: Name | None = None
+    """Column of the bar's lowest price."""
 
     @model_validator(mode="after")
     def _check_extremes(self) -> "Bar":
