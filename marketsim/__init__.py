@@ -10,9 +10,12 @@ from typing import TYPE_CHECKING, Any
 from marketsim.scenario import by_strategy
 
 if TYPE_CHECKING:
+    from marketsim.account.portfolio import load_portfolio
+    from marketsim.account.stress import stress
     from marketsim.agents.own import OwnTraderError, Strategy
     from marketsim.model.market import PerpMarket
     from marketsim.model.opening import load_market
+    from marketsim.model.runs import run_scenario
     from marketsim.model.trader import Trader, TraderView
     from marketsim.results.run import Run, load_run
     from marketsim.run.data import SavedMarketError
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
     from marketsim.scenario.loader import list_scenarios, load_scenario
     from marketsim.study.calibrate import calibrate
     from marketsim.study.compare import compare
+    from marketsim.sweep.runner import run_sweep
     from marketsim.sweep.table import load_sweep
     from marketsim.tape.files import RunFolderError
 
@@ -41,6 +45,10 @@ _PLACES = {
     "RunFolderError": "marketsim.tape.files",
     "SavedMarketError": "marketsim.run.data",
     "calibrate": "marketsim.study.calibrate",
+    "load_portfolio": "marketsim.account.portfolio",
+    "run_scenario": "marketsim.model.runs",
+    "run_sweep": "marketsim.sweep.runner",
+    "stress": "marketsim.account.stress",
     "compare": "marketsim.study.compare",
     "load_market": "marketsim.model.opening",
     "load_run": "marketsim.results.run",
@@ -69,10 +77,14 @@ __all__ = [
     "compare",
     "list_scenarios",
     "load_market",
+    "load_portfolio",
     "load_run",
     "load_scenario",
     "load_simulation",
     "load_sweep",
+    "run_scenario",
+    "run_sweep",
+    "stress",
 ]
 
 

@@ -8,17 +8,28 @@ and what is liquidated is closed at the mark, by the venue's rules of size, limi
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, NamedTuple
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from marketsim.account.portfolio import NEUTRAL, OWNER, Portfolio, open_portfolio, side_pools
+from marketsim.account.portfolio import (
+    NEUTRAL,
+    OWNER,
+    Portfolio,
+    load_portfolio,
+    open_portfolio,
+    side_pools,
+)
 from marketsim.account.statement import Account, Statement, pool_name, state_account
 from marketsim.engine import ledger, margin, mark, paper, pools, step
 from marketsim.engine.state import MAX_PRICE_TICKS, Cause, State
 from marketsim.run.loop import make_room
 from marketsim.scenario.errors import ScenarioError, one_of
 from marketsim.scenario.population import MODES, Mode
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 #: Points of a path on which a pool is tested; between two the tick is found by bisection.
 GRID = 1000
@@ -90,6 +101,22 @@ class Stress:
     modes: tuple[ModeStress, ...]
     cannot_start: tuple[CannotStart, ...]  #: the modes left out
 
+    @property
+    def table(self) -> "pd.DataFrame":
+        """One row per margin mode: equity before and after, loss, penalty and cash needed, USD."""
+        import pandas as pd
+
+        names = ["equity_start_usd", "equity_end_usd", "loss_usd", "penalty_usd", "needed_usd"]
+        rows = [
+            {
+                "mode": each.mode,
+                **{name: getattr(each, name) for name in names},
+                "liquidated": len(each.seizures),
+            }
+            for each in self.modes
+        ]
+        return pd.DataFrame(rows, columns=["mode", *names, "liquidated"])
+
     def to_dict(self) -> dict[str, Any]:
         """Return plain numbers and lists, for JSON."""
         content = asdict(self)
@@ -99,7 +126,7 @@ class Stress:
 
 
 def stress(
-    portfolio: Portfolio,
+    portfolio: Portfolio | str | Path,
     shocks: Mapping[str, float],
     *,
     modes: Sequence[str] | None = None,
@@ -109,7 +136,8 @@ def stress(
 
     Parameters
     ----------
-    portfolio : Portfolio
+    portfolio : Portfolio, str or Path
+        A portfolio, or its TOML file.
     shocks : mapping of str to float
         Relative move by market, above -1: -0.2 is a fall by 20 %. The rest stays where it is.
     modes : sequence of str, optional
@@ -144,6 +172,8 @@ def stress(
     >>> round(cross.seizures[0].mark_price, 2)  # 80 / 0.95 = 84.2105...
     84.21
     """
+    if not isinstance(portfolio, Portfolio):
+        portfolio = load_portfolio(portfolio)
     _check_shocks(portfolio, shocks)
     found = [
         _stress_mode(portfolio, mode, shocks, num_steps) for mode in _check_modes(portfolio, modes)

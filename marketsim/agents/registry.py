@@ -77,9 +77,9 @@ def _find(name: str, own: Mapping[str, Any]) -> type[Parameters]:
     raise ValueError(f'{known}, or your own: "module:Class" or "path/to/file.py:Class"')
 
 
-def needs_face(scenario: Scenario) -> bool:
+def needs_face(scenario: Scenario, strategies: Mapping[str, Any] | None = None) -> bool:
     """Tell whether a population consists of traders in plain Python, who are Mesa agents."""
-    classes = [own_class(values) for values in check_strategies(scenario)]
+    classes = [own_class(values) for values in check_strategies(scenario, strategies)]
     return any(own is not None and issubclass(own, Plain) for own in classes)
 
 

@@ -12,7 +12,9 @@ if TYPE_CHECKING:
     from marketsim.run.simulation import Simulation
 
 
-def open_simulation(scenario: Scenario, seed: int) -> "Simulation":
+def open_simulation(
+    scenario: Scenario, seed: int, strategies: "Mapping[str, OwnClass] | None" = None
+) -> "Simulation":
     """Open a run; traders in plain Python, who are Mesa agents, get their model.
 
     Parameters
@@ -20,6 +22,8 @@ def open_simulation(scenario: Scenario, seed: int) -> "Simulation":
     scenario : Scenario
     seed : int
         Of all random draws.
+    strategies : mapping, optional
+        Users' own classes by the name a population's ``strategy`` calls them.
 
     Returns
     -------
@@ -30,16 +34,17 @@ def open_simulation(scenario: Scenario, seed: int) -> "Simulation":
     ScenarioError
         If a strategy, a parameter or a first price is wrong.
     """
-    if any(":" in population.strategy for population in scenario.populations.values()):
+    own = any(":" in population.strategy for population in scenario.populations.values())
+    if own or strategies:
         from marketsim.agents.registry import needs_face
 
-        if needs_face(scenario):
+        if needs_face(scenario, strategies):
             from marketsim.model.market import PerpMarket  # Mesa takes seconds to load
 
-            return PerpMarket(scenario, seed).give_away()
+            return PerpMarket(scenario, seed, strategies=strategies).give_away()
     from marketsim.run.simulation import Simulation
 
-    return Simulation(scenario, seed)
+    return Simulation(scenario, seed, strategies)
 
 
 def load_market(

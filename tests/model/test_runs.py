@@ -1,0 +1,78 @@
+"""A run made from Python is the run that the command makes."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+import marketsim
+from marketsim.agents.own import Strategy
+from marketsim.cli import app
+from marketsim.model.trader import Trader
+
+SHORT = 0.05  # days
+
+
+class Buyer(Trader):
+    """Buys a little whenever it wakes."""
+
+    def step(self) -> None:
+        self.buy("BTC", 0.01)
+
+
+class Batch(Strategy):
+    """Buys a little in all markets."""
+
+    def decide(self, market, traders) -> None:
+        traders.move_to(traders.size + 0.01)
+
+
+def test_it_equals_the_command_s_run_in_every_table(tmp_path: Path) -> None:
+    run = marketsim.run_scenario("quickstart", seed=7, days=SHORT, overrides=[("seed", "3")])
+    out = tmp_path / "run"
+    options = ["--seed", "7", "--days", str(SHORT), "--set", "seed=3", "--out", str(out)]
+    answer = CliRunner().invoke(app, ["run", "quickstart", *options, "--quiet"])
+    assert answer.exit_code == 0, answer.output
+    there = marketsim.load_run(out)
+    assert run.digest == there.digest
+    assert run.tables == there.tables
+    assert run.scenario_text == there.scenario_text
+    for name in run.tables:
+        pd.testing.assert_frame_equal(run.table(name), there.table(name))
+
+
+def test_it_can_be_saved_and_read_back(tmp_path: Path) -> None:
+    run = marketsim.run_scenario("quickstart", days=SHORT)
+    there = run.save(tmp_path / "run")
+    assert (there.digest, there.seed) == (run.digest, run.seed)
+    with pytest.raises(marketsim.RunFolderError, match="already exists"):
+        run.save(tmp_path / "run")
+    assert run.save(tmp_path / "run", force=True).digest == run.digest
+
+
+@pytest.mark.parametrize("own", [Buyer, Batch])
+def test_traders_of_one_s_own_take_part(own: type) -> None:
+    scenario = marketsim.load_scenario("quickstart", [("days", str(SHORT))])
+    data = scenario.model_dump(mode="python", exclude_none=True)
+    data["populations"]["mine"] = {"strategy": "mine", "count": 2, "attention": 1e-6}
+    mine = type(scenario).model_validate(data)
+    run = marketsim.run_scenario(mine, seed=1, strategies={"mine": own})
+    held = run.accounts[run.accounts["population"] == "mine"]["size_end_BTC"]
+    assert (held > 0).all()
+    market = marketsim.PerpMarket(mine, rng=1, strategies={"mine": own})
+    market.run(mine.num_steps)
+    assert market.digest() == run.digest
+
+
+def test_bad_input_is_named() -> None:
+    with pytest.raises(marketsim.ScenarioError, match="quickstart"):
+        marketsim.run_scenario("quickstar")
+    scenario = marketsim.load_scenario("quickstart")
+    with pytest.raises(ValueError, match="with a scenario's name or file"):
+        marketsim.run_scenario(scenario, days=1.0)
+    with pytest.raises(ValueError, match="say days"):
+        marketsim.run_scenario("quickstart", overrides=[("days", '"open"')])
+    run = marketsim.run_scenario("quickstart", days=SHORT)
+    with pytest.raises(marketsim.RunFolderError, match="no table 'fill'"):
+        run.table("fill")
