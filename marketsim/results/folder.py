@@ -20,6 +20,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from marketsim.results.columns import describe_column
 from marketsim.results.run import (
     FORMAT,
     FORMAT_VERSION,
@@ -30,7 +31,7 @@ from marketsim.results.run import (
     table_file,
 )
 from marketsim.results.summary import summarise
-from marketsim.results.tables import TIME_COLUMNS, build_tables
+from marketsim.results.tables import build_tables
 from marketsim.scenario.inputs import Input
 from marketsim.tape.events import Table
 from marketsim.tape.files import PARQUET, RunFolderError, hash_file, is_sealed, seal
@@ -143,7 +144,7 @@ def _fill(folder: Path, result: RunResult, summary: dict[str, Any]) -> None:
     tables = {}
     for name, columns in build_tables(result).items():
         with (folder / table_file(name)).open("w+b") as stream:
-            pq.write_table(to_arrow(columns), stream, **PARQUET)
+            pq.write_table(to_arrow(name, columns), stream, **PARQUET)
             facts = _finish(stream)
         tables[name] = {"rows": len(next(iter(columns.values()))), **facts}
     scenario_file = _write_text(folder / SCENARIO_FILE, result.scenario_text)
@@ -169,8 +170,8 @@ def _fill(folder: Path, result: RunResult, summary: dict[str, Any]) -> None:
     _write_text(folder / RECORD_FILE, text + "\n")
 
 
-def to_arrow(columns: Table) -> pa.Table:
-    """Turn a table of `build_tables` into one of Arrow, text as dictionaries, times described."""
+def to_arrow(table: str, columns: Table) -> pa.Table:
+    """Turn a table of `build_tables` into one of Arrow: text as dictionaries, columns described."""
     arrays = {}
     for name, column in columns.items():
         values = np.ascontiguousarray(column)
@@ -180,12 +181,11 @@ def to_arrow(columns: Table) -> pa.Table:
             arrays[name] = pa.array(values, pa.timestamp("us", tz="UTC"))
         else:
             arrays[name] = pa.array(values)
-    fields = [
-        pa.field(name, array.type, metadata={"description": TIME_COLUMNS[name]})
-        if name in TIME_COLUMNS
-        else pa.field(name, array.type)
-        for name, array in arrays.items()
-    ]
+    fields = []
+    for name, array in arrays.items():
+        column = describe_column(table, name)
+        metadata = {"unit": column.unit, "description": column.text}
+        fields.append(pa.field(name, array.type, metadata=metadata))
     return pa.table(arrays, schema=pa.schema(fields))
 
 

@@ -43,7 +43,7 @@ class HeldRun(Run):
         """
         if name not in self._columns:
             raise RunFolderError(f"{self.path}: no table {name!r}, only {', '.join(self.tables)}")
-        found: pd.DataFrame = to_arrow(self._columns[name]).to_pandas()
+        found: pd.DataFrame = to_arrow(name, self._columns[name]).to_pandas()
         return found
 
     def save(self, path: str | Path, force: bool = False) -> Run:

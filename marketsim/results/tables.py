@@ -28,12 +28,6 @@ from marketsim.tape.events import (
 )
 from marketsim.tape.result import FUND_NAME, RunResult
 
-#: What the columns of time mean, in every table.
-TIME_COLUMNS = {
-    "hours": "hours since the start at which the row is true: the END of its step",
-    "time": "UTC at which the row is true: the END of its step",
-}
-
 #: Profit and loss by cause, in the order of `Cause`, and their columns.
 CAUSE_NAMES = tuple(cause.name.lower() for cause in Cause)
 PROFIT_COLUMNS = tuple(f"{name}_usd" for name in CAUSE_NAMES)

@@ -156,12 +156,12 @@ def _pack(name: str, key: str, result: Any) -> bytes:
     from marketsim.tape.events import liquidations
     from marketsim.tape.files import PARQUET
 
-    columns = markets(result) if name == "series" else liquidations(result)
+    source, build = ("markets", markets) if name == "series" else ("liquidations", liquidations)
     small = {
         column: values.astype(np.float32) if values.dtype == np.float64 else values
-        for column, values in columns.items()
+        for column, values in build(result).items()
     }
-    table = to_arrow(small)
+    table = to_arrow(source, small)
     keys = pa.array(np.full(table.num_rows, key)).dictionary_encode()
     stream = io.BytesIO()
     pq.write_table(table.add_column(0, "key", keys), stream, **PARQUET)

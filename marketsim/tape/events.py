@@ -155,7 +155,7 @@ def step_ends(result: RunResult, step: Any) -> Table:
 
 
 def clock(result: RunResult, step: Any) -> Table:
-    """Say when so many steps are done; the columns are described in `TIME_COLUMNS`."""
+    """Say when so many steps are done; see `marketsim.results.columns`."""
     minutes = np.asarray(step) * result.step_minutes
     clock: Table = {"step": np.asarray(step), "hours": minutes / 60}
     if result.start_time is not None:
