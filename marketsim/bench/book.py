@@ -159,7 +159,7 @@ def play_step(state: State, sequence: Any, chance: int, is_buy: Any, size: Any, 
         pick = chance * (n + 1) >> 31
         sequence[n], sequence[pick] = sequence[pick], sequence[n]
     for n in range(num_accounts):
-        if n + near.FAR < num_accounts:
+        if num_accounts >= near.MANY_ACCOUNTS and n + near.FAR < num_accounts:
             near.prefetch_account(state, sequence[n + near.FAR])
             near.prefetch_order(state, sequence[n + near.MIDDLE], m)
             near.prefetch_neighbours(state, sequence[n + near.CLOSE], m)

@@ -8,7 +8,6 @@ steps.
 """
 
 from marketsim.engine._jit import highest_bit, inlined, kernel, lowest_bit
-from marketsim.engine.near import prefetch_slot
 from marketsim.engine.state import NONE, WHEEL_SLOTS, State, widen
 
 TOP_SHIFT = 25
@@ -151,7 +150,6 @@ def _free_slot(state: State) -> int:
             break
         k += 1
     totals.next_order = k + 1
-    prefetch_slot(state, k)
     return k
 
 

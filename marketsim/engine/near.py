@@ -20,15 +20,15 @@ from marketsim.engine.records import CACHE_LINE, Indices
 from marketsim.engine.state import NONE, Cause, IntentKind, State, widen
 
 #: The hints; a benchmark compiles without those that `MARKETSIM_WITHOUT` names.
-HINTS = ("account", "order", "neighbours", "slot", "trader")
-_ACCOUNT, _ORDER, _NEIGHBOURS, _SLOT, _TRADER = (hint not in WITHOUT for hint in HINTS)
+HINTS = ("account", "order", "neighbours", "trader")
+_ACCOUNT, _ORDER, _NEIGHBOURS, _TRADER = (hint not in WITHOUT for hint in HINTS)
 
 #: Accounts before its own turn at which `prefetch_account`, `prefetch_order` and
 #: `prefetch_neighbours` are called for an account: each finds its way through what the one before
 #: it asked for, so some time has to lie between them.
 FAR, MIDDLE, CLOSE = 12, 8, 4
-#: Slots ahead of the one an order takes that are fetched for those to come.
-SLOTS_AHEAD = 12
+#: The records of fewer accounts lie in the processor's caches: to fetch them ahead only costs.
+MANY_ACCOUNTS = 8_192
 
 
 if numba.config.DISABLE_JIT:
@@ -66,7 +66,7 @@ else:
 @inlined
 def prefetch_trader(state: State, traders: Any, i: int) -> None:
     """Fetch what a trader looks at who decides soon; `traders` are `marketsim.agents.base`'s."""
-    if _TRADER:
+    if _TRADER and len(state.account) >= MANY_ACCOUNTS:
         prefetch(traders.trader, i)
         prefetch(traders.link_span, i)
         prefetch(state.stable, i)
@@ -80,7 +80,7 @@ def prefetch_trader(state: State, traders: Any, i: int) -> None:
 @inlined
 def prefetch_intents(state: State, sequence: Indices, n: int) -> None:
     """Fetch what the intents after the `n`-th of `sequence` are going to need."""
-    if n + FAR < len(sequence):
+    if len(state.account) >= MANY_ACCOUNTS and n + FAR < len(sequence):
         intent = state.intent[sequence[n + FAR]]
         if _is_first(state, sequence, n + FAR):
             prefetch_account(state, widen(intent.account))
@@ -127,10 +127,3 @@ def prefetch_neighbours(state: State, i: int, m: int) -> None:
         prefetch(state.order, widen(state.order[k].prev))
         prefetch(state.order, widen(state.order[k].next))
         prefetch(state.level, widen(state.order[k].level))
-
-
-@inlined
-def prefetch_slot(state: State, k: int) -> None:
-    """Fetch the slot of an order to come, when one takes slot `k`."""
-    if _SLOT:
-        prefetch(state.order, k + SLOTS_AHEAD)
