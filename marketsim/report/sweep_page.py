@@ -25,7 +25,10 @@ def report_lines(report: "SweepReport") -> list[str]:
     )
     if report.result:
         return [made, *_result_lines(report.result, report.recorded)]
-    return [made, *["other shards are missing"] * (report.total < report.planned)]
+    if report.total < report.planned:
+        return [made, "other shards are missing"]
+    missing = report.planned - report.stored - report.done
+    return [made, *[f"{missing:,} are other drivers' to make"] * (missing > 0)]
 
 
 def status_lines(status: dict[str, Any]) -> list[str]:

@@ -441,7 +441,7 @@ def test_damage_is_not_merged_into_another_part(sweep: Path, how: str) -> None:
     file.write_bytes(file.read_bytes()[:-1] + b"?")
     if how == "missing":
         file.unlink()
-    store = Store(sweep, manifest, Shard())
+    store = Store(sweep, manifest, "1-of-1")
     figures = (0.0,) * len(manifest.metrics)
     store.add(run, Outcome(run.key, OK, "", "d", figures, 0.1, {}))
     with pytest.raises(SweepFolderError, match=f"series/{file.name}"):

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 from distributed import LocalCluster
 
-from marketsim.sweep.cluster import ClusterError, connected
+from marketsim.sweep.cluster import connected
 from marketsim.sweep.design import Design
 from marketsim.sweep.runner import ExecutorLostError, run_sweep
+from marketsim.sweep.slurm import ClusterError
 from marketsim.sweep.store import stored_keys
 from marketsim.sweep.table import load_sweep
 from tests.sweep.conftest import Inline
@@ -22,12 +23,20 @@ SBATCH = """\
 echo "$@" >> "$SLURM_LOG"
 [ "$1" = --test-only ] && exit 0
 setsid sh "$1.kept" > /dev/null 2>&1 &
+echo "submitted $!" >> "$SLURM_LOG"
 echo "Submitted batch job $!"
 """
 SBATCH = SBATCH.replace('setsid sh "$1.kept"', 'cp "$1" "$1.kept"; setsid sh "$1.kept"')
 SCANCEL = """\
 #!/bin/sh
 for job in "$@"; do kill -- "-$job" 2> /dev/null; done
+exit 0
+"""
+SQUEUE = """\
+#!/bin/sh
+for job in $(sed -n 's/^submitted //p' "$SLURM_LOG"); do
+    kill -s 0 -- "-$job" 2> /dev/null && echo "$job|RUNNING|None"
+done
 exit 0
 """
 REFUSAL = """\
@@ -68,7 +77,7 @@ def test_a_dask_cluster_gives_the_same_results(
     with connected(local.scheduler_address) as found:
         assert found.num_workers == 2
         there = run_sweep(
-            design(), tmp_path / "there", executor=found.executor, workers=found.num_workers
+            design(), tmp_path / "there", executor=found, workers=found.num_workers
         )
     assert there.done == 12
     assert there.result == here.result
@@ -87,7 +96,7 @@ def test_a_killed_dask_worker_costs_no_run(
 
     with connected(local.scheduler_address) as found:
         there = run_sweep(
-            design(replicates=20), tmp_path / "there", executor=found.executor, progress=kill
+            design(replicates=20), tmp_path / "there", executor=found, progress=kill
         )
     here = run_sweep(design(replicates=20), tmp_path / "here", executor=inline)
     assert (there.done, there.failures, there.result) == (80, 0, here.result)
@@ -104,7 +113,7 @@ def test_a_cluster_that_is_closed_ends_the_sweep_and_keeps_what_was_done(
         pytest.raises(ExecutorLostError, match="the same command goes on"),
         connected(local.scheduler_address) as found,
     ):
-        run_sweep(design(replicates=20), tmp_path / "out", executor=found.executor, progress=close)
+        run_sweep(design(replicates=20), tmp_path / "out", executor=found, progress=close)
     runs = load_sweep(tmp_path / "out")
     assert 0 < len(runs) < 80
     assert list(runs["error"].unique()) == [""]
@@ -113,18 +122,18 @@ def test_a_cluster_that_is_closed_ends_the_sweep_and_keeps_what_was_done(
 def test_slurm_s_jobs_become_workers(
     design: Make, inline: Inline, tmp_path: Path, commands: Callable[..., None]
 ) -> None:
-    commands(sbatch=SBATCH, scancel=SCANCEL)
+    commands(sbatch=SBATCH, scancel=SCANCEL, squeue=SQUEUE)
     (tmp_path / "slurm.toml").write_text(
         'jobs = 2\n[cluster]\ncores = 1\nmemory = "1GB"\nqueue = "long"\ninterface = "lo"\n'
     )
     with connected("slurm:slurm.toml") as found:
         assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
         assert found.num_workers == 2
-        there = run_sweep(design(), tmp_path / "there", executor=found.executor)
+        there = run_sweep(design(), tmp_path / "there", executor=found)
     here = run_sweep(design(), tmp_path / "here", executor=inline)
     assert there.result == here.result
     submitted = (tmp_path / "slurm.log").read_text().splitlines()
-    assert len([line for line in submitted if not line.startswith("--test-only")]) == 2
+    assert len([line for line in submitted if line.startswith("submitted ")]) == 2
 
 
 @pytest.mark.parametrize(
