@@ -51,9 +51,11 @@ def status_lines(status: dict[str, Any]) -> list[str]:
     ]
     if status["wall_s"] is not None:
         lines.append(f"{status['wall_s']:.3g} s a run; marketsim {status['model']}")
-    for each in status["drivers"]:
-        part = "" if each["shard"] == Shard().label else f", shard {each['shard']}"
-        lines.append(f"at work: process {each.get('process')} on {each.get('host')}{part}")
+    lines += map(_driver_line, status["drivers"])
+    lines += [f"waits: job {each['job']} ({each['reason']})" for each in status["queued"]]
+    for each in status["shards"]:
+        nobody = "" if each["is_at_work"] else ", and nobody is at work on it"
+        lines.append(f"shard {each['shard']} lacks {each['missing']:,} runs{nobody}")
     lines += [
         f"{each['runs']:,} x {each['error']} (run {each['key']})" for each in status["errors"]
     ]
@@ -62,6 +64,17 @@ def status_lines(status: dict[str, Any]) -> list[str]:
     elif status["recorded"] is not None:
         lines.append(f"was complete with the result {status['recorded']}, runs are missing now")
     return lines
+
+
+def _driver_line(driver: dict[str, Any]) -> str:
+    """Say who a driver is, and whether it has workers."""
+    who = f"process {driver.get('process')} on {driver.get('host')}"
+    who += f", job {driver['job']}" if driver.get("job") else ""
+    who += "" if driver["shard"] == Shard().label else f", shard {driver['shard']}"
+    workers, waiting = driver.get("workers"), driver.get("waiting")
+    crew = "" if workers is None else f": {workers:,} workers"
+    crew += f", {waiting:,} jobs in the queue" if waiting else ""
+    return f"{'waits' if workers == 0 else 'at work'}: {who}{crew}"
 
 
 def _result_lines(result: str, recorded: str | None) -> list[str]:

@@ -252,6 +252,26 @@ def active_drivers(folder: Path) -> list[tuple[Shard, dict[str, Any]]]:
     return found
 
 
+def array_jobs(folder: Path) -> set[str]:
+    """List the SLURM arrays whose jobs are or were drivers of a sweep.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the sweep.
+
+    Returns
+    -------
+    set of str
+    """
+    found = set()
+    for file in (folder / FOLDER).glob("*.*.lock"):
+        with file.open() as stream:
+            array, _, task = str(_note(stream).get("job", "")).partition("_")
+            found |= {array} if task else set()
+    return found
+
+
 def shard_of(label: str) -> Shard:
     """Return the shard of a driver by its label."""
     number, _, count = label.partition(".")[0].partition("-of-")

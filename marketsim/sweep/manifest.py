@@ -16,7 +16,7 @@ from marketsim.scenario.wording import show
 from marketsim.sweep.design import Design, parse_design
 from marketsim.sweep.lock import FOLDER as LOCKS
 from marketsim.sweep.lock import SweepFolderError
-from marketsim.sweep.plan import Plan
+from marketsim.sweep.plan import KEY_DIGITS, Plan, distinct_points, run_keys
 from marketsim.tape.files import (
     PARQUET,
     SEAL,
@@ -204,6 +204,29 @@ def read_plan(folder: Path, manifest: Manifest, columns: Sequence[str]) -> pa.Ta
         return pq.read_table(
             stream, columns=list(columns), use_threads=False, page_checksum_verification=True
         )
+
+
+def planned_keys(folder: Path, manifest: Manifest) -> Any:
+    """Return the keys of a sweep's planned runs by their numbers.
+
+    Parameters
+    ----------
+    folder : Path
+    manifest : Manifest
+
+    Returns
+    -------
+    ndarray
+        (runs,) of ASCII.
+
+    Raises
+    ------
+    SweepFolderError
+        If the plan is missing, or does not hold what was planned.
+    """
+    column = read_plan(folder, manifest, ["scenario"])["scenario"]
+    points = np.array(column.to_pylist(), f"S{KEY_DIGITS}")
+    return run_keys(points[distinct_points(points)], manifest.design, manifest.model)
 
 
 def record_result(folder: Path, manifest: Manifest, result: str) -> str:

@@ -8,7 +8,6 @@ writes another's list, and their names differ even where their locks do not reac
 
 import contextlib
 import json
-import re
 from collections.abc import Container, Iterable
 from pathlib import Path
 from typing import IO, NamedTuple
@@ -112,10 +111,13 @@ def list_labels(folder: Path) -> list[str]:
     return sorted({*lists, *_labels_of_parts(folder)})
 
 
+def label_of(name: str) -> str:
+    """Return the label of the driver that wrote a part, by the name of its file."""
+    return name.rsplit(".", 2)[0]
+
+
 def _labels_of_parts(folder: Path) -> set[str]:
-    pattern = re.compile(r"([^.].*)\.\d+-\d+\.parquet")
-    names = (pattern.fullmatch(file.name) for file in (folder / RUNS).glob("*.parquet"))
-    return {name[1] for name in names if name is not None}
+    return {label_of(file.name) for file in (folder / RUNS).glob("[!.]*.*-*.parquet")}
 
 
 def live_parts(folder: Path) -> list[Part]:

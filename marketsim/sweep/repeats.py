@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from marketsim.sweep.parts import label_of
 from marketsim.sweep.plan import KEY_DIGITS
 from marketsim.sweep.worker import OK
 
@@ -28,7 +29,7 @@ def repeated_runs(files: Sequence[IO[bytes]]) -> dict[str, pa.Array]:
         Keys of such runs, by the name of the file that has them for nothing.
     """
     names = [Path(file.name).name for file in files]
-    if len({name.rsplit(".", 2)[0] for name in names}) < 2:
+    if len(set(map(label_of, names))) < 2:
         return {}  # no driver stores a run twice
     tables = [pq.read_table(file, columns=["key", "status"], use_threads=False) for file in files]
     place = np.repeat(np.arange(len(files)), [table.num_rows for table in tables])

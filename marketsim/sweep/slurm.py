@@ -8,7 +8,7 @@ import subprocess
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -25,6 +25,8 @@ FALSE_STARTS = 3
 #: A worker's lifetime and what it may vary by, as shares of the job's walltime: workers end before
 #: SLURM ends them, not all at once, and hand their runs back.
 LIFETIME, STAGGER = 0.9, 0.05
+#: Where what is nobody's business listens: any port that only this machine reaches.
+PRIVATE = "localhost:0"
 #: Arguments of the cluster that are not the user's.
 _OURS = {"self", "scheduler", "job_cls", "n_workers", "loop", "asynchronous", "name", "security"}
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
@@ -239,8 +241,10 @@ def _arguments(settings: SlurmSettings, name: str, logs: Path) -> dict[str, Any]
             "--lifetime-stagger",
             f"{stagger:.0f}s",
         ]
-    # No page of Dask's, which would listen to everybody.
-    scheduler = {"dashboard": False} | stated.get("scheduler_options", {})
+    # Dask's own pages would listen to everybody.
+    worker_options += ["--no-dashboard", "--dashboard-address", PRIVATE]
+    pages = {"dashboard": False, "dashboard_address": PRIVATE}
+    scheduler = pages | stated.get("scheduler_options", {})
     interface = stated.get("interface", configured.get("interface"))
     if not interface and not scheduler.keys() & {"host", "interface"}:
         scheduler["host"] = get_ip()  # not every address of this machine
@@ -249,7 +253,7 @@ def _arguments(settings: SlurmSettings, name: str, logs: Path) -> dict[str, Any]
         "shared_temp_directory": stated["log_directory"],  # of the certificates
         "processes": stated["cores"],  # runs hold Python's lock, so a process for each core
         **stated,
-        "worker_extra_args": [*worker_options, "--no-dashboard"],
+        "worker_extra_args": worker_options,
         "scheduler_options": scheduler,
     }
 
@@ -310,6 +314,27 @@ def _try_job(script: str) -> None:
         file.write(script)
         file.flush()
         _call("sbatch", "--test-only", file.name)
+
+
+def waiting_jobs(arrays: Container[str]) -> list[dict[str, str]]:
+    """List the jobs of some arrays that wait in SLURM's queue, as SLURM writes them.
+
+    Parameters
+    ----------
+    arrays : container of str
+        Numbers of the arrays.
+
+    Returns
+    -------
+    list of dict
+        With ``job`` and ``reason``; empty where SLURM cannot be asked.
+    """
+    try:
+        lines = _call("squeue", "--noheader", "--states", "PENDING", "--format", "%F|%i|%r")
+    except ClusterError:
+        return []
+    rows = (line.strip().split("|", 2) for line in lines.splitlines())
+    return [{"job": job, "reason": reason} for array, job, reason in rows if array in arrays]
 
 
 def _call(command: str, *options: str) -> str:

@@ -28,6 +28,7 @@ from marketsim.sweep.manifest import (
 from marketsim.sweep.parts import (
     RUNS,
     Part,
+    label_of,
     list_file,
     list_labels,
     open_part,
@@ -248,7 +249,8 @@ def drop_runs(folder: Path, is_kept: Callable[[pa.Table], pa.Array]) -> None:
         except SweepFolderError:  # without its list no part can be believed
             list_file(folder, label).unlink(missing_ok=True)
             for file in folder.glob(f"*/{label}.*.parquet"):
-                file.unlink()
+                if label_of(file.name) == label:
+                    file.unlink()
             continue
         after: list[Part] = []
         for part in parts:

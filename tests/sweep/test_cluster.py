@@ -76,9 +76,7 @@ def test_a_dask_cluster_gives_the_same_results(
     here = run_sweep(design(), tmp_path / "here", executor=inline)
     with connected(local.scheduler_address) as found:
         assert found.num_workers == 2
-        there = run_sweep(
-            design(), tmp_path / "there", executor=found, workers=found.num_workers
-        )
+        there = run_sweep(design(), tmp_path / "there", executor=found, workers=found.num_workers)
     assert there.done == 12
     assert there.result == here.result
 
@@ -95,9 +93,7 @@ def test_a_killed_dask_worker_costs_no_run(
             os.kill(processes[0], signal.SIGKILL)
 
     with connected(local.scheduler_address) as found:
-        there = run_sweep(
-            design(replicates=20), tmp_path / "there", executor=found, progress=kill
-        )
+        there = run_sweep(design(replicates=20), tmp_path / "there", executor=found, progress=kill)
     here = run_sweep(design(replicates=20), tmp_path / "here", executor=inline)
     assert (there.done, there.failures, there.result) == (80, 0, here.result)
     assert len(set(stored_keys(tmp_path / "there"))) == 80
