@@ -17,6 +17,7 @@ from pydantic import Field, ValidationError
 from marketsim.scenario.distributions import Part
 from marketsim.scenario.errors import explain, nearest
 from marketsim.scenario.loader import absolute_path, parse_toml
+from marketsim.scenario.wording import show
 
 #: Seconds between a job's submission and its place in the queue that are not worth a word.
 QUEUE_SECONDS = 10.0
@@ -25,6 +26,10 @@ FALSE_STARTS = 3
 #: A worker's lifetime and what it may vary by, as shares of the job's walltime: workers end before
 #: SLURM ends them, not all at once, and hand their runs back.
 LIFETIME, STAGGER = 0.9, 0.05
+#: What happens when SLURM is not there, or not at this moment.
+NO_ANSWER = (OSError, subprocess.CalledProcessError)
+#: What a job asks of SLURM.
+ASKED = ("cores", "memory", "job_mem", "queue", "account", "walltime")
 #: Where what is nobody's business listens: any port that only this machine reaches.
 PRIVATE = "localhost:0"
 #: Arguments of the cluster that are not the user's.
@@ -154,7 +159,7 @@ class SlurmJobs:
         """
         try:
             queue = self._queue()
-        except ClusterError:  # it will, in a moment: controllers are restarted
+        except NO_ANSWER:  # it will, in a moment: controllers are restarted
             return Counter({"SLURM does not answer": self.wanted})
         now = time.monotonic()
         jobs = dict(self.cluster.workers)
@@ -212,7 +217,7 @@ def slurm_jobs(settings: SlurmSettings, name: str, logs: Path) -> Iterator[Slurm
     import dask
 
     arguments = _arguments(settings, name, logs)
-    _try_job(_job_script(arguments))
+    _try_job(_job_script(arguments), settings.cluster)
     with contextlib.ExitStack() as stack:
         stack.enter_context(dask.config.set({"distributed.scheduler.allowed-failures": 1}))
         try:
@@ -308,12 +313,20 @@ def _refuse_arguments(error: Exception) -> NoReturn:
     raise ClusterError(msg) from error
 
 
-def _try_job(script: str) -> None:
+def _try_job(script: str, stated: dict[str, Any]) -> None:
     """Let SLURM check a job without submitting it: Dask only logs what it is told later."""
     with tempfile.NamedTemporaryFile("w", suffix=".sh") as file:
         file.write(script)
         file.flush()
-        _call("sbatch", "--test-only", file.name)
+        try:
+            _call("sbatch", "--test-only", file.name)
+        except OSError as error:
+            msg = f"SLURM cannot be used from here: sbatch: {error.strerror}"
+            raise ClusterError(msg) from error
+        except subprocess.CalledProcessError as error:
+            asked = ", ".join(f"{name} = {show(stated[name])}" for name in ASKED if name in stated)
+            msg = f"SLURM takes no such jobs ({asked}): {' '.join(error.stderr.split())}"
+            raise ClusterError(msg) from error
 
 
 def waiting_jobs(arrays: Container[str]) -> list[dict[str, str]]:
@@ -331,7 +344,7 @@ def waiting_jobs(arrays: Container[str]) -> list[dict[str, str]]:
     """
     try:
         lines = _call("squeue", "--noheader", "--states", "PENDING", "--format", "%F|%i|%r")
-    except ClusterError:
+    except NO_ANSWER:
         return []
     rows = (line.strip().split("|", 2) for line in lines.splitlines())
     return [{"job": job, "reason": reason} for array, job, reason in rows if array in arrays]
@@ -339,13 +352,4 @@ def waiting_jobs(arrays: Container[str]) -> list[dict[str, str]]:
 
 def _call(command: str, *options: str) -> str:
     """Call a command of SLURM's and return what it prints."""
-    try:
-        done = subprocess.run([command, *options], capture_output=True, text=True, check=False)
-    except OSError as error:
-        msg = f"SLURM cannot be used from here: {command}: {error.strerror}"
-        raise ClusterError(msg) from error
-    if done.returncode:
-        what = "SLURM takes no such jobs" if command == "sbatch" else "SLURM does not answer"
-        msg = f"{what}: {done.stderr.strip()}"
-        raise ClusterError(msg)
-    return done.stdout
+    return subprocess.run([command, *options], capture_output=True, text=True, check=True).stdout
