@@ -113,7 +113,8 @@ def _check_arguments(path: str, arguments: dict[str, Any]) -> None:
             raise ClusterError(msg)
     cores = arguments.get("cores")
     if isinstance(cores, bool) or not isinstance(cores, int) or cores < 1:
-        msg = f"{path}: cluster.cores = {cores}: must be a whole number from 1 on"
+        stated = "" if cores is None else f" = {show(cores)}"
+        msg = f"{path}: cluster.cores{stated}: must be stated, a whole number from 1 on"
         raise ClusterError(msg)
 
 

@@ -1,4 +1,4 @@
-"""Drivers that share a sweep: by claims, by shards, and where their locks do not reach each other."""
+"""Drivers that share a sweep: by claims, by shards, and where no lock reaches the others."""
 
 import itertools
 import os
@@ -87,7 +87,7 @@ def test_a_driver_that_shares_leaves_to_others_what_they_have(
 def test_drivers_that_share_refuse_one_that_wants_all(tmp_path: Path) -> None:
     with locked(tmp_path, SHARED) as one, locked(tmp_path, SHARED) as other:
         assert one.label != other.label
-        refused = pytest.raises(SweepFolderError, match="at work on this sweep with others; .*any")
+        refused = pytest.raises(SweepFolderError, match=r"at work on this sweep with others; .*any")
         with refused, locked(tmp_path, Shard()):
             pass
 
