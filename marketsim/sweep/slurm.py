@@ -136,7 +136,7 @@ class SlurmJobs:
         self.name = name
         self.wanted = wanted
         self.logs = logs
-        self._seen: dict[int, float] = {}  # when each job was first looked for, by its object's id
+        self._seen: dict[tuple[Any, Any], float] = {}  # when each was first looked for
         self._false_starts = 0
         cluster.scale(jobs=wanted)
 
@@ -163,12 +163,13 @@ class SlurmJobs:
         except NO_ANSWER:  # it will, in a moment: controllers are restarted
             return Counter({"SLURM does not answer": self.wanted})
         now = time.monotonic()
-        jobs = dict(self.cluster.workers)
-        self._seen = {id(job): self._seen.get(id(job), now) for job in jobs.values()}
+        # Numbers, not the jobs: what holds a job as the cluster closes makes it complain.
+        jobs = {(name, job.job_id) for name, job in self.cluster.workers.items()}
+        self._seen = {each: self._seen.get(each, now) for each in jobs}
         gone = [
             name
-            for name, job in jobs.items()
-            if job.job_id not in queue and now - self._seen[id(job)] > QUEUE_SECONDS
+            for name, job in jobs
+            if job not in queue and now - self._seen[name, job] > QUEUE_SECONDS
         ]
         self._false_starts = 0 if working else self._false_starts + len(gone)
         if self._false_starts >= FALSE_STARTS * self.wanted:
@@ -177,7 +178,7 @@ class SlurmJobs:
         if gone:
             self.cluster.sync(self._forget, gone)
         self.cluster.scale(jobs=self.wanted)
-        mine = [job.job_id for job in jobs.values()]
+        mine = {job for _, job in jobs}
         return Counter(state for job, state in queue.items() if job in mine)
 
     async def _forget(self, names: list[str]) -> None:
