@@ -1,6 +1,7 @@
 import os
 import re
 import signal
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -218,3 +219,46 @@ def test_workers_end_before_their_walltime_does() -> None:
 )
 def test_walltimes_are_read_as_slurm_reads_them(text: str, seconds: int | None) -> None:
     assert walltime_seconds(text) == seconds
+
+
+def documented(language: str) -> str:
+    """Return the first block of a language in the page on clusters."""
+    page = Path(__file__).parents[2] / "docs" / "clusters.md"
+    return page.read_text().partition(f"```{language}\n")[2].partition("```")[0]
+
+
+def test_the_documented_settings_are_taken(
+    tmp_path: Path, commands: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    commands(sbatch='#!/bin/sh\ncp "$2" kept\nexit 1\n')
+    text = documented("toml").replace("/scratch/me", str(tmp_path))
+    Path("slurm.toml").write_text(text)
+    refused = pytest.raises(ClusterError, match='account = "my-account", walltime = "04:00:00"')
+    with refused, connected("slurm:slurm.toml", "leverage"):
+        pass
+    script = Path("kept").read_text()
+    for line in (
+        "-J leverage",
+        "-p regular",
+        "-A my-account",
+        "-t 04:00:00",
+        "--constraint=skylake",
+    ):
+        assert f"#SBATCH {line}" in script
+    assert "--lifetime 10800s" in script
+    assert "export MARKETSIM_CACHE_DIR" in script
+
+
+def test_the_documented_array_is_a_script_that_runs_the_sweep(tmp_path: Path) -> None:
+    made = '#!/bin/sh\necho "$@" > called\n'
+    (tmp_path / "marketsim").write_text(made)
+    (tmp_path / "marketsim").chmod(0o755)
+    (tmp_path / "venvs" / "marketsim" / "bin").mkdir(parents=True)
+    (tmp_path / "venvs" / "marketsim" / "bin" / "activate").write_text("")
+    variables = {"HOME": str(tmp_path), "PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}"}
+    subprocess.run(
+        ["bash", "-e", "-c", documented("sh")], cwd=tmp_path, env=os.environ | variables, check=True
+    )
+    called = (tmp_path / "called").read_text()
+    assert called == "sweep leverage.toml --out leverage --quiet\n"
