@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from marketsim.sweep.lock import Shard
+from marketsim.sweep.status import describe_driver
 
 if TYPE_CHECKING:
     from marketsim.sweep.runner import SweepReport
@@ -51,7 +51,7 @@ def status_lines(status: dict[str, Any]) -> list[str]:
     ]
     if status["wall_s"] is not None:
         lines.append(f"{status['wall_s']:.3g} s a run; marketsim {status['model']}")
-    lines += map(_driver_line, status["drivers"])
+    lines += map(describe_driver, status["drivers"])
     lines += [f"waits: job {each['job']} ({each['reason']})" for each in status["queued"]]
     for each in status["shards"]:
         nobody = "" if each["is_at_work"] else ", and nobody is at work on it"
@@ -64,17 +64,6 @@ def status_lines(status: dict[str, Any]) -> list[str]:
     elif status["recorded"] is not None:
         lines.append(f"was complete with the result {status['recorded']}, runs are missing now")
     return lines
-
-
-def _driver_line(driver: dict[str, Any]) -> str:
-    """Say who a driver is, and whether it has workers."""
-    who = f"process {driver.get('process')} on {driver.get('host')}"
-    who += f", job {driver['job']}" if driver.get("job") else ""
-    who += "" if driver["shard"] == Shard().label else f", shard {driver['shard']}"
-    workers, waiting = driver.get("workers"), driver.get("waiting")
-    crew = "" if workers is None else f": {workers:,} workers"
-    crew += f", {waiting:,} jobs in the queue" if waiting else ""
-    return f"{'waits' if workers == 0 else 'at work'}: {who}{crew}"
 
 
 def _result_lines(result: str, recorded: str | None) -> list[str]:

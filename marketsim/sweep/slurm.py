@@ -21,8 +21,10 @@ from marketsim.scenario.wording import show
 
 #: Seconds between a job's submission and its place in the queue that are not worth a word.
 QUEUE_SECONDS = 10.0
+#: Seconds between two submissions: jobs that end at once are not to fill the queue.
+SUBMIT_SECONDS = 30.0
 #: Jobs in a row that may end before a worker of theirs was there, for each that is wanted.
-FALSE_STARTS = 3
+FALSE_STARTS = 2
 #: A worker's lifetime and what it may vary by, as shares of the job's walltime: workers end before
 #: SLURM ends them, not all at once, and hand their runs back.
 LIFETIME, STAGGER = 0.9, 0.05
@@ -138,6 +140,7 @@ class SlurmJobs:
         self.logs = logs
         self._seen: dict[tuple[Any, Any], float] = {}  # when each was first looked for
         self._false_starts = 0
+        self._due = 0.0
         cluster.scale(jobs=wanted)
 
     def look_after(self, working: int) -> "Counter[str]":
@@ -171,15 +174,22 @@ class SlurmJobs:
             for name, job in jobs
             if job not in queue and now - self._seen[name, job] > QUEUE_SECONDS
         ]
-        self._false_starts = 0 if working else self._false_starts + len(gone)
-        if self._false_starts >= FALSE_STARTS * self.wanted:
-            msg = f"SLURM's jobs end before a worker is there; what they say is in {self.logs}"
-            raise ClusterError(msg)
-        if gone:
-            self.cluster.sync(self._forget, gone)
-        self.cluster.scale(jobs=self.wanted)
+        if working:
+            self._false_starts = 0
+        if now >= self._due and (gone or len(jobs) < self.wanted):
+            self._submit(gone)
+            self._due = now + SUBMIT_SECONDS
         mine = {job for _, job in jobs}
         return Counter(state for job, state in queue.items() if job in mine)
+
+    def _submit(self, gone: list[str]) -> None:
+        """Submit jobs in the place of those that are gone."""
+        self._false_starts += len(gone)
+        if self._false_starts > FALSE_STARTS * self.wanted:
+            msg = f"SLURM's jobs end before a worker is there; what they say is in {self.logs}"
+            raise ClusterError(msg)
+        self.cluster.sync(self._forget, gone)
+        self.cluster.scale(jobs=self.wanted)
 
     async def _forget(self, names: list[str]) -> None:
         for name in names:

@@ -1,13 +1,12 @@
 """How far a sweep has come, from its folder alone."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from marketsim.sweep.lock import Shard, active_drivers, array_jobs, shard_of
-from marketsim.sweep.manifest import Manifest, planned_keys, read_manifest, recorded_result
+from marketsim.sweep.lock import Shard, SweepFolderError, active_drivers, array_jobs, shard_of
+from marketsim.sweep.manifest import FILE, Manifest, planned_keys, read_manifest, recorded_result
 from marketsim.sweep.parts import list_labels
 from marketsim.sweep.slurm import waiting_jobs
 from marketsim.sweep.store import read_runs, stored_keys
@@ -45,6 +44,10 @@ def sweep_status(path: str | Path) -> dict[str, Any]:
         If there is no sweep, or it is damaged.
     """
     folder = Path(path).expanduser()
+    drivers = [{"shard": shard.label, **about} for shard, about in active_drivers(folder)]
+    if drivers and not (folder / FILE).exists():
+        msg = f"{folder}: no worker was there yet; {'; '.join(map(describe_driver, drivers))}"
+        raise SweepFolderError(msg)
     manifest = read_manifest(folder)
     counts = dict.fromkeys((OK, ERROR, QUARANTINED), 0)
     errors: dict[str, dict[str, Any]] = {}
@@ -60,7 +63,6 @@ def sweep_status(path: str | Path) -> dict[str, Any]:
                 one["runs"] += 1
     ranked = sorted(errors.items(), key=lambda item: -item[1]["runs"])[:MAX_ERRORS]
     made = sum(counts.values())
-    drivers = active_drivers(folder)
     arrays = array_jobs(folder)
     return {
         "folder": str(folder),
@@ -71,18 +73,39 @@ def sweep_status(path: str | Path) -> dict[str, Any]:
         "missing": manifest.num_runs - made,
         "wall_s": seconds / timed if timed else None,
         "errors": [{"error": text, **facts} for text, facts in ranked],
-        "drivers": [{"shard": shard.label, **about} for shard, about in drivers],
+        "drivers": drivers,
         "queued": waiting_jobs(arrays) if arrays else [],
-        "shards": _lacking(folder, manifest, [shard for shard, _ in drivers]),
+        "shards": _lacking(folder, manifest, {each["shard"] for each in drivers}),
         "result": result_hash(folder) if made == manifest.num_runs else None,
         "recorded": recorded_result(folder, manifest) or None,
         "model": manifest.model,
     }
 
 
-def _lacking(folder: Path, manifest: Manifest, at_work: Sequence[Shard]) -> list[dict[str, Any]]:
+def describe_driver(driver: dict[str, Any]) -> str:
+    """Say who a driver is, and whether it has workers.
+
+    Parameters
+    ----------
+    driver : dict
+        As `sweep_status` lists it.
+
+    Returns
+    -------
+    str
+    """
+    who = f"process {driver.get('process')} on {driver.get('host')}"
+    who += f", job {driver['job']}" if driver.get("job") else ""
+    who += "" if driver["shard"] == Shard().label else f", shard {driver['shard']}"
+    workers, waiting = driver.get("workers"), driver.get("waiting")
+    crew = "" if workers is None else f": {workers:,} workers"
+    crew += f", {waiting:,} jobs in the queue" if waiting else ""
+    return f"{'waits' if workers == 0 else 'at work'}: {who}{crew}"
+
+
+def _lacking(folder: Path, manifest: Manifest, at_work: set[str]) -> list[dict[str, Any]]:
     """List the shards that lack runs, of the divisions that drivers have made."""
-    seen = {shard_of(label) for label in list_labels(folder)}.union(at_work)
+    seen = map(shard_of, {*list_labels(folder), *at_work})
     divisions = sorted({shard.count for shard in seen if shard.count > 1})
     if not divisions:
         return []
@@ -91,7 +114,7 @@ def _lacking(folder: Path, manifest: Manifest, at_work: Sequence[Shard]) -> list
     shards = (Shard(number + 1, count) for count in divisions for number in range(count))
     found = ((shard, int(is_missing[shard.numbers(len(keys))].sum())) for shard in shards)
     return [
-        {"shard": shard.label, "missing": missing, "is_at_work": shard in at_work}
+        {"shard": shard.label, "missing": missing, "is_at_work": shard.label in at_work}
         for shard, missing in found
         if missing
     ]

@@ -208,6 +208,13 @@ def test_status_says_who_waits_and_who_works(
     assert active_drivers(out) == []
 
 
+def test_status_of_a_sweep_whose_driver_waits_for_its_first_worker(tmp_path: Path) -> None:
+    with locked(tmp_path, Shard()) as seat:
+        seat.tell(workers=0, waiting=2)
+        with pytest.raises(SweepFolderError, match=r"waits: process .*: 0 workers, 2 jobs in the"):
+            sweep_status(tmp_path)
+
+
 @pytest.mark.parametrize(
     ("variables", "cores"),
     [

@@ -164,6 +164,7 @@ def test_jobs_that_end_before_they_work_end_the_sweep(
 ) -> None:
     commands(sbatch=SHORT, scancel=SCANCEL, squeue="#!/bin/sh\n")
     monkeypatch.setattr("marketsim.sweep.slurm.QUEUE_SECONDS", 0.2)
+    monkeypatch.setattr("marketsim.sweep.slurm.SUBMIT_SECONDS", 0.5)
     monkeypatch.setattr("marketsim.sweep.cluster.LOOK_SECONDS", 0.1)
     (tmp_path / "slurm.toml").write_text(SETTINGS)
     with pytest.raises(
