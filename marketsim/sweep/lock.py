@@ -184,8 +184,10 @@ def locked(folder: Path, shard: Shard) -> Iterator[Seat]:
     with contextlib.ExitStack() as stack:
         with (locks / DOOR).open("a+") as door:
             take_lock(door, wait=True)
-            for other, about in active_drivers(folder):
-                if other.count != shard.count or (other == shard and not shard.is_shared):
+            for other, about in _active(folder):
+                if shard.is_shared and other.is_shared:
+                    break  # it would not be there beside a driver of another kind
+                if other.count != shard.count or other == shard:
                     raise SweepFolderError(f"{folder}: {_taken(other, about)}")
             seat = _take_seat(locks, shard, stack)
         yield seat
@@ -203,15 +205,15 @@ def _taken(other: Shard, about: Mapping[str, Any]) -> str:
 
 def _take_seat(locks: Path, shard: Shard, stack: contextlib.ExitStack) -> Seat:
     """Take the seat of a driver of this machine that has ended, or a new one."""
-    for file in sorted(locks.glob(f"{shard.label}.*.lock")):
+    host = re.sub(r"[^\w-]", "-", platform.node())[:HOST_LENGTH]
+    for file in sorted(locks.glob(f"{shard.label}.{host}-*.lock")):
         stream = file.open("r+")
         if _note(stream).get("machine") == _machine() and take_lock(stream):
             return Seat(file.stem, stack.enter_context(stream))
         stream.close()
-    host = re.sub(r"[^\w-]", "-", platform.node())[:HOST_LENGTH]
     label = f"{shard.label}.{host}-{uuid.uuid4().hex[:8]}"
     stream = stack.enter_context((locks / f"{label}.lock").open("w+"))
-    take_lock(stream)
+    take_lock(stream, wait=True)  # who looks who is at work may hold it for a moment
     return Seat(label, stream)
 
 
@@ -244,12 +246,14 @@ def active_drivers(folder: Path) -> list[tuple[Shard, dict[str, Any]]]:
     list of (Shard, dict)
         With ``host``, ``process`` and ``job``, and what the driver has told of its workers.
     """
-    found = []
+    return list(_active(folder))
+
+
+def _active(folder: Path) -> Iterator[tuple[Shard, dict[str, Any]]]:
     for file in sorted((folder / FOLDER).glob("*.*.lock")):
         with file.open("r+") as stream:
             if not take_lock(stream):
-                found.append((shard_of(file.stem), _note(stream)))
-    return found
+                yield shard_of(file.stem), _note(stream)
 
 
 def array_jobs(folder: Path) -> set[str]:
