@@ -94,7 +94,7 @@ class ClusterExecutor(Executor):
             return self._crew
         try:
             workers = sum(self._client.nthreads().values())
-        except OSError:  # the scheduler has gone: what the calls are waiting for will tell
+        except (OSError, RuntimeError):  # the scheduler has gone, which the calls' futures tell
             return self._crew
         queue = self._jobs.look_after(workers) if self._jobs is not None else Counter()
         pending = sum(num for state, num in queue.items() if state.startswith("PENDING"))
