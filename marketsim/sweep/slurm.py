@@ -30,6 +30,8 @@ FALSE_STARTS = 2
 LIFETIME, STAGGER = 0.9, 0.05
 #: What happens when SLURM is not there, or not at this moment.
 NO_ANSWER = (OSError, subprocess.CalledProcessError)
+#: Workers log the end of a connection with a traceback, for information: not in a good sweep.
+QUIET = '''export DASK_LOGGING="{'distributed.batched': 'warning'}"'''
 #: What a job asks of SLURM.
 ASKED = ("cores", "memory", "job_mem", "queue", "account", "walltime")
 #: Where what is nobody's business listens: any port that only this machine reaches.
@@ -249,6 +251,7 @@ def _arguments(settings: SlurmSettings, name: str, logs: Path) -> dict[str, Any]
     stated = {"log_directory": str(logs), **settings.cluster}
     configured = dask.config.get("jobqueue.slurm", {})
     worker_options = [*stated.get("worker_extra_args", configured.get("worker-extra-args", []))]
+    prologue = stated.get("job_script_prologue", configured.get("job-script-prologue", []))
     lifetime = _lifetime(settings, stated.get("walltime", configured.get("walltime")))
     if lifetime and "--lifetime" not in worker_options:
         stagger = lifetime * STAGGER / LIFETIME
@@ -270,6 +273,7 @@ def _arguments(settings: SlurmSettings, name: str, logs: Path) -> dict[str, Any]
         "shared_temp_directory": stated["log_directory"],  # of the certificates
         "processes": stated["cores"],  # runs hold Python's lock, so a process for each core
         **stated,
+        "job_script_prologue": [QUIET, *prologue],
         "worker_extra_args": worker_options,
         "scheduler_options": scheduler,
     }

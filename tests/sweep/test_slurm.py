@@ -248,7 +248,11 @@ def test_the_documented_settings_are_taken(
     ):
         assert f"#SBATCH {line}" in script
     assert "--lifetime 10800s" in script
-    assert "export MARKETSIM_CACHE_DIR" in script
+    lines = script.splitlines()
+    assert [line.partition("=")[0] for line in lines if line.startswith("export")] == [
+        "export DASK_LOGGING",
+        "export MARKETSIM_CACHE_DIR",
+    ]
 
 
 def test_the_documented_array_is_a_script_that_runs_the_sweep(tmp_path: Path) -> None:
