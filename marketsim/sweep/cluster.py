@@ -6,7 +6,7 @@ import time
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
-from concurrent.futures import Executor, Future
+from concurrent.futures import BrokenExecutor, Executor, Future
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,6 +17,8 @@ PATIENCE = 10
 #: Seconds between two looks at the workers, and without any before it is said.
 LOOK_SECONDS = 5.0
 SILENCE = 30.0
+#: What is said when the scheduler has gone.
+LOST = "no scheduler answers any more"
 #: How a file of SLURM settings is told from an address.
 SLURM = "slurm:"
 
@@ -56,11 +58,16 @@ class ClusterExecutor(Executor):
         self._executor: Executor = client.get_executor(pure=False)
         self._crew = Crew(num_workers if jobs is None else 0, 0)
         self._due = self._alone_since = time.monotonic()
-        self._is_told = False
+        self._is_told = self._is_lost = False
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         """Queue a call; see `concurrent.futures.Executor.submit`."""
-        return self._executor.submit(fn, *args, **kwargs)
+        try:
+            return self._executor.submit(fn, *args, **kwargs)
+        except Exception as error:
+            if self._client.status == "closed":
+                raise BrokenExecutor(LOST) from error
+            raise
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: ARG002
         """Take no more calls, and drop those under way unless they are waited for.
@@ -83,6 +90,8 @@ class ClusterExecutor(Executor):
         ------
         ClusterError
             If jobs end again and again before a worker is there.
+        BrokenExecutor
+            If the scheduler has gone.
 
         Warns
         -----
@@ -92,9 +101,15 @@ class ClusterExecutor(Executor):
         now = time.monotonic()
         if now < self._due:
             return self._crew
+        self._due = now + LOOK_SECONDS
+        if self._client.status == "closed":
+            if self._is_lost:  # since the last look: what had come back is stored by now
+                raise BrokenExecutor(LOST)
+            self._is_lost = True
+            return self._crew
         try:
-            workers = sum(self._client.nthreads().values())
-        except (OSError, RuntimeError):  # the scheduler has gone, which the calls' futures tell
+            workers = sum(self._client.nthreads(callback_timeout=PATIENCE).values())
+        except (OSError, RuntimeError):  # the next look will tell whether the scheduler has gone
             return self._crew
         queue = self._jobs.look_after(workers) if self._jobs is not None else Counter()
         pending = sum(num for state, num in queue.items() if state.startswith("PENDING"))
@@ -107,7 +122,6 @@ class ClusterExecutor(Executor):
         elif workers and self._is_told:
             warnings.warn(f"{workers} workers are there now", ClusterWarning, stacklevel=2)
             self._is_told = False
-        self._due = time.monotonic() + LOOK_SECONDS
         return self._crew
 
     def _explain(self, queue: "Counter[str]") -> str:

@@ -245,9 +245,17 @@ class _Team:
             raise _lost(error) from error
 
     def look(self) -> None:
-        """Let a cluster see to its workers, and tell who works."""
+        """Let a cluster see to its workers, and tell who works.
+
+        Raises
+        ------
+        ExecutorLostError
+        """
         if isinstance(self.executor, ClusterExecutor):
-            crew = self.executor.look()
+            try:
+                crew = self.executor.look()
+            except BrokenExecutor as error:
+                raise _lost(error) from error
             if crew != self._told:
                 self._told = crew
                 self._seat.tell(**crew._asdict())
