@@ -74,8 +74,11 @@ class ClusterExecutor(Executor):
 
         See `concurrent.futures.Executor.shutdown`.
         """
-        if self._client.status != "closed":  # or there is nobody to tell
+        try:
             self._executor.shutdown(wait=wait)
+        except Exception:
+            if self._client.status != "closed":  # or there is nobody to tell
+                raise
 
     def look(self) -> Crew:
         """Count the workers, replace jobs that have ended, and say so when nobody works.
