@@ -44,6 +44,7 @@ class Stream(IntEnum):
     PRICE = 16  #: where a limit order is placed
     LIQUIDATION = 17
     INTERVENTION = 18  #: whom a share of a population means
+    VOLATILITY = 20  #: time scales of the factor's and the assets' volatility
 
 
 _LOW = np.uint64(0xFFFFFFFF)
@@ -80,6 +81,19 @@ def philox(c0: Any, c1: Any, c2: Any, c3: Any, k0: Any, k1: Any) -> Any:
 
 
 @kernel
+def block(seed: int, stream: int, key: int, step: int, k: int) -> Any:
+    """Return the four words, uint64 below 2**32, that belong to a key; arguments as for `bits`."""
+    return philox(
+        np.uint64(key & 0xFFFFFFFF),
+        np.uint64((key >> 32) & 0xFFFFFFFF),
+        np.uint64(step & 0xFFFFFFFF),
+        np.uint64((stream << _STREAM_SHIFT) | k),
+        np.uint64(seed & 0xFFFFFFFF),
+        np.uint64((seed >> 32) & 0xFFFFFFFF),
+    )
+
+
+@kernel
 def bits(seed: int, stream: int, key: int, step: int, k: int) -> Any:
     """Return 64 random bits as uint64.
 
@@ -96,28 +110,34 @@ def bits(seed: int, stream: int, key: int, step: int, k: int) -> Any:
     k : int
         Number of the draw within stream, key and step, from 0, below 2**24.
     """
-    low, high, _, _ = philox(
-        np.uint64(key & 0xFFFFFFFF),
-        np.uint64((key >> 32) & 0xFFFFFFFF),
-        np.uint64(step & 0xFFFFFFFF),
-        np.uint64((stream << _STREAM_SHIFT) | k),
-        np.uint64(seed & 0xFFFFFFFF),
-        np.uint64((seed >> 32) & 0xFFFFFFFF),
-    )
+    low, high, _, _ = block(seed, stream, key, step, k)
     return low | (high << _HALF)
 
 
 @kernel
 def uniform(seed: int, stream: int, key: int, step: int, k: int) -> float:
     """Draw from the open interval (0, 1): odd multiples of 2**-53, arguments as for `bits`."""
-    high = np.int64(bits(seed, stream, key, step, k) >> _TWELVE)
-    return (float(high) + 0.5) * _UNIT
+    low, high, _, _ = block(seed, stream, key, step, k)
+    return _unit(low, high)
+
+
+@kernel
+def _unit(low: Any, high: Any) -> float:
+    """Return a number in (0, 1) made of the upper 52 of 64 bits."""
+    return (float(np.int64((low | (high << _HALF)) >> _TWELVE)) + 0.5) * _UNIT
 
 
 @kernel
 def normal(seed: int, stream: int, key: int, step: int, k: int) -> float:
     """Draw from the standard normal law, arguments as for `bits`."""
     return normal_quantile(uniform(seed, stream, key, step, k))
+
+
+@kernel
+def normal_pair(seed: int, stream: int, key: int, step: int, k: int) -> Any:
+    """Draw two independent standard normals at the price of one block, arguments as for `bits`."""
+    low, high, low2, high2 = block(seed, stream, key, step, k)
+    return normal_quantile(_unit(low, high)), normal_quantile(_unit(low2, high2))
 
 
 @kernel
@@ -197,9 +217,11 @@ def draw_news(seed: int, t: int, world: World) -> None:
             draws.jump_gauss = normal(seed, Stream.JUMP_COMMON, 0, t, 1)
             draws.jump_side = uniform(seed, Stream.JUMP_COMMON, 0, t, 2)
             draws.jump_size = exponential(seed, Stream.JUMP_COMMON, 0, t, 3)
+        _draw_scales(seed, t, world, 0, 0)
         for m in range(len(world.asset)):
             asset = world.asset[m]
             own = world.own_draw[m]
+            _draw_scales(seed, t, world, m + 1, asset.key)
             own.gauss = normal(seed, Stream.SPOT_OWN, asset.key, t, 0)
             own.jump = uniform(seed, Stream.JUMP_OWN, asset.key, t, 0)
             if own.jump < asset.jump_probability:
@@ -210,6 +232,22 @@ def draw_news(seed: int, t: int, world: World) -> None:
         source = world.source[k]
         if source.deviation_sd > 0.0:
             source.gauss = normal(seed, Stream.SOURCE, source.key, t, 0)
+
+
+@kernel
+def _draw_scales(seed: int, t: int, world: World, row: int, key: int) -> None:
+    """Draw what moves the time scales of a volatility, two at once.
+
+    Where they stand before the first step is a draw, too: from their stationary law.
+    """
+    stream = Stream.VOLATILITY.value
+    count = world.scale.shape[1]
+    for k in range(0, count, 2):
+        one, other = world.scale[row, k], world.scale[row, k + 1]
+        if t == 0:
+            one.value, other.value = normal_pair(seed, stream, key, t, count + k)
+        if one.weight + other.weight > 0.0:
+            one.gauss, other.gauss = normal_pair(seed, stream, key, t, k)
 
 
 def trader_key(population: str, index: int) -> int:

@@ -155,6 +155,7 @@ class Population(Record):
 class Public(Record):
     """What everyone sees of a market."""
 
+    key: I8  #: of its name, for draws that a trader makes of one market
     mid: F8  #: USD, the mark where a side is empty
     basis: F8  #: slow average of mid / index - 1
     variance: F8  #: of the index's return in one step, moving average

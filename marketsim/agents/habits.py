@@ -74,21 +74,35 @@ def mean_wait(attention: float) -> float:
 
 
 @kernel
-def pick_market(traders: Traders, g: int, u: float) -> int:
-    """Choose a market by the population's weights with a uniform draw."""
-    num_markets: int = traders.weight.shape[1]
-    total = 0.0
-    for m in range(num_markets):
-        total += traders.weight[g, m]
-        if u < total:
-            return m
-    return num_markets - 1
+def pick_market(traders: Traders, g: int, i: int, t: int, seed: int) -> int:
+    """Choose a market by the population's weights, each having a draw of its own.
+
+    The first of exponential waits with the weights as rates: who would choose another market keeps
+    to it whatever the place of this one in the list.
+    """
+    chosen = 0
+    first = math.inf
+    for m in range(traders.weight.shape[1]):
+        weight = traders.weight[g, m]
+        if weight > 0.0:
+            wait = -math.log(draw_of_market(traders, i, m, t, seed)) / weight
+            if wait < first:
+                first = wait
+                chosen = m
+    return chosen
 
 
 @kernel
 def draw(traders: Traders, i: int, t: int, k: int, seed: int) -> float:
     """Draw the `k`-th uniform number of a trader's action in step `t`."""
     return uniform(seed, Stream.ACTION.value, traders.trader[i].key, t, k)
+
+
+@kernel
+def draw_of_market(traders: Traders, i: int, m: int, t: int, seed: int) -> float:
+    """Draw a uniform number that a trader has for one market in step `t`."""
+    key = traders.trader[i].key ^ traders.public[m].key
+    return uniform(seed, Stream.ACTION.value, key, t, 0)
 
 
 @kernel

@@ -153,7 +153,7 @@ class Herd(BuiltIn):
 OPINION = 0
 ALIGNED = 1
 
-#: Numbers of the draws of the stream OPINION: one a market for the opinion, one for the alignment.
+#: Number of the draw of the stream OPINION for the alignment; opinions are keyed by market.
 _ALIGNED_DRAW = 1 << 20
 
 
@@ -201,7 +201,8 @@ def seed_opinions(traders: Traders, p: Rates, g: int, seed: int) -> None:
         traders.memory[i, 0, ALIGNED] = 1.0 if is_aligned else 0.0
         for m in range(num_markets):
             if traders.weight[g, m] > 0.0:
-                draw = uniform(seed, stream, key, 0, 0 if is_aligned else m)
+                own = key if is_aligned else key ^ traders.public[m].key
+                draw = uniform(seed, stream, own, 0, 0)
                 traders.memory[i, m, OPINION] = 1.0 if draw < long_share else -1.0
                 traders.crowd[g, m] += 1.0 if draw < long_share else 0.0
 
@@ -294,7 +295,7 @@ def reconsider(
             if opinion != 0.0:
                 long, short = count_peers(traders, g, i, m)
                 chance = switch_probability(p, opinion, long, short, field[m], hours)
-                if uniform(seed, stream, key, t, m + 1) < chance:
+                if uniform(seed, stream, key ^ traders.public[m].key, t, 0) < chance:
                     change_mind(traders, g, i, m, -opinion)
         return
     opinion = 0.0

@@ -43,7 +43,7 @@ class Holder(BuiltIn):
             i = traders.awake[n]
             m = _holding(traders, i)
             if m < 0:
-                m = pick_market(traders, g, draw(traders, i, t, 0, seed))
+                m = pick_market(traders, g, i, t, seed)
                 if t >= traders.memory[i, 0, UNTIL]:
                     _enter(state, traders, p, i, m, t, seed)
                 continue

@@ -48,7 +48,7 @@ class Noise(BuiltIn):
         for n in range(count):
             i = traders.awake[n]
             trader = traders.trader[i]
-            m = pick_market(traders, g, draw(traders, i, t, 0, seed))
+            m = pick_market(traders, g, i, t, seed)
             if state.position[i, m].first_order >= 0:
                 withdraw(state, i, m)
             held = position_coins(state, i, m)

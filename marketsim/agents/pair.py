@@ -7,7 +7,12 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from marketsim.agents.base import STOPPED, BuiltIn, Traders, position_coins, wealth_usd
-from marketsim.agents.habits import affordable_notional, close_position, draw, move_position
+from marketsim.agents.habits import (
+    affordable_notional,
+    close_position,
+    draw_of_market,
+    move_position,
+)
 from marketsim.engine._jit import kernel
 from marketsim.engine.state import State
 
@@ -80,26 +85,19 @@ SIDE = 0
 
 @kernel
 def choose_pair(traders: Traders, g: int, i: int, seed: int) -> tuple[int, int]:
-    """Return the two markets a trader watches, the same at every look."""
-    num_markets = traders.weight.shape[1]
-    traded = 0
-    for m in range(num_markets):
-        traded += 1 if traders.weight[g, m] > 0.0 else 0
-    one = min(int(draw(traders, i, 0, 0, seed) * traded), traded - 1)
-    other = min(int(draw(traders, i, 0, 1, seed) * (traded - 1)), traded - 2)
-    other += 1 if other >= one else 0
-    return _nth_market(traders, g, one), _nth_market(traders, g, other)
-
-
-@kernel
-def _nth_market(traders: Traders, g: int, n: int) -> int:
-    """Return the n-th of the markets a population trades."""
-    count = -1
+    """Return the two markets a trader watches, the same at every look: those with least draws."""
+    one = other = -1
+    least = less = 1.0
     for m in range(traders.weight.shape[1]):
-        count += 1 if traders.weight[g, m] > 0.0 else 0
-        if count == n:
-            return m
-    return -1
+        if traders.weight[g, m] > 0.0:
+            drawn = draw_of_market(traders, i, m, 0, seed)
+            if drawn < least:
+                one, other = m, one
+                least, less = drawn, least
+            elif drawn < less:
+                other = m
+                less = drawn
+    return one, other
 
 
 @kernel

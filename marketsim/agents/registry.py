@@ -145,6 +145,12 @@ def build_traders(
     for habit in Habits.names:
         traders.trader[habit] = getattr(roster, habit)
     traders.weight[:] = roster.market_weight
+    variance = FIRST_VOLATILITY**2 * scenario.step_minutes / (365 * 1440)
+    for m, name in enumerate(scenario.markets):
+        view = traders.public[m]
+        view.key = asset_key(name)
+        view.mid = view.last_index = state.market[m].index_price
+        view.variance = variance
     for g, (rows, values) in enumerate(zip(roster.rows, chosen, strict=True)):
         row = traders.population[g]
         row.kind = OWN
@@ -153,11 +159,6 @@ def build_traders(
             _set_up_strategy(traders, g, roster.strategies[g], values, seed)
         if not (isinstance(values, BuiltIn) and values.ACTS_FIRST):
             traders.next_wake[rows] = _first_wakes(traders, rows, seed, scenario)
-    variance = FIRST_VOLATILITY**2 * scenario.step_minutes / (365 * 1440)
-    for m in range(len(state.market)):
-        view = traders.public[m]
-        view.mid = view.last_index = state.market[m].index_price
-        view.variance = variance
     return traders
 
 

@@ -14,7 +14,6 @@ from marketsim.engine._jit import kernel
 from marketsim.engine.state import MAX_PRICE_TICKS, NONE, ONE, State
 from marketsim.engine.world import (
     Asset,
-    Factor,
     JumpLaw,
     News,
     Returns,
@@ -45,7 +44,7 @@ def move_spot(world: World, state: State, t: int) -> int:
     if len(world.shock) > 0:
         strike_shocks(world, state, t)
     if factor.kind == SpotKind.FACTOR:
-        _move_factor(factor, world.common_draw[0])
+        _move_factor(world)
     outside = NONE
     for m in range(len(world.asset)):
         asset = world.asset[m]
@@ -55,7 +54,7 @@ def move_spot(world: World, state: State, t: int) -> int:
             mid = 0.5 * float(market.best_bid + market.best_ask) * market.tick_size
             asset.displacement = factor.reflexivity * math.log(mid / asset.fundamental)
         if factor.kind == SpotKind.FACTOR:
-            asset.base *= _growth(_news(factor, asset, world.own_draw[m]))
+            asset.base *= _growth(_news(world, m))
         elif factor.kind == SpotKind.HISTORY:
             _replay(world.history, asset, m, t)
         asset.fundamental = asset.base * asset.shock_factor
@@ -74,42 +73,60 @@ def _growth(log_return: float) -> float:
 
 
 @kernel
-def _move_factor(factor: Factor, draw: News) -> None:
+def _move_factor(world: World) -> None:
     """Move the regime, then the factor; correlation rises in stress because its variance does."""
+    factor = world.factor[0]
+    draw = world.common_draw[0]
     if factor.stress == 0:
         if draw.regime < factor.enter_probability:
             factor.stress = 1
     elif draw.regime < factor.leave_probability:
         factor.stress = 0
     multiplier = factor.stress_multiplier if factor.stress == 1 else 1.0
-    calm_return = math.sqrt(factor.variance) * draw.gauss
-    factor.shock = multiplier * calm_return
-    factor.shock_variance = multiplier * multiplier * factor.variance
-    # the recursion sees the calm return: stress multiplies volatility, it does not feed on itself
-    _update_variance(factor, calm_return)
+    factor.log_volatility = _log_volatility(world, 0)
+    clustered = math.exp(factor.log_sd * factor.log_volatility - factor.centre)
+    sd = multiplier * clustered * factor.sd
+    factor.shock = sd * draw.gauss
+    factor.shock_variance = sd * sd
     factor.jump_return = _jump(factor, draw)
 
 
 @kernel
-def _news(factor: Factor, asset: Asset, draw: News) -> float:
-    """Return the step's log return of one asset and update its own variance.
+def _news(world: World, m: int) -> float:
+    """Return the step's log return of one asset.
 
     Half the variance is taken off, so without jumps the expected price grows by the drift.
     """
-    own_return = math.sqrt(asset.variance) * draw.gauss
-    variance = asset.loading * asset.loading * factor.shock_variance + asset.variance
+    factor = world.factor[0]
+    asset = world.asset[m]
+    draw = world.own_draw[m]
+    own = asset.log_sd * _log_volatility(world, m + 1)
+    sd = math.exp(asset.common_log_sd * factor.log_volatility + own - asset.centre) * asset.sd
+    variance = asset.loading * asset.loading * factor.shock_variance + sd * sd
     burst = asset.burst_factor
-    gaussian = burst * (asset.loading * factor.shock + own_return)
+    gaussian = burst * (asset.loading * factor.shock + sd * draw.gauss)
     jumps = asset.loading * factor.jump_return + _jump(asset, draw)
-    _update_variance(asset, own_return)
     return asset.drift - 0.5 * burst * burst * variance + gaussian + jumps
 
 
 @kernel
-def _update_variance(series: Returns, last_return: float) -> None:
-    """Let a GARCH(1,1) variance answer the step's return."""
-    answer = series.alpha * last_return * last_return
-    series.variance = series.omega + answer + series.persistence * series.variance
+def _log_volatility(world: World, row: int) -> float:
+    r"""Move the time scales of one log-volatility; return it in the middle of the step.
+
+    .. math::
+        x_k' = a_k x_k + \sqrt{1 - a_k^2} \, z_k, \quad
+        \sum_k \sqrt{w_k} \, (x_k + x_k') / 2
+
+    with memory :math:`a_k = 2^{-\Delta / h_k}` for a half-life :math:`h_k`: what it is at the ends
+    of steps has the same law whatever their length.
+    """
+    middle = 0.0
+    for k in range(world.scale.shape[1]):
+        scale = world.scale[row, k]
+        before = scale.value
+        scale.value = scale.memory * before + scale.innovation * scale.gauss
+        middle += scale.weight * 0.5 * (before + scale.value)
+    return middle
 
 
 @kernel

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from marketsim.engine._jit import by_reference
-from marketsim.engine.records import F8, I8, Record, Rows, records
+from marketsim.engine.records import F8, I8, Grid, Record, Rows, records
 from marketsim.engine.state import NONE, UNLIMITED
 
 
@@ -49,13 +49,26 @@ class ShockKind(IntEnum):
     STABLE = 5
 
 
-class Returns(Record):
-    """Law of a log return: normal with a GARCH(1,1) variance, and jumps."""
+#: Most time scales of one log-volatility.
+SCALES = 4
 
-    omega: F8  #: variance = omega + alpha * squared return + beta * variance
-    alpha: F8
-    persistence: F8  #: beta
-    variance: F8  #: of the coming step, before stress and bursts
+
+class Scale(Record):
+    """A time scale of a log-volatility: an Ornstein-Uhlenbeck process of unit variance."""
+
+    memory: F8  #: share of its value that a step leaves
+    innovation: F8  #: standard deviation of what a step adds, sqrt(1 - memory^2)
+    weight: F8  #: in the log-volatility, the root of its share; 0: nothing reads it, nor draws it
+    value: F8
+    gauss: F8  #: draw
+
+
+class Returns(Record):
+    """Law of a log return: normal with a lognormal volatility, and jumps."""
+
+    sd: F8  #: root mean square of a step's, before stress and bursts
+    log_sd: F8  #: standard deviation of log-volatility, of an asset that of its own part
+    centre: F8  #: taken off log-volatility, so that `sd` is what it says
     jump_probability: F8  #: of one jump in a step
     jump_law: I8  #: JumpLaw
     jump_mean: F8  #: NORMAL: mean and standard deviation of the log return
@@ -76,6 +89,7 @@ class Factor(Returns):
     leave_probability: F8
     stress_multiplier: F8  #: of the factor's volatility
     stress: I8  #: 1 in the stress regime
+    log_volatility: F8  #: this step's, of unit variance, stress apart
     shock: F8  #: this step's Gaussian return, with stress
     shock_variance: F8  #: and its variance when it was drawn
     jump_return: F8  #: this step's common jump
@@ -86,6 +100,7 @@ class Asset(Returns):
 
     key: I8  #: of its random draws
     loading: F8  #: on the common factor and its jumps
+    common_log_sd: F8  #: of the part of its log-volatility that is the factor's
     drift: F8  #: expected log growth of the price per step, apart from jumps
     base: F8  #: USD: price by news alone, without scheduled shocks
     burst_return: F8  #: what volatility bursts added to a replayed history so far
@@ -144,6 +159,7 @@ class World(NamedTuple):
 
     factor: Rows[Factor]  #: (1,)
     asset: Rows[Asset]  #: (M,)
+    scale: Grid[Scale]  #: (M + 1, SCALES) of the factor, then of each asset
     source: Rows[Source]  #: (K,) those of one market side by side
     shock: Rows[Shock]  #: (shocks,)
     history: NDArray[np.float64]  #: (T + 1, M) USD; row t is the price before step t
@@ -174,6 +190,7 @@ def allocate_world(
     world = World(
         factor=records(Factor, 1),
         asset=records(Asset, num_markets),
+        scale=records(Scale, num_markets + 1, SCALES),
         source=records(Source, num_markets * num_sources),
         shock=schedule(num_shocks),
         history=np.ones((num_steps + 1, num_markets)),

@@ -58,7 +58,7 @@ def make_change(run: RunAttributes, number: int, change: Change) -> str | None:
         follow(run, then)
     elif keys[0] == "spot":
         names = run.market_names
-        write_process(run.world, then.spot, names, then.step_minutes, before.spot)
+        write_process(run.world, then.spot, names, then.step_minutes)
     elif keys[0] == "populations" and keys[2] == "parameters":
         _write_parameters(run, then, keys[1])
     elif keys[0] == "populations" and keys[2] in ("margin_mode", "groups"):

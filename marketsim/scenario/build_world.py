@@ -13,7 +13,7 @@ from marketsim.engine.world import (
     schedule,
 )
 from marketsim.scenario.shocks import Row, Shock, contradictions
-from marketsim.scenario.spot_model import Factor, Jumps, Own, Spot
+from marketsim.scenario.spot_model import Factor, Jumps, Own, Scale, Spot
 from marketsim.streams import asset_key
 
 if TYPE_CHECKING:
@@ -99,34 +99,39 @@ def write_process(
     spot: Spot,
     markets: Sequence[str],
     step_minutes: float,
-    before: Spot | None = None,
 ) -> None:
-    """Write the law by which spot prices move; prices stay as they are.
+    """Write the law by which spot prices move; prices and the state of volatility stay.
 
     Parameters
     ----------
     world : World
-        The laws of its factor and assets are overwritten.
+        The laws of its factor, assets and time scales are overwritten.
     spot : Spot
     markets : sequence of str
         Their names.
     step_minutes : float
-    before : Spot, optional
-        What was written last: the variance of the coming step changes in proportion. Without it,
-        it is the usual one.
     """
     factor = world.factor[0]
     factor.index_rule = IndexRule.MEDIAN if spot.median else IndexRule.MEAN
     factor.reflexivity = spot.reflexivity
-    _set_law(factor, spot.factor, step_minutes, before and before.factor)
-    factor.enter_probability = -math.expm1(-spot.factor.stress_per_day * step_minutes / 1440.0)
-    factor.leave_probability = -math.expm1(-step_minutes / (60.0 * spot.factor.stress_hours))
-    factor.stress_multiplier = spot.factor.stress_multiplier
-    for m, name in enumerate(markets):
-        asset, own = world.asset[m], spot.market(name)
+    assets = [spot.market(name) for name in markets]
+    factor.log_sd = _log_sd(spot.factor)
+    is_read = factor.log_sd > 0.0 or any(_log_sd(own) * own.common_share > 0.0 for own in assets)
+    common_variance = _set_scales(world, 0, spot.factor.scales, step_minutes, is_read)
+    factor.centre = factor.log_sd * factor.log_sd * common_variance
+    _set_sizes(factor, spot.factor, step_minutes)
+    _set_regime(factor, spot.factor, step_minutes)
+    for m, own in enumerate(assets):
+        asset = world.asset[m]
         asset.loading = own.beta
         asset.drift = own.drift * step_minutes / (60.0 * YEAR_HOURS)
-        _set_law(asset, own, step_minutes, before and before.market(name))
+        log_sd = _log_sd(own)
+        asset.common_log_sd = log_sd * math.sqrt(own.common_share)
+        asset.log_sd = log_sd * math.sqrt(1.0 - own.common_share)
+        own_variance = _set_scales(world, m + 1, own.scales, step_minutes, asset.log_sd > 0.0)
+        common = asset.common_log_sd * asset.common_log_sd * common_variance
+        asset.centre = common + asset.log_sd * asset.log_sd * own_variance
+        _set_sizes(asset, own, step_minutes)
         if spot.reflexivity == 0.0:
             asset.displacement = 0.0
 
@@ -174,22 +179,46 @@ def _check(
         raise ValueError("; ".join(problems))
 
 
-def _set_law(series: Any, stated: Factor | Own, step_minutes: float, before: Any) -> None:
-    """Set a GARCH(1,1) and jumps from quantities that do not depend on the step.
+def _log_sd(stated: Factor | Own) -> float:
+    """Return the standard deviation S of log-volatility: a step's return has kurtosis 3 exp(4 S^2).
 
-    With persistence ``p = alpha + beta`` the kurtosis of returns is
-    ``3 (1 - p^2) / (1 - p^2 - 2 alpha^2)``, which `clustering` fixes at ``3 / (1 - clustering)``.
+    `clustering` fixes that at ``3 / (1 - clustering)``.
     """
-    variance = stated.volatility * stated.volatility * step_minutes / (60.0 * YEAR_HOURS)
-    memory = math.exp(-math.log(2.0) * step_minutes / (60.0 * stated.half_life))
-    alpha = min(memory, math.sqrt(0.5 * stated.clustering * (1.0 - memory * memory)))
-    series.alpha = alpha
-    series.persistence = memory - alpha
-    series.omega = variance * (1.0 - memory)
-    if before is None or before.volatility == 0.0:
-        series.variance = variance
-    elif before.volatility != stated.volatility:
-        series.variance *= (stated.volatility / before.volatility) ** 2
+    return math.sqrt(-0.25 * math.log1p(-stated.clustering))
+
+
+def _set_scales(
+    world: World, row: int, scales: Sequence[Scale], step_minutes: float, is_read: bool
+) -> float:
+    """Set the time scales of one log-volatility; return its variance in the middle of a step.
+
+    At the ends of steps that is 1.
+    """
+    total = sum(scale.share for scale in scales)
+    variance = 0.0
+    world.scale["weight"][row] = 0.0
+    for k, stated in enumerate(scales):
+        scale = world.scale[row, k]
+        share = stated.share / total
+        forgotten = math.log(2.0) * step_minutes / (60.0 * stated.half_life)
+        scale.memory = math.exp(-forgotten)
+        scale.innovation = math.sqrt(-math.expm1(-2.0 * forgotten))
+        scale.weight = math.sqrt(share) if is_read else 0.0
+        variance += share * 0.5 * (1.0 + scale.memory)
+    return variance
+
+
+def _set_regime(factor: Any, stated: Factor, step_minutes: float) -> None:
+    """Set the chances of a two-state Markov process over one step."""
+    enter, leave = stated.stress_per_day / 24.0, 1.0 / stated.stress_hours
+    moved = -math.expm1(-(enter + leave) * step_minutes / 60.0) / (enter + leave)
+    factor.enter_probability = enter * moved
+    factor.leave_probability = leave * moved
+    factor.stress_multiplier = stated.stress_multiplier
+
+
+def _set_sizes(series: Any, stated: Factor | Own, step_minutes: float) -> None:
+    series.sd = stated.volatility * math.sqrt(step_minutes / (60.0 * YEAR_HOURS))
     _set_jumps(series, stated.jumps, step_minutes)
 
 

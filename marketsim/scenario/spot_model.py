@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
+from marketsim.engine.world import SCALES
 from marketsim.scenario.distributions import Part
 from marketsim.scenario.live import Fixed, Live, say_reset
 
@@ -46,28 +47,47 @@ class Jumps(Part):
     """Of the double exponential law: mean log return of jumps down, stated positive."""
 
 
-class Factor(Part):
-    """The common factor: GARCH volatility, a calm and a stress regime, jumps.
+class Scale(Part):
+    """A time scale of volatility."""
 
-    The defaults here and in `Own` were set so that hourly returns of the simulated index look
-    like those of large coins in 2020-2025 (volatility .8, Hill exponent 2.5, autocorrelation of
-    absolute returns .26 after an hour, correlation .67); what they miss is the memory of
-    volatility beyond four days.
+    half_life: Positive
+    """Hours in which half of what it adds to the logarithm of volatility is forgotten."""
+    share: Annotated[float, Field(gt=0, le=1e6)] = 1.0
+    """Of the variance of that logarithm; only ratios matter."""
+
+
+Clustering = Annotated[float, Field(ge=0, lt=1)]
+Scales = Annotated[tuple[Scale, ...], Field(min_length=1, max_length=SCALES)]
+
+
+def _four_scales(*shares: float) -> tuple[Scale, ...]:
+    """Return scales of minutes, hours, days and weeks."""
+    half_lives = (0.2, 3.0, 48.0, 360.0)
+    return tuple(Scale(half_life=h, share=w) for h, w in zip(half_lives, shares, strict=True))
+
+
+class Factor(Part):
+    """The common factor: volatility of several time scales, a calm and a stress regime, jumps.
+
+    The logarithm of volatility is a sum of Ornstein-Uhlenbeck processes, one for each of `scales`,
+    each started from its stationary law.
     """
 
-    volatility: Volatility = 0.48
-    """A year, in calm."""
-    half_life: Positive = 72.0
-    """Hours in which half of a burst of volatility is forgotten."""
-    clustering: Annotated[float, Field(ge=0, lt=1)] = 0.95
-    """0: constant volatility; the kurtosis of one step's return is 3 / (1 - clustering)."""
+    volatility: Volatility = 0.53
+    """A year, in calm: root of the mean square return, jumps apart."""
+    clustering: Clustering = 0.85
+    """How strongly volatility comes in bursts; 0: it is constant. The kurtosis of one step's return
+    is 3 / (1 - clustering), stress and jumps apart; that of the logarithm of volatility is normal
+    with variance -ln(1 - clustering) / 4."""
+    scales: Scales = _four_scales(0.26, 0.44, 0.12, 0.18)
+    """Time scales of volatility, up to four."""
     stress_per_day: NotNegative = 0.12
     """How often calm turns into stress."""
     stress_hours: Positive = 14.0
     """Mean length of stress."""
-    stress_multiplier: Annotated[float, Field(ge=1, le=100)] = 4.0
+    stress_multiplier: Annotated[float, Field(ge=1, le=100)] = 2.0
     """Of the factor's volatility, in stress."""
-    jumps: Jumps = Jumps(per_day=0.05, mean=-0.005, sd=0.03)
+    jumps: Jumps = Jumps(per_day=0.28, mean=-0.0034, sd=0.008)
     """Common jumps; an asset makes `beta` times the jump."""
 
 
@@ -78,13 +98,16 @@ class Own(Part):
     """Return per return of the factor."""
     drift: Drift = 0.0
     """Expected growth of the price a year (its logarithm), jumps apart."""
-    volatility: Volatility = 0.45
+    volatility: Volatility = 0.43
     """A year, of the own part."""
-    half_life: Positive = 36.0
-    """Hours in which half of a burst of volatility is forgotten."""
-    clustering: Annotated[float, Field(ge=0, lt=1)] = 0.95
+    clustering: Clustering = 0.9
     """As for the factor."""
-    jumps: Jumps = Jumps(per_day=0.1, sd=0.03)
+    common_share: Share = 0.2
+    """Share of the variance of the logarithm of volatility that comes from the factor's: 1 lets the
+    own part be quiet and wild when the factor is."""
+    scales: Scales = _four_scales(0.75, 0.12, 0.08, 0.05)
+    """Time scales of what volatility has of its own, up to four."""
+    jumps: Jumps = Jumps(per_day=0.41, sd=0.0094)
     """Jumps of this asset alone."""
 
 
@@ -97,9 +120,11 @@ class MarketSpot(Part):
     """As in `spot.own`."""
     volatility: Volatility | None = None
     """As in `spot.own`."""
-    half_life: Positive | None = None
+    clustering: Clustering | None = None
     """As in `spot.own`."""
-    clustering: Annotated[float, Field(ge=0, lt=1)] | None = None
+    common_share: Share | None = None
+    """As in `spot.own`."""
+    scales: Scales | None = None
     """As in `spot.own`."""
     jumps: Jumps | None = None
     """As in `spot.own`."""

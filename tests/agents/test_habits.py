@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 
 from marketsim.agents import habits
-from marketsim.agents.base import STOPPED
+from marketsim.agents.base import STOPPED, Public
+from marketsim.engine.records import records
 from marketsim.engine.state import ATOMS, UNLIMITED, Flag, IntentKind
 from marketsim.run.simulation import Simulation
+from marketsim.streams import asset_key
 from tests.agents.small import POPULATIONS, ask, coins, give, only, prices, scenario, set_price
 
 everyone = pytest.mark.parametrize("strategy", list(POPULATIONS))
@@ -77,13 +79,34 @@ def test_first_looks_are_spread_over_one_attention_span():
 
 
 def test_market_choice_follows_the_weights_and_skips_weight_zero():
-    simulation = only("noise")
-    weight = np.array([[0.2, 0.0, 0.5, 0.3]])
-    traders = simulation.traders._replace(weight=weight)
-    draws = (np.arange(1000) + 0.5) / 1000
-    chosen = [habits.pick_market(traders, 0, u) for u in draws]
-    assert np.bincount(chosen, minlength=4).tolist() == [200, 0, 500, 300]
-    assert habits.pick_market(traders, 0, 1.0 - 2.0**-53) == 3
+    weight = np.array([0.2, 0.0, 0.5, 0.3])
+    traders = with_markets(weight)
+    chosen = [habits.pick_market(traders, 0, 0, t, 1) for t in range(4000)]
+    share = np.bincount(chosen, minlength=4) / len(chosen)
+    assert np.abs(share - weight).max() < 4.0 * math.sqrt(0.25 / len(chosen))
+    assert share[1] == 0.0
+
+
+def test_a_market_more_changes_a_choice_only_to_that_market():
+    few, more = with_markets([0.2, 0.5]), with_markets([0.2, 0.5, 0.3])
+    chosen = [[habits.pick_market(each, 0, 0, t, 1) for t in range(200)] for each in (few, more)]
+    assert all(there in (here, 2) for here, there in zip(*chosen, strict=True))
+    assert 0 < chosen[1].count(2) < 200
+
+
+def test_the_place_of_a_market_in_the_list_changes_no_choice():
+    here = with_markets([0.2, 0.5, 0.3])
+    there = with_markets([0.3, 0.2, 0.5], keys=[2, 0, 1])
+    for t in range(200):
+        place = habits.pick_market(there, 0, 0, t, 1)
+        assert [2, 0, 1][place] == habits.pick_market(here, 0, 0, t, 1)
+
+
+def with_markets(weight, keys=None):
+    """Traders of one population who trade markets with these weights, known by these keys."""
+    public = records(Public, len(weight))
+    public["key"] = [asset_key(f"M{k}") for k in keys or range(len(weight))]
+    return only("noise").traders._replace(weight=np.array([weight]), public=public)
 
 
 def minded(strategy, coins_held=100.0, **habits):

@@ -15,13 +15,25 @@ from marketsim.engine.state import MAX_PRICE_TICKS, NONE, ONE
 from marketsim.scenario.build_world import build_world, rule_changes
 from marketsim.scenario.history import HistoryPath
 from marketsim.scenario.shocks import AnyShock, unknown_names
-from marketsim.scenario.spot_model import Factor, Jumps, MarketSpot, Own, Spot
+from marketsim.scenario.spot_model import Factor, Jumps, MarketSpot, Own, Scale, Spot
 from marketsim.streams import draw_news
 
 PRICES = {"BTC": 100_000.0, "XRP": 2.5, "DOGE": 0.25}
 TICKS = {"BTC": 0.1, "XRP": 1e-4, "DOGE": 1e-5}
 QUIET = Factor(volatility=0.0, stress_per_day=0.0, clustering=0.0, jumps=Jumps())
 STILL = Own(volatility=0.0, jumps=Jumps())
+
+
+#: So many assets that have nothing in common are so many histories at once.
+MANY = 1000
+
+
+def many_worlds(own, step_minutes):
+    markets = {f"M{m}": SimpleNamespace(price=1.0) for m in range(MANY)}
+    world = build_world(Spot(factor=QUIET, own=own), [], markets, step_minutes=step_minutes)
+    state = allocate(1, MANY, 2)
+    state.market["tick_size"] = 1e-6
+    return world, state
 
 
 def shocks_of(*tables):
@@ -82,31 +94,117 @@ def test_factor_and_own_volatility_and_betas_are_those_stated():
 
 
 def test_expected_price_grows_by_the_drift():
-    spot = Spot(factor=QUIET, own=Own(volatility=0.8, drift=1.0, clustering=0.0, jumps=Jumps()))
-    markets = {f"M{m}": SimpleNamespace(price=1.0) for m in range(1000)}
-    world = build_world(spot, [], markets, step_minutes=1440.0)
-    state = allocate(1, 1000, 2)
-    state.market["tick_size"] = 1e-6
+    own = Own(volatility=0.8, drift=1.0, clustering=0.0, jumps=Jumps())
+    world, state = many_worlds(own, 1440.0)
     growth = run(world, state, 365)[-1].mean() / math.e
-    assert growth == pytest.approx(1.0, abs=4 * math.sqrt(math.expm1(0.64) / 1000))
+    assert growth == pytest.approx(1.0, abs=4 * math.sqrt(math.expm1(0.64) / MANY))
 
 
-def test_garch_variance_answers_the_last_return_by_hand():
-    spot = Spot(factor=QUIET, own=Own(volatility=0.5, half_life=2.0, clustering=0.5, jumps=Jumps()))
-    world, state = set_up(spot, names=("BTC",))
-    asset = world.asset[0]
-    omega, alpha, beta, variance = asset.omega, asset.alpha, asset.persistence, asset.variance
-    assert alpha + beta == pytest.approx(2.0 ** (-1 / 120), rel=1e-12)
-    assert omega / (1 - alpha - beta) == pytest.approx(0.25 / (365 * 24 * 60), rel=1e-9)
-    memory = alpha + beta
-    kurtosis = 3 * (1 - memory**2) / (1 - memory**2 - 2 * alpha**2)
-    assert kurtosis == pytest.approx(3 / (1 - 0.5), rel=1e-9)
-    world.own_draw[0].gauss = 3.0
+def test_volatility_moves_on_each_of_its_scales_by_hand():
+    scales = (Scale(half_life=2.0, share=3.0), Scale(half_life=0.5, share=1.0))
+    factor = QUIET.model_copy(update={"clustering": 0.5, "scales": (Scale(half_life=1.0),)})
+    own = Own(volatility=0.5, clustering=0.6, common_share=0.3, scales=scales, jumps=Jumps())
+    world, state = set_up(Spot(factor=factor, own=own), names=("BTC",), step_minutes=15.0)
+    world.scale["value"][:, :2] = [[0.4, 0.0], [1.2, -0.7]]
+    world.scale["gauss"][:, :2] = [[0.9, 0.0], [-0.5, 2.0]]
+    world.own_draw[0].gauss = 1.5
     move_spot(world, state, 0)
-    shock = 3.0 * math.sqrt(variance)
-    assert world.asset[0].price == pytest.approx(1e5 * math.exp(shock - variance / 2), rel=1e-14)
-    expected = omega + alpha * shock**2 + beta * variance
-    assert world.asset[0].variance == pytest.approx(expected, rel=1e-12)
+
+    def middle(before, gauss, half_life):
+        memory = 0.5 ** (0.25 / half_life)
+        return (before + memory * before + math.sqrt(1.0 - memory**2) * gauss) / 2.0
+
+    def variance(half_life):
+        return (1.0 + 0.5 ** (0.25 / half_life)) / 2.0
+
+    common = middle(0.4, 0.9, 1.0)
+    alone = math.sqrt(0.75) * middle(1.2, -0.5, 2.0) + math.sqrt(0.25) * middle(-0.7, 2.0, 0.5)
+    total = -math.log(1.0 - 0.6) / 4.0
+    log_volatility = math.sqrt(0.3 * total) * common + math.sqrt(0.7 * total) * alone
+    mean = total * (0.3 * variance(1.0) + 0.7 * (0.75 * variance(2.0) + 0.25 * variance(0.5)))
+    sd = 0.5 * math.sqrt(0.25 / 8760.0) * math.exp(log_volatility - mean)
+    expected = 1e5 * math.exp(1.5 * sd - sd**2 / 2.0)
+    assert world.asset[0].price == pytest.approx(expected, rel=1e-13)
+
+
+@pytest.mark.parametrize("step_minutes", [20.0, 120.0])
+def test_log_volatility_has_its_law_from_the_first_step_whatever_the_step(step_minutes):
+    scales = tuple(Scale(half_life=h) for h in (0.5, 6.0, 72.0, 480.0))
+    world, state = many_worlds(Own(scales=scales, common_share=0.0, jumps=Jumps()), step_minutes)
+    seen = []
+    for t in range(round(6 * 60 / step_minutes)):
+        draw_news(4, t, world)
+        if t == 0:
+            seen.append(world.scale["value"][1:].copy())
+        move_spot(world, state, t)
+    seen.append(world.scale["value"][1:].copy())
+    first, last = seen
+    for value in seen:
+        assert np.abs(value.mean(axis=0)).max() < 4.0 / math.sqrt(MANY)
+        assert np.abs((value**2).mean(axis=0) - 1.0).max() < 4.0 * math.sqrt(2.0 / MANY)
+    memory = np.array([2.0 ** (-6.0 / scale.half_life) for scale in scales])
+    error = np.sqrt((1.0 + memory**2) / MANY)  # of a mean of products of two such normals
+    assert (np.abs((first * last).mean(axis=0) - memory) < 4.0 * error).all()
+    together = np.corrcoef(first, rowvar=False)[np.triu_indices(len(scales), 1)]
+    assert np.abs(together).max() < 4.0 / math.sqrt(MANY)
+
+
+@pytest.mark.parametrize(("half_life", "step_minutes"), [(1e6, 1.0), (6.0, 1440.0)])
+def test_clustering_sets_the_kurtosis_and_leaves_the_mean_square(half_life, step_minutes):
+    scales = (Scale(half_life=half_life),)
+    own = Own(volatility=0.5, clustering=0.25, common_share=0.0, scales=scales, jumps=Jumps())
+    world, state = many_worlds(own, step_minutes)
+    returns = []
+    for seed in range(30):  # a first step each: all independent
+        world.asset["base"] = 1.0
+        draw_news(seed, 0, world)
+        assert move_spot(world, state, 0) == NONE
+        returns.append(np.log(world.asset["price"]))
+    x = np.concatenate(returns) / (0.5 * math.sqrt(step_minutes / (8760.0 * 60.0)))
+    # over a step of many half-lives volatility averages out
+    variance = -math.log(0.75) / 4.0 * (1.0 + 2.0 ** (-step_minutes / 60.0 / half_life)) / 2.0
+    kurtosis = 3.0 * math.exp(4.0 * variance)
+    assert half_life < 1e6 or kurtosis == pytest.approx(3.0 / 0.75, rel=1e-6)
+    assert abs((x**2).mean() - 1.0) < 4.0 * math.sqrt((kurtosis - 1.0) / len(x))
+    eighth = 105.0 * math.exp(24.0 * variance)
+    assert abs((x**4).mean() - kurtosis) < 4.0 * math.sqrt((eighth - kurtosis**2) / len(x))
+
+
+def test_common_share_lets_own_volatility_follow_the_factors():
+    def returns(common_share, factor_value):
+        own = Own(clustering=0.8, common_share=common_share, jumps=Jumps())
+        world, state = set_up(Spot(factor=QUIET, own=own))
+        draw_news(2, 0, world)
+        world.own_draw["gauss"] = 1.0
+        world.scale["value"][0] = factor_value
+        before = world.asset["price"].copy()
+        move_spot(world, state, 0)
+        return np.log(world.asset["price"] / before)
+
+    for value in (-1.0, 1.0):
+        assert returns(1.0, value) == pytest.approx(np.repeat(returns(1.0, value)[0], 3))
+    assert (returns(1.0, 1.0) > 2.0 * returns(1.0, -1.0)).all()
+    assert (returns(0.5, 1.0) > 1.5 * returns(0.5, -1.0)).all()
+    assert (returns(0.0, 1.0) == returns(0.0, -1.0)).all()
+    assert len(set(returns(0.0, 1.0))) == 3
+
+
+def test_without_clustering_volatility_is_constant():
+    own = Own(volatility=0.5, clustering=0.0, jumps=Jumps())
+    world, state = set_up(Spot(own=own, factor=Factor(volatility=0.0, jumps=Jumps())))
+    for t in range(20):
+        world.asset["base"] = 100.0
+        draw_news(3, t, world)
+        world.own_draw["gauss"] = 1.0
+        move_spot(world, state, t)
+        sd = 0.5 / math.sqrt(8760.0 * 60.0)
+        assert world.asset["price"] == pytest.approx(100.0 * math.exp(sd - sd**2 / 2.0), rel=1e-14)
+
+
+def test_a_market_put_first_changes_nobodys_news():
+    one = run(*set_up(Spot(), names=("XRP", "DOGE")), 300)
+    other = run(*set_up(Spot(), names=("BTC", "DOGE", "XRP")), 300)
+    assert (one == other[:, [2, 1]]).all()
 
 
 def test_stress_multiplies_the_factor_alone_and_raises_correlation():
@@ -414,7 +512,7 @@ for t in range(120):
     update_index(world, state, t)
     if t % 10 == 0:
         print([float(price).hex() for price in state.market["index_price"]], world.factor[0].stress)
-print(world.asset["variance"].tolist(), world.asset["spread"].tolist(), state.market["index_ticks"])
+print(world.scale["value"].tolist(), world.asset["spread"].tolist(), state.market["index_ticks"])
 """
     runs = [
         subprocess.run(

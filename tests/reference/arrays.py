@@ -24,7 +24,7 @@ POSITION_STATE = ("size", "entry_cost")
 HOLDING_STATE = ("spot", "own_fraction", "chunk_step")
 ACCOUNT_STATE = ("liquidated_step", "liquidated_atoms", "fund_loss_atoms")
 TOTALS_STATE = ("step", "fees", "outside_cash", "stable_price", "adl_atoms", "socialised_atoms")
-ASSET_STATE = ("base", "fundamental", "displacement", "price", "variance", "spread", "burst_return")
+ASSET_STATE = ("base", "fundamental", "displacement", "price", "spread", "burst_return")
 
 Difference = tuple[str, Any, Any]
 
@@ -96,6 +96,9 @@ def world_of(outside: Outside) -> World:
     write(world.factor[0], outside.factor)
     for m, asset in enumerate(outside.assets):
         write(world.asset[m], asset)
+    for row, series in enumerate([outside.factor, *outside.assets]):
+        for k, scale in enumerate(series.scales):
+            write(world.scale[row, k], scale)
     for k, source in enumerate(outside.sources):
         write(world.source[k], source)
     for j, shock in enumerate(outside.shocks):
@@ -110,6 +113,9 @@ def write_news(world: World, outside: Outside) -> None:
     write(world.common_draw[0], outside.common_news)
     for m, news in enumerate(outside.own_news):
         write(world.own_draw[m], news)
+    for row, series in enumerate([outside.factor, *outside.assets]):
+        for k, scale in enumerate(series.scales):
+            world.scale[row, k].gauss = scale.gauss
     for k, source in enumerate(outside.sources):
         world.source[k].gauss = source.gauss
 
@@ -207,6 +213,9 @@ def world_differences(world: World, outside: Outside) -> list[Difference]:
     pairs: list[Difference] = []
     for m, asset in enumerate(outside.assets):
         pairs += _named(f"asset {m}", ASSET_STATE, world.asset[m], asset)
+    for row, series in enumerate([outside.factor, *outside.assets]):
+        for k, scale in enumerate(series.scales):
+            pairs += _named(f"scale {row}.{k}", ("value",), world.scale[row, k], scale)
     for k, source in enumerate(outside.sources):
         pairs += _named(f"source {k}", ("price", "deviation"), world.source[k], source)
     return [(name, got, want) for name, got, want in pairs if got != want]

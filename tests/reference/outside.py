@@ -21,13 +21,29 @@ class News:
 
 
 @dataclass
-class Series:
-    """A return with a GARCH variance and jumps; factor and assets have one each."""
+class Scale:
+    """A time scale of a log-volatility."""
 
-    omega: float = 0.0
-    alpha: float = 0.0
-    persistence: float = 0.0
-    variance: float = 0.0
+    memory: float = 0.0
+    innovation: float = 0.0
+    weight: float = 0.0
+    value: float = 0.0
+    gauss: float = 0.0
+
+    def move(self) -> float:
+        """Go through a step; return what it contributes in the middle of it."""
+        before = self.value
+        self.value = self.memory * before + self.innovation * self.gauss
+        return self.weight * 0.5 * (before + self.value)
+
+
+@dataclass
+class Series:
+    """A return with a lognormal volatility and jumps; factor and assets have one each."""
+
+    sd: float = 0.0
+    log_sd: float = 0.0
+    centre: float = 0.0
     jump_probability: float = 0.0
     jump_law: int = 0
     jump_mean: float = 0.0
@@ -35,12 +51,14 @@ class Series:
     jump_up_share: float = 0.0
     jump_up_mean: float = 0.0
     jump_down_mean: float = 0.0
+    scales: list[Scale] = field(default_factory=list)
 
-    def gaussian(self, news: News) -> float:
-        """The Gaussian part of the step's return; the next variance answers it."""
-        drawn = math.sqrt(self.variance) * news.gauss
-        self.variance = self.omega + self.alpha * drawn * drawn + self.persistence * self.variance
-        return drawn
+    def move_scales(self) -> float:
+        """Move log-volatility, of unit variance; return it in the middle of the step."""
+        middle = 0.0
+        for scale in self.scales:
+            middle += scale.move()
+        return middle
 
     def jump(self, news: News) -> float:
         """The jump of the step, mostly none."""
@@ -65,6 +83,7 @@ class Factor(Series):
     leave_probability: float = 0.0
     stress_multiplier: float = 1.0
     stress: int = 0
+    log_volatility: float = 0.0
     shock: float = 0.0
     shock_variance: float = 0.0
     jump_return: float = 0.0
@@ -89,6 +108,7 @@ class Asset(Series):
     """What a market is written on."""
 
     loading: float = 1.0
+    common_log_sd: float = 0.0
     drift: float = 0.0
     base: float = 1.0
     burst_return: float = 0.0
@@ -156,21 +176,26 @@ def move_spot(venue: Venue, world: Outside, t: int) -> int:
 
 
 def move_factor(factor: Factor, news: News) -> None:
-    """Calm may turn to stress and back; stress multiplies the return, not its own variance."""
+    """Calm may turn to stress and back; volatility moves on each of its time scales."""
     leaves = factor.leave_probability if factor.stress else factor.enter_probability
     if news.regime < leaves:
         factor.stress = 1 - factor.stress
     multiplier = factor.stress_multiplier if factor.stress else 1.0
-    factor.shock_variance = multiplier * multiplier * factor.variance
-    factor.shock = multiplier * factor.gaussian(news)
+    factor.log_volatility = factor.move_scales()
+    clustered = math.exp(factor.log_sd * factor.log_volatility - factor.centre)
+    sd = multiplier * clustered * factor.sd
+    factor.shock = sd * news.gauss
+    factor.shock_variance = sd * sd
     factor.jump_return = factor.jump(news)
 
 
 def asset_return(factor: Factor, asset: Asset, news: News) -> float:
     """Common and own news, less half their variance."""
-    variance = asset.loading * asset.loading * factor.shock_variance + asset.variance
+    own = asset.log_sd * asset.move_scales()
+    sd = math.exp(asset.common_log_sd * factor.log_volatility + own - asset.centre) * asset.sd
+    variance = asset.loading * asset.loading * factor.shock_variance + sd * sd
     burst = asset.burst_factor
-    gaussian = burst * (asset.loading * factor.shock + asset.gaussian(news))
+    gaussian = burst * (asset.loading * factor.shock + sd * news.gauss)
     jumps = asset.loading * factor.jump_return + asset.jump(news)
     return asset.drift - 0.5 * burst * burst * variance + gaussian + jumps
 

@@ -19,7 +19,7 @@ from marketsim.engine.state import (
     SizeRule,
 )
 from marketsim.engine.world import IndexRule, JumpLaw, ShockKind, SpotKind
-from tests.reference.outside import Asset, Factor, News, Outside, Series, Shock, Source
+from tests.reference.outside import Asset, Factor, News, Outside, Scale, Series, Shock, Source
 from tests.reference.venue import Account, Intent, Market, Pool, Position, Rules, Tier, Venue
 
 PERCENT = ONE // 100
@@ -57,6 +57,10 @@ class Scenario:
         self.world.own_news = [random_news(luck) for _ in self.world.assets]
         for source in self.world.sources:
             source.gauss = luck.gauss(0.0, 1.0)
+        own_luck = Random(f"volatility {self.seed} {self.venue.step}")
+        for series in (self.world.factor, *self.world.assets):
+            for scale in series.scales:
+                scale.gauss = own_luck.gauss(0.0, 1.0)
 
     def draw_deposits(self) -> dict[int, int]:
         """Draw what ruined traders pay in, by account, so that there is always someone to ruin."""
@@ -273,6 +277,7 @@ def random_world(luck: Random, venue: Venue, num_steps: int) -> Outside:
             price=price,
             loading=luck.uniform(0.3, 1.5),
             drift=luck.uniform(-0.002, 0.002),
+            common_log_sd=0.3,
             sources=random_sources(luck, num_sources, price),
         )
         make_violent(luck, asset)
@@ -302,10 +307,13 @@ def random_sources(luck: Random, count: int, price: float) -> list[Source]:
 
 def make_violent(luck: Random, series: Series) -> None:
     """Give a series volatility and jumps."""
-    series.omega = 0.00002
-    series.alpha = 0.1
-    series.persistence = 0.8
-    series.variance = 0.0002
+    series.sd = 0.014
+    series.log_sd = 0.5
+    series.centre = 0.2
+    series.scales = [
+        Scale(memory=memory, innovation=math.sqrt(1.0 - memory * memory), weight=math.sqrt(share))
+        for memory, share in ((0.3, 0.5), (0.9, 0.3), (0.99, 0.2))
+    ]
     series.jump_probability = 0.05
     series.jump_law = luck.choice(list(JumpLaw))
     series.jump_sd = 0.1
