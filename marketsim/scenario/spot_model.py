@@ -62,7 +62,7 @@ Scales = Annotated[tuple[Scale, ...], Field(min_length=1, max_length=SCALES)]
 
 def _four_scales(*shares: float) -> tuple[Scale, ...]:
     """Return scales of minutes, hours, days and weeks."""
-    half_lives = (0.2, 3.0, 48.0, 360.0)
+    half_lives = (0.2, 4.0, 60.0, 300.0)
     return tuple(Scale(half_life=h, share=w) for h, w in zip(half_lives, shares, strict=True))
 
 
@@ -73,21 +73,21 @@ class Factor(Part):
     each started from its stationary law.
     """
 
-    volatility: Volatility = 0.53
+    volatility: Volatility = 0.52
     """A year, in calm: root of the mean square return, jumps apart."""
     clustering: Clustering = 0.85
     """How strongly volatility comes in bursts; 0: it is constant. The kurtosis of one step's return
     is 3 / (1 - clustering), stress and jumps apart; that of the logarithm of volatility is normal
     with variance -ln(1 - clustering) / 4."""
-    scales: Scales = _four_scales(0.26, 0.44, 0.12, 0.18)
+    scales: Scales = _four_scales(0.40, 0.20, 0.15, 0.25)
     """Time scales of volatility, up to four."""
-    stress_per_day: NotNegative = 0.12
+    stress_per_day: NotNegative = 0.15
     """How often calm turns into stress."""
-    stress_hours: Positive = 14.0
+    stress_hours: Positive = 18.0
     """Mean length of stress."""
-    stress_multiplier: Annotated[float, Field(ge=1, le=100)] = 2.0
+    stress_multiplier: Annotated[float, Field(ge=1, le=100)] = 2.2
     """Of the factor's volatility, in stress."""
-    jumps: Jumps = Jumps(per_day=0.28, mean=-0.0034, sd=0.008)
+    jumps: Jumps = Jumps(per_day=0.2, law="double_exponential", up_mean=0.009, down_mean=0.012)
     """Common jumps; an asset makes `beta` times the jump."""
 
 
@@ -98,16 +98,16 @@ class Own(Part):
     """Return per return of the factor."""
     drift: Drift = 0.0
     """Expected growth of the price a year (its logarithm), jumps apart."""
-    volatility: Volatility = 0.43
+    volatility: Volatility = 0.42
     """A year, of the own part."""
-    clustering: Clustering = 0.9
+    clustering: Clustering = 0.88
     """As for the factor."""
-    common_share: Share = 0.2
+    common_share: Share = 0.15
     """Share of the variance of the logarithm of volatility that comes from the factor's: 1 lets the
     own part be quiet and wild when the factor is."""
-    scales: Scales = _four_scales(0.75, 0.12, 0.08, 0.05)
+    scales: Scales = _four_scales(0.70, 0.15, 0.08, 0.07)
     """Time scales of what volatility has of its own, up to four."""
-    jumps: Jumps = Jumps(per_day=0.41, sd=0.0094)
+    jumps: Jumps = Jumps(per_day=0.2, law="double_exponential", up_mean=0.014, down_mean=0.014)
     """Jumps of this asset alone."""
 
 

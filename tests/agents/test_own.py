@@ -182,9 +182,7 @@ def test_both_ways_read_the_depth_of_all_books():
 def test_a_strategy_written_like_the_built_in_noise_trades_like_it():
     class Noise(marketsim.Strategy):
         def decide(self, market, traders):
-            chosen = traders.uniform(0)[:, None]
-            upto = np.cumsum(traders.weight)
-            here = (chosen < upto) & (chosen >= upto - traders.weight)
+            here = np.broadcast_to(traders.weight > 0.0, traders.size.shape)  # its only market
             traders.cancel(where=here)
             closes = here & (traders.size != 0) & (traders.uniform(1) < 0.4)[:, None]
             traders.market_order(-traders.size, where=closes, reduce_only=True)
@@ -201,11 +199,12 @@ def test_a_strategy_written_like_the_built_in_noise_trades_like_it():
             traders.market_order(size, where=fits & ~waits)
 
     crowd = {name: POPULATIONS[name] for name in ("maker", "basis")}
-    mine = {**POPULATIONS["noise"], "strategy": "mine"}
+    theirs = {**POPULATIONS["noise"], "markets": ["TWO"]}
+    mine = {**theirs, "strategy": "mine"}
     own = PerpMarket(
         scenario(populations={**crowd, "noise": mine}), rng=2, strategies={"mine": Noise}
     )
-    built_in = PerpMarket(scenario(populations={**crowd, "noise": POPULATIONS["noise"]}), rng=2)
+    built_in = PerpMarket(scenario(populations={**crowd, "noise": theirs}), rng=2)
     for model in (own, built_in):
         model.run(120)
     assert digest_result(own.result()) == digest_result(built_in.result())
