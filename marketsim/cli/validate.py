@@ -1,4 +1,4 @@
-"""``marketsim validate``: a run beside real markets, figure by figure."""
+"""``marketsim validate``: runs beside real markets, statistic by statistic."""
 
 import json
 from collections.abc import Mapping
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 DEFAULT_DAYS = 90.0
 #: Columns of a terminal that hold the table with `--targets`.
 WIDTH = 100
+#: More seeds than this are a slip of the hand.
+MOST_SEEDS = 10_000
 
 
 def validate(
@@ -36,7 +38,26 @@ def validate(
     ] = None,
     targets: Annotated[
         Path | None,
-        typer.Option(help="JSON file of real statistics, shown beside the run's own."),
+        typer.Option(
+            help="JSON file of real statistics, shown beside the run's own; with --seeds instead "
+            "of the bands that are shipped."
+        ),
+    ] = None,
+    seeds: Annotated[
+        str | None,
+        typer.Option(
+            help="Many runs against windows of real markets: how many, from the seed on, or which, "
+            "as in 1001-1010 or 1-5,9."
+        ),
+    ] = None,
+    spot_only: Annotated[
+        bool,
+        typer.Option(
+            "--spot-only", help="With --seeds: the spot process alone, without its traders."
+        ),
+    ] = False,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Processes for --seeds. [default: one a core]")
     ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the figures as one JSON object.")
@@ -45,8 +66,17 @@ def validate(
         bool, typer.Option("--quiet", "-q", help="No progress bar, no table.")
     ] = False,
 ) -> None:
-    """Check a run against the shapes of real markets; exit code 1 if a band does not hold."""
+    """Check a run against the shapes of real markets; exit code 1 if a band does not hold.
+
+    With --seeds, hold every statistic of many runs against windows of real markets, what is put in
+    (the spot process) and what emerges apart; exit code 1 unless both reach their goals.
+    """
     with explained():
+        if seeds is not None:
+            _judge(target, days, seed, targets, seeds, spot_only, workers, as_json, quiet)
+            return
+        if spot_only or workers is not None:
+            refuse("--spot-only and --workers are for many runs: state --seeds, for example 10")
         bands = _read_bands(targets) if targets is not None else {}
 
         from marketsim.study.observed import AnalysisError
@@ -63,6 +93,90 @@ def validate(
         _report(observed, checks, as_json, quiet)
         if not all(check.passed in {True, None} for check in checks):
             raise typer.Exit(FAILURE)
+
+
+def _judge(
+    target: str,
+    days: float | None,
+    seed: int | None,
+    targets: Path | None,
+    stated: str,
+    spot_only: bool,
+    workers: int | None,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    from marketsim.cli.run import announce_compiling
+    from marketsim.report.progress_bars import progress_bar
+    from marketsim.scenario.loader import load_scenario
+    from marketsim.study.bands import BandError, load_bands, shipped_bands
+    from marketsim.study.seeds import measure_seeds
+    from marketsim.study.verdict import judge, verdict_record
+    from marketsim.study.window import WindowError
+    from marketsim.sweep.runner import usable_cores
+
+    length = positive_days(DEFAULT_DAYS if days is None else days)
+    scenario = load_scenario(target, [("days", length)])
+    chosen = parse_seeds(stated, scenario.seed if seed is None else seed)
+    try:
+        bands = shipped_bands() if targets is None else load_bands(targets)
+        announce_compiling(quiet)
+        with progress_bar(scenario.name, quiet, "runs") as progress:
+            found = measure_seeds(
+                scenario,
+                chosen,
+                spot_only=spot_only,
+                workers=workers or usable_cores(),
+                progress=progress,
+            )
+    except (BandError, WindowError, ValueError) as error:
+        refuse(str(error))
+    verdict = judge(found, bands)
+    if as_json:
+        head = {"scenario": scenario.name, "days": float(length), "seeds": chosen}
+        record = {**head, "spot_only": spot_only, **verdict_record(verdict)}
+        typer.echo(json.dumps(record, allow_nan=False))
+    elif not quiet:
+        from marketsim.report.verdict_page import render_verdict
+
+        _show(render_verdict(verdict, scenario.name, chosen, float(length)))
+    if not all(each.passed for each in verdict.roles):
+        raise typer.Exit(FAILURE)
+
+
+def parse_seeds(stated: str, first: int) -> list[int]:
+    """Read which seeds are meant: a number of them from `first` on, or ranges.
+
+    Examples
+    --------
+    >>> parse_seeds("3", 7), parse_seeds("1001-1003,9", 7)
+    ([7, 8, 9], [1001, 1002, 1003, 9])
+    """
+    ranges = []
+    if stated.strip().isdecimal():
+        ranges.append((first, first + int(stated) - 1))
+    else:
+        for part in stated.split(","):
+            low, dash, high = part.strip().partition("-")
+            if not low.isdecimal() or (dash and not high.isdecimal()):
+                refuse(f"--seeds {stated}: not a number of seeds, nor ranges such as 1-20 or 1-5,9")
+            ranges.append((int(low), int(high if dash else low)))
+    count = sum(max(high - low + 1, 0) for low, high in ranges)
+    if not 2 <= count <= MOST_SEEDS:
+        refuse(f"--seeds {stated}: {count} seeds; an interval needs 2, and at most {MOST_SEEDS}")
+    found = [seed for low, high in ranges for seed in range(low, high + 1)]
+    if len(set(found)) < len(found):
+        refuse(f"--seeds {stated}: the ranges overlap, and a seed counts once")
+    return found
+
+
+def _show(page: Any) -> None:
+    from rich.console import Console
+
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=WIDTH)
+    console.print(page)
 
 
 def _observe(target: str, days: float | None, seed: int | None, quiet: bool) -> "Observed":
@@ -107,11 +221,6 @@ def _report(observed: "Observed", checks: "list[Check]", as_json: bool, quiet: b
         typer.echo(json.dumps(validation_record(observed, checks), allow_nan=False))
     if as_json or quiet:
         return
-    from rich.console import Console
-
     from marketsim.report.validation_page import render_validation
 
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=WIDTH)
-    console.print(render_validation(observed, checks))
+    _show(render_validation(observed, checks))

@@ -67,18 +67,24 @@ def _four_scales(*shares: float) -> tuple[Scale, ...]:
 
 
 class Factor(Part):
-    """The common factor: volatility of several time scales, a calm and a stress regime, jumps.
+    r"""The common factor: volatility of several time scales, a calm and a stress regime, jumps.
 
-    The logarithm of volatility is a sum of Ornstein-Uhlenbeck processes, one for each of `scales`,
-    each started from its stationary law.
+    In a step of length D, apart from jumps,
+
+    .. math::
+        r = m \, \sigma \sqrt{D} \, e^{S x - S^2 \mathrm{Var}(x)} z, \quad
+        x = \sum_k \sqrt{w_k} \, x_k, \quad S^2 = -\tfrac{1}{4} \ln(1 - \mathrm{clustering})
+
+    with m the multiplier of stress or 1, z standard normal, and for every one of `scales` an
+    Ornstein-Uhlenbeck process of unit variance, half-life and share w_k as stated, read in the
+    middle of the step and started from its stationary law.
     """
 
-    volatility: Volatility = 0.52
+    volatility: Volatility = 0.50
     """A year, in calm: root of the mean square return, jumps apart."""
     clustering: Clustering = 0.85
-    """How strongly volatility comes in bursts; 0: it is constant. The kurtosis of one step's return
-    is 3 / (1 - clustering), stress and jumps apart; that of the logarithm of volatility is normal
-    with variance -ln(1 - clustering) / 4."""
+    """How strongly volatility comes in bursts; 0: it is constant. The kurtosis of the return of a
+    short step is 3 / (1 - clustering), stress and jumps apart."""
     scales: Scales = _four_scales(0.40, 0.20, 0.15, 0.25)
     """Time scales of volatility, up to four."""
     stress_per_day: NotNegative = 0.15
@@ -98,7 +104,7 @@ class Own(Part):
     """Return per return of the factor."""
     drift: Drift = 0.0
     """Expected growth of the price a year (its logarithm), jumps apart."""
-    volatility: Volatility = 0.42
+    volatility: Volatility = 0.45
     """A year, of the own part."""
     clustering: Clustering = 0.88
     """As for the factor."""

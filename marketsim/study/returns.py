@@ -5,6 +5,7 @@ markets beside which `marketsim.study.validation` puts a run.
 """
 
 import math
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -126,14 +127,83 @@ def windowed_correlation(returns: Floats, rows: int, share: float) -> tuple[floa
     overall, worst : float
         Mean pairwise correlation, averaged over the windows; NaN without a window.
     """
-    windows = [returns[k : k + rows] for k in range(0, len(returns) - rows + 1, rows)]
-    pairs = [(float(window.mean(axis=1).sum()), mean_correlation(window)) for window in windows]
-    found = np.array([pair for pair in pairs if not math.isnan(pair[1])]).reshape(-1, 2)
+    found = correlation_by_window(returns, rows)
     if len(found) == 0:
         return math.nan, math.nan
     count = max(math.floor(share * len(found)), 1)
-    worst = np.argsort(found[:, 0], kind="stable")[:count]
-    return float(found[:, 1].mean()), float(found[worst, 1].mean())
+    return float(found[:, 1].mean()), float(found[:count, 1].mean())
+
+
+def correlation_by_window(returns: Floats, rows: int) -> Floats:
+    """Return the mean return, summed, and the mean pairwise correlation of windows, worst first.
+
+    Windows of so many rows follow each other without overlap; one without a correlation is left
+    out.
+    """
+    windows = [returns[k : k + rows] for k in range(0, len(returns) - rows + 1, rows)]
+    pairs = [(float(window.mean(axis=1).sum()), mean_correlation(window)) for window in windows]
+    found = np.array([pair for pair in pairs if not math.isnan(pair[1])]).reshape(-1, 2)
+    ordered: Floats = found[np.argsort(found[:, 0], kind="stable")]
+    return ordered
+
+
+def worst_correlation(returns: Floats, share: float) -> float:
+    """Return the mean pairwise correlation in the `share` of rows with the lowest mean return.
+
+    Rows are rounded down; choosing single rows lowers a correlation, see
+    `gaussian_worst_correlation`. NaN with fewer than two rows.
+    """
+    count = math.floor(share * len(returns))
+    lowest = np.argsort(returns.mean(axis=1), kind="stable")[:count]
+    return mean_correlation(returns[lowest])
+
+
+def gaussian_worst_correlation(returns: Floats, share: float) -> float:
+    r"""Return what `worst_correlation` would be if the returns were Gaussian with their covariance.
+
+    With c the covariances of the markets with their mean m, given :math:`m < \Phi^{-1}(share)`
+
+    .. math:: \Sigma' = \Sigma - c c^T (1 - v) / \mathrm{Var}(m)
+
+    where v is the variance of a standard normal variable below that quantile.
+    """
+    if returns.shape[1] < 2 or len(returns) < 2 or (np.ptp(returns, axis=0) == 0.0).any():
+        return math.nan
+    normal = NormalDist()
+    bound = normal.inv_cdf(share)
+    hazard = normal.pdf(bound) / share
+    left = 1.0 - bound * hazard - hazard * hazard
+    covariance = np.cov(returns, rowvar=False)
+    with_mean = covariance.mean(axis=1)
+    given = covariance - np.outer(with_mean, with_mean) * (1.0 - left) / with_mean.mean()
+    deviation = np.sqrt(np.diag(given))
+    matrix = given / np.outer(deviation, deviation)
+    return float(matrix[np.triu_indices(len(matrix), 1)].mean())
+
+
+def gaussian_tail_dependence(returns: Floats, share: float) -> float:
+    r"""Return what `tail_dependence` would be if the returns were Gaussian with their correlations.
+
+    .. math::
+        P(X < b, Y < b) = share^2 + \frac{1}{2 \pi} \int_0^\rho
+        \frac{e^{-b^2 / (1 + r)}}{\sqrt{1 - r^2}} dr
+
+    with r = sin(angle), by Gauss-Legendre quadrature.
+
+    References
+    ----------
+    R. L. Plackett, "A reduction formula for normal multivariate integrals", Biometrika 41 (1954).
+    """
+    if returns.shape[1] < 2 or len(returns) < 2 or (np.ptp(returns, axis=0) == 0.0).any():
+        return math.nan
+    bound = NormalDist().inv_cdf(share)
+    matrix = np.corrcoef(returns, rowvar=False)
+    angle = np.arcsin(np.clip(matrix[np.triu_indices(len(matrix), 1)], -1.0, 1.0))
+    points, weights = np.polynomial.legendre.leggauss(40)
+    r = np.sin(0.5 * angle[:, None] * (points + 1.0))
+    integral = 0.5 * angle * (weights * np.exp(-bound * bound / (1.0 + r))).sum(axis=1)
+    joint = share * share + integral / (2.0 * math.pi)
+    return float(joint.mean() / share)
 
 
 def tail_dependence(returns: Floats, share: float) -> float:
