@@ -171,24 +171,27 @@ def sort_draws(draws: NDArray[np.float64]) -> Indices:
 def order_of_action(state: State, traders: Traders, t: int, seed: int) -> Indices:
     """Put the step's intents in random order: cancels and post-only orders, then the rest.
 
-    Whether one trader acts before another depends on the two alone, and a trader's own intents keep
-    their order. Cancels and post-only orders go first, as on Hyperliquid ("HyperBFT", order of
-    actions in a block): with steps of a minute, makers would otherwise be run over by quotes that
-    no venue would leave standing so long.
+    Whether one trader acts before another in a market depends on the two and the market alone, and
+    a trader's intents in one market keep their order. Cancels and post-only orders go first, as on
+    Hyperliquid ("HyperBFT", order of actions in a block): with steps of a minute, makers would
+    otherwise be run over by quotes that no venue would leave standing so long.
     """
     num_intents = state.totals[0].num_intents
-    # Neighbours with the same draw are one trader's: a run of intents that moves as a whole.
+    # Neighbours with the same draw are one trader's in one market: a run that moves as a whole.
     draws = np.empty(num_intents, np.float64)
     start = np.empty(num_intents + 1, np.int64)
     runs = 0
-    last = NONE
+    last = where = NONE
     own = 0.0
     for n in range(num_intents):
         intent = state.intent[n]
         i = widen(intent.account)
-        if i != last:
-            own = uniform(seed, Stream.ORDER.value, traders.trader[i].key, t, 0)
+        m = widen(intent.market)
+        if i != last or m != where:
+            key = traders.trader[i].key ^ traders.public[m].key
+            own = uniform(seed, Stream.ORDER.value, key, t, 0)
             last = i
+            where = m
         is_first = intent.kind == IntentKind.CANCEL or intent.flags & Flag.POST_ONLY != 0
         here = own - 1.0 if is_first else own
         if runs == 0 or here != draws[runs - 1]:

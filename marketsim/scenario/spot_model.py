@@ -93,7 +93,7 @@ class Factor(Part):
     """Mean length of stress."""
     stress_multiplier: Annotated[float, Field(ge=1, le=100)] = 2.2
     """Of the factor's volatility, in stress."""
-    jumps: Jumps = Jumps(per_day=0.2, law="double_exponential", up_mean=0.009, down_mean=0.012)
+    jumps: Jumps = Jumps(per_day=0.2, law="double_exponential", up_mean=0.011, down_mean=0.015)
     """Common jumps; an asset makes `beta` times the jump."""
 
 
@@ -104,7 +104,7 @@ class Own(Part):
     """Return per return of the factor."""
     drift: Drift = 0.0
     """Expected growth of the price a year (its logarithm), jumps apart."""
-    volatility: Volatility = 0.45
+    volatility: Volatility = 0.43
     """A year, of the own part."""
     clustering: Clustering = 0.88
     """As for the factor."""
@@ -113,7 +113,7 @@ class Own(Part):
     own part be quiet and wild when the factor is."""
     scales: Scales = _four_scales(0.70, 0.15, 0.08, 0.07)
     """Time scales of what volatility has of its own, up to four."""
-    jumps: Jumps = Jumps(per_day=0.2, law="double_exponential", up_mean=0.014, down_mean=0.014)
+    jumps: Jumps = Jumps(per_day=0.2, law="double_exponential", up_mean=0.016, down_mean=0.016)
     """Jumps of this asset alone."""
 
 

@@ -192,7 +192,7 @@ def _trend(values: Floats) -> float:
     third = len(values) // 3
     if third == 0:
         return math.nan
-    first, last = float(values[:third].mean()), float(values[-third:].mean())
+    first, last = _mean(values[:third]), _mean(values[-third:])
     return math.log(last / first) if first > 0.0 and last > 0.0 else math.nan
 
 

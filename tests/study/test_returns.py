@@ -141,3 +141,43 @@ def test_leverage_effect_sees_falls_that_bring_volatility():
 
 def test_annual_volatility_scales_with_the_root_of_time():
     assert returns.annual_volatility([0.01, -0.01]) == pytest.approx(0.01 * math.sqrt(8760.0))
+
+
+def correlated(rho: float, num_rows: int) -> np.ndarray:
+    rng = np.random.default_rng(8)
+    common = rng.standard_normal((num_rows, 1))
+    own = rng.standard_normal((num_rows, 3))
+    return math.sqrt(rho) * common + math.sqrt(1.0 - rho) * own
+
+
+def test_gaussian_returns_have_the_tails_that_are_said_of_them():
+    x = correlated(0.6, 400_000)
+    dependence = returns.tail_dependence(x, 0.01)
+    assert returns.gaussian_tail_dependence(x, 0.01) == pytest.approx(dependence, abs=0.02)
+    worst = returns.worst_correlation(x, 0.01)
+    assert returns.gaussian_worst_correlation(x, 0.01) == pytest.approx(worst, abs=0.06)
+
+
+@pytest.mark.parametrize("rho", [-0.5, 0.0, 0.3, 0.9])
+def test_gaussian_tail_dependence_is_scipys(rho):
+    x = correlated(0.5, 50)[:, :2]
+    x = x @ np.linalg.inv(np.linalg.cholesky(np.cov(x, rowvar=False)).T)
+    x = x @ np.linalg.cholesky([[1.0, rho], [rho, 1.0]]).T
+    bound = stats.norm.ppf(0.05)
+    joint = stats.multivariate_normal([0, 0], [[1, rho], [rho, 1]]).cdf([bound, bound])
+    assert returns.gaussian_tail_dependence(x, 0.05) == pytest.approx(joint / 0.05, rel=1e-5)
+
+
+def test_worst_rows_and_windows_are_those_with_the_lowest_mean_return():
+    x = np.array([[1.0, 1.0], [-1.0, -2.0], [2.0, 3.0], [-3.0, -1.0], [-2.0, -1.5], [0.0, 0.5]])
+    assert returns.worst_correlation(x, 0.5) == pytest.approx(np.corrcoef(x[[1, 3, 4]].T)[0, 1])
+    assert math.isnan(returns.worst_correlation(x, 0.2))
+    by_window = returns.correlation_by_window(x, 3)
+    expected = [[-3.5, np.corrcoef(x[3:].T)[0, 1]], [2.0, np.corrcoef(x[:3].T)[0, 1]]]
+    assert by_window == pytest.approx(np.array(expected))
+
+
+def test_two_markets_of_which_one_stands_still_have_no_gaussian_tails():
+    flat = np.column_stack([np.zeros(50), np.arange(50.0)])
+    assert math.isnan(returns.gaussian_tail_dependence(flat, 0.1))
+    assert math.isnan(returns.gaussian_worst_correlation(flat, 0.1))
