@@ -35,7 +35,7 @@ def render_verdict(verdict: Verdict, scenario: str, seeds: Sequence[int], days: 
         f"  {len(seeds)} seeds, {min(seeds)} to {max(seeds)}, {days:g} days each\n"
         "share of (seed, market) between the 10 % and 90 % quantiles of real windows, and within "
         "their range;\nmiss: of the median, in widths between those quantiles; "
-        "(weak): too few real windows to count",
+        "*: too few real windows to count",
     )
     parts = [head]
     for role in ROLES:
@@ -48,16 +48,16 @@ def render_verdict(verdict: Verdict, scenario: str, seeds: Sequence[int], days: 
 def _table(title: str, scores: Sequence[Score]) -> Table:
     table = Table(box=None, pad_edge=False, collapse_padding=True)
     table.add_column(title, no_wrap=True)
-    for name in ("10-90", "range", "ours 10 / 50 / 90 %", "real 10 / 50 / 90 %", "miss"):
+    for name in ("10-90", "range", "median", "real 10 / 50 / 90 %", "miss"):
         table.add_column(name, justify="right", no_wrap=True)
     for score in sorted(scores, key=lambda each: (not each.band.is_strong, each.inside)):
         band = score.band
         style = "red" if score.inside < 0.5 and band.is_strong else ""
         table.add_row(
-            band.name if band.is_strong else f"{band.name} (weak)",
+            band.name if band.is_strong else f"{band.name} *",
             f"{score.inside:.2f}",
             f"{score.within:.2f}",
-            " / ".join(map(_short, score.ours)),
+            _short(score.ours[1]),
             " / ".join(map(_short, (band.p10, band.median, band.p90))),
             f"{score.miss:+.2f}" if score.miss else "",
             style=style if band.is_strong else "dim",
@@ -70,12 +70,10 @@ def _short(value: float) -> str:
 
     Examples
     --------
-    >>> _short(312.4), _short(-0.0412), _short(1.9e-05)
-    ('312', '-0.04', '1.9e-05')
+    >>> _short(312.4), _short(-0.0412), _short(1.94e-05)
+    ('312', '-0.041', '1.9e-05')
     """
-    if value != 0.0 and abs(value) < 0.005:
-        return f"{value:.1e}"
-    return f"{value:.0f}" if abs(value) >= 100.0 else f"{value:.2f}"
+    return f"{value:.0f}" if abs(value) >= 100.0 else f"{value:.2g}"
 
 
 def _line(each: RoleVerdict) -> Text:

@@ -15,7 +15,7 @@ from marketsim.scenario.schema import Scenario
 from marketsim.streams import draw_news
 from marketsim.study.emergent_statistics import emergent_statistics
 from marketsim.study.input_statistics import Values, input_statistics
-from marketsim.study.window import window_of_prices, window_of_result
+from marketsim.study.window import check_grid, window_of_prices, window_of_result
 from marketsim.sweep.pool import WorkerPool
 
 if TYPE_CHECKING:
@@ -60,6 +60,8 @@ def measure_seeds(
     """
     if spot_only and scenario.spot.reflexivity > 0.0:
         raise ValueError("spot.reflexivity is above 0: spot prices answer to what traders do")
+    rows = scenario.step_minutes if spot_only else scenario.record.series_minutes
+    check_grid(scenario.days, max(rows, scenario.step_minutes))
     measure = partial(measure_spot if spot_only else measure_run, scenario)
     found: dict[int, Values] = {}
     with WorkerPool(min(workers, len(seeds))) as pool:

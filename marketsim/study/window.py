@@ -15,6 +15,8 @@ from marketsim.tape.result import Floats, RunResult
 BARS = {"1m": 1, "5m": 5, "1h": 60, "1d": 1440}
 #: Days of a window, counted back from the end of the run; of the two that data are short of, fewer.
 DAYS, MINUTE_DAYS, LIQUIDATION_DAYS = 90, 29, 45
+#: Days below which nothing can be measured.
+FEWEST_DAYS = 2
 
 
 class WindowError(ValueError):
@@ -75,6 +77,30 @@ def window_of_run(run: Run) -> Window:
     return _window(markets, funding, tuple(run.summary["markets"]))
 
 
+def check_grid(days: float, row_minutes: float) -> None:
+    """Refuse rows that make no window.
+
+    Parameters
+    ----------
+    days : float
+        That they cover.
+    row_minutes : float
+        From one to the next.
+
+    Raises
+    ------
+    WindowError
+        If they cover less than two days or do not divide an hour.
+    """
+    per_hour = 60.0 / row_minutes if row_minutes > 0.0 else 0.0
+    if days < FEWEST_DAYS or per_hour < 1.0 or abs(per_hour - round(per_hour)) > 1e-9:
+        raise WindowError(
+            f"{days:.3g} days in rows of {row_minutes:g} minutes make no window: it takes "
+            f"{FEWEST_DAYS} days, and rows that divide an hour (record.series_minutes and "
+            "step_minutes)"
+        )
+
+
 def window_of_prices(price: Floats, names: tuple[str, ...], row_minutes: float) -> Window:
     """Make a window of prices alone.
 
@@ -97,7 +123,8 @@ def _window(
 
     ends = np.asarray(markets["hours"], np.float64)[:: len(names)]
     row_minutes = 60.0 * float(ends[0]) if len(ends) else 0.0
-    hour = _rows_of(row_minutes, 60)
+    check_grid(len(ends) * row_minutes / 1440.0, row_minutes)
+    hour = round(60.0 / row_minutes)
     whole = len(ends) // hour
     hours = min(whole, 24 * DAYS)
     of_market = [np.asarray(funding["market"]) == name for name in names]
@@ -147,20 +174,4 @@ def _bars(price: Floats, row_minutes: float) -> dict[str, Floats]:
         bars = min(len(price) // every, round(days * 1440 / minutes))
         last = len(price) // every * every
         found[scale] = price[last - (bars - 1) * every - 1 : last : every]
-    if "1d" not in found or len(found["1d"]) < 2:
-        raise WindowError(
-            f"{len(price) * row_minutes / 1440:.3g} days in rows of {row_minutes:g} minutes make "
-            "no window: it takes two days, and rows that divide an hour (record.series_minutes and "
-            "step_minutes)"
-        )
     return found
-
-
-def _rows_of(row_minutes: float, minutes: float) -> int:
-    rows = minutes / row_minutes if row_minutes > 0.0 else 0.0
-    if rows < 1.0 or abs(rows - round(rows)) > 1e-9:
-        raise WindowError(
-            "the rows of the series do not end at every full hour: record.series_minutes (and "
-            "step_minutes) must divide 60"
-        )
-    return round(rows)

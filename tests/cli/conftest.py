@@ -56,7 +56,7 @@ class StubMarket:
 
     conservation_error = 0
 
-    def __init__(self, scenario: Any, seed: int) -> None:
+    def __init__(self, scenario: Any, seed: int, strategies: Any = None) -> None:
         self.scenario, self.seed = scenario, seed
         self.inputs = InputLog()
         self.step_count, self.num_steps = 0, scenario.num_steps
