@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from rich.console import Group
+from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -37,7 +37,7 @@ def render_verdict(verdict: Verdict, scenario: str, seeds: Sequence[int], days: 
         "their range;\nmiss: of the median, in widths between those quantiles; "
         "*: too few real windows to count",
     )
-    parts = [head]
+    parts: list[RenderableType] = [head]
     for role in ROLES:
         scores = [score for score in verdict.scores if score.band.role == role]
         if scores:

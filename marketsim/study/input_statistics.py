@@ -85,7 +85,9 @@ def _without_season(size: Floats, bar_minutes: int) -> Floats:
     for h in np.unique(hour):
         mean[h] = moments.present(size[hour == h]).mean()
     usual = mean[hour]
-    return np.divide(size, usual, out=np.full(len(size), np.nan), where=usual > 0.0)
+    divided: Floats = np.full(len(size), np.nan)
+    np.divide(size, usual, out=divided, where=usual > 0.0)
+    return divided
 
 
 def _together(hourly: Floats) -> Mapping[str, float]:

@@ -173,7 +173,7 @@ def gaussian_worst_correlation(returns: Floats, share: float) -> float:
     bound = normal.inv_cdf(share)
     hazard = normal.pdf(bound) / share
     left = 1.0 - bound * hazard - hazard * hazard
-    covariance = np.cov(returns, rowvar=False)
+    covariance: Floats = np.asarray(np.cov(returns, rowvar=False))
     with_mean = covariance.mean(axis=1)
     given = covariance - np.outer(with_mean, with_mean) * (1.0 - left) / with_mean.mean()
     deviation = np.sqrt(np.diag(given))
@@ -197,7 +197,7 @@ def gaussian_tail_dependence(returns: Floats, share: float) -> float:
     if returns.shape[1] < 2 or len(returns) < 2 or (np.ptp(returns, axis=0) == 0.0).any():
         return math.nan
     bound = NormalDist().inv_cdf(share)
-    matrix = np.corrcoef(returns, rowvar=False)
+    matrix: Floats = np.asarray(np.corrcoef(returns, rowvar=False))
     angle = np.arcsin(np.clip(matrix[np.triu_indices(len(matrix), 1)], -1.0, 1.0))
     points, weights = np.polynomial.legendre.leggauss(40)
     r = np.sin(0.5 * angle[:, None] * (points + 1.0))

@@ -61,7 +61,8 @@ def measure_seeds(
     if spot_only and scenario.spot.reflexivity > 0.0:
         raise ValueError("spot.reflexivity is above 0: spot prices answer to what traders do")
     rows = scenario.step_minutes if spot_only else scenario.record.series_minutes
-    check_grid(scenario.days, max(rows, scenario.step_minutes))
+    days = scenario.num_steps * scenario.step_minutes / 1440.0
+    check_grid(days, max(rows, scenario.step_minutes))
     measure = partial(measure_spot if spot_only else measure_run, scenario)
     found: dict[int, Values] = {}
     with WorkerPool(min(workers, len(seeds))) as pool:
