@@ -67,10 +67,14 @@ def measure_seeds(
     found: dict[int, Values] = {}
     with WorkerPool(min(workers, len(seeds))) as pool:
         waiting = {pool.submit(measure, seed): seed for seed in seeds}
-        for future in as_completed(waiting):
-            found[waiting[future]] = future.result()
-            if progress is not None:
-                progress(len(found), len(seeds))
+        try:
+            for future in as_completed(waiting):
+                found[waiting[future]] = future.result()
+                if progress is not None:
+                    progress(len(found), len(seeds))
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)  # the others would be made in vain
+            raise
     return [found[seed] for seed in seeds]
 
 
