@@ -123,9 +123,10 @@ def _log_volatility(world: World, row: int) -> float:
     middle = 0.0
     for k in range(world.scale.shape[1]):
         scale = world.scale[row, k]
-        before = scale.value
-        scale.value = scale.memory * before + scale.innovation * scale.gauss
-        middle += scale.weight * 0.5 * (before + scale.value)
+        if scale.weight > 0.0:  # what nothing reads is not drawn either, and stands still
+            before = scale.value
+            scale.value = scale.memory * before + scale.innovation * scale.gauss
+            middle += scale.weight * 0.5 * (before + scale.value)
     return middle
 
 

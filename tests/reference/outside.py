@@ -32,6 +32,8 @@ class Scale:
 
     def move(self) -> float:
         """Go through a step; return what it contributes in the middle of it."""
+        if self.weight == 0.0:
+            return 0.0
         before = self.value
         self.value = self.memory * before + self.innovation * self.gauss
         return self.weight * 0.5 * (before + self.value)

@@ -583,10 +583,12 @@ def test_volatility_and_correlation_act_from_the_next_step():
 def test_clustering_acts_on_volatility_as_it_stands():
     still = {"kind": "factor", "factor": {"clustering": 0.0}, "own": {"clustering": 0.0}}
     simulation = Simulation(busy(spot=still), 1)
-    simulation.run(20)
+    simulation.run(1)
     world = simulation.world
     began = world.scale["value"].copy()
-    assert began.all()  # nobody reads them yet
+    assert began.all()
+    simulation.run(20)
+    assert (world.scale["value"] == began).all()  # nobody reads them yet
     simulation.set("spot.own.clustering", 0.9)
     act(simulation)
     assert (world.asset["log_sd"] > 0.0).all()
@@ -595,6 +597,11 @@ def test_clustering_acts_on_volatility_as_it_stands():
     moved = world.scale["value"] - began
     assert (moved != 0.0).all()
     assert np.abs(moved).max() < 1.0
+    simulation.set("spot.own.clustering", 0.0)
+    simulation.run(1)
+    stood = world.scale["value"].copy()
+    simulation.run(20)
+    assert (world.scale["value"] == stood).all()
 
 
 def test_reflexivity_acts_on_spot_and_on_the_matrices(monkeypatch):
