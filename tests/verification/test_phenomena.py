@@ -53,13 +53,15 @@ def liquidated_share(result: RunResult, first: int, last: int) -> np.ndarray:
 
 
 def test_calm_looks_like_a_real_market():
-    """`marketsim validate calm`: 90 days at the scenario's own seed hold every band."""
-    result = run("calm", load_scenario("calm").seed, ("days", "90"))
-    checks = {check.figure.name: check for check in validate(observe_result(result))}
-    decided = {name for name, check in checks.items() if check.passed is not None}
-    assert {name for name in decided if not checks[name].passed} == set()
-    assert len(decided) == 10
-    assert "reproduction_number" in decided
+    """90 days of three seeds: on average, every band of `marketsim validate calm` holds."""
+    found = [validate(observe_result(run("calm", seed, ("days", "90")))) for seed in range(3)]
+    decided = [same for same in zip(*found, strict=True) if same[0].passed is not None]
+    means = {same[0].figure: np.mean([check.value for check in same]) for same in decided}
+    assert {
+        figure.name for figure, mean in means.items() if not figure.low < mean < figure.high
+    } == set()
+    assert len(means) == 10
+    assert "reproduction_number" in {figure.name for figure in means}
 
 
 # ---------------------------------------------------------------- contagion
