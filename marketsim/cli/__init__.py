@@ -20,6 +20,7 @@ from marketsim.cli.odd import odd
 from marketsim.cli.plot import plot
 from marketsim.cli.query import query
 from marketsim.cli.replay import replay
+from marketsim.cli.report import report
 from marketsim.cli.rerun import rerun
 from marketsim.cli.run import run
 from marketsim.cli.scenarios import scenarios
@@ -73,6 +74,7 @@ app.command()(contagion)
 app.command()(plot)
 app.command()(replay)
 app.command()(live)
+app.command()(report)
 app.command()(explain)
 app.command()(stress)
 app.command()(scenarios)

@@ -89,11 +89,11 @@ def write_analysis(
         text += [f"## {phase.metric}, {phase.variant}\n", to_markdown(phase_text(phase))]
     written.append(folder / "analysis.md")
     write_text("\n".join(text), written[-1])
-    drawings = list(_drawings(analysis)) if figures else []
-    for done, (name, draw) in enumerate(drawings):
+    todo = list(drawings(analysis)) if figures else []
+    for done, (name, draw) in enumerate(todo):
         written.append(save_figure(draw(), folder / f"{name}.png"))
         if progress is not None:
-            progress(done + 1, len(drawings))
+            progress(done + 1, len(todo))
     return written
 
 
@@ -195,7 +195,8 @@ def phase_name(phase: Phase) -> str:
     return "-".join(parts)
 
 
-def _drawings(analysis: SweepAnalysis) -> Iterator[Drawing]:
+def drawings(analysis: SweepAnalysis) -> Iterator[Drawing]:
+    """List the figures of an analysis: the name of each and what draws it."""
     varied = [name for name in analysis.design.parameter_names if _is_varied(analysis, name)]
     if len(analysis.sensitivities):
         yield from _bars(analysis.sensitivities)

@@ -58,12 +58,13 @@ def quiet(make: Make) -> Run:
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     return tmp_path / "figure.png"
+
+
 """A run folder with a cascade in it, and its twin."""
 
 import pytest
 
 from marketsim.results.folder import write_run
-from marketsim.results.run import load_run
 from marketsim.run.simulation import Simulation
 from marketsim.scenario.loader import load_scenario
 
