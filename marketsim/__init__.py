@@ -3,7 +3,7 @@
 Public names load on first use, so that importing the package costs nothing.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -123,8 +123,19 @@ def _plots(run: "Run") -> Any:
     return import_module("marketsim.report.run_plots").RunPlots(run)
 
 
-# What hangs on a run loads with the first figure that is asked for.
+def _html(thing: Any) -> str:
+    text: str = import_module("marketsim.report.rich_html").as_html(thing)
+    return text
+
+
+def _show(runs: "Sequence[Simulation]", height: int) -> Any:
+    return import_module("marketsim.report.rich_html").show(runs, height)
+
+
+# What hangs on runs, accounts and markets loads when it is first asked for.
 by_report.plots = _plots
+by_report.html = _html
+by_report.show = _show
 
 
 def __dir__() -> list[str]:

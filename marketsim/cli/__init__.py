@@ -16,6 +16,7 @@ from marketsim.cli.contagion import contagion
 from marketsim.cli.experiment import experiment
 from marketsim.cli.explain import explain
 from marketsim.cli.live import live
+from marketsim.cli.movie import movie
 from marketsim.cli.odd import odd
 from marketsim.cli.plot import plot
 from marketsim.cli.query import query
@@ -28,6 +29,7 @@ from marketsim.cli.schema import schema
 from marketsim.cli.status import status
 from marketsim.cli.stress import stress
 from marketsim.cli.sweep import sweep
+from marketsim.cli.talk import talk
 from marketsim.cli.validate import validate
 
 __all__ = ["app", "main"]
@@ -75,6 +77,8 @@ app.command()(plot)
 app.command()(replay)
 app.command()(live)
 app.command()(report)
+app.command()(movie)
+app.command()(talk)
 app.command()(explain)
 app.command()(stress)
 app.command()(scenarios)

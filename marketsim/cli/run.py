@@ -2,6 +2,8 @@
 
 import json
 import math
+import os
+import shlex
 import warnings
 from dataclasses import replace
 from pathlib import Path
@@ -230,3 +232,5 @@ def _report(summary: dict[str, Any], target: Path, as_json: bool, quiet: bool) -
     console = Console(soft_wrap=False)
     console.print(render_summary(summary))
     typer.echo(f"written to {target}")
+    shown = shlex.quote(os.path.relpath(target))
+    typer.echo(f"look into it: marketsim report {shown}   (also cascade, plot, replay, movie)")

@@ -23,6 +23,7 @@ from marketsim.model.memory import remember, remind
 from marketsim.model.stepping import ModelSimulation, SteppedModel
 from marketsim.model.trader import Trader, TraderView
 from marketsim.model.weak import loosen
+from marketsim.results import by_report
 from marketsim.run.data import SavedMarketError
 from marketsim.run.hooks import Hook, Listener
 from marketsim.run.measures import BookImpact
@@ -296,6 +297,29 @@ class PerpMarket(Steered, SteppedModel):
     def exposure(self) -> Exposure:
         """Take the positions of all accounts as they are now."""
         return self.simulation.exposure()
+
+    def show(self, twin: "PerpMarket | None" = None, height: int = 720) -> Any:
+        """Show the replay of what the market has done so far, where a notebook stands.
+
+        It is made again from its scenario and seed, watched from the first step on.
+
+        Parameters
+        ----------
+        twin : PerpMarket, optional
+            Drawn behind it: the same seed with another rule, say.
+        height : int, optional
+            Pixels.
+
+        Raises
+        ------
+        ValueError
+            If nothing has happened yet, or it has traders of your own that were given from Python.
+        """
+        runs = [each.simulation for each in (self, twin) if each is not None]
+        return by_report.show(runs, height)
+
+    def _repr_html_(self) -> str:
+        return by_report.html(self.simulation)
 
     def liquidation_map(self, market: str) -> LiquidationMap:
         """Find the marks at which a market's positions would be liquidated now."""

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-_POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
+#: Pictures lie in the page or beside it.
+_POLICY = "default-src 'none'; img-src 'self' data:; style-src 'unsafe-inline'"
 #: Dots per inch of figures in a page: 1,200 pixels across for a slide.
 _DOTS = 120
 

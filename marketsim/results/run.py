@@ -164,6 +164,9 @@ class Run:
         """Figures of the run, a method for each kind: ``run.plot.funding_heatmap(ax=None)``."""
         return by_report.plots(self)
 
+    def _repr_html_(self) -> str:
+        return by_report.html(self)
+
     def cascades(self, min_weight: float = 0.05) -> "list[Cascade]":
         """Group the liquidations into cascades, largest first.
 
