@@ -3,6 +3,7 @@
   "use strict";
 
   const EVENT_TABLES = { liqs: "liq_", settlements: "set_", adls: "adl_" };
+  const TABLES = ["frames", "accounts", "liqs", "settlements", "adls"];
   const FRAME_ONLY = new Set(["account_step", "health", "lean", "worth"]);
 
   /* Columns that grow together; arrays double, so that appending stays cheap. */
@@ -29,6 +30,13 @@
       }
       this.count += rows;
     }
+
+    /* Hold the first rows of another table, as a copy. */
+    copy(other, rows) {
+      this.count = rows;
+      this.widths = { ...other.widths };
+      for (const [name, width] of Object.entries(other.widths)) this[name] = other[name].slice(0, rows * width);
+    }
   }
 
   /* How many of the first `count` values of a sorted array are below `value`. */
@@ -52,15 +60,12 @@
       this.M = header.markets.length;
       this.A = header.accounts ? header.accounts.drawn.length : 0;
       this.version = 0;
+      this.statement = null; // the last account looked into, as the server spelled it out
       this.clear();
     }
 
     clear() {
-      this.frames = new Table();
-      this.accounts = new Table();
-      this.liqs = new Table();
-      this.settlements = new Table();
-      this.adls = new Table();
+      for (const name of TABLES) this[name] = new Table();
       this.heat = [];
       this.tieRows = { child: [], parent: [], weight: [], via: [] };
       this.byChild = new Map();
@@ -154,7 +159,7 @@
 
     /* Forget everything from a step on: the market was taken back before it. */
     cut(step) {
-      for (const name of ["frames", "accounts", "liqs", "settlements", "adls"]) {
+      for (const name of TABLES) {
         const table = this[name];
         if (table.count) table.count = below(table.step, table.count, step);
       }
@@ -174,6 +179,18 @@
       for (const name of ["child", "parent", "weight", "via"]) this.tieRows[name].push(kept[name][i]);
       page.push(this.byChild, kept.child[i], row);
       if (kept.parent[i] >= 0) page.push(this.byParent, kept.parent[i], row);
+    }
+
+    /* Begin as a branch of another lane: what it held up to and including a step. */
+    adopt(other, step) {
+      for (const name of TABLES) {
+        const table = other[name];
+        this[name].copy(table, table.count ? below(table.step, table.count, step + 1) : 0);
+      }
+      this.heat = other.heat.filter((part) => part.step <= step);
+      for (let i = 0; i < this.liqs.count; i++) this.byId.set(this.liqs.id[i], i);
+      for (let i = 0; i < other.tieRows.child.length; i++) this.keepTie(other.tieRows, i);
+      this.version += 1;
     }
 
     /* The row at or before a step (the first where it is before all), -1 while there is none. */

@@ -5,32 +5,31 @@
   /* Used until a header brings the style of the figures; the same fields. */
   const DEFAULTS = {
     light: {
-      ink: "#1b1f24", soft: "#565d67", paper: "#ffffff", panel: "#f4f3ef", grid: "#dddad2",
-      accent: "#0b5cad", alarm: "#b3261e", long: "#0b6fb8", short: "#c2500a", fund: "#1f7a4d",
-      index: "#1b1f24", neutral: "#e9e7e1",
-      markets: ["#6a3d9a", "#14786c", "#946206", "#a82d66", "#4d6b1f", "#565d67"],
-      populations: ["#0b6fb8", "#c2500a", "#14786c", "#6a3d9a", "#946206", "#a82d66", "#4d6b1f", "#565d67"],
-      funding: ["#053061", "#2166ac", "#4393c3", "#92c5de", "#cfe3ee", "#efedea",
-        "#fbd9c4", "#f4a582", "#d6604d", "#b2182b", "#67001f"],
-      fire: ["#fff1d6", "#fdd49e", "#fdbb84", "#fc8d59", "#e34a33", "#b30000", "#5b0010"],
+      ink: "#14181f", muted: "#59616d", paper: "#ffffff", panel: "#f3f5f8", grid: "#dde1e6",
+      accent: "#0b62b0", alarm: "#b3261e", long: "#0b62b0", short: "#b84a09", fund: "#14181f",
+      markets: ["#8250e7", "#76a201", "#ed3e98", "#303e6b", "#8b8352", "#319af1"],
+      populations: ["#5c3a2b", "#6188a8", "#497163", "#a94126", "#319af1", "#8b8352"],
+      funding: ["#6f2a02", "#ab4508", "#dc7a35", "#efaf7d", "#f8dcc4", "#efeeec",
+        "#cde0f4", "#8fbdea", "#4a92d4", "#1c61ab", "#0b386f"],
+      fire: ["#fdf3df", "#fbdc9d", "#f7b557", "#ec8428", "#cf4a17", "#9a1b14", "#560a14"],
     },
     dark: {
-      ink: "#f0eee8", soft: "#adb3bd", paper: "#12151a", panel: "#1b2027", grid: "#313843",
-      accent: "#7cc0ff", alarm: "#ff8a80", long: "#56b4e9", short: "#ff9455", fund: "#63d29a",
-      index: "#f0eee8", neutral: "#2a3039",
-      markets: ["#b9a0f5", "#4fd0bd", "#e9bb4e", "#f284b4", "#b3cf6b", "#c0c4cb"],
-      populations: ["#56b4e9", "#ff9455", "#4fd0bd", "#b9a0f5", "#e9bb4e", "#f284b4", "#b3cf6b", "#c0c4cb"],
-      funding: ["#9fd0ff", "#6aaee6", "#3f86c4", "#2f6394", "#2c455f", "#2a3039",
-        "#5b3d35", "#8f4f3c", "#c96a4b", "#f08a66", "#ffc2a3"],
-      fire: ["#2b1a12", "#5a1d10", "#8f2410", "#c73d10", "#f06a1a", "#fca636", "#fff0a8"],
+      ink: "#eef1f5", muted: "#a1abb8", paper: "#12161c", panel: "#1a2029", grid: "#2c343e",
+      accent: "#5aa9f2", alarm: "#ff8a80", long: "#5aa9f2", short: "#f2913d", fund: "#eef1f5",
+      markets: ["#ca8eff", "#c7e000", "#eb5d94", "#7c6ce8", "#e7b460", "#7cb7cc"],
+      populations: ["#977a60", "#8394bf", "#67d8c3", "#e72f17", "#7cb7cc", "#e7b460"],
+      funding: ["#ffd7ab", "#ffae62", "#e98530", "#b0601f", "#6d4423", "#2b323b",
+        "#274b70", "#2f70b1", "#4d98e3", "#8fc5fe", "#d2e7ff"],
+      fire: ["#1f1b1d", "#4a1719", "#8a1f17", "#c8431a", "#ef7f22", "#fbbd4a", "#fff3b8"],
     },
   };
-  /* Edges of the funding colours, basis points per 8 h: fixed, so that two pictures compare. */
-  const FUNDING_EDGES = [-50, -20, -10, -5, -2, 2, 5, 10, 20, 50];
-  const FAMILY = '"Inter", "Segoe UI", "Helvetica Neue", "DejaVu Sans", system-ui, sans-serif';
+  /* Where the funding colours change, basis points per 8 h: fixed, so that two pictures compare. */
+  const FUNDING_LIMITS = [-100, -30, -10, -3, -0.5, 0.5, 3, 10, 30, 100];
+  const FONTS = "system-ui, -apple-system, 'Segoe UI', 'DejaVu Sans', Arial, sans-serif";
 
   const palettes = JSON.parse(JSON.stringify(DEFAULTS));
-  let edges = FUNDING_EDGES;
+  let limits = FUNDING_LIMITS;
+  let fonts = FONTS;
 
   function mixed(from, to, share) {
     const channel = (colour, at) => parseInt(colour.slice(at, at + 2), 16);
@@ -49,7 +48,8 @@
     setHeader(style) {
       if (!style) return;
       for (const scheme of ["light", "dark"]) Object.assign(palettes[scheme], style[scheme] || {});
-      edges = style.funding_edges_bp || FUNDING_EDGES;
+      limits = style.funding_limits_bp || FUNDING_LIMITS;
+      fonts = style.fonts || FONTS;
       theme.apply();
     },
 
@@ -68,8 +68,10 @@
         theme[name] = value;
         root.style.setProperty("--" + name, value);
       }
-      theme.up = theme.long;
-      theme.down = theme.short;
+      root.style.setProperty("--fonts", fonts);
+      theme.soft = theme.muted;
+      theme.index = theme.ink;
+      theme.neutral = palette.funding[(palette.funding.length - 1) / 2];
       theme.version += 1;
     },
 
@@ -82,15 +84,15 @@
       const colours = palettes[theme.scheme].funding;
       if (!Number.isFinite(rate)) return theme.neutral;
       let i = 0;
-      while (i < edges.length && rate * 1e4 >= edges[i]) i++;
+      while (i < limits.length && rate * 1e4 >= limits[i]) i++;
       return colours[Math.min(i, colours.length - 1)];
     },
 
     /* The funding scale for a legend: [{from, to, colour}], basis points, open ends infinite. */
     fundingSteps() {
       return palettes[theme.scheme].funding.map((colour, i) => ({
-        from: i ? edges[i - 1] : -Infinity,
-        to: i < edges.length ? edges[i] : Infinity,
+        from: i ? limits[i - 1] : -Infinity,
+        to: i < limits.length ? limits[i] : Infinity,
         colour,
       }));
     },
@@ -103,7 +105,7 @@
       return mixed(ramp[low], ramp[low + 1], at - low);
     },
 
-    font: (px, weight) => `${weight || 400} ${px}px ${FAMILY}`,
+    font: (px, weight) => `${weight || 400} ${px}px ${fonts}`,
 
     /* "$1.2M"; three significant figures, the way one says it. */
     usd(value) {
