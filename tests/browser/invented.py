@@ -130,9 +130,9 @@ def start(
             "heat_every": 20,
             "version": "0.1.0",
             "theme": {},
-            "health_base": 50,
-            "lean_base": 16,
-            "worth_base": 2000,
+            "health_base": 2**0.02,
+            "lean_base": 101 ** (1 / 127),
+            "worth_base": 1.005,
             "source": source,
             "funding": {"interval_hours": 8, "cap": [0.0075] * 3, "band": 0.0005},
             "maintenance": [0.005] * 3,
@@ -259,7 +259,7 @@ def _accounts(step: NDArray[np.int32], shock: int) -> dict[str, NDArray[Any]]:
     lean = 128 + 100 * np.sin(np.arange(ACCOUNTS)[None, :, None] + np.arange(3)) * np.ones(
         (len(step), 1, 1)
     )
-    worth = np.full((len(step), ACCOUNTS), 20_000) + 100 * np.arange(ACCOUNTS)
+    worth = np.full((len(step), ACCOUNTS), 2_000) + 10 * np.arange(ACCOUNTS)
     return {
         "account_step": step.astype(np.int32),
         "health": pools.astype(np.uint8),

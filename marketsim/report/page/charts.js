@@ -106,7 +106,7 @@
       return {
         width: context.width,
         height: context.height,
-        padding: [8, names.length > 1 ? 0 : 14, 0, 0],
+        padding: [8, names.length > 1 ? 0 : 22, 0, 0],
         legend: { show: false },
         cursor: { y: false, drag: { setScale: false, x: false, y: false }, points: { show: false } },
         scales,

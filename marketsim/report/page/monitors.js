@@ -56,7 +56,7 @@
     {
       id: "distance", label: "Distance to liquidation",
       value: (lane, row, step) => (lane.accounts.count ? page.charts.times(page.charts.healthQuantile(lane, lane.accountRow(step), 0.1)) : "–"),
-      note: () => "maintenance; 9 in 10 hold more",
+      note: () => "nine in ten stand above",
     },
     {
       id: "dial", label: "Reproduction R",

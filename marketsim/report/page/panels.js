@@ -55,7 +55,7 @@
       this.plot = element("div", { class: "plot" });
       const words = element("div", { class: "words" }, this.title, this.question);
       const head = element("header", {}, words, ...(this.options.tools || []));
-      this.root = element("section", { class: "panel" }, head, this.legend, this.plot, this.note);
+      this.root = element("section", { class: "panel" }, head, this.legend, this.note, this.plot);
       if (this.options.strip) this.root.classList.add("strip");
       this.watcher = new ResizeObserver(() => {
         this.size = [Math.floor(this.plot.clientWidth), Math.floor(this.plot.clientHeight)];

@@ -39,7 +39,7 @@
       { label: "mark", colour: theme.market(market), width: 2.75, say: (row) => theme.price(lane.price("mark", row, market)) },
     ];
     if (other) {
-      drawn.push({ label: `mark, twin (${other.header.label})`, colour: theme.ink, width: 1,
+      drawn.push({ label: `twin (${other.header.label})`, colour: theme.ink, width: 1,
         say: (row) => theme.price(other.price("mark", other.row(lane.frames.step[row]), market)) });
     }
     return drawn;
@@ -104,14 +104,14 @@
     const up = side ? 1 : -1; // a closed long is sold: it points down, from above the line
     const { ctx } = u;
     ctx.fillStyle = page.theme.side(side);
-    ctx.strokeStyle = page.theme.paper;
+    ctx.globalAlpha = 0.8;
     ctx.beginPath();
-    ctx.moveTo(x, y + up * 2);
-    ctx.lineTo(x - size * 0.7, y + up * (2 + size * 1.3));
-    ctx.lineTo(x + size * 0.7, y + up * (2 + size * 1.3));
+    ctx.moveTo(x, y + up * 3);
+    ctx.lineTo(x - size * 0.7, y + up * (3 + size * 1.3));
+    ctx.lineTo(x + size * 0.7, y + up * (3 + size * 1.3));
     ctx.closePath();
     ctx.fill();
-    ctx.stroke();
+    ctx.globalAlpha = 1;
   }
 
   /* The level the audience bet on, from when it did to the right edge. */

@@ -43,7 +43,7 @@
     column(k) {
       const column = element("div", { class: "column" });
       if (!this.narrow.matches) column.append(this.add(new Panel(this.app, k, "prices", { fixed: true })));
-      column.append(this.add(new Panel(this.app, k, this.app.view, { chosen: true })));
+      column.append(this.add(new Panel(this.app, k, this.known(this.app.view), { chosen: true })));
       return column;
     }
 
@@ -93,10 +93,16 @@
       next.click();
     }
 
+    /* A picture that there is; beside the prices of a wide page, another one than these. */
+    known(id) {
+      const all = [...page.views, ...page.charts.kinds].map((each) => each.id);
+      if (all.includes(id) || (id === "prices" && this.narrow.matches)) return id;
+      return all[0];
+    }
+
     /* Show a picture in the panel that changes. */
     choose(id) {
-      const known = page.views.some((view) => view.id === id) || page.charts.kinds.some((kind) => kind.id === id);
-      const view = known || id === "prices" ? id : this.tabs.length ? this.tabs[0].dataset.view : "premium";
+      const view = this.known(id);
       this.app.view = view;
       for (const tab of this.tabs) {
         const chosen = tab.dataset.view === view;

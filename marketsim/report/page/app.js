@@ -1,0 +1,168 @@
+/* What the page holds: lanes, the moment shown, what is chosen; and the messages that change it. */
+(function (page) {
+  "use strict";
+
+  /* Hours of the run that the charts show; null: all of it. */
+  const WINDOWS = [1, 2, 6, 12, 24, 72, 168, null];
+  /* Part of the window kept free right of now, for what may come. */
+  const AHEAD = 0.06;
+  const DIGITS = 10;
+
+  class App {
+    constructor() {
+      this.lanes = [];
+      this.chapters = [];
+      this.status = {};
+      this.digests = {};
+      this.live = false;
+      this.connected = false;
+      this.layout = "single";
+      this.view = "network";
+      this.market = 0;
+      this.relative = false;
+      this.time = 0;
+      this.span = 12;
+      this.selected = null;
+      this.selections = 0;
+      this.guess = null;
+      this.strike = null;
+      this.reduced = window.matchMedia("(prefers-reduced-motion: reduce)").matches;
+      this.player = new page.Player(this);
+      this.sound = new page.Sound(this);
+      this.guessing = new page.Guessing(this);
+    }
+
+    /* Take one message, from the socket or from a recording. */
+    receive(message) {
+      const take = {
+        start: () => this.start(message),
+        frames: () => this.lanes[message.lane] && this.lanes[message.lane].append(message),
+        status: () => this.setStatus(message),
+        chapters: () => { this.chapters = message.chapters || []; },
+        account: () => this.setStatement(message),
+        digest: () => this.setDigest(message),
+        refused: () => this.controls.refused(message),
+        file: () => this.exports.receive(message),
+      }[message.kind];
+      if (take) take();
+    }
+
+    start(header) {
+      const lane = new page.Store(header);
+      const { from } = header;
+      if (from && this.lanes[from.lane]) lane.adopt(this.lanes[from.lane], from.step);
+      this.lanes.length = Math.min(this.lanes.length, header.lanes || 1);
+      this.lanes[header.lane] = lane;
+      if (header.lane === 0) this.begin(header);
+      if (this.lanes.length === (header.lanes || 1) && !this.lanes.includes(undefined)) this.arrange();
+    }
+
+    /* A market begins, or begins anew. */
+    begin(header) {
+      page.theme.setHeader(header.theme);
+      this.live = header.source === "live";
+      this.market = Math.min(this.market, header.markets.length - 1);
+      this.selected = null;
+      this.guess = null;
+      this.chapters = [];
+      this.digests = {};
+      this.time = 0;
+      this.player.following = true;
+    }
+
+    arrange() {
+      if (this.lanes.length < 2) this.layout = "single";
+      else if (this.lanes.length > 2) this.layout = "columns";
+      this.stage.build();
+      this.controls.build();
+      this.controls.update(this.status);
+    }
+
+    setStatus(message) {
+      Object.assign(this.status, message);
+      if (message.lanes && message.lanes < this.lanes.length) {
+        this.lanes.length = message.lanes;
+        this.arrange();
+      }
+      if (this.lanes.length) this.controls.update(message);
+    }
+
+    setStatement(message) {
+      const lane = this.lanes[message.lane || 0];
+      if (!lane) return;
+      lane.statement = message;
+      lane.version += 1;
+    }
+
+    setDigest(message) {
+      const lane = message.lane || 0;
+      this.digests[lane] = { ...this.digests[lane], ...message };
+      this.exports.update();
+    }
+
+    send(message) {
+      if (!this.live) return;
+      if (!this.link || !this.link.send(message)) this.alert("The market is gone: nothing can be changed any more. Reload to begin a new one.");
+    }
+
+    /* The steps that the charts show. */
+    window() {
+      const { first, last } = this.player;
+      if (this.span === null || !this.lanes.length) return [first, Math.max(last, first + 10)];
+      const width = (this.span * 60) / this.lanes[0].header.step_minutes;
+      const to = Math.max(this.time + AHEAD * width, first + width);
+      return [to - width, to];
+    }
+
+    zoom(direction) {
+      const at = WINDOWS.indexOf(this.span) + direction;
+      if (at >= 0 && at < WINDOWS.length) this.span = WINDOWS[at];
+    }
+
+    chooseMarket(m) {
+      const { markets } = this.lanes[0].header;
+      this.relative = m === markets.length;
+      if (!this.relative) this.market = m;
+    }
+
+    nextMarket() {
+      const count = this.lanes[0].M;
+      this.chooseMarket(this.relative ? 0 : Math.min(this.market + 1, count));
+    }
+
+    /* Take what a picture says was picked (see its `pick`); the market spells an account out. */
+    select(what) {
+      this.selected = what;
+      this.selections += 1;
+      if (!what) return;
+      if (what.kind === "market") this.chooseMarket(what.market);
+      if (Number.isInteger(what.account) && this.live) this.send({ do: "inspect", account: what.account, lane: 0 });
+    }
+
+    setLayout(layout) {
+      this.layout = layout;
+      if (this.lanes.length) this.arrange();
+    }
+
+    toggleLayout() {
+      if (this.lanes.length === 2) this.setLayout(this.layout === "columns" ? "single" : "columns");
+    }
+
+    /* Where a picture comes from, in one line. */
+    source() {
+      const { scenario, seed, sampled } = this.lanes[0].header;
+      const digests = this.lanes.map((_, k) => (this.digests[k] || {}).digest).filter(Boolean);
+      const digest = digests.length ? digests.map((each) => each.slice(0, DIGITS)).join(" / ") : "at the end";
+      return `${scenario} · seed ${seed} · digest ${digest}${sampled ? ` · ${this.sample()}` : ""}`;
+    }
+
+    sample() {
+      const { accounts } = this.lanes[0].header;
+      const { count } = page.theme;
+      return `sample of ${count(accounts.drawn.length)} of ${count(accounts.total)} accounts; sums are exact`;
+    }
+  }
+
+  App.WINDOWS = WINDOWS;
+  page.App = App;
+})((window.page = window.page || {}));

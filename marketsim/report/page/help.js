@@ -1,0 +1,51 @@
+/* What is seen, what is simulated and where the limits are; and the keys. */
+(function (page) {
+  "use strict";
+
+  const { element, button } = page.dom;
+
+  const definitions = (pairs) =>
+    element("dl", {}, pairs.flatMap(([term, text]) => [element("dt", { text: term }), element("dd", { text })]));
+
+  class Help {
+    constructor(dialog, app) {
+      this.dialog = dialog;
+      this.app = app;
+    }
+
+    open() {
+      this.build();
+      this.dialog.showModal();
+    }
+
+    build() {
+      const { app } = this;
+      const header = app.lanes.length ? app.lanes[0].header : null;
+      const pictures = [page.charts.prices, ...page.views, ...page.charts.kinds];
+      this.dialog.replaceChildren(
+        element("h2", { id: "help-title", text: "What is seen here" }),
+        element("p", { text: "A simulated market of perpetual futures: traders with margin, a venue with its rule book, and what happens when positions are closed by force. Nothing here is a forecast." }),
+        element("div", { class: "help-columns" },
+          element("section", {}, element("h3", { text: "Pictures" }),
+            definitions(pictures.map((each) => [each.title, `${each.question || ""} ${each.help || ""}`]))),
+          element("section", {}, element("h3", { text: "Simulated, and where the limits are" }),
+            element("ul", {}, this.limits(header).map((text) => element("li", { text }))),
+            element("h3", { text: "Keys" }), this.keys())),
+        element("p", { class: "hint", text: header ? `marketsim ${header.version}. ${app.source()}` : "" }),
+        element("div", { class: "row end" }, button("Close", () => this.dialog.close())));
+    }
+
+    limits(header) {
+      if (!header) return [];
+      return [...(header.limits || []), ...(header.sampled ? [this.app.sample()] : [])];
+    }
+
+    keys() {
+      const shown = page.keys.filter((key) => this.app.live || !key.live);
+      return element("table", { class: "keys" }, element("tbody", {}, shown.map((key) =>
+        element("tr", {}, element("th", { scope: "row" }, element("kbd", { text: key.name })), element("td", { text: key.label })))));
+    }
+  }
+
+  page.Help = Help;
+})((window.page = window.page || {}));
