@@ -52,8 +52,9 @@
       const { from } = header;
       if (from && this.lanes[from.lane]) lane.adopt(this.lanes[from.lane], from.step);
       this.lanes.length = Math.min(this.lanes.length, header.lanes || 1);
-      this.lanes[header.lane] = lane;
       if (header.lane === 0) this.begin(header);
+      this.lanes[header.lane] = lane;
+      this.digests[header.lane] = { digest: header.digest, command: header.command };
       if (this.lanes.length === (header.lanes || 1) && !this.lanes.includes(undefined)) this.arrange();
     }
 
@@ -96,7 +97,7 @@
 
     setDigest(message) {
       const lane = message.lane || 0;
-      this.digests[lane] = { ...this.digests[lane], ...message };
+      this.digests[lane] = message;
       this.exports.update();
     }
 

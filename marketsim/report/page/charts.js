@@ -117,7 +117,7 @@
             values: (u, splits) => splits.map((step) => this.sayTime(step)),
           },
           ...names.map((name, i) => ({
-            scale: name, stroke: theme.soft, font, side: i ? 1 : 3, size: context.small ? 52 : 64, gap: 4,
+            scale: name, stroke: theme.soft, font, side: i ? 1 : 3, size: context.small ? 58 : 66, gap: 4,
             grid: i ? { show: false } : grid, ticks: { show: false }, space: 34,
             values: (u, splits) => splits.map((value) => this.spec.scales[name].say(value, splits)),
           })),

@@ -46,6 +46,18 @@
     };
   }
 
+  /* A slider, or a drop-down where only some values will do. */
+  function valuePicker(control, act, note) {
+    if (!control.choices) return slider(control, act, note);
+    const isNumber = typeof control.value === "number";
+    const pairs = control.choices.map((value) => [value, control.unit ? `${value} ${control.unit}` : value]);
+    const made = choice(control.label, pairs, control.value, (value) => act(isNumber ? Number(value) : value));
+    const root = element("label", { class: "field" }, element("span", { text: control.label }), note, made);
+    return { root, set: (value) => { made.value = value; } };
+  }
+
+  const focusable = (root) => [...root.querySelectorAll("button, input, select")];
+
   class Controls {
     constructor(root, app) {
       this.root = root;
@@ -61,10 +73,14 @@
       this.sliders.clear();
       this.waiting.clear();
       const header = this.app.lanes[0].header;
+      const focused = focusable(this.root).indexOf(document.activeElement);
       const parts = this.app.live
         ? [this.marketPart(header), this.strikePart(header), this.comparePart(header), ...this.settingParts(header), this.donePart()]
         : [this.recordingPart(header)];
       this.root.replaceChildren(this.viewPart(), ...parts);
+      // Who pressed "reset" by keyboard stays there.
+      const again = focusable(this.root)[focused];
+      if (again) again.focus();
     }
 
     group(title, ...children) {
@@ -79,7 +95,7 @@
     }
 
     refused({ field, message }) {
-      const place = this.refusals.get(field);
+      const place = this.refusals.get(field) || this.refusals.get((field || "").split(".")[0]);
       if (!place || this.root.hidden) return this.app.alert(`${field ? `${field}: ` : ""}${message}`);
       place.hidden = false;
       place.textContent = message;
@@ -93,14 +109,11 @@
 
     viewPart() {
       const { app } = this;
-      const sound = button("Tick per liquidation: off", () => {
-        app.sound.toggle();
-        sound.setAttribute("aria-pressed", String(app.sound.on));
-        say(sound, `Tick per liquidation: ${app.sound.on ? "on" : "off"}`);
-      }, { "aria-pressed": "false" });
+      const sound = button("Tick: off", () => app.sound.toggle(), { title: "A tick for each liquidation (K)" });
+      this.sound = sound;
       const guess = button("Guess, then see", () => app.guessing.toggle(), { class: "strong" });
       return this.group("Audience", element("div", { class: "row" }, guess, sound),
-        element("p", { class: "hint", text: "Drag the line on the price chart before the shock." }));
+        element("p", { class: "hint", text: "Before the shock, drag the line on the price chart. The tick sounds once for each liquidation." }));
     }
 
     recordingPart(header) {
@@ -170,20 +183,37 @@
 
     comparePart(header) {
       const { app } = this;
-      const twin = choice("Twin's margin mode", header.modes.map((mode) => [mode, mode]),
-        header.modes.find((mode) => mode !== header.mode), () => {});
+      const twins = () => {
+        app.layout = "columns";
+        this.send({ do: "twins" });
+      };
       return this.group("Compare, same seed",
-        element("div", { class: "field" }, button("Twins", () => {
-          app.setLayout("columns");
-          this.send({ do: "twins", mode: twin.value });
-        }), element("span", { text: "with margin" }), twin),
-        element("div", { class: "row" },
-          button("Four venues", () => {
-            app.setLayout("columns");
-            this.send({ do: "venues" });
-          }, { title: header.venues.join(", ") }),
+        element("div", { class: "row wrap" },
+          button("Twins", twins, { title: "The same market under another margin mode" }),
+          button("Four venues", () => this.send({ do: "venues" }), { title: header.venues.join(", ") }),
           button("One market", () => this.send({ do: "single" }))),
-        this.refusal("twins"), this.refusal("venues"), this.refusal("single"), this.refusal("branch"), this.refusal("rewind"));
+        this.refusal("twins"), this.refusal("venues"), this.refusal("single"),
+        ...this.branchParts(header));
+    }
+
+    /* "What if from here": another future of the step shown, with or without a change. */
+    branchParts(header) {
+      const changes = (header.controls || []).filter((control) => control.acts === "now");
+      const place = element("div");
+      let change = null;
+      const pick = (path) => {
+        const control = changes.find((each) => each.path === path);
+        change = control ? { path, value: control.value } : null;
+        const set = (value) => { change.value = value; };
+        place.replaceChildren(...(control ? [valuePicker(control, set).root] : []));
+      };
+      const pairs = [["", "nothing changed"], ...changes.map((control) => [control.path, control.label])];
+      return [
+        element("div", { class: "field" },
+          button("What if from here", () => this.app.player.branch(change)),
+          element("span", { text: "with" }), choice("What is changed in the branch", pairs, "", pick)),
+        place, this.refusal("branch"), this.refusal("rewind"),
+      ];
     }
 
     settingParts(header) {
@@ -201,13 +231,7 @@
           when.textContent = "waits for reset";
         }
       };
-      if (control.choices) {
-        const pairs = control.choices.map((value) => [value, value]);
-        const made = choice(control.label, pairs, control.value, act);
-        this.sliders.set(control.path, { set: (value) => { made.value = value; } });
-        return [element("label", { class: "field" }, element("span", { text: control.label }), when, made), this.refusal(control.path)];
-      }
-      const made = slider(control, act, when);
+      const made = valuePicker(control, act, when);
       this.sliders.set(control.path, made);
       return [made.root, this.refusal(control.path)];
     }
@@ -216,6 +240,14 @@
     donePart() {
       this.done = element("ol", { class: "done" });
       return this.group("Done so far", this.done);
+    }
+
+    /* What the page itself changes. */
+    updateOwn() {
+      if (!this.sound) return;
+      const { on } = this.app.sound;
+      this.sound.setAttribute("aria-pressed", String(on));
+      say(this.sound, `Tick: ${on ? "on" : "off"}`);
     }
 
     /* Show what is in force, as the market says. */

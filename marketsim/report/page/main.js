@@ -101,6 +101,7 @@
     app.guessing.update(byId("guess"));
     app.scrub.update();
     app.sound.update();
+    app.controls.updateOwn();
   }
 
   async function openRecording(holder) {
@@ -153,6 +154,7 @@
     page.listen(app);
     page.app = app;
     const holder = byId("recording");
+    if (!holder && window.matchMedia("(min-width: 1600px)").matches) app.toggleControls();
     if (holder) openRecording(holder);
     else openMarket();
     requestAnimationFrame(loop);

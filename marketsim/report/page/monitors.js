@@ -81,7 +81,7 @@
         const note = element("span", { class: "note" });
         const label = element("span", { class: "label", text: monitor.label });
         const line = element("canvas", { class: "spark", "aria-hidden": "true" });
-        const tile = element("button", { type: "button", class: "monitor", on: { click: () => open(monitor.id) } },
+        const tile = element("button", { type: "button", class: "monitor", "data-monitor": monitor.id, on: { click: () => open(monitor.id) } },
           label, value, note, line);
         root.append(tile);
         return { monitor, tile, label, value, note, line };

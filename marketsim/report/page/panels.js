@@ -170,7 +170,7 @@
     updateChart(other) {
       const { app, lane, chart } = this;
       const context = {
-        lane, other, chart, market: app.market, relative: app.relative, time: app.time, span: app.window(),
+        lane, other, chart, lanes: app.layout === "columns" ? app.lanes : [], market: app.market, relative: app.relative, time: app.time, span: app.window(),
         width: this.size[0], height: this.size[1], small: this.size[0] < SMALL, guess: app.guess,
       };
       this.area = context;

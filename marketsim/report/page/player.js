@@ -175,10 +175,10 @@
     }
 
     /* "What if from here": the future from the step shown, in a second lane. */
-    branch() {
+    branch(change) {
       const step = Math.round(this.app.time);
       this.following = true;
-      this.app.send({ do: "branch", step });
+      this.app.send(change ? { do: "branch", step, change } : { do: "branch", step });
     }
   }
 

@@ -148,9 +148,10 @@
     const step = Math.min(time, lane.lastStep, other.lastStep);
     const more = sold(lane, step, market) - sold(other, step, market);
     const gap = lane.price("mark", lane.row(step), market) - other.price("mark", other.row(step), market);
-    const price = `price ${page.theme.price(Math.abs(gap))} ${gap < 0 ? "below" : "above"} the twin`;
+    const size = Math.abs(gap) >= 10 ? page.theme.usd(Math.abs(gap)) : page.theme.price(Math.abs(gap));
+    const price = `mark ${size} ${gap < 0 ? "below" : "above"} the twin's`;
     if (!(Math.abs(more) > 0)) return Math.abs(gap) > 0 ? price : "";
-    const who = more > 0 ? "sold because others were liquidated" : "less sold by force than in the twin";
+    const who = more > 0 ? "sold because others were liquidated" : "less sold by force than there";
     return `${page.theme.usd(Math.abs(more))} ${who}; ${price}`;
   }
 
@@ -163,6 +164,19 @@
     return `${name} marks ${mark}, index ${page.theme.price(lane.price("index", row, market))}; ${to - from} liquidations so far.${gap ? ` ${gap}.` : ""}`;
   }
 
+  /* Lanes side by side share one scale: the eye compares them. */
+  function sharedRange(low, high, { lanes, chart, market }) {
+    let [least, most] = [low, high];
+    for (const lane of lanes) {
+      for (const row of chart.rows) {
+        const mark = row < lane.rows ? lane.price("mark", row, market) : NaN;
+        if (mark < least) least = mark;
+        if (mark > most) most = mark;
+      }
+    }
+    return [least, most];
+  }
+
   const prices = {
     id: "prices",
     title: "Prices",
@@ -171,7 +185,7 @@
     key: ({ lane, market }) => (row) => lane.value("mark", row, market),
     lines,
     data,
-    scales: { usd: { say: (value) => page.theme.price(value) } },
+    scales: { usd: { say: (value) => page.theme.price(value), floor: sharedRange } },
     under: paintGap,
     marks(u, context) {
       paintLiquidations(u, context);
