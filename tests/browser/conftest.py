@@ -78,9 +78,16 @@ class Window:
     def open(self, url: str) -> Any:
         """Go to an address and wait until the page shows a moment."""
         self.page.goto(url)
-        self.page.wait_for_function("page.app && page.app.lanes.length && page.app.lanes[0].rows")
+        self.until("page.app && page.app.lanes.length && page.app.lanes[0].rows > 0")
         self.page.wait_for_selector("#corner:not(:empty)")
         return self.page
+
+    def until(self, said: str) -> None:
+        """Wait until an expression is true; the pages' policy forbids playwright's own way."""
+        end = time.monotonic() + 5
+        while not self.page.evaluate(said):
+            assert time.monotonic() < end, said
+            self.page.wait_for_timeout(20)
 
     def text(self, selector: str) -> str:
         return str(self.page.locator(selector).first.inner_text())

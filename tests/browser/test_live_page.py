@@ -67,7 +67,9 @@ def test_keys_steer_the_market(window: Window, market: Market) -> None:
         market.wait_for(**asked)
 
 
-def test_looking_back_then_rewinding_shows_the_earlier_state(window: Window, market: Market) -> None:
+def test_looking_back_then_rewinding_shows_the_earlier_state(
+    window: Window, market: Market
+) -> None:
     page = window.open(market.url)
     page.keyboard.press("Home")
     window.settle()
@@ -76,7 +78,7 @@ def test_looking_back_then_rewinding_shows_the_earlier_state(window: Window, mar
     page.keyboard.press("w")
     market.wait_for(do="rewind", step=300)
     market.tell(invented.frames(301, 320))
-    page.wait_for_function("page.app.player.last === 320")
+    window.until("page.app.player.last === 320")
     window.settle()
     assert "step 320" in window.text("#clock")
     assert page.evaluate("page.app.lanes[0].liqs.count") == 0
@@ -89,7 +91,7 @@ def test_a_branch_shares_the_past_and_shows_as_a_ghost(window: Window, market: M
         invented.start(1, 2, mode="isolated", source="live", **{"from": branch}),
         invented.frames(501, 700, lane=1, depth=0.03),
     )
-    page.wait_for_function("page.app.lanes.length === 2 && page.app.lanes[1].rows === 700")
+    window.until("page.app.lanes.length === 2 && page.app.lanes[1].rows === 700")
     same = page.evaluate(
         "page.app.lanes[0].price('mark', 499, 0) === page.app.lanes[1].price('mark', 499, 0)"
     )
@@ -124,7 +126,7 @@ def test_a_lost_market_is_said_and_what_was_seen_stays(window: Window, market: M
     window.settle()
     assert "step 1" in window.text("#clock")
     page.get_by_role("button", name="Reload").click()
-    page.wait_for_function("page.app && page.app.lanes.length && page.app.lanes[0].rows === 700")
+    window.until("page.app && page.app.lanes.length && page.app.lanes[0].rows === 700")
 
 
 def test_a_picked_account_is_spelled_out_by_the_market(window: Window, market: Market) -> None:
@@ -132,7 +134,7 @@ def test_a_picked_account_is_spelled_out_by_the_market(window: Window, market: M
     page.evaluate("page.app.select({kind: 'account', account: 5})")
     market.wait_for(do="inspect", account=5)
     market.tell(invented.message({"kind": "account", "lane": 0, "account": 5, "lines": []}))
-    page.wait_for_function("page.app.lanes[0].statement && page.app.lanes[0].statement.account === 5")
+    window.until("page.app.lanes[0].statement && page.app.lanes[0].statement.account === 5")
 
 
 def test_digest_and_command_are_shown(window: Window, market: Market) -> None:
@@ -146,7 +148,7 @@ def test_digest_and_command_are_shown(window: Window, market: Market) -> None:
              "scenario_toml": ""}
         )
     )  # fmt: skip
-    page.wait_for_function("document.getElementById('exports').textContent.includes('feedfeed')")
+    window.until("document.getElementById('exports').textContent.includes('feedfeed')")
     assert command in window.text("#exports")
     page.keyboard.press("Escape")
     window.settle()

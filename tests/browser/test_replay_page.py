@@ -39,7 +39,7 @@ def test_skip_runs_to_the_first_liquidation_and_slows_there(window: Window, repl
     page = window.open(replay)
     page.evaluate("page.app.player.seek(481)")
     page.keyboard.press("f")
-    page.wait_for_function("page.app.time >= 601", timeout=5000)
+    window.until("page.app.time >= 601")
     assert page.evaluate("page.app.player.speed()") < 10
     assert window.text("#state") == "playing"
     assert window.text("#sentence") == "The first pool is sold."
@@ -141,7 +141,7 @@ def test_every_picture_draws_and_says_what_it_shows(window: Window, replay: str)
     ids = page.evaluate("[...page.views, ...page.charts.kinds].map((each) => each.id)")
     for name in ids:
         page.evaluate(f"page.app.stage.choose('{name}')")
-        page.wait_for_function(
+        window.until(
             f"document.querySelector('.column .panel[data-view=\"{name}\"] canvas')?.width > 100"
         )
         window.settle()
@@ -152,7 +152,9 @@ def test_every_picture_draws_and_says_what_it_shows(window: Window, replay: str)
         assert len(said.split()) > 3, name
 
 
-@pytest.mark.parametrize("size", [{"width": 1280, "height": 720}, {"width": 1920, "height": 1080}, PHONE])
+@pytest.mark.parametrize(
+    "size", [{"width": 1280, "height": 720}, {"width": 1920, "height": 1080}, PHONE]
+)
 def test_nothing_scrolls(window: Window, replay: str, size: dict[str, int]) -> None:
     window.page.set_viewport_size(size)
     page = window.open(replay)
