@@ -78,7 +78,7 @@ class Window:
     def open(self, url: str) -> Any:
         """Go to an address and wait until the page shows a moment."""
         self.page.goto(url)
-        self.until("page.app && page.app.lanes.length && page.app.lanes[0].rows > 0")
+        self.until("window.page?.app?.lanes[0]?.rows > 0")
         self.page.wait_for_selector("#corner:not(:empty)")
         return self.page
 
@@ -180,6 +180,7 @@ def market() -> Iterator[Market]:
     ]
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
+        bound.listen()
         made.url = f"http://127.0.0.1:{bound.getsockname()[1]}/"
         config = uvicorn.Config(Starlette(routes=routes), log_level="error", ws="websockets-sansio")
         server = uvicorn.Server(config)

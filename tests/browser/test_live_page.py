@@ -126,7 +126,7 @@ def test_a_lost_market_is_said_and_what_was_seen_stays(window: Window, market: M
     window.settle()
     assert "step 1" in window.text("#clock")
     page.get_by_role("button", name="Reload").click()
-    window.until("page.app && page.app.lanes.length && page.app.lanes[0].rows === 700")
+    window.until("window.page?.app?.lanes[0]?.rows === 700")
 
 
 def test_a_picked_account_is_spelled_out_by_the_market(window: Window, market: Market) -> None:

@@ -73,6 +73,7 @@
       if (id === this.id) return;
       if (this.chart) this.chart.destroy();
       this.id = id;
+      this.saidAt = -Infinity;
       this.chart = null;
       this.canvas = null;
       this.drawn = "";
