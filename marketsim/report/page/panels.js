@@ -81,6 +81,8 @@
       this.plot.replaceChildren();
       this.legend.replaceChildren();
       this.note.textContent = "";
+      this.plot.removeAttribute("role");
+      this.plot.removeAttribute("aria-label");
       if (this.view) this.makeCanvas();
       else this.makeChart();
       const shown = this.view || this.chart.spec;
@@ -94,7 +96,6 @@
       const several = this.app.layout === "columns" && this.lane;
       const name = isPrices(this.id) ? this.priceTitle() : shown.title;
       say(this.title, several ? `${this.lane.header.label}: ${name}` : name);
-      this.plot.setAttribute("aria-label", shown.title);
     }
 
     priceTitle() {
@@ -139,6 +140,7 @@
       this.chart = new page.charts.Chart(this.plot, kind);
       if (isPrices(this.id) && this.app.guessing) this.app.guessing.attach(this);
       this.plot.setAttribute("role", "img");
+      this.plot.setAttribute("aria-label", kind.title);
     }
 
     /* Draw if anything changed that this panel shows. */
