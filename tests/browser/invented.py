@@ -217,7 +217,7 @@ def frames(first: int, last: int, *, lane: int = 0, shock: int = 600, depth: flo
 def _cascade(
     first: int, last: int, shock: int, mark: NDArray[Any], base: int
 ) -> tuple[Any, Any, Any]:
-    """Write 40 liquidations in five generations behind the shock, those that fall in first..last."""
+    """Write those of 40 liquidations in five generations that fall in first..last."""
     number = np.arange(40)
     when = shock + 1 + number // 2
     inside = (when >= first) & (when <= last)

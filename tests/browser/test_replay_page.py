@@ -75,8 +75,9 @@ def test_tab_reaches_every_button_and_focus_is_seen(window: Window, replay: str)
     for _ in range(60):
         page.keyboard.press("Tab")
         found = page.evaluate(
-            "(() => { const e = document.activeElement; return [e.id || e.getAttribute('aria-label')"
-            " || e.textContent, getComputedStyle(e).outlineStyle] })()"
+            "(() => { const e = document.activeElement;"
+            " return [e.id || e.getAttribute('aria-label') || e.textContent,"
+            " getComputedStyle(e).outlineStyle] })()"
         )
         if found[0] in reached or page.evaluate("document.activeElement === document.body"):
             break
@@ -244,10 +245,11 @@ CONTRASTS = """
   const poor = [];
   for (const element of document.querySelectorAll("body *")) {
     const own = [...element.childNodes].some((each) => each.nodeType === 3 && each.data.trim());
-    if (!own || !element.getClientRects().length || element.matches(":disabled, script, noscript")) continue;
+    if (!own || !element.getClientRects().length) continue;
+    if (element.matches(":disabled, script, noscript")) continue;
     const [one, other] = [light(parts(getComputedStyle(element).color)), light(behind(element))];
     const contrast = (Math.max(one, other) + 0.05) / (Math.min(one, other) + 0.05);
-    if (contrast < 4.5) poor.push(`${element.className} ${element.textContent.slice(0, 30)} ${contrast.toFixed(2)}`);
+    if (contrast < 4.5) poor.push([element.className, element.textContent.slice(0, 30), contrast]);
   }
   return poor;
 })()
