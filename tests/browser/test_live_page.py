@@ -31,7 +31,7 @@ def test_buttons_ask_for_what_they_say(window: Window, market: Market) -> None:
         ("One market", {"do": "single"}),
         ("What if from here", {"do": "branch", "step": 700}),
     ):
-        page.get_by_role("button", name=name, exact=True).click()
+        page.locator("#controls").get_by_role("button", name=name, exact=True).click()
         market.wait_for(**asked)
 
 

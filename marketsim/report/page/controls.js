@@ -5,18 +5,20 @@
   const { element, button, choice, say } = page.dom;
   const WHEN = { now: "acts at once", reset: "on reset" };
   const STRIKES = [
-    { kind: "crash", label: "Shock", market: true, size: { min: -40, max: 40, step: 1, value: -10, unit: "%", label: "size" },
+    { kind: "crash", label: "Shock", market: true, size: { min: -40, max: 40, step: 1, value: -10, unit: "%" },
       minutes: { min: 1, max: 240, step: 1, value: 10 }, words: "A fall (or rise) of the spot price within minutes." },
-    { kind: "depeg", label: "Depeg", size: { min: -30, max: 0, step: 0.5, value: -3, unit: "%", label: "size" },
+    { kind: "depeg", label: "Depeg", size: { min: -30, max: 0, step: 0.5, value: -3, unit: "%" },
       words: "The stablecoin that serves as collateral loses part of its worth." },
-    { kind: "depth", label: "Withdraw depth", market: true, share: { min: 5, max: 95, step: 5, value: 60, unit: "%", label: "share" },
+    { kind: "depth", label: "Withdraw depth", market: true, share: { min: 5, max: 95, step: 5, value: 60, unit: "%" },
       minutes: { min: 1, max: 480, step: 1, value: 60 }, words: "Makers take part of the book away." },
     { kind: "outage", label: "Outage", minutes: { min: 1, max: 240, step: 1, value: 15 },
       words: "One spot venue prints a wrong price." },
   ];
 
+  const PART_NAMES = { size: "Size", share: "Share", minutes: "Within" };
+
   /* A labelled range with its value in words beside it; `act(value)` when it is let go. */
-  function slider({ label, min, max, step, value, unit, log }, act, note) {
+  function slider({ label, name, min, max, step, value, unit, log }, act, note) {
     const forth = log && min > 0 ? Math.log : (x) => x;
     const back = log && min > 0 ? Math.exp : (x) => x;
     const digits = step >= 1 ? 0 : Math.min(6, Math.ceil(-Math.log10(step)));
@@ -24,7 +26,7 @@
     const output = element("output");
     const input = element("input", {
       type: "range", min: forth(min), max: forth(max), value: forth(value),
-      step: log ? (forth(max) - forth(min)) / 200 : step, "aria-label": label,
+      step: log ? (forth(max) - forth(min)) / 200 : step, "aria-label": name || label,
     });
     const show = (number) => {
       const text = `${page.theme.count(number, digits)}${unit ? ` ${unit}` : ""}`;
@@ -75,9 +77,9 @@
       const header = this.app.lanes[0].header;
       const focused = focusable(this.root).indexOf(document.activeElement);
       const parts = this.app.live
-        ? [this.marketPart(header), this.strikePart(header), this.comparePart(header), ...this.settingParts(header), this.donePart()]
-        : [this.recordingPart(header)];
-      this.root.replaceChildren(this.viewPart(), ...parts);
+        ? [this.strikePart(header), this.viewPart(), this.marketPart(header), this.comparePart(header), ...this.settingParts(header), this.donePart()]
+        : [this.viewPart(), this.recordingPart(header)];
+      this.root.replaceChildren(button("Close", () => this.app.toggleControls(), { class: "drawer-close" }), ...parts);
       // Who pressed "reset" by keyboard stays there.
       const again = focusable(this.root)[focused];
       if (again) again.focus();
@@ -165,8 +167,8 @@
       }
       for (const part of ["size", "share", "minutes"]) {
         if (!strike[part]) continue;
-        const spec = { unit: "min", label: "within", ...strike[part] };
-        parts[part] = slider({ ...spec, label: spec.label }, () => {});
+        const label = PART_NAMES[part];
+        parts[part] = slider({ unit: "min", ...strike[part], label, name: `${strike.label}: ${label}` }, () => {});
         inputs.push(parts[part].root);
       }
       const act = () => {

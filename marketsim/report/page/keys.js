@@ -29,6 +29,7 @@
     { keys: ["n", "N"], name: "N", label: "presenter notes", act: (app) => app.toggleNotes() },
     { keys: ["k", "K"], name: "K", label: "tick for each liquidation, on or off", act: (app) => app.sound.toggle() },
     { keys: ["c", "C"], name: "C", label: "controls", act: (app) => app.toggleControls() },
+    { keys: ["Escape"], name: "Esc", label: "close what is open", act: (app) => app.closeOpen() },
     { keys: ["e", "E"], name: "E", label: "export", act: (app) => app.exports.open() },
     { keys: ["t", "T"], name: "T", label: "light or dark", act: (app) => app.toggleScheme() },
     { keys: ["?"], name: "?", label: "this help", act: (app) => app.help.open() },

@@ -16,6 +16,10 @@
   };
 
   app.toggleControls = () => toggle("controls", "tool-controls");
+  app.closeOpen = () => {
+    byId("alert").hidden = true;
+    if (!byId("controls").hidden) app.toggleControls();
+  };
   app.toggleNotes = () => { byId("notes").hidden = !byId("notes").hidden; };
 
   app.toggleScheme = () => {
@@ -28,7 +32,7 @@
     panel.hidden = !panel.hidden;
     byId(tool).setAttribute("aria-expanded", String(!panel.hidden));
     if (!panel.hidden) {
-      const first = panel.querySelector("button, input, select");
+      const first = panel.querySelector("fieldset :is(button, input, select)");
       if (first) first.focus();
     } else byId(tool).focus();
   }
@@ -42,6 +46,7 @@
     bar.play.classList.add("main");
     bar.rewind = iconButton("rewind", "Rewind the market to the step shown (W)", () => player.rewind());
     bar.branch = iconButton("branch", "Branch: what if from here (B)", () => player.branch());
+    bar.strike = button("Shock", () => app.strike && app.strike(), { class: "strong alarm-button", title: "As set in the controls (S)" });
     bar.pace = choice("Pace", page.Player.PACES, player.pace, (pace) => player.setPace(pace));
     const windows = page.App.WINDOWS.map((hours) => [hours === null ? "all" : hours, hours === null ? "all" : hours < 24 ? `${hours} h` : `${hours / 24} d`]);
     bar.window = choice("Time shown", windows, app.span, (hours) => { app.span = hours === "all" ? null : Number(hours); });
@@ -50,7 +55,7 @@
       bar.play,
       iconButton("step", "One step (→)", () => player.step(1)),
       iconButton("skip", "Forward to the next cascade or settlement (F)", () => player.skip()),
-      bar.rewind, bar.branch,
+      bar.rewind, bar.branch, bar.strike,
       element("label", { class: "pick" }, bar.pace),
       element("label", { class: "pick" }, element("span", { text: "window" }), bar.window));
   }
@@ -78,7 +83,7 @@
     say(byId("sentence"), chapter ? chapter.sentence : app.status.message || "");
     say(byId("notes"), chapter && chapter.notes ? chapter.notes : "No notes for this moment.");
     setIcon(bar.play, app.player.running ? "pause" : "play", app.player.running ? "Pause (space)" : "Play (space)");
-    bar.rewind.hidden = bar.branch.hidden = !app.live;
+    bar.rewind.hidden = bar.branch.hidden = bar.strike.hidden = !app.live;
     bar.rewind.disabled = !app.player.lookingBack;
     if (String(bar.window.value) !== String(app.span === null ? "all" : app.span)) bar.window.value = app.span === null ? "all" : app.span;
     const layout = byId("tool-layout");

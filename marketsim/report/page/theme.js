@@ -125,10 +125,11 @@
       return "$" + theme.count(value, size >= 1000 ? 0 : size >= 10 ? 2 : 4);
     },
 
-    count: (value, digits) =>
-      Number.isFinite(value)
-        ? value.toLocaleString("en-US", { minimumFractionDigits: digits || 0, maximumFractionDigits: digits || 0 })
-        : "–",
+    count(value, digits) {
+      if (!Number.isFinite(value)) return "–";
+      const format = { minimumFractionDigits: digits || 0, maximumFractionDigits: digits || 0 };
+      return value.toLocaleString("en-US", format).replace("-", "−");
+    },
 
     /* Basis points with their sign: "+1.0 bp". */
     bp(fraction) {
