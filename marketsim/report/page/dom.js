@@ -69,7 +69,12 @@
     if (target.textContent !== text) target.textContent = text;
   }
 
+  /* The first line of a dialog; closing stands first, so that the focus is there. */
+  function dialogHead(dialog, id, title) {
+    return element("div", { class: "row head" }, element("h2", { id, text: title }), button("Close", () => dialog.close()));
+  }
+
   const byId = (id) => document.getElementById(id);
 
-  page.dom = { element, button, iconButton, setIcon, choice, say, byId };
+  page.dom = { element, button, iconButton, setIcon, choice, say, dialogHead, byId };
 })((window.page = window.page || {}));

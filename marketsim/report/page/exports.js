@@ -2,7 +2,7 @@
 (function (page) {
   "use strict";
 
-  const { element, button, say } = page.dom;
+  const { element, button, say, dialogHead } = page.dom;
   const FOOT = 34;
 
   function download(blob, name) {
@@ -76,7 +76,7 @@
       this.said = element("p", { class: "hint", role: "status" });
       this.repeat = element("div");
       this.dialog.replaceChildren(
-        element("h2", { id: "exports-title", text: "Take it away" }),
+        dialogHead(this.dialog, "exports-title", "Take it away"),
         element("h3", { text: "Pictures (PNG)" }),
         element("div", { class: "row wrap" }, app.stage.panels.filter((panel) => panel.picture).map((panel) =>
           button(panel.title.textContent, () => this.savePicture(panel)))),
@@ -84,8 +84,7 @@
         element("div", { class: "row wrap" }, button("Series (CSV)", () => this.saveSeries()),
           app.live ? button("Replay (HTML)", () => this.ask("replay")) : null,
           button("Scenario (TOML)", () => this.saveScenario())),
-        element("h3", { text: "Repeat it" }), this.repeat, this.said,
-        element("div", { class: "row end" }, button("Close", () => this.dialog.close())));
+        element("h3", { text: "Repeat it" }), this.repeat, this.said);
       this.update();
     }
 

@@ -2,7 +2,7 @@
 (function (page) {
   "use strict";
 
-  const { element, button } = page.dom;
+  const { element, dialogHead } = page.dom;
 
   const definitions = (pairs) =>
     element("dl", {}, pairs.flatMap(([term, text]) => [element("dt", { text: term }), element("dd", { text })]));
@@ -23,16 +23,15 @@
       const header = app.lanes.length ? app.lanes[0].header : null;
       const pictures = [page.charts.prices, ...page.views, ...page.charts.kinds];
       this.dialog.replaceChildren(
-        element("h2", { id: "help-title", text: "What is seen here" }),
+        dialogHead(this.dialog, "help-title", "What is seen here"),
         element("p", { text: "A simulated market of perpetual futures: traders with margin, a venue with its rule book, and what happens when positions are closed by force. Nothing here is a forecast." }),
         element("div", { class: "help-columns" },
+          element("section", {}, element("h3", { text: "Keys" }), this.keys(),
+            element("h3", { text: "Simulated, and where the limits are" }),
+            element("ul", {}, this.limits(header).map((text) => element("li", { text })))),
           element("section", {}, element("h3", { text: "Pictures" }),
-            definitions(pictures.map((each) => [each.title, `${each.question || ""} ${each.help || ""}`]))),
-          element("section", {}, element("h3", { text: "Simulated, and where the limits are" }),
-            element("ul", {}, this.limits(header).map((text) => element("li", { text }))),
-            element("h3", { text: "Keys" }), this.keys())),
-        element("p", { class: "hint", text: header ? `marketsim ${header.version}. ${app.source()}` : "" }),
-        element("div", { class: "row end" }, button("Close", () => this.dialog.close())));
+            definitions(pictures.map((each) => [each.title, `${each.question || ""} ${each.help || ""}`])))),
+        element("p", { class: "hint", text: header ? `marketsim ${header.version || ""} · ${app.source()}` : "" }));
     }
 
     limits(header) {
