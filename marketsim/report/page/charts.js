@@ -199,12 +199,17 @@
     ctx.stroke();
     ctx.setLineDash([]);
     ctx.font = page.theme.font(12 * ratio, 600);
-    ctx.fillStyle = colour;
+    ctx.textAlign = "left";
     ctx.textBaseline = below ? "top" : "bottom";
-    ctx.fillText(word, u.bbox.left + 6 * ratio, y + (below ? 3 : -3) * ratio);
+    ctx.strokeStyle = page.theme.paper;
+    ctx.lineWidth = 4 * ratio;
+    const at = [u.bbox.left + 6 * ratio, y + (below ? 3 : -3) * ratio];
+    ctx.strokeText(word, ...at);
+    ctx.fillStyle = colour;
+    ctx.fillText(word, ...at);
   }
 
-  const sayBp = (points) => page.theme.bp(points / 1e4);
+  const sayBp = (points) => page.theme.bp(points / 1e4).replace(/\.0 /, " ");
 
   const premium = {
     id: "premium",
@@ -214,9 +219,9 @@
     key: keyOf("premium"),
     lines: ({ lane, market }) => [
       { label: "premium", colour: page.theme.soft, say: (row) => page.theme.bp(lane.value("premium", row, market)) },
-      { label: "next rate", colour: page.theme.accent, width: 1.5, dash: [4, 3],
+      { label: "next", colour: page.theme.accent, width: 1.5, dash: [4, 3],
         say: (row) => page.theme.bp(lane.value("next", row, market)) },
-      { label: "settled rate, per 8 h", colour: page.theme.market(market), width: 2.5, stepped: true,
+      { label: "rate, per 8 h", colour: page.theme.market(market), width: 2.5, stepped: true,
         say: (row) => page.theme.bp(lane.value("rate", row, market)) },
     ],
     data: ({ lane, market }, rows) => [steps(lane, rows),
