@@ -26,7 +26,7 @@ def test_buttons_ask_for_what_they_say(window: Window, market: Market) -> None:
         ("Depeg", {"do": "shock", "kind": "depeg", "size": -0.03}),
         ("Withdraw depth", {"do": "shock", "kind": "depth", "share": 0.6, "minutes": 60}),
         ("Outage", {"do": "shock", "kind": "outage", "minutes": 15}),
-        ("Twins", {"do": "twins"}),
+        ("Twins", {"do": "twins", "mode": "isolated"}),
         ("Four venues", {"do": "venues"}),
         ("One market", {"do": "single"}),
         ("What if from here", {"do": "branch", "step": 700}),

@@ -79,7 +79,7 @@
       this.controls.update(this.status);
     }
 
-    setStatus(message) {
+    setStatus({ arrays, columns, shapes, ...message }) {
       Object.assign(this.status, message);
       if (message.lanes && message.lanes < this.lanes.length) {
         this.lanes.length = message.lanes;
@@ -152,15 +152,31 @@
     /* Where a picture comes from, in one line. */
     source() {
       const { scenario, seed, sampled } = this.lanes[0].header;
-      const digests = this.lanes.map((_, k) => (this.digests[k] || {}).digest).filter(Boolean);
-      const digest = digests.length ? digests.map((each) => each.slice(0, DIGITS)).join(" / ") : "at the end";
-      return `${scenario} · seed ${seed} · digest ${digest}${sampled ? ` · ${this.sample()}` : ""}`;
+      return `${scenario} · seed ${seed} · digest ${this.sayDigest()}${sampled ? ` · ${this.sample()}` : ""}`;
+    }
+
+    /* The digests that are known; of a live market those of its last pause, with the step. */
+    sayDigest() {
+      const known = this.lanes.map((_, k) => this.digests[k] || {}).filter(({ digest }) => digest);
+      if (!known.length) return this.live ? "at the next pause" : "unknown";
+      const digits = known.map(({ digest }) => digest.slice(0, DIGITS)).join(" / ");
+      return this.live ? `${digits} at step ${known[0].step}` : digits;
+    }
+
+    /* One line on what goes on: a chapter's sentence, the market's own words, what was done last. */
+    sentence() {
+      const chapter = this.player.chapter(this.time);
+      if (chapter) return { title: chapter.title, text: chapter.sentence };
+      if (this.status.message) return { title: "", text: this.status.message };
+      const done = (this.status.interventions || []).filter(({ at_step }) => at_step <= this.time).pop();
+      if (done) return { title: `Step ${done.at_step}`, text: done.text };
+      return { title: "", text: this.live ? "Space lets the market run, S strikes it, ? explains what is seen." : "" };
     }
 
     sample() {
       const { accounts } = this.lanes[0].header;
       const { count } = page.theme;
-      return `sample of ${count(accounts.drawn.length)} of ${count(accounts.total)} accounts; sums are exact`;
+      return `sample of ${count(accounts.drawn.length)} of ${count(accounts.total)} accounts`;
     }
   }
 

@@ -185,13 +185,17 @@
 
     comparePart(header) {
       const { app } = this;
+      const other = header.modes.find((mode) => mode !== header.mode);
+      const twin = choice("Margin mode of the twin", header.modes.map((mode) => [mode, mode]), other, () => {});
       const twins = () => {
         app.layout = "columns";
-        this.send({ do: "twins" });
+        this.send({ do: "twins", mode: twin.value });
       };
       return this.group("Compare, same seed",
+        element("div", { class: "field" },
+          button("Twins", twins, { title: "The same market under another margin mode, from the start" }),
+          element("span", { text: "the other is" }), twin),
         element("div", { class: "row wrap" },
-          button("Twins", twins, { title: "The same market under another margin mode" }),
           button("Four venues", () => this.send({ do: "venues" }), { title: header.venues.join(", ") }),
           button("One market", () => this.send({ do: "single" }))),
         this.refusal("twins"), this.refusal("venues"), this.refusal("single"),

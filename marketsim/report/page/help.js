@@ -36,7 +36,7 @@
 
     limits(header) {
       if (!header) return [];
-      return [...(header.limits || []), ...(header.sampled ? [this.app.sample()] : [])];
+      return [...(header.limits || []), ...(header.sampled ? [`Single accounts are a ${this.app.sample()}; sums are of all.`] : [])];
     }
 
     keys() {

@@ -78,9 +78,10 @@
     say(byId("clock"), `${page.theme.clock(step, header.step_minutes)} · step ${page.theme.count(step)}`);
     say(byId("state"), sayState());
     say(byId("corner"), app.source());
+    const { title, text } = app.sentence();
     const chapter = app.player.chapter(app.time);
-    byId("sentence").dataset.title = chapter ? chapter.title : "";
-    say(byId("sentence"), chapter ? chapter.sentence : app.status.message || "");
+    byId("sentence").dataset.title = title;
+    say(byId("sentence"), text);
     say(byId("notes"), chapter && chapter.notes ? chapter.notes : "No notes for this moment.");
     setIcon(bar.play, app.player.running ? "pause" : "play", app.player.running ? "Pause (space)" : "Play (space)");
     bar.rewind.hidden = bar.branch.hidden = bar.strike.hidden = !app.live;
@@ -123,13 +124,18 @@
     return app.player.seek(app.player.first);
   }
 
+  /* Until there is a market: what is waited for, where it will be. */
+  function sayWaiting(words) {
+    say(byId("waiting"), words || "waiting for the market …");
+  }
+
   function openMarket() {
     app.live = true;
     app.connected = true;
-    say(byId("state"), "connecting …");
+    sayWaiting("connecting to the market …");
     app.link = new page.Link((message) => {
       app.receive(message);
-      if (!app.lanes.length && app.status.busy) say(byId("state"), app.status.busy);
+      if (!app.lanes.length) sayWaiting(app.status.busy || app.status.message);
     }, (words) => {
       app.connected = false;
       app.status.running = false;

@@ -4,8 +4,8 @@
 
   const { element, say } = page.dom;
   const TAB_NAMES = {
-    prices: "Prices", fire: "Burning prices", funding: "Funding map", network: "Network", tree: "Who pushed whom",
-    dial: "Dial", vessels: "Pools", inspector: "Account",
+    prices: "Prices", fire: "Fire", funding: "Funding", network: "Network", tree: "Cascade", dial: "Dial",
+    vessels: "Pools", inspector: "Account",
   };
   const TAB_ORDER = ["network", "tree", "dial", "vessels", "fire", "funding", "inspector"];
   const WORDS_EVERY_MS = 2000;
