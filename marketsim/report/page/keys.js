@@ -43,6 +43,11 @@
   }
 
   page.listen = (app) => {
+    // After a click the keys are the page's again: space plays, it does not press the button once more.
+    document.addEventListener("click", (event) => {
+      const pressed = event.detail > 0 && event.target.closest("button");
+      if (pressed) pressed.blur();
+    });
     document.addEventListener("keydown", (event) => {
       if (event.ctrlKey || event.metaKey || event.altKey || !app.lanes.length) return;
       if (document.querySelector("dialog[open]") || keepsKey(event.target, event.key)) return;
