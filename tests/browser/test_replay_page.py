@@ -182,7 +182,7 @@ def test_a_ghost_is_labelled_in_dollars_and_turns_into_two_columns(
     page = window.open(path.as_uri())
     page.evaluate("page.app.player.seek(640)")
     window.settle()
-    assert "below the twin's" in window.text(".panel[data-view=prices] .gap")
+    assert "below the twin" in window.text(".panel[data-view=prices] .gap")
     page.keyboard.press("l")
     window.settle()
     titles = page.locator(".panel[data-view=prices] h2").all_inner_texts()

@@ -31,18 +31,20 @@
     return rows;
   }
 
-  /* A range of an axis that stays where it is while the data fill it fairly. */
-  function steadyRange(floor) {
-    let kept = null;
-    return (u, low, high) => {
-      if (low === null || !Number.isFinite(low)) return kept || [0, 1];
-      const room = Math.max((high - low) * 0.12, Math.abs(high) * 1e-4, 1e-9);
-      const [least, most] = floor ? floor(low, high) : [low, high];
-      const inside = kept && least >= kept[0] && most <= kept[1];
-      if (inside && most - least > 0.4 * (kept[1] - kept[0])) return kept;
-      kept = [least < low ? least : least - room, most > high ? most : most + room];
-      return kept;
-    };
+  /* The widest of 1, 2 and 5 times a power of ten that is not above a length. */
+  function roundStep(length) {
+    const power = Math.pow(10, Math.floor(Math.log10(length)));
+    return power * [5, 2, 1].find((times) => times * power <= length * (1 + 1e-9));
+  }
+
+  /* A range that ends on round numbers: it stays while time moves, and lanes side by side agree. */
+  function roundRange(low, high, floor) {
+    if (low === null || !Number.isFinite(low)) return [0, 1];
+    const [least, most] = floor ? floor(low, high) : [low, high];
+    const step = roundStep(Math.max((most - least) / 6, Math.abs(most) * 1e-4, 1e-9));
+    const room = 0.25 * step;
+    const bottom = least < low && least === 0 ? 0 : Math.floor((least - room) / step) * step;
+    return [bottom, Math.ceil((most + room) / step) * step];
   }
 
   const atLeast = (bottom, top) => (low, high) => [Math.min(low, bottom), Math.max(high, top)];
@@ -99,7 +101,8 @@
       const scales = { x: { time: false, range: () => this.context.span } };
       for (const name of names) {
         const scale = this.spec.scales[name];
-        scales[name] = { range: steadyRange(scale.floor && ((low, high) => scale.floor(low, high, this.context))) };
+        const floor = scale.floor && ((low, high) => scale.floor(low, high, this.context));
+        scales[name] = { range: scale.fixed || ((u, low, high) => roundRange(low, high, floor)) };
       }
       const font = theme.font(context.small ? 11 : 13);
       const grid = { stroke: theme.grid, width: 1 };
@@ -262,8 +265,8 @@
     data: ({ lane, market }, rows) => [steps(lane, rows), pick(lane, "interest", market, rows, 1),
       pick(lane, "long_share", market, rows, 100), pick(lane, "herd", market, rows, 100)],
     scales: {
-      usd: { say: (value) => page.theme.usd(value), floor: (low, high) => [0, high * 1.1] },
-      share: { say: (value) => page.theme.percent(value / 100, 0), floor: () => [-100, 100] },
+      usd: { say: (value) => page.theme.usd(value), floor: (low, high) => [0, high] },
+      share: { say: (value) => page.theme.percent(value / 100, 0), fixed: [-100, 100] },
     },
     text: ({ lane, market }, row) =>
       `Open interest ${page.theme.usd(lane.value("interest", row, market))}, ${page.theme.percent(lane.value("long_share", row, market), 0)} long.`,
@@ -283,7 +286,7 @@
     ],
     data: ({ lane }, rows) => [steps(lane, rows),
       ...["fund", "adl", "socialised"].map((name) => pick(lane, name, 0, rows, 1))],
-    scales: { usd: { say: (value) => page.theme.usd(value), floor: (low, high) => [Math.min(0, low), Math.max(1, high * 1.1)] } },
+    scales: { usd: { say: (value) => page.theme.usd(value), floor: (low, high) => [Math.min(0, low), Math.max(1, high)] } },
     text: ({ lane }, row) => `The insurance fund holds ${page.theme.usd(lane.value("fund", row, 0))}.`,
   };
 
@@ -299,7 +302,7 @@
     })),
     data: ({ lane }, rows) => [steps(lane, rows),
       ...lane.header.markets.map((_, m) => pick(lane, "liquidated", m, rows, 1))],
-    scales: { usd: { say: (value) => page.theme.usd(value), floor: (low, high) => [0, Math.max(1000, high * 1.1)] } },
+    scales: { usd: { say: (value) => page.theme.usd(value), floor: (low, high) => [0, Math.max(1000, high)] } },
     text: ({ lane }, row) => `${page.theme.usd(lane.total("liquidated", row))} liquidated since the start.`,
   };
 
@@ -338,7 +341,7 @@
     ],
     data: ({ lane }, rows) => [rows.map((row) => lane.accounts.step[row]),
       ...[0.5, 0.1].map((share) => rows.map((row) => healthQuantile(lane, row, share)))],
-    scales: { times: { say: times, floor: (low, high) => [0, Math.max(2, high * 1.1)] } },
+    scales: { times: { say: times, floor: (low, high) => [0, Math.max(2, high)] } },
     marks: (u) => rule(u, "times", MAINTENANCE, page.theme.alarm, "maintenance: liquidated below", true),
     text: ({ lane }, row) => `Nine in ten of the drawn accounts hold more than ${times(healthQuantile(lane, row, 0.1))} their maintenance margin.`,
   };

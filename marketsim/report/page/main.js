@@ -27,14 +27,18 @@
     say(byId("tool-scheme"), page.theme.scheme === "dark" ? "Light" : "Dark");
   };
 
+  let cameFrom = null;
+
+  /* Open or close a panel. The focus goes into it (Tab finds the first control; space still plays)
+     and afterwards back to where it was. */
   function toggle(id, tool) {
     const panel = byId(id);
     panel.hidden = !panel.hidden;
     byId(tool).setAttribute("aria-expanded", String(!panel.hidden));
     if (!panel.hidden) {
-      const first = panel.querySelector("fieldset :is(button, input, select)");
-      if (first) first.focus();
-    } else byId(tool).focus();
+      cameFrom = document.activeElement;
+      panel.focus();
+    } else if (cameFrom && cameFrom.isConnected) cameFrom.focus();
   }
 
   const bar = {};
@@ -56,7 +60,7 @@
       iconButton("step", "One step (→)", () => player.step(1)),
       iconButton("skip", "Forward to the next cascade or settlement (F)", () => player.skip()),
       bar.rewind, bar.branch, bar.strike,
-      element("label", { class: "pick" }, bar.pace),
+      element("label", { class: "pick", title: "Steps a second; story: slow in a cascade, fast elsewhere" }, element("span", { text: "pace" }), bar.pace),
       element("label", { class: "pick" }, element("span", { text: "window" }), bar.window));
   }
 

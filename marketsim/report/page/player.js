@@ -3,8 +3,7 @@
   "use strict";
 
   /* "story": fast where nothing happens, slow in a cascade; steps a second. */
-  const PACES = [["story", "story pace"], ["2", "2 steps/s"], ["5", "5 steps/s"], ["10", "10 steps/s"],
-    ["30", "30 steps/s"], ["60", "60 steps/s"], ["120", "120 steps/s"], ["0", "as fast as drawn"]];
+  const PACES = [["story", "story"], ...[2, 5, 10, 30, 60, 120].map((pace) => [String(pace), `${pace} / s`]), ["0", "fastest"]];
   const QUIET_PACE = 120;
   const CASCADE_PACE = 6;
   const FASTEST = 900;

@@ -139,20 +139,31 @@
     ctx.textAlign = "left";
   }
 
-  /* Dollars sold by force in a market up to a step. */
-  const sold = (lane, step, market) => (lane.rows ? lane.value("liquidated", lane.row(step), market) : 0);
+  const pushedOf = new WeakMap();
 
-  /* What the area between the lines is, in dollars; empty while there is no twin or no gap. */
+  /* Dollars liquidated because other liquidations moved prices, in a market up to a step: each one's
+     size times the share of its cause that is others' (see the ties of the store). */
+  function pushed(lane, step, market) {
+    let sums = pushedOf.get(lane);
+    if (!sums || sums.version !== lane.version) {
+      sums = { version: lane.version, by: lane.header.markets.map(() => new Float64Array(lane.liqs.count + 1)) };
+      for (let i = 0; i < lane.liqs.count; i++) {
+        const share = lane.ties(lane.liqs.id[i]).reduce((sum, tie) => sum + (tie.parent >= 0 ? tie.weight : 0), 0);
+        sums.by.forEach((sum, m) => { sum[i + 1] = sum[i] + (m === lane.liqs.market[i] ? share * lane.liqs.usd[i] : 0); });
+      }
+      pushedOf.set(lane, sums);
+    }
+    return sums.by[market][lane.liqRange(-Infinity, step)[1]];
+  }
+
+  /* What the area between the lines is, in dollars; empty while there is no twin. */
   function sayGap({ lane, other, market, time }) {
     if (!other || !lane.rows || !other.rows || other.lastStep < lane.firstStep) return "";
     const step = Math.min(time, lane.lastStep, other.lastStep);
-    const more = sold(lane, step, market) - sold(other, step, market);
     const gap = lane.price("mark", lane.row(step), market) - other.price("mark", other.row(step), market);
     const size = Math.abs(gap) >= 10 ? page.theme.usd(Math.abs(gap)) : page.theme.price(Math.abs(gap));
-    const price = `mark ${size} ${gap < 0 ? "below" : "above"} the twin's`;
-    if (!(Math.abs(more) > 0)) return Math.abs(gap) > 0 ? price : "";
-    const who = more > 0 ? "sold because others were liquidated" : "less sold by force than there";
-    return `${page.theme.usd(Math.abs(more))} ${who}; ${price}`;
+    const sold = pushed(lane, step, market);
+    return `${page.theme.usd(sold)} sold because others were liquidated; ${size} ${gap < 0 ? "below" : "above"} the twin`;
   }
 
   function text(context, row) {
