@@ -186,7 +186,7 @@ def test_a_ghost_is_labelled_in_dollars_and_turns_into_two_columns(
     page.keyboard.press("l")
     window.settle()
     titles = page.locator(".panel[data-view=prices] h2").all_inner_texts()
-    assert titles == ["cross: BTC price, USD", "isolated: BTC price, USD"]
+    assert titles == ["cross: BTC, USD", "isolated: BTC, USD"]
 
 
 def test_hostile_names_are_only_text(window: Window, tmp_path: Any) -> None:

@@ -94,13 +94,14 @@
     sayTitle() {
       const shown = this.view || this.chart.spec;
       const several = this.app.layout === "columns" && this.lane;
-      const name = isPrices(this.id) ? this.priceTitle() : shown.title;
+      const name = isPrices(this.id) ? this.priceTitle(several) : shown.title;
       say(this.title, several ? `${this.lane.header.label}: ${name}` : name);
     }
 
-    priceTitle() {
+    priceTitle(short) {
       if (!this.lane || this.app.relative) return "Prices";
-      return `${this.lane.header.markets[this.app.market]} price, USD`;
+      const market = this.lane.header.markets[this.app.market];
+      return short ? `${market}, USD` : `${market} price, USD`;
     }
 
     makeCanvas() {

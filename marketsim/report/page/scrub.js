@@ -69,7 +69,7 @@
 
     update() {
       const { app } = this;
-      if (!app.lanes.length || !app.lanes[0].rows || !this.width) return;
+      if (!this.width) return;
       const x = Math.round(this.at(app.time));
       const drawn = [x, this.width, this.room, app.lanes.map((lane) => lane.version), app.chapters.length, page.theme.version].join("|");
       if (drawn === this.drawn) return;
