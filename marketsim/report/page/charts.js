@@ -115,7 +115,7 @@
         scales,
         axes: [
           {
-            stroke: theme.soft, font, grid, ticks: { show: false }, size: 24, gap: 2, space: 70,
+            stroke: theme.soft, font, grid, ticks: { show: false }, size: 26, gap: 6, space: 70,
             incrs: MINUTES.map((minutes) => minutes / context.lane.header.step_minutes),
             values: (u, splits) => splits.map((step) => this.sayTime(step)),
           },
@@ -189,7 +189,8 @@
     u.ctx.globalAlpha = 1;
   }
 
-  function rule(u, scale, value, colour, word, below) {
+  /* `taken`: where words stand already; a line too close to them goes without its own. */
+  function rule(u, scale, value, colour, word, below, taken) {
     const ratio = window.devicePixelRatio || 1;
     const y = Math.round(u.valToPos(value, scale, true)) + 0.5;
     const { ctx } = u;
@@ -201,6 +202,8 @@
     ctx.lineTo(u.bbox.left + u.bbox.width, y);
     ctx.stroke();
     ctx.setLineDash([]);
+    if (taken.some((other) => Math.abs(other - y) < 16 * ratio)) return;
+    taken.push(y);
     ctx.font = page.theme.font(12 * ratio, 600);
     ctx.textAlign = "left";
     ctx.textBaseline = below ? "top" : "bottom";
@@ -239,10 +242,11 @@
       const { cap, interest } = lane.header.funding;
       const [low, high] = [u.scales.bp.min, u.scales.bp.max];
       const pin = (interest === undefined ? 1e-4 : interest) * 1e4;
-      rule(u, "bp", pin, page.theme.accent, `pin ${sayBp(pin)}`);
       const edge = cap[market] * 1e4;
-      if (edge < high) rule(u, "bp", edge, page.theme.alarm, `cap ${sayBp(edge)}`, true);
-      if (-edge > low) rule(u, "bp", -edge, page.theme.alarm, `cap ${sayBp(-edge)}`);
+      const taken = [];
+      if (edge < high) rule(u, "bp", edge, page.theme.alarm, `cap ${sayBp(edge)}`, true, taken);
+      if (-edge > low) rule(u, "bp", -edge, page.theme.alarm, `cap ${sayBp(-edge)}`, false, taken);
+      rule(u, "bp", pin, page.theme.accent, `pin ${sayBp(pin)}`, false, taken);
     },
     text: ({ lane, market }, row) =>
       `Premium ${page.theme.bp(lane.value("premium", row, market))}, funding ${page.theme.bp(lane.value("rate", row, market))} per 8 hours.`,
@@ -342,7 +346,7 @@
     data: ({ lane }, rows) => [rows.map((row) => lane.accounts.step[row]),
       ...[0.5, 0.1].map((share) => rows.map((row) => healthQuantile(lane, row, share)))],
     scales: { times: { say: times, floor: (low, high) => [0, Math.max(2, high)] } },
-    marks: (u) => rule(u, "times", MAINTENANCE, page.theme.alarm, "maintenance: liquidated below", true),
+    marks: (u) => rule(u, "times", MAINTENANCE, page.theme.alarm, "maintenance: liquidated below", true, []),
     text: ({ lane }, row) => `Nine in ten of the drawn accounts hold more than ${times(healthQuantile(lane, row, 0.1))} their maintenance margin.`,
   };
 

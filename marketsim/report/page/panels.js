@@ -99,7 +99,7 @@
     }
 
     priceTitle(short) {
-      if (!this.lane || this.app.relative) return "Prices";
+      if (!this.lane || this.app.relative) return "Change since the left edge";
       const market = this.lane.header.markets[this.app.market];
       return short ? `${market}, USD` : `${market} price, USD`;
     }

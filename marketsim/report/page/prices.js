@@ -135,7 +135,11 @@
     ctx.fillStyle = page.theme.accent;
     ctx.textAlign = "right";
     ctx.textBaseline = "bottom";
-    ctx.fillText(`guess ${page.theme.price(guess.price)}`, right - 6 * ratio, y - 4 * ratio);
+    const words = `guess ${page.theme.price(guess.price)}`;
+    ctx.strokeStyle = page.theme.paper;
+    ctx.lineWidth = 4 * ratio;
+    ctx.strokeText(words, right - 6 * ratio, y - 4 * ratio);
+    ctx.fillText(words, right - 6 * ratio, y - 4 * ratio);
     ctx.textAlign = "left";
   }
 
@@ -162,8 +166,10 @@
     const step = Math.min(time, lane.lastStep, other.lastStep);
     const gap = lane.price("mark", lane.row(step), market) - other.price("mark", other.row(step), market);
     const size = Math.abs(gap) >= 10 ? page.theme.usd(Math.abs(gap)) : page.theme.price(Math.abs(gap));
+    const apart = gap ? `${size} ${gap < 0 ? "below" : "above"} the twin` : "";
     const sold = pushed(lane, step, market);
-    return `${page.theme.usd(sold)} sold because others were liquidated; ${size} ${gap < 0 ? "below" : "above"} the twin`;
+    const forced = sold > 0 ? `${page.theme.usd(sold)} sold because others were liquidated` : "";
+    return [forced, apart].filter(Boolean).join("; ");
   }
 
   function text(context, row) {
@@ -210,7 +216,7 @@
   const relative = {
     ...prices,
     scales: { change: { say: (value) => page.theme.percent(value) } },
-    note: () => "change since the left edge",
+    note: () => "",
   };
 
   Object.assign(page.charts, { prices, relative });
