@@ -78,13 +78,13 @@ class Window:
     def open(self, url: str) -> Any:
         """Go to an address and wait until the page shows a moment."""
         self.page.goto(url)
-        self.until("window.page?.app?.lanes[0]?.rows > 0")
+        self.until("window.page?.app?.lanes[0]?.rows >= 0")
         self.page.wait_for_selector("#corner:not(:empty)")
         return self.page
 
-    def until(self, said: str) -> None:
+    def until(self, said: str, patience: float = 5.0) -> None:
         """Wait until an expression is true; the pages' policy forbids playwright's own way."""
-        end = time.monotonic() + 5
+        end = time.monotonic() + patience
         while not self.page.evaluate(said):
             assert time.monotonic() < end, said
             self.page.wait_for_timeout(20)
@@ -169,6 +169,16 @@ def serve_file(request: Request) -> Response:
     )
 
 
+@contextlib.contextmanager
+def serving(server: uvicorn.Server, bound: socket.socket) -> Iterator[None]:
+    """Let a server run beside the test."""
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]}, daemon=True)
+    thread.start()
+    yield
+    server.should_exit = True
+    thread.join(5)
+
+
 @pytest.fixture
 def market() -> Iterator[Market]:
     """Start a market of messages on a free port."""
@@ -178,14 +188,10 @@ def market() -> Iterator[Market]:
         Route("/{name}", serve_file),
         WebSocketRoute("/socket", made.socket),
     ]
+    config = uvicorn.Config(Starlette(routes=routes), log_level="error", ws="websockets-sansio")
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
         bound.listen()
         made.url = f"http://127.0.0.1:{bound.getsockname()[1]}/"
-        config = uvicorn.Config(Starlette(routes=routes), log_level="error", ws="websockets-sansio")
-        server = uvicorn.Server(config)
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]}, daemon=True)
-        thread.start()
-        yield made
-        server.should_exit = True
-        thread.join(5)
+        with serving(uvicorn.Server(config), bound):
+            yield made
