@@ -14,7 +14,7 @@ from marketsim.live.setup import Catalogue
 from tests.browser.conftest import Window, serving
 
 #: Kernels may have to be compiled first.
-PATIENCE = 240.0
+PATIENCE = 120.0
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +38,7 @@ def running(window: Window, address: str) -> Any:
 
 def go_to(window: Window, step: int) -> None:
     """Let the market run to a step."""
-    window.page.evaluate(f"page.app.player.step({step} - page.app.player.last)")
+    window.page.evaluate(f"page.app.player.step({step} - page.app.player.edge)")
     window.until(f"page.app.lanes.every((lane) => lane.lastStep === {step})", PATIENCE)
     window.settle()
 

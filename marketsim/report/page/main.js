@@ -68,7 +68,7 @@
     const { player, status } = app;
     if (status.busy) return status.busy;
     if (app.live && !app.connected) return "not connected";
-    if (player.lookingBack) return `looking back; the market is at step ${player.last}`;
+    if (player.lookingBack) return `looking back; the market is at step ${player.edge}`;
     if (player.running) return player.target !== null ? "to the next event" : "playing";
     return app.time >= player.last && player.last && !app.live ? "ended" : "paused";
   }

@@ -30,6 +30,12 @@
       return this.app.lanes.reduce((most, lane) => Math.max(most, lane.lastStep), 0);
     }
 
+    /* Where time has come to: a live branch that runs after the old future is watched from its start. */
+    get edge() {
+      const steps = this.app.lanes.map((lane) => lane.lastStep);
+      return this.app.live && steps.length ? Math.min(...steps) : this.last;
+    }
+
     get lookingBack() {
       return this.app.live && !this.following;
     }
@@ -38,7 +44,7 @@
     advance(elapsed) {
       const { app } = this;
       if (app.live) {
-        if (this.following) app.time = this.last;
+        if (this.following) app.time = this.edge;
         if (this.pace === "story" && app.status.running) this.askPace();
         return;
       }
@@ -68,7 +74,7 @@
 
     /* A live market is slowed when a cascade begins and let go when it ends. */
     askPace() {
-      const wanted = this.inCascade(this.last) ? CASCADE_PACE : QUIET_PACE;
+      const wanted = this.inCascade(this.edge) ? CASCADE_PACE : QUIET_PACE;
       if (wanted === this.asked) return;
       this.asked = wanted;
       this.app.send({ do: "speed", steps_per_second: wanted });
@@ -106,7 +112,7 @@
     step(count) {
       const { app } = this;
       this.pause();
-      if (app.live && count > 0 && app.time >= this.last) {
+      if (app.live && count > 0 && app.time >= this.edge) {
         this.following = true;
         app.send({ do: "step", n: count });
         return;
@@ -117,13 +123,13 @@
     seek(step) {
       this.target = null;
       this.app.time = Math.min(Math.max(step, this.first), this.last);
-      this.following = this.app.time >= this.last;
+      this.following = this.app.time >= this.edge;
     }
 
     /* Run on, fast, to the next cascade or settlement. */
     skip() {
       const { app } = this;
-      if (app.live && app.time >= this.last) {
+      if (app.live && app.time >= this.edge) {
         this.following = true;
         app.send({ do: "skip" });
         return;
