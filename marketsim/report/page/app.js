@@ -6,7 +6,9 @@
   const WINDOWS = [1, 2, 6, 12, 24, 72, 168, null];
   /* Part of the window kept free right of now, for what may come. */
   const AHEAD = 0.06;
+  /* Of a digest, in the corner; of each of four. */
   const DIGITS = 10;
+  const FEW_DIGITS = 6;
 
   class App {
     constructor() {
@@ -152,14 +154,15 @@
     /* Where a picture comes from, in one line. */
     source() {
       const { scenario, seed, sampled } = this.lanes[0].header;
-      return `${scenario} · seed ${seed} · digest ${this.sayDigest()}${sampled ? ` · ${this.sample()}` : ""}`;
+      return `${scenario} · seed ${seed}${sampled ? ` · ${this.sample()}` : ""} · digest ${this.sayDigest()}`;
     }
 
     /* The digests that are known; of a live market those of its last pause, with the step. */
     sayDigest() {
       const known = this.lanes.map((_, k) => this.digests[k] || {}).filter(({ digest }) => digest);
       if (!known.length) return this.live ? "at the next pause" : "unknown";
-      const digits = known.map(({ digest }) => digest.slice(0, DIGITS)).join(" / ");
+      const length = known.length > 2 ? FEW_DIGITS : DIGITS;
+      const digits = known.map(({ digest }) => digest.slice(0, length)).join(" / ");
       return this.live ? `${digits} at step ${known[0].step}` : digits;
     }
 
