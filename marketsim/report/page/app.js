@@ -10,6 +10,8 @@
   const DIGITS = 10;
   const FEW_DIGITS = 6;
 
+  const INSPECT_EVERY_MS = 1000;
+
   class App {
     constructor() {
       this.lanes = [];
@@ -26,6 +28,8 @@
       this.span = 12;
       this.selected = null;
       this.selections = 0;
+      this.inspected = -1; // step at which an account was spelled out last
+      this.inspectedAt = 0;
       this.guess = null;
       this.strike = null;
       this.reduced = window.matchMedia("(prefers-reduced-motion: reduce)").matches;
@@ -139,7 +143,23 @@
       this.selections += 1;
       if (!what) return;
       if (what.kind === "market") this.chooseMarket(what.market);
-      if (Number.isInteger(what.account) && this.live) this.send({ do: "inspect", account: what.account, lane: 0 });
+      this.inspect();
+    }
+
+    /* Ask the market to spell the chosen account out. */
+    inspect() {
+      const account = this.selected && this.selected.account;
+      if (!this.live || !Number.isInteger(account)) return;
+      this.inspected = this.lanes[0].lastStep;
+      this.send({ do: "inspect", account, lane: 0 });
+    }
+
+    /* Ask again now and then, while the account is looked at and the market moves on. */
+    keepInspecting(now) {
+      if (this.view !== "inspector" || this.inspected === this.lanes[0].lastStep) return;
+      if (!this.connected || now - this.inspectedAt < INSPECT_EVERY_MS) return;
+      this.inspectedAt = now;
+      this.inspect();
     }
 
     setLayout(layout) {

@@ -106,6 +106,7 @@
     drawnAt = now;
     if (!app.lanes.length || app.lanes.includes(undefined)) return;
     app.player.advance(elapsed);
+    app.keepInspecting(now);
     updateWords();
     app.stage.update(now);
     app.guessing.update(byId("guess"));
