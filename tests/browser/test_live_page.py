@@ -129,6 +129,18 @@ def test_a_lost_market_is_said_and_what_was_seen_stays(window: Window, market: M
     window.until("window.page?.app?.lanes[0]?.rows === 700")
 
 
+def test_pointing_at_an_account_names_it(window: Window, market: Market) -> None:
+    page = window.open(market.url)
+    page.evaluate("page.app.stage.choose('network')")
+    window.settle()
+    canvas = page.locator(".column .panel[data-view=network] canvas").bounding_box()
+    for x in range(0, int(canvas["width"]), 6):
+        page.mouse.move(canvas["x"] + x, canvas["y"] + canvas["height"] / 2)
+        if page.locator(".tip:not([hidden])").count():
+            break
+    assert window.text(".tip:not([hidden])")
+
+
 def test_a_picked_account_is_spelled_out_by_the_market(window: Window, market: Market) -> None:
     page = window.open(market.url)
     page.evaluate("page.app.select({kind: 'account', account: 5})")

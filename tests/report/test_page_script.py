@@ -130,6 +130,18 @@ def test_a_branch_holds_the_past_up_to_its_step() -> None:
 
 
 @needs_node
+def test_the_far_past_is_thinned_out_and_found_all_the_same() -> None:
+    facts = (
+        "(() => { lane.accounts.thin(); const { count, step, worth } = lane.accounts;"
+        " return [count, [...step.slice(0, 5)], [...step.slice(count - 3, count)],"
+        " worth[2 * lane.A + 1], lane.accountRow(55)]; })()"
+    )
+    found = run_script(STORE % facts, invented.start(), invented.frames(1, 205))
+    # 20 frames, each 10 steps: of the first ten every second is gone.
+    assert found == [15, [10, 30, 50, 70, 90], [180, 190, 200], 2010, 2]
+
+
+@needs_node
 def test_moments_are_found_at_or_before() -> None:
     facts = (
         "[lane.row(0), lane.row(1), lane.row(300.9), lane.row(1e9), lane.accountRow(25),"

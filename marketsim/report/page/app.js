@@ -67,6 +67,7 @@
     /* A market begins, or begins anew. */
     begin(header) {
       page.theme.setHeader(header.theme);
+      document.title = `marketsim ${header.scenario}`;
       this.live = header.source === "live";
       this.market = Math.min(this.market, header.markets.length - 1);
       this.selected = null;

@@ -107,13 +107,26 @@
     makeCanvas() {
       this.canvas = element("canvas", { role: "img", tabindex: "0", "aria-label": this.view.title });
       this.canvas.addEventListener("click", (event) => this.app.select(this.pick(event)));
-      this.canvas.addEventListener("pointermove", (event) => {
-        const found = this.pick(event);
-        this.canvas.title = found ? found.text || "" : "";
-        this.canvas.classList.toggle("pickable", Boolean(found));
-      });
+      this.canvas.addEventListener("pointermove", (event) => this.showTip(event));
+      this.canvas.addEventListener("pointerleave", () => { this.tip.hidden = true; });
       this.canvas.addEventListener("keydown", (event) => this.walk(event));
-      this.plot.append(this.canvas);
+      this.tip = element("p", { class: "tip", hidden: true, "aria-hidden": "true" });
+      this.plot.append(this.canvas, this.tip);
+    }
+
+    /* Say what lies under the pointer, beside it. */
+    showTip(event) {
+      const found = this.pick(event);
+      this.canvas.classList.toggle("pickable", Boolean(found));
+      this.tip.hidden = !(found && found.text);
+      if (this.tip.hidden) return;
+      say(this.tip, found.text);
+      const box = this.canvas.getBoundingClientRect();
+      const x = event.clientX - box.left;
+      const toLeft = x > box.width / 2;
+      this.tip.style.left = toLeft ? "" : `${x + 14}px`;
+      this.tip.style.right = toLeft ? `${box.width - x + 14}px` : "";
+      this.tip.style.top = `${Math.min(event.clientY - box.top, box.height - 40)}px`;
     }
 
     /* What the picture shows under the pointer, or null. */

@@ -10,6 +10,8 @@
   /* Steps without a liquidation that end a cascade, and how far before one time slows down. */
   const CALM_AFTER = 4;
   const SLOW_BEFORE = 3;
+  /* Single liquidations are no cascade: so much of the open interest is closed within these steps. */
+  const CASCADE_SHARE = 0.002;
   const SKIP_SECONDS = 1.5;
 
   class Player {
@@ -68,7 +70,9 @@
     inCascade(time) {
       return this.app.lanes.some((lane) => {
         const [from, to] = lane.liqRange(time - CALM_AFTER, time + SLOW_BEFORE);
-        return to > from;
+        let usd = 0;
+        for (let i = from; i < to; i++) usd += lane.liqs.usd[i];
+        return usd > CASCADE_SHARE * lane.total("interest", lane.row(time));
       });
     }
 

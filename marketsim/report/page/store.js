@@ -4,6 +4,8 @@
 
   const EVENT_TABLES = { liqs: "liq_", settlements: "set_", adls: "adl_" };
   const TABLES = ["frames", "accounts", "liqs", "settlements", "adls"];
+  const MOST_ACCOUNT_BYTES = 60e6;
+  const MOST_HEAT_MAPS = 4000;
   const FRAME_ONLY = new Set(["account_step", "health", "lean", "worth"]);
 
   /* Columns that grow together; arrays double, so that appending stays cheap. */
@@ -29,6 +31,20 @@
         this[name].set(values, this.count * this.widths[name]);
       }
       this.count += rows;
+    }
+
+    /* Keep every second row of the older half. */
+    thin() {
+      const half = this.count >> 1;
+      let kept = 0;
+      for (let row = 0; row < this.count; row++) {
+        if (row < half && row % 2) continue;
+        for (const [name, width] of Object.entries(this.widths)) {
+          this[name].copyWithin(kept * width, row * width, (row + 1) * width);
+        }
+        kept += 1;
+      }
+      this.count = kept;
     }
 
     /* Hold the first rows of another table, as a copy. */
@@ -113,6 +129,9 @@
       if (!steps || !steps.length) return;
       const { health, lean, worth } = columns;
       this.accounts.append({ step: steps, health, lean, worth }, steps.length);
+      // A market may run for hours: of its far past fewer frames are kept.
+      const bytes = this.A * (3 + 2 * this.M);
+      if (this.accounts.count * bytes > MOST_ACCOUNT_BYTES) this.accounts.thin();
     }
 
     appendEvents(name, prefix, columns) {
@@ -154,6 +173,10 @@
           part[name] = columns["heat_" + name].subarray(from, to);
         }
         this.heat.push(part);
+      }
+      if (this.heat.length > MOST_HEAT_MAPS) {
+        const half = this.heat.length >> 1;
+        this.heat = this.heat.filter((_, i) => i >= half || i % 2 === 0);
       }
     }
 
