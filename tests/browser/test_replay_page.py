@@ -56,7 +56,7 @@ def test_everything_by_keyboard(window: Window, replay: str) -> None:
         ("Home", "page.app.time === 1"),
         ("m", "page.app.market === 1"),
         ("2", "page.app.view === page.app.stage.tabs[1].dataset.view"),
-        ("]", "page.app.span === 24"),
+        ("]", "page.app.span === 12"),
         ("n", "!document.getElementById('notes').hidden"),
         ("c", "!document.getElementById('controls').hidden"),
         ("t", "document.documentElement.dataset.scheme === 'dark'"),

@@ -25,7 +25,7 @@
       this.market = 0;
       this.relative = false;
       this.time = 0;
-      this.span = 12;
+      this.span = 6;
       this.selected = null;
       this.selections = 0;
       this.inspected = -1; // step at which an account was spelled out last
@@ -44,7 +44,9 @@
         start: () => this.start(message),
         frames: () => this.lanes[message.lane] && this.lanes[message.lane].append(message),
         status: () => this.setStatus(message),
-        chapters: () => { this.chapters = message.chapters || []; },
+        chapters: () => {
+          this.chapters = message.chapters || [];
+        },
         account: () => this.setStatement(message),
         digest: () => this.setDigest(message),
         refused: () => this.controls.refused(message),
@@ -110,7 +112,8 @@
 
     send(message) {
       if (!this.live) return;
-      if (!this.link || !this.link.send(message)) this.alert("The market is gone: nothing can be changed any more. Reload to begin a new one.");
+      if (!this.link || !this.link.send(message))
+        this.alert("The market is gone: nothing can be changed any more. Reload to begin a new one.");
     }
 
     /* The steps that the charts show. */
@@ -194,7 +197,10 @@
       if (this.status.message) return { title: "", text: this.status.message };
       const done = (this.status.interventions || []).filter(({ at_step }) => at_step <= this.time).pop();
       if (done) return { title: `Step ${done.at_step}`, text: done.text };
-      return { title: "", text: this.live ? "Space lets the market run, S strikes it, ? explains what is seen." : "" };
+      return {
+        title: "",
+        text: this.live ? "Space lets the market run, S strikes it, ? explains what is seen." : "",
+      };
     }
 
     sample() {

@@ -3,60 +3,40 @@
   "use strict";
 
   const { element, button, choice, say } = page.dom;
+  const { slider, valuePicker } = page.sliders;
   const WHEN = { now: "acts at once", reset: "on reset" };
   const STRIKES = [
-    { kind: "crash", label: "Shock", market: true, size: { min: -40, max: 40, step: 1, value: -10, unit: "%" },
-      minutes: { min: 1, max: 240, step: 1, value: 10 }, words: "A fall (or rise) of the spot price within minutes." },
-    { kind: "depeg", label: "Depeg", size: { min: -30, max: 0, step: 0.5, value: -3, unit: "%" },
-      words: "The stablecoin that serves as collateral loses part of its worth." },
-    { kind: "depth", label: "Withdraw depth", market: true, share: { min: 5, max: 95, step: 5, value: 60, unit: "%" },
-      minutes: { min: 1, max: 480, step: 1, value: 60 }, words: "Makers take part of the book away." },
-    { kind: "outage", label: "Outage", minutes: { min: 1, max: 240, step: 1, value: 15 },
-      words: "One spot venue prints a wrong price." },
+    {
+      kind: "crash",
+      label: "Shock",
+      market: true,
+      size: { min: -40, max: 40, step: 1, value: -10, unit: "%" },
+      minutes: { min: 1, max: 240, step: 1, value: 10 },
+      words: "A fall (or rise) of the spot price within minutes.",
+    },
+    {
+      kind: "depeg",
+      label: "Depeg",
+      size: { min: -30, max: 0, step: 0.5, value: -3, unit: "%" },
+      words: "The stablecoin that serves as collateral loses part of its worth.",
+    },
+    {
+      kind: "depth",
+      label: "Withdraw depth",
+      market: true,
+      share: { min: 5, max: 95, step: 5, value: 60, unit: "%" },
+      minutes: { min: 1, max: 480, step: 1, value: 60 },
+      words: "Makers take part of the book away.",
+    },
+    {
+      kind: "outage",
+      label: "Outage",
+      minutes: { min: 1, max: 240, step: 1, value: 15 },
+      words: "One spot venue prints a wrong price.",
+    },
   ];
 
   const PART_NAMES = { size: "Size", share: "Share", minutes: "Within" };
-
-  /* A labelled range with its value in words beside it; `act(value)` when it is let go. */
-  function slider({ label, name, min, max, step, value, unit, log }, act, note) {
-    const forth = log && min > 0 ? Math.log : (x) => x;
-    const back = log && min > 0 ? Math.exp : (x) => x;
-    const digits = step >= 1 ? 0 : Math.min(6, Math.ceil(-Math.log10(step)));
-    const snap = (raw) => Math.min(max, Math.max(min, Number((Math.round(back(raw) / step) * step).toFixed(digits))));
-    const output = element("output");
-    const input = element("input", {
-      type: "range", min: forth(min), max: forth(max), value: forth(value),
-      step: log ? (forth(max) - forth(min)) / 200 : step, "aria-label": name || label,
-    });
-    const show = (number) => {
-      const text = `${page.theme.count(number, digits)}${unit ? ` ${unit}` : ""}`;
-      say(output, text);
-      input.setAttribute("aria-valuetext", text);
-    };
-    input.addEventListener("input", () => show(snap(Number(input.value))));
-    input.addEventListener("change", () => act(snap(Number(input.value))));
-    show(value);
-    const top = element("span", { class: "top-line" }, element("span", { text: label }), note, output);
-    return {
-      root: element("label", { class: "slider" }, top, input),
-      get value() { return snap(Number(input.value)); },
-      set(number) {
-        if (document.activeElement === input) return;
-        input.value = forth(number);
-        show(number);
-      },
-    };
-  }
-
-  /* A slider, or a drop-down where only some values will do. */
-  function valuePicker(control, act, note) {
-    if (!control.choices) return slider(control, act, note);
-    const isNumber = typeof control.value === "number";
-    const pairs = control.choices.map((value) => [value, control.unit ? `${value} ${control.unit}` : value]);
-    const made = choice(control.label, pairs, control.value, (value) => act(isNumber ? Number(value) : value));
-    const root = element("label", { class: "field" }, element("span", { text: control.label }), note, made);
-    return { root, set: (value) => { made.value = value; } };
-  }
 
   const focusable = (root) => [...root.querySelectorAll("button, input, select")];
 
@@ -77,9 +57,19 @@
       const header = this.app.lanes[0].header;
       const focused = focusable(this.root).indexOf(document.activeElement);
       const parts = this.app.live
-        ? [this.strikePart(header), this.viewPart(), this.marketPart(header), this.comparePart(header), ...this.settingParts(header), this.donePart()]
+        ? [
+            this.strikePart(header),
+            this.viewPart(),
+            this.marketPart(header),
+            this.comparePart(header),
+            ...this.settingParts(header),
+            this.donePart(),
+          ]
         : [this.viewPart(), this.recordingPart(header)];
-      this.root.replaceChildren(button("Close", () => this.app.toggleControls(), { class: "drawer-close" }), ...parts);
+      this.root.replaceChildren(
+        button("Close", () => this.app.toggleControls(), { class: "drawer-close" }),
+        ...parts,
+      );
       // Who pressed "reset" by keyboard stays there.
       const again = focusable(this.root)[focused];
       if (again) again.focus();
@@ -111,49 +101,98 @@
 
     viewPart() {
       const { app } = this;
-      const sound = button("Tick: off", () => app.sound.toggle(), { title: "A tick for each liquidation (K)" });
+      const sound = button("Tick: off", () => app.sound.toggle(), {
+        title: "A tick for each liquidation (K)",
+      });
       this.sound = sound;
       const guess = button("Guess, then see", () => app.guessing.toggle(), { class: "strong" });
-      return this.group("Audience", element("div", { class: "row" }, guess, sound),
-        element("p", { class: "hint", text: "Before the shock, drag the line on the price chart. The tick sounds once for each liquidation." }));
+      return this.group(
+        "Audience",
+        element("div", { class: "row" }, guess, sound),
+        element("p", {
+          class: "hint",
+          text: "Before the shock, drag the line on the price chart. The tick sounds once for each liquidation.",
+        }),
+      );
     }
 
     recordingPart(header) {
       const live = `marketsim live ${header.scenario}`;
-      return this.group("This is a recording",
-        element("p", { class: "hint", text: "It can be scrubbed, not changed. The running market takes shocks, rules and seeds:" }),
+      return this.group(
+        "This is a recording",
+        element("p", {
+          class: "hint",
+          text: "It can be scrubbed, not changed. The running market takes shocks, rules and seeds:",
+        }),
         element("code", { text: live }),
-        element("p", { class: "hint", text: `Seed ${header.seed}, ${header.mode} margin.` }));
+        element("p", { class: "hint", text: `Seed ${header.seed}, ${header.mode} margin.` }),
+      );
     }
 
     marketPart(header) {
-      const seed = element("input", { type: "number", min: 0, step: 1, value: header.seed, "aria-label": "Seed" });
+      const seed = element("input", {
+        type: "number",
+        min: 0,
+        step: 1,
+        value: header.seed,
+        "aria-label": "Seed",
+      });
       const apply = () => this.send({ do: "seed", seed: Math.max(0, Math.floor(Number(seed.value) || 0)) });
       seed.addEventListener("change", apply);
-      const modes = header.modes.map((mode) => button(mode, () => this.send({ do: "mode", mode }), { "data-mode": mode }));
+      const modes = header.modes.map((mode) =>
+        button(mode, () => this.send({ do: "mode", mode }), { "data-mode": mode }),
+      );
       this.modes = modes;
       this.seed = seed;
-      return this.group("Market",
-        element("label", { class: "field" }, element("span", { text: "Scenario" }),
-          choice("Scenario", this.scenarioPairs(header), header.scenario, (scenario) => this.send({ do: "scenario", scenario }))),
+      return this.group(
+        "Market",
+        element(
+          "label",
+          { class: "field" },
+          element("span", { text: "Scenario" }),
+          choice("Scenario", this.scenarioPairs(header), header.scenario, (scenario) =>
+            this.send({ do: "scenario", scenario }),
+          ),
+        ),
         this.refusal("scenario"),
-        element("div", { class: "field" }, element("span", { text: "Margin mode" }),
-          element("div", { class: "segments", role: "group", "aria-label": "Margin mode" }, modes)),
+        element(
+          "div",
+          { class: "field" },
+          element("span", { text: "Margin mode" }),
+          element("div", { class: "segments", role: "group", "aria-label": "Margin mode" }, modes),
+        ),
         this.refusal("mode"),
-        element("div", { class: "field" }, element("span", { text: "Seed" }), seed,
-          button("New seed", () => this.send({ do: "new_seed" }))),
-        this.refusal("seed"), this.refusal("new_seed"),
-        element("div", { class: "row" }, button("Reset", () => this.send({ do: "reset" }), { class: "strong" })),
-        this.refusal("reset"));
+        element(
+          "div",
+          { class: "field" },
+          element("span", { text: "Seed" }),
+          seed,
+          button("New seed", () => this.send({ do: "new_seed" })),
+        ),
+        this.refusal("seed"),
+        this.refusal("new_seed"),
+        element(
+          "div",
+          { class: "row" },
+          button("Reset", () => this.send({ do: "reset" }), { class: "strong" }),
+        ),
+        this.refusal("reset"),
+      );
     }
 
     scenarioPairs(header) {
-      const names = header.scenarios.includes(header.scenario) ? header.scenarios : [header.scenario, ...header.scenarios];
+      const names = header.scenarios.includes(header.scenario)
+        ? header.scenarios
+        : [header.scenario, ...header.scenarios];
       return names.map((name) => [name, name]);
     }
 
     strikePart(header) {
-      return this.group("Strike", ...STRIKES.map((strike) => this.strike(strike, header)), this.refusal("shock"));
+      return this.group(
+        "Strike",
+        ...STRIKES.map((strike) => this.strike(strike, header)),
+        this.refusal("shock"),
+      );
     }
 
     /* One way to strike the market, with its own size and place. */
@@ -163,12 +202,19 @@
       const inputs = [];
       if (strike.market) {
         const pairs = [...header.markets.map((name) => [name, name]), ["", "all markets"]];
-        inputs.push(choice(`${strike.label}: market`, pairs, market, (name) => { market = name || null; }));
+        inputs.push(
+          choice(`${strike.label}: market`, pairs, market, (name) => {
+            market = name || null;
+          }),
+        );
       }
       for (const part of ["size", "share", "minutes"]) {
         if (!strike[part]) continue;
         const label = PART_NAMES[part];
-        parts[part] = slider({ unit: "min", ...strike[part], label, name: `${strike.label}: ${label}` }, () => {});
+        parts[part] = slider(
+          { unit: "min", ...strike[part], label, name: `${strike.label}: ${label}` },
+          () => {},
+        );
         inputs.push(parts[part].root);
       }
       const act = () => {
@@ -179,27 +225,46 @@
         this.send(message);
       };
       if (strike.kind === "crash") this.app.strike = act;
-      const made = button(strike.label, act, { class: strike.kind === "crash" ? "strong alarm-button" : "", title: strike.words });
+      const made = button(strike.label, act, {
+        class: strike.kind === "crash" ? "strong alarm-button" : "",
+        title: strike.words,
+      });
       return element("div", { class: "strike" }, made, element("div", { class: "strike-parts" }, inputs));
     }
 
     comparePart(header) {
       const { app } = this;
       const other = header.modes.find((mode) => mode !== header.mode);
-      const twin = choice("Margin mode of the twin", header.modes.map((mode) => [mode, mode]), other, () => {});
+      const twin = choice(
+        "Margin mode of the twin",
+        header.modes.map((mode) => [mode, mode]),
+        other,
+        () => {},
+      );
       const twins = () => {
         app.layout = "columns";
         this.send({ do: "twins", mode: twin.value });
       };
-      return this.group("Compare, same seed",
-        element("div", { class: "field" },
+      return this.group(
+        "Compare, same seed",
+        element(
+          "div",
+          { class: "field" },
           button("Twins", twins, { title: "The same market under another margin mode, from the start" }),
-          element("span", { text: "the other is" }), twin),
-        element("div", { class: "row wrap" },
+          element("span", { text: "the other is" }),
+          twin,
+        ),
+        element(
+          "div",
+          { class: "row wrap" },
           button("Four venues", () => this.send({ do: "venues" }), { title: header.venues.join(", ") }),
-          button("One market", () => this.send({ do: "single" }))),
-        this.refusal("twins"), this.refusal("venues"), this.refusal("single"),
-        ...this.branchParts(header));
+          button("One market", () => this.send({ do: "single" })),
+        ),
+        this.refusal("twins"),
+        this.refusal("venues"),
+        this.refusal("single"),
+        ...this.branchParts(header),
+      );
     }
 
     /* "What if from here": another future of the step shown, with or without a change. */
@@ -210,26 +275,39 @@
       const pick = (path) => {
         const control = changes.find((each) => each.path === path);
         change = control ? { path, value: control.value } : null;
-        const set = (value) => { change.value = value; };
+        const set = (value) => {
+          change.value = value;
+        };
         place.replaceChildren(...(control ? [valuePicker(control, set).root] : []));
       };
       const pairs = [["", "nothing changed"], ...changes.map((control) => [control.path, control.label])];
       return [
-        element("div", { class: "field" },
+        element(
+          "div",
+          { class: "field" },
           button("What if from here", () => this.app.player.branch(change)),
-          element("span", { text: "with" }), choice("What is changed in the branch", pairs, "", pick)),
-        place, this.refusal("branch"), this.refusal("rewind"),
+          element("span", { text: "with" }),
+          choice("What is changed in the branch", pairs, "", pick),
+        ),
+        place,
+        this.refusal("branch"),
+        this.refusal("rewind"),
       ];
     }
 
     settingParts(header) {
       const groups = new Map();
       for (const control of header.controls || []) page.push(groups, control.group || "Settings", control);
-      return [...groups].map(([title, controls]) => this.group(title, ...controls.flatMap((control) => this.setting(control))));
+      return [...groups].map(([title, controls]) =>
+        this.group(title, ...controls.flatMap((control) => this.setting(control))),
+      );
     }
 
     setting(control) {
-      const when = element("small", { class: `when ${control.acts}`, text: WHEN[control.acts] || control.acts });
+      const when = element("small", {
+        class: `when ${control.acts}`,
+        text: WHEN[control.acts] || control.acts,
+      });
       const act = (value) => {
         this.send({ do: "set", path: control.path, value });
         if (control.acts === "reset") {
@@ -264,10 +342,13 @@
         if (made && !this.waiting.has(control.path)) made.set(control.value);
       }
       const mode = status.mode || this.app.lanes[0].header.mode;
-      for (const segment of this.modes) segment.setAttribute("aria-pressed", String(segment.dataset.mode === mode));
+      for (const segment of this.modes)
+        segment.setAttribute("aria-pressed", String(segment.dataset.mode === mode));
       const list = status.interventions || [];
       if (this.done.childElementCount !== list.length) {
-        this.done.replaceChildren(...list.map(({ at_step, text }) => element("li", { text: `step ${at_step}: ${text}` })));
+        this.done.replaceChildren(
+          ...list.map(({ at_step, text }) => element("li", { text: `step ${at_step}: ${text}` })),
+        );
       }
     }
   }

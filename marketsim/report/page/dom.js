@@ -18,7 +18,8 @@
     const made = document.createElement(tag);
     for (const [name, value] of Object.entries(properties || {})) {
       if (name === "text") made.textContent = value;
-      else if (name === "on") for (const [kind, act] of Object.entries(value)) made.addEventListener(kind, act);
+      else if (name === "on")
+        for (const [kind, act] of Object.entries(value)) made.addEventListener(kind, act);
       else if (value === true) made.setAttribute(name, "");
       else if (value !== false && value !== null && value !== undefined) made.setAttribute(name, value);
     }
@@ -42,7 +43,13 @@
 
   /* A button that shows an icon and says, to a pointer and a screen reader, what it does. */
   function iconButton(name, label, act) {
-    const made = element("button", { type: "button", class: "icon", "aria-label": label, title: label, on: { click: act } });
+    const made = element("button", {
+      type: "button",
+      class: "icon",
+      "aria-label": label,
+      title: label,
+      on: { click: act },
+    });
     made.append(icon(name));
     return made;
   }
@@ -71,7 +78,12 @@
 
   /* The first line of a dialog; closing stands first, so that the focus is there. */
   function dialogHead(dialog, id, title) {
-    return element("div", { class: "row head" }, element("h2", { id, text: title }), button("Close", () => dialog.close()));
+    return element(
+      "div",
+      { class: "row head" },
+      element("h2", { id, text: title }),
+      button("Close", () => dialog.close()),
+    );
   }
 
   const byId = (id) => document.getElementById(id);

@@ -50,9 +50,15 @@
     for (const lane of app.lanes) {
       for (let row = 0; row < lane.rows; row++) {
         lane.header.markets.forEach((name, m) => {
-          lines.push([quoted(lane.header.label), lane.frames.step[row], quoted(name),
-            ...prices.map((price) => lane.price(price, row, m)),
-            ...numbers.map((number) => lane.value(number, row, m))].join(","));
+          lines.push(
+            [
+              quoted(lane.header.label),
+              lane.frames.step[row],
+              quoted(name),
+              ...prices.map((price) => lane.price(price, row, m)),
+              ...numbers.map((number) => lane.value(number, row, m)),
+            ].join(","),
+          );
         });
       }
     }
@@ -78,13 +84,25 @@
       this.dialog.replaceChildren(
         dialogHead(this.dialog, "exports-title", "Take it away"),
         element("h3", { text: "Pictures (PNG)" }),
-        element("div", { class: "row wrap" }, app.stage.panels.filter((panel) => panel.picture).map((panel) =>
-          button(panel.title.textContent, () => this.savePicture(panel)))),
+        element(
+          "div",
+          { class: "row wrap" },
+          app.stage.panels
+            .filter((panel) => panel.picture)
+            .map((panel) => button(panel.title.textContent, () => this.savePicture(panel))),
+        ),
         element("h3", { text: "Numbers" }),
-        element("div", { class: "row wrap" }, button("Series (CSV)", () => this.saveSeries()),
+        element(
+          "div",
+          { class: "row wrap" },
+          button("Series (CSV)", () => this.saveSeries()),
           app.live ? button("Replay (HTML)", () => this.ask("replay")) : null,
-          button("Scenario (TOML)", () => this.saveScenario())),
-        element("h3", { text: "Repeat it" }), this.repeat, this.said);
+          button("Scenario (TOML)", () => this.saveScenario()),
+        ),
+        element("h3", { text: "Repeat it" }),
+        this.repeat,
+        this.said,
+      );
       this.update();
     }
 
@@ -94,7 +112,10 @@
     }
 
     savePicture(panel) {
-      picture(this.app, panel).toBlob((blob) => download(blob, fileName(this.app, panel.id, "png")), "image/png");
+      picture(this.app, panel).toBlob(
+        (blob) => download(blob, fileName(this.app, panel.id, "png")),
+        "image/png",
+      );
       say(this.said, `Saved ${panel.title.textContent}.`);
     }
 
@@ -121,7 +142,9 @@
     /* The command and digest of each lane, as they are known. */
     update() {
       if (!this.repeat) return;
-      this.repeat.replaceChildren(...this.app.lanes.map((lane, k) => this.command(lane, this.app.digests[k] || {})));
+      this.repeat.replaceChildren(
+        ...this.app.lanes.map((lane, k) => this.command(lane, this.app.digests[k] || {})),
+      );
     }
 
     command(lane, { command, digest, step }) {
@@ -136,8 +159,15 @@
         }
       });
       const code = element("code", { text });
-      const known = digest ? `gives the digest ${digest}${step ? ` at step ${step}` : ""}` : "the digest comes with the end of a run";
-      return element("div", { class: "repeat" }, element("div", { class: "row" }, code, copy), element("p", { class: "hint", text: known }));
+      const known = digest
+        ? `gives the digest ${digest}${step ? ` at step ${step}` : ""}`
+        : "the digest comes with the end of a run";
+      return element(
+        "div",
+        { class: "repeat" },
+        element("div", { class: "row" }, code, copy),
+        element("p", { class: "hint", text: known }),
+      );
     }
   }
 

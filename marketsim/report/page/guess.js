@@ -53,7 +53,9 @@
         this.set(chart.plot.posToVal(event.clientY - box.top, "usd"));
       };
       panel.plot.addEventListener("pointerdown", drag);
-      panel.plot.addEventListener("pointermove", (event) => { if (event.buttons & 1) drag(event); });
+      panel.plot.addEventListener("pointermove", (event) => {
+        if (event.buttons & 1) drag(event);
+      });
       panel.plot.addEventListener("pointerup", (event) => {
         drag(event);
         this.confirm();
@@ -84,7 +86,9 @@
       const far = this.outcome(lanes[0]);
       if (!Number.isFinite(far)) return `The guess is ${price}. Now let it run.`;
       const off = far - guess.price;
-      return `The guess was ${price}. It went to ${page.theme.price(far)}: ${page.theme.price(Math.abs(off))} (${page.theme.percent(Math.abs(off) / guess.price)}) ${off < 0 ? "below" : "above"} the guess.`;
+      const size = `${page.theme.price(Math.abs(off))} (${page.theme.percent(Math.abs(off) / guess.price)})`;
+      const where = `${size} ${off < 0 ? "below" : "above"} the guess`;
+      return `The guess was ${price}. It went to ${page.theme.price(far)}: ${where}.`;
     }
 
     update(target) {

@@ -7,27 +7,95 @@
   /* `keys` as event.key has them; `live`: needs a running market. */
   page.keys = [
     { keys: [" "], name: "Space", label: "play, pause", act: (app) => app.player.toggle() },
-    { keys: ["ArrowRight"], name: "→", label: "one step on (with Shift: 30)", act: (app, far) => app.player.step(far ? FAR : 1) },
-    { keys: ["ArrowLeft"], name: "←", label: "one step back (with Shift: 30)", act: (app, far) => app.player.step(far ? -FAR : -1) },
-    { keys: ["f", "F"], name: "F", label: "forward to the next cascade or settlement", act: (app) => app.player.skip() },
+    {
+      keys: ["ArrowRight"],
+      name: "→",
+      label: "one step on (with Shift: 30)",
+      act: (app, far) => app.player.step(far ? FAR : 1),
+    },
+    {
+      keys: ["ArrowLeft"],
+      name: "←",
+      label: "one step back (with Shift: 30)",
+      act: (app, far) => app.player.step(far ? -FAR : -1),
+    },
+    {
+      keys: ["f", "F"],
+      name: "F",
+      label: "forward to the next cascade or settlement",
+      act: (app) => app.player.skip(),
+    },
     { keys: ["PageDown"], name: "Page ↓", label: "next chapter", act: (app) => app.player.turn(1) },
     { keys: ["PageUp"], name: "Page ↑", label: "chapter before", act: (app) => app.player.turn(-1) },
-    { keys: ["Home"], name: "Home", label: "to the beginning", act: (app) => app.player.seek(app.player.first) },
-    { keys: ["End"], name: "End", label: "to the end, or to now", act: (app) => app.player.seek(app.player.last) },
-    { keys: ["r", "R"], name: "R", label: "reset the market (a recording: begin again)",
-      act: (app) => (app.live ? app.send({ do: "reset" }) : app.player.seek(app.player.first)) },
-    { keys: ["s", "S"], name: "S", label: "shock, as set in the controls", live: true, act: (app) => app.strike && app.strike() },
-    { keys: ["d", "D"], name: "D", label: "new seed", live: true, act: (app) => app.send({ do: "new_seed" }) },
-    { keys: ["w", "W"], name: "W", label: "rewind the market to the step shown", live: true, act: (app) => app.player.rewind() },
-    { keys: ["b", "B"], name: "B", label: "branch: what if from here", live: true, act: (app) => app.player.branch() },
-    { keys: ["g", "G"], name: "G", label: "guess (↑ ↓, then Enter), or clear it", act: (app) => app.guessing.toggle() },
+    {
+      keys: ["Home"],
+      name: "Home",
+      label: "to the beginning",
+      act: (app) => app.player.seek(app.player.first),
+    },
+    {
+      keys: ["End"],
+      name: "End",
+      label: "to the end, or to now",
+      act: (app) => app.player.seek(app.player.last),
+    },
+    {
+      keys: ["r", "R"],
+      name: "R",
+      label: "reset the market (a recording: begin again)",
+      act: (app) => (app.live ? app.send({ do: "reset" }) : app.player.seek(app.player.first)),
+    },
+    {
+      keys: ["s", "S"],
+      name: "S",
+      label: "shock, as set in the controls",
+      live: true,
+      act: (app) => app.strike && app.strike(),
+    },
+    {
+      keys: ["d", "D"],
+      name: "D",
+      label: "new seed",
+      live: true,
+      act: (app) => app.send({ do: "new_seed" }),
+    },
+    {
+      keys: ["w", "W"],
+      name: "W",
+      label: "rewind the market to the step shown",
+      live: true,
+      act: (app) => app.player.rewind(),
+    },
+    {
+      keys: ["b", "B"],
+      name: "B",
+      label: "branch: what if from here",
+      live: true,
+      act: (app) => app.player.branch(),
+    },
+    {
+      keys: ["g", "G"],
+      name: "G",
+      label: "guess (↑ ↓, then Enter), or clear it",
+      act: (app) => app.guessing.toggle(),
+    },
     { keys: ["m", "M"], name: "M", label: "next market, then all", act: (app) => app.nextMarket() },
-    { keys: ["v", "V"], name: "V", label: "next picture (1 to 9 choose one)", act: (app) => app.stage.chooseNext() },
+    {
+      keys: ["v", "V"],
+      name: "V",
+      label: "next picture (1 to 9 choose one)",
+      act: (app) => app.stage.chooseNext(),
+    },
     { keys: ["l", "L"], name: "L", label: "twins: ghost, or side by side", act: (app) => app.toggleLayout() },
     { keys: ["[", "-"], name: "[ or −", label: "show a shorter time", act: (app) => app.zoom(-1) },
     { keys: ["]", "+"], name: "] or +", label: "show a longer time", act: (app) => app.zoom(1) },
     { keys: ["n", "N"], name: "N", label: "presenter notes", act: (app) => app.toggleNotes() },
-    { keys: ["k", "K"], name: "K", label: "tick for each liquidation, on or off", act: (app) => app.sound.toggle() },
+    {
+      keys: ["k", "K"],
+      name: "K",
+      label: "tick for each liquidation, on or off",
+      act: (app) => app.sound.toggle(),
+    },
     { keys: ["c", "C"], name: "C", label: "controls", act: (app) => app.toggleControls() },
     { keys: ["Escape"], name: "Esc", label: "close what is open", act: (app) => app.closeOpen() },
     { keys: ["e", "E"], name: "E", label: "export", act: (app) => app.exports.open() },
@@ -38,7 +106,10 @@
   /* Keys that a focused element needs itself. */
   function keepsKey(target, key) {
     if (target.isContentEditable || /^(SELECT|TEXTAREA)$/.test(target.tagName)) return true;
-    if (target.tagName === "INPUT") return target.type === "number" ? key.length === 1 || /^Arrow|Home|End/.test(key) : /^Arrow|Home|End|Page/.test(key);
+    if (target.tagName === "INPUT")
+      return target.type === "number"
+        ? key.length === 1 || /^Arrow|Home|End/.test(key)
+        : /^Arrow|Home|End|Page/.test(key);
     return key === " " && target.tagName === "BUTTON";
   }
 
@@ -65,8 +136,12 @@
   };
 
   function guessKey(app, event) {
-    const acts = { ArrowUp: () => app.guessing.nudge(1), ArrowDown: () => app.guessing.nudge(-1),
-      Enter: () => app.guessing.confirm(), Escape: () => app.guessing.toggle() };
+    const acts = {
+      ArrowUp: () => app.guessing.nudge(1),
+      ArrowDown: () => app.guessing.nudge(-1),
+      Enter: () => app.guessing.confirm(),
+      Escape: () => app.guessing.toggle(),
+    };
     if (!acts[event.key]) return false;
     event.preventDefault();
     acts[event.key]();

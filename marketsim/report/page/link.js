@@ -9,7 +9,9 @@
       this.socket = new WebSocket(`${scheme}://${location.host}/socket`);
       this.socket.binaryType = "arraybuffer";
       this.opened = false;
-      this.socket.addEventListener("open", () => { this.opened = true; });
+      this.socket.addEventListener("open", () => {
+        this.opened = true;
+      });
       this.socket.addEventListener("message", (event) => this.read(event.data, receive));
       this.socket.addEventListener("close", (event) => lost(this.words(event)));
     }

@@ -5,13 +5,20 @@
   const { element, button, iconButton, setIcon, choice, say, byId } = page.dom;
   const FRAME_MS = 1000 / 30;
   const NO_INFLATE =
-    "This browser cannot unpack the recording: it lacks DecompressionStream. Chrome and Edge 103, Firefox 113 and Safari 16.4, or newer, have it.";
+    "This browser cannot unpack the recording: it lacks DecompressionStream. " +
+    "Chrome and Edge 103, Firefox 113 and Safari 16.4, or newer, have it.";
 
   const app = new page.App();
 
   app.alert = (words, action) => {
     const place = byId("alert");
-    place.replaceChildren(element("span", { text: words }), action || button("Close", () => { place.hidden = true; }));
+    place.replaceChildren(
+      element("span", { text: words }),
+      action ||
+        button("Close", () => {
+          place.hidden = true;
+        }),
+    );
     place.hidden = false;
   };
 
@@ -20,7 +27,9 @@
     byId("alert").hidden = true;
     if (!byId("controls").hidden) app.toggleControls();
   };
-  app.toggleNotes = () => { byId("notes").hidden = !byId("notes").hidden; };
+  app.toggleNotes = () => {
+    byId("notes").hidden = !byId("notes").hidden;
+  };
 
   app.toggleScheme = () => {
     page.theme.setScheme(page.theme.scheme === "dark" ? "light" : "dark");
@@ -50,18 +59,34 @@
     bar.play.classList.add("main");
     bar.rewind = iconButton("rewind", "Rewind the market to the step shown (W)", () => player.rewind());
     bar.branch = iconButton("branch", "Branch: what if from here (B)", () => player.branch());
-    bar.strike = button("Shock", () => app.strike && app.strike(), { class: "strong alarm-button", title: "As set in the controls (S)" });
+    bar.strike = button("Shock", () => app.strike && app.strike(), {
+      class: "strong alarm-button",
+      title: "As set in the controls (S)",
+    });
     bar.pace = choice("Pace", page.Player.PACES, player.pace, (pace) => player.setPace(pace));
-    const windows = page.App.WINDOWS.map((hours) => [hours === null ? "all" : hours, hours === null ? "all" : hours < 24 ? `${hours} h` : `${hours / 24} d`]);
-    bar.window = choice("Time shown", windows, app.span, (hours) => { app.span = hours === "all" ? null : Number(hours); });
+    const windows = page.App.WINDOWS.map((hours) => [
+      hours === null ? "all" : hours,
+      hours === null ? "all" : hours < 24 ? `${hours} h` : `${hours / 24} d`,
+    ]);
+    bar.window = choice("Time shown", windows, app.span, (hours) => {
+      app.span = hours === "all" ? null : Number(hours);
+    });
     byId("transport").replaceChildren(
       iconButton("start", "To the beginning (Home)", () => player.seek(player.first)),
       bar.play,
       iconButton("step", "One step (→)", () => player.step(1)),
       iconButton("skip", "Forward to the next cascade or settlement (F)", () => player.skip()),
-      bar.rewind, bar.branch, bar.strike,
-      element("label", { class: "pick", title: "Steps a second; story: slow in a cascade, fast elsewhere" }, element("span", { text: "pace" }), bar.pace),
-      element("label", { class: "pick" }, element("span", { text: "window" }), bar.window));
+      bar.rewind,
+      bar.branch,
+      bar.strike,
+      element(
+        "label",
+        { class: "pick", title: "Steps a second; story: slow in a cascade, fast elsewhere" },
+        element("span", { text: "pace" }),
+        bar.pace,
+      ),
+      element("label", { class: "pick" }, element("span", { text: "window" }), bar.window),
+    );
   }
 
   function sayState() {
@@ -78,7 +103,12 @@
     const { header } = app.lanes[0];
     const step = Math.floor(app.time + 1e-6);
     say(byId("scenario"), header.scenario);
-    say(byId("mode"), app.lanes.length > 1 ? app.lanes.map((lane) => lane.header.label).join(" | ") : `${app.status.mode || header.mode} margin`);
+    say(
+      byId("mode"),
+      app.lanes.length > 1
+        ? app.lanes.map((lane) => lane.header.label).join(" | ")
+        : `${app.status.mode || header.mode} margin`,
+    );
     say(byId("clock"), `${page.theme.clock(step, header.step_minutes)} · step ${page.theme.count(step)}`);
     say(byId("state"), sayState());
     say(byId("corner"), app.source());
@@ -87,10 +117,15 @@
     byId("sentence").dataset.title = title;
     say(byId("sentence"), text);
     say(byId("notes"), chapter && chapter.notes ? chapter.notes : "No notes for this moment.");
-    setIcon(bar.play, app.player.running ? "pause" : "play", app.player.running ? "Pause (space)" : "Play (space)");
+    setIcon(
+      bar.play,
+      app.player.running ? "pause" : "play",
+      app.player.running ? "Pause (space)" : "Play (space)",
+    );
     bar.rewind.hidden = bar.branch.hidden = bar.strike.hidden = !app.live;
     bar.rewind.disabled = !app.player.lookingBack;
-    if (String(bar.window.value) !== String(app.span === null ? "all" : app.span)) bar.window.value = app.span === null ? "all" : app.span;
+    if (String(bar.window.value) !== String(app.span === null ? "all" : app.span))
+      bar.window.value = app.span === null ? "all" : app.span;
     const layout = byId("tool-layout");
     layout.hidden = app.lanes.length !== 2;
     say(layout, app.layout === "columns" ? "Ghost" : "Side by side");
@@ -125,7 +160,8 @@
       return app.alert("The recording in this file is damaged: it cannot be unpacked.");
     }
     for (const message of messages) app.receive(page.wire.decode(message));
-    if (!app.lanes.length || !app.lanes[0].rows) return app.alert("This recording is empty: it holds no steps.");
+    if (!app.lanes.length || !app.lanes[0].rows)
+      return app.alert("This recording is empty: it holds no steps.");
     return app.player.seek(app.player.first);
   }
 
@@ -138,14 +174,20 @@
     app.live = true;
     app.connected = true;
     sayWaiting("connecting to the market …");
-    app.link = new page.Link((message) => {
-      app.receive(message);
-      if (!app.lanes.length) sayWaiting(app.status.busy || app.status.message);
-    }, (words) => {
-      app.connected = false;
-      app.status.running = false;
-      app.alert(words, button("Reload", () => location.reload()));
-    });
+    app.link = new page.Link(
+      (message) => {
+        app.receive(message);
+        if (!app.lanes.length) sayWaiting(app.status.busy || app.status.message);
+      },
+      (words) => {
+        app.connected = false;
+        app.status.running = false;
+        app.alert(
+          words,
+          button("Reload", () => location.reload()),
+        );
+      },
+    );
   }
 
   function wireTools() {
@@ -154,7 +196,9 @@
     byId("tool-export").addEventListener("click", () => app.lanes.length && app.exports.open());
     byId("tool-help").addEventListener("click", () => app.help.open());
     byId("tool-scheme").addEventListener("click", app.toggleScheme);
-    window.matchMedia("(prefers-reduced-motion: reduce)").addEventListener("change", (event) => { app.reduced = event.matches; });
+    window.matchMedia("(prefers-reduced-motion: reduce)").addEventListener("change", (event) => {
+      app.reduced = event.matches;
+    });
   }
 
   function begin() {

@@ -25,13 +25,15 @@
   /* Each: the number, a word under it, what its small line follows, the picture it opens. */
   const MONITORS = [
     {
-      id: "liquidated", label: "Liquidated",
+      id: "liquidated",
+      label: "Liquidated",
       value: (lane, row) => page.theme.usd(lane.total("liquidated", row)),
       note: (lane, row, step) => `${page.theme.count(lane.liqRange(-Infinity, step)[1])} liquidations`,
       line: (lane, row) => lane.total("liquidated", row),
     },
     {
-      id: "fund", label: "Insurance fund",
+      id: "fund",
+      label: "Insurance fund",
       value: (lane, row) => page.theme.usd(lane.value("fund", row, 0)),
       note(lane, row) {
         const adl = lane.value("adl", row, 0);
@@ -40,30 +42,41 @@
       line: (lane, row) => lane.value("fund", row, 0),
     },
     {
-      id: "crowd", label: "Open interest",
+      id: "crowd",
+      label: "Open interest",
       value: (lane, row) => page.theme.usd(lane.total("interest", row)),
       note: (lane, row, step, market) =>
         `${page.theme.percent(lane.value("long_share", row, market), 0)} long in ${lane.header.markets[market]}`,
       line: (lane, row) => lane.total("interest", row),
     },
     {
-      id: "premium", label: "Funding, per 8 h",
+      id: "premium",
+      label: "Funding, per 8 h",
       value: (lane, row, step, market) => page.theme.bp(lane.value("rate", row, market)),
       note: (lane, row, step) => countdown(lane, step),
       line: (lane, row, market) => lane.value("rate", row, market),
       label_of: (lane, row, market) => `Funding ${lane.header.markets[market]}, per 8 h`,
     },
     {
-      id: "distance", label: "Distance to liquidation",
-      value: (lane, row, step) => (lane.accounts.count ? page.charts.times(page.charts.healthQuantile(lane, lane.accountRow(step), 0.1)) : "–"),
+      id: "distance",
+      label: "Distance to liquidation",
+      value: (lane, row, step) =>
+        lane.accounts.count
+          ? page.charts.times(page.charts.healthQuantile(lane, lane.accountRow(step), 0.1))
+          : "–",
       note: () => "nine in ten stand above",
     },
     {
-      id: "dial", label: "Reproduction R",
+      id: "dial",
+      label: "Reproduction R",
       value: (lane, row) => sayFactor(reproduction(lane, row)),
       note(lane, row) {
         const factor = reproduction(lane, row);
-        return Number.isFinite(factor) ? (factor >= 1 ? "runaway: above 1" : "dies out: below 1") : "not measured yet";
+        return Number.isFinite(factor)
+          ? factor >= 1
+            ? "runaway: above 1"
+            : "dies out: below 1"
+          : "not measured yet";
       },
       line: (lane, row) => reproduction(lane, row),
       alarm: (lane, row) => reproduction(lane, row) >= 1,
@@ -81,8 +94,19 @@
         const note = element("span", { class: "note" });
         const label = element("span", { class: "label", text: monitor.label });
         const line = element("canvas", { class: "spark", "aria-hidden": "true" });
-        const tile = element("button", { type: "button", class: "monitor", "data-monitor": monitor.id, on: { click: () => open(monitor.id) } },
-          label, value, note, line);
+        const tile = element(
+          "button",
+          {
+            type: "button",
+            class: "monitor",
+            "data-monitor": monitor.id,
+            on: { click: () => open(monitor.id) },
+          },
+          label,
+          value,
+          note,
+          line,
+        );
         root.append(tile);
         return { monitor, tile, label, value, note, line };
       });

@@ -4,13 +4,26 @@
 
   const { element, say } = page.dom;
   const TAB_NAMES = {
-    prices: "Prices", fire: "Fire", funding: "Funding", network: "Network", tree: "Cascade", dial: "Dial",
-    vessels: "Pools", inspector: "Account",
+    prices: "Prices",
+    fire: "Fire",
+    funding: "Funding",
+    network: "Network",
+    tree: "Cascade",
+    dial: "Dial",
+    vessels: "Pools",
+    inspector: "Account",
   };
   const TAB_ORDER = ["network", "tree", "dial", "vessels", "fire", "funding", "inspector"];
   const WORDS_EVERY_MS = 2000;
   const SMALL = 460;
-  const WALKS = { ArrowLeft: "left", ArrowRight: "right", ArrowUp: "up", ArrowDown: "down", Home: "home", End: "end" };
+  const WALKS = {
+    ArrowLeft: "left",
+    ArrowRight: "right",
+    ArrowUp: "up",
+    ArrowDown: "down",
+    Home: "home",
+    End: "end",
+  };
 
   /* A canvas's context, scaled so that one unit is a CSS pixel however fine the screen. */
   function scaled(canvas) {
@@ -108,7 +121,9 @@
       this.canvas = element("canvas", { role: "img", tabindex: "0", "aria-label": this.view.title });
       this.canvas.addEventListener("click", (event) => this.app.select(this.pick(event)));
       this.canvas.addEventListener("pointermove", (event) => this.showTip(event));
-      this.canvas.addEventListener("pointerleave", () => { this.tip.hidden = true; });
+      this.canvas.addEventListener("pointerleave", () => {
+        this.tip.hidden = true;
+      });
       this.canvas.addEventListener("keydown", (event) => this.walk(event));
       this.tip = element("p", { class: "tip", hidden: true, "aria-hidden": "true" });
       this.plot.append(this.canvas, this.tip);
@@ -139,7 +154,8 @@
     /* Arrow keys go from one thing in the picture to the next. */
     walk(event) {
       const direction = WALKS[event.key];
-      if (!direction || !this.area || !this.view.move || event.ctrlKey || event.metaKey || event.altKey) return;
+      if (!direction || !this.area || !this.view.move || event.ctrlKey || event.metaKey || event.altKey)
+        return;
       const found = this.view.move(this.area, direction);
       if (!found) return;
       event.preventDefault();
@@ -149,7 +165,9 @@
     }
 
     makeChart() {
-      const kind = isPrices(this.id) ? page.charts[this.app.relative ? "relative" : "prices"] : chartOf(this.id);
+      const kind = isPrices(this.id)
+        ? page.charts[this.app.relative ? "relative" : "prices"]
+        : chartOf(this.id);
       this.relative = this.app.relative;
       this.chart = new page.charts.Chart(this.plot, kind);
       if (isPrices(this.id) && this.app.guessing) this.app.guessing.attach(this);
@@ -166,8 +184,18 @@
         this.show("prices");
       }
       const other = this.ghost();
-      const parts = [lane.version, other && other.version, app.time, app.span, app.market, app.relative, this.size,
-        page.theme.version, app.selections, app.guess && app.guess.price];
+      const parts = [
+        lane.version,
+        other && other.version,
+        app.time,
+        app.span,
+        app.market,
+        app.relative,
+        this.size,
+        page.theme.version,
+        app.selections,
+        app.guess && app.guess.price,
+      ];
       const drawn = parts.join("|");
       if (drawn === this.drawn && !this.wanted) return;
       this.drawn = drawn;
@@ -187,8 +215,18 @@
     updateChart(other) {
       const { app, lane, chart } = this;
       const context = {
-        lane, other, chart, lanes: app.layout === "columns" ? app.lanes : [], market: app.market, relative: app.relative, time: app.time, span: app.window(),
-        width: this.size[0], height: this.size[1], small: this.size[0] < SMALL, guess: app.guess,
+        lane,
+        other,
+        chart,
+        lanes: app.layout === "columns" ? app.lanes : [],
+        market: app.market,
+        relative: app.relative,
+        time: app.time,
+        span: app.window(),
+        width: this.size[0],
+        height: this.size[1],
+        small: this.size[0] < SMALL,
+        guess: app.guess,
       };
       this.area = context;
       const lines = chart.update(context);
@@ -198,8 +236,17 @@
 
     sayLegend(lines, row) {
       if (this.legend.childElementCount !== lines.length) {
-        this.legend.replaceChildren(...lines.map(() =>
-          element("span", { class: "key" }, element("i", { class: "swatch" }), element("b"), element("span"))));
+        this.legend.replaceChildren(
+          ...lines.map(() =>
+            element(
+              "span",
+              { class: "key" },
+              element("i", { class: "swatch" }),
+              element("b"),
+              element("span"),
+            ),
+          ),
+        );
       }
       lines.forEach((line, i) => {
         const [swatch, value, label] = this.legend.children[i].children;
@@ -218,10 +265,25 @@
       context.fillStyle = page.theme.paper;
       context.fillRect(0, 0, width, height);
       this.area = {
-        context, width, height, theme: page.theme, lane, other, time: app.time, span: app.window(), live: app.live,
-        market: app.market, reduced: app.reduced, selected: app.selected, pulse: now,
-        strip: Boolean(this.options.strip), select: (what) => app.select(what), send: app.live ? (what) => app.send(what) : null,
-        animate: () => { this.wanted = true; },
+        context,
+        width,
+        height,
+        theme: page.theme,
+        lane,
+        other,
+        time: app.time,
+        span: app.window(),
+        live: app.live,
+        market: app.market,
+        reduced: app.reduced,
+        selected: app.selected,
+        pulse: now,
+        strip: Boolean(this.options.strip),
+        select: (what) => app.select(what),
+        send: app.live ? (what) => app.send(what) : null,
+        animate: () => {
+          this.wanted = true;
+        },
       };
       context.save();
       this.view.draw(this.area);

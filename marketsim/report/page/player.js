@@ -3,7 +3,11 @@
   "use strict";
 
   /* "story": fast where nothing happens, slow in a cascade; steps a second. */
-  const PACES = [["story", "story"], ...[2, 5, 10, 30, 60, 120].map((pace) => [String(pace), `${pace} / s`]), ["0", "fastest"]];
+  const PACES = [
+    ["story", "story"],
+    ...[2, 5, 10, 30, 60, 120].map((pace) => [String(pace), `${pace} / s`]),
+    ["0", "fastest"],
+  ];
   const QUIET_PACE = 120;
   const CASCADE_PACE = 6;
   const FASTEST = 900;
@@ -165,14 +169,20 @@
 
     /* The chapter told at a step, or null. */
     chapter(step) {
-      return this.app.chapters.reduce((told, chapter) => (chapter.step <= step + 1e-9 ? chapter : told), null);
+      return this.app.chapters.reduce(
+        (told, chapter) => (chapter.step <= step + 1e-9 ? chapter : told),
+        null,
+      );
     }
 
     /* Go to the chapter after (1) or before (-1) the one told now. */
     turn(direction) {
       const steps = this.app.chapters.map((chapter) => chapter.step);
       const now = this.app.time;
-      const next = direction > 0 ? steps.find((step) => step > now + 0.5) : steps.filter((step) => step < now - 0.5).pop();
+      const next =
+        direction > 0
+          ? steps.find((step) => step > now + 0.5)
+          : steps.filter((step) => step < now - 0.5).pop();
       if (next !== undefined) this.seek(next);
     }
 

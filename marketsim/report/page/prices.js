@@ -30,17 +30,34 @@
     const { theme } = page;
     if (shown(context) === ALL) {
       return lane.header.markets.map((name, m) => ({
-        label: name, colour: theme.market(m), width: 2.5,
+        label: name,
+        colour: theme.market(m),
+        width: 2.5,
         say: (row) => theme.price(lane.price("mark", row, m)),
       }));
     }
     const drawn = [
-      { label: "index", colour: theme.soft, width: 1.5, dash: [5, 3], say: (row) => theme.price(lane.price("index", row, market)) },
-      { label: "mark", colour: theme.market(market), width: 2.75, say: (row) => theme.price(lane.price("mark", row, market)) },
+      {
+        label: "index",
+        colour: theme.soft,
+        width: 1.5,
+        dash: [5, 3],
+        say: (row) => theme.price(lane.price("index", row, market)),
+      },
+      {
+        label: "mark",
+        colour: theme.market(market),
+        width: 2.75,
+        say: (row) => theme.price(lane.price("mark", row, market)),
+      },
     ];
     if (other) {
-      drawn.push({ label: `twin (${other.header.label})`, colour: theme.ink, width: 1,
-        say: (row) => theme.price(other.price("mark", other.row(lane.frames.step[row]), market)) });
+      drawn.push({
+        label: `twin (${other.header.label})`,
+        colour: theme.ink,
+        width: 1,
+        say: (row) => theme.price(other.price("mark", other.row(lane.frames.step[row]), market)),
+      });
     }
     return drawn;
   }
@@ -67,7 +84,11 @@
     ctx.beginPath();
     let any = false;
     const point = (i, values) => ctx.lineTo(u.valToPos(x[i], "x", true), u.valToPos(values[i], "usd", true));
-    for (let i = 0; i < x.length; i++) if (twin[i] !== null) { point(i, mark); any = true; }
+    for (let i = 0; i < x.length; i++)
+      if (twin[i] !== null) {
+        point(i, mark);
+        any = true;
+      }
     for (let i = x.length - 1; i >= 0; i--) if (twin[i] !== null) point(i, twin);
     if (any) ctx.fill();
     ctx.globalAlpha = 1;
@@ -90,16 +111,18 @@
       sums.set(key, sum);
     }
     const largest = Math.max(1, ...[...sums.values()].map((sum) => sum.usd));
-    for (const sum of sums.values()) paintTriangle(u, context, sum, ratio * (3 + 7 * Math.sqrt(sum.usd / largest)));
+    for (const sum of sums.values())
+      paintTriangle(u, context, sum, ratio * (3 + 7 * Math.sqrt(sum.usd / largest)));
   }
 
   function paintTriangle(u, context, { x, i, m }, size) {
     const { lane } = context;
     const side = lane.liqs.side[i];
     const row = lane.row(lane.liqs.step[i]);
-    const at = shown(context) === ALL && context.chart.rows.length
-      ? lane.value("mark", row, m) / lane.value("mark", context.chart.rows[0], m) - 1
-      : lane.price("mark", row, m);
+    const at =
+      shown(context) === ALL && context.chart.rows.length
+        ? lane.value("mark", row, m) / lane.value("mark", context.chart.rows[0], m) - 1
+        : lane.price("mark", row, m);
     const y = u.valToPos(at, scaleOf(context), true);
     const up = side ? 1 : -1; // a closed long is sold: it points down, from above the line
     const { ctx } = u;
@@ -150,10 +173,17 @@
   function pushed(lane, step, market) {
     let sums = pushedOf.get(lane);
     if (!sums || sums.version !== lane.version) {
-      sums = { version: lane.version, by: lane.header.markets.map(() => new Float64Array(lane.liqs.count + 1)) };
+      sums = {
+        version: lane.version,
+        by: lane.header.markets.map(() => new Float64Array(lane.liqs.count + 1)),
+      };
       for (let i = 0; i < lane.liqs.count; i++) {
-        const share = lane.ties(lane.liqs.id[i]).reduce((sum, tie) => sum + (tie.parent >= 0 ? tie.weight : 0), 0);
-        sums.by.forEach((sum, m) => { sum[i + 1] = sum[i] + (m === lane.liqs.market[i] ? share * lane.liqs.usd[i] : 0); });
+        const share = lane
+          .ties(lane.liqs.id[i])
+          .reduce((sum, tie) => sum + (tie.parent >= 0 ? tie.weight : 0), 0);
+        sums.by.forEach((sum, m) => {
+          sum[i + 1] = sum[i] + (m === lane.liqs.market[i] ? share * lane.liqs.usd[i] : 0);
+        });
       }
       pushedOf.set(lane, sums);
     }
@@ -178,7 +208,8 @@
     const mark = page.theme.price(lane.price("mark", row, market));
     const [from, to] = lane.liqRange(0, context.time);
     const gap = sayGap(context);
-    return `${name} marks ${mark}, index ${page.theme.price(lane.price("index", row, market))}; ${to - from} liquidations so far.${gap ? ` ${gap}.` : ""}`;
+    const words = `${name} marks ${mark}, index ${page.theme.price(lane.price("index", row, market))}`;
+    return `${words}; ${to - from} liquidations so far.${gap ? ` ${gap}.` : ""}`;
   }
 
   /* Lanes side by side share one scale: the eye compares them. */
@@ -198,8 +229,14 @@
     id: "prices",
     title: "Prices",
     question: "How far does it fall?",
-    help: "Mark price (thick) and index (dashed), USD. Triangles: liquidations, of longs (from above) and of shorts (from below), larger for more dollars. A twin's mark is the thin line; the area between is what liquidations did.",
-    key: ({ lane, market }) => (row) => lane.value("mark", row, market),
+    help:
+      "Mark price (thick) and index (dashed), USD. Triangles: liquidations, of longs (from above) " +
+      "and of shorts (from below), larger for more dollars. A twin's mark is the thin line; the " +
+      "area between is what liquidations did.",
+    key:
+      ({ lane, market }) =>
+      (row) =>
+        lane.value("mark", row, market),
     lines,
     data,
     scales: { usd: { say: (value) => page.theme.price(value), floor: sharedRange } },

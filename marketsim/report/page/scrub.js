@@ -12,7 +12,9 @@
       this.width = 0;
       canvas.setAttribute("role", "slider");
       canvas.setAttribute("aria-label", "Time");
-      new ResizeObserver(() => { this.width = canvas.clientWidth; }).observe(canvas);
+      new ResizeObserver(() => {
+        this.width = canvas.clientWidth;
+      }).observe(canvas);
       canvas.addEventListener("pointerdown", (event) => {
         canvas.setPointerCapture(event.pointerId);
         this.drag(event);
@@ -46,7 +48,9 @@
     said(event) {
       const step = this.stepAt(event);
       const chapter = this.app.chapters.find((each) => each.step === step);
-      return (chapter ? `${chapter.title}, ` : "") + page.theme.clock(step, this.app.lanes[0].header.step_minutes);
+      return (
+        (chapter ? `${chapter.title}, ` : "") + page.theme.clock(step, this.app.lanes[0].header.step_minutes)
+      );
     }
 
     drag(event) {
@@ -58,8 +62,10 @@
     walk(event) {
       const { player } = this.app;
       const moves = {
-        Home: () => player.seek(this.first), End: () => player.seek(player.last),
-        PageDown: () => player.turn(1), PageUp: () => player.turn(-1),
+        Home: () => player.seek(this.first),
+        End: () => player.seek(player.last),
+        PageDown: () => player.turn(1),
+        PageUp: () => player.turn(-1),
       };
       if (!moves[event.key]) return;
       event.preventDefault();
@@ -71,13 +77,24 @@
       const { app } = this;
       if (!this.width) return;
       const x = Math.round(this.at(app.time));
-      const drawn = [x, this.width, this.room, app.lanes.map((lane) => lane.version), app.chapters.length, page.theme.version].join("|");
+      const drawn = [
+        x,
+        this.width,
+        this.room,
+        app.lanes.map((lane) => lane.version),
+        app.chapters.length,
+        page.theme.version,
+      ].join("|");
       if (drawn === this.drawn) return;
       this.drawn = drawn;
       this.paint(x);
       const step = Math.round(app.time);
-      const say = { "aria-valuemin": this.first, "aria-valuemax": app.player.last, "aria-valuenow": step,
-        "aria-valuetext": page.theme.clock(step, app.lanes[0].header.step_minutes) };
+      const say = {
+        "aria-valuemin": this.first,
+        "aria-valuemax": app.player.last,
+        "aria-valuenow": step,
+        "aria-valuetext": page.theme.clock(step, app.lanes[0].header.step_minutes),
+      };
       for (const [name, value] of Object.entries(say)) this.canvas.setAttribute(name, value);
     }
 
@@ -107,7 +124,8 @@
     paintLiquidations(context, base) {
       const lane = this.app.lanes[0];
       const sums = new Float64Array(Math.ceil(this.width / 3) + 1);
-      for (let i = 0; i < lane.liqs.count; i++) sums[Math.max(0, Math.floor(this.at(lane.liqs.step[i]) / 3))] += lane.liqs.usd[i];
+      for (let i = 0; i < lane.liqs.count; i++)
+        sums[Math.max(0, Math.floor(this.at(lane.liqs.step[i]) / 3))] += lane.liqs.usd[i];
       const largest = Math.max(...sums);
       if (!largest) return;
       context.fillStyle = page.theme.alarm;

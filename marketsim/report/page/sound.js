@@ -26,7 +26,8 @@
       if (!this.on || !app.lanes.length || app.time <= from || app.time - from > 60) return;
       const lane = app.lanes[0];
       const [first, last] = lane.liqRange(from + 1e-6, app.time);
-      for (let i = first; i < Math.min(last, first + MOST_A_FRAME); i++) this.tick(lane.liqs.usd[i], (i - first) * 0.008);
+      for (let i = first; i < Math.min(last, first + MOST_A_FRAME); i++)
+        this.tick(lane.liqs.usd[i], (i - first) * 0.008);
     }
 
     /* Larger positions sound lower. */

@@ -20,7 +20,11 @@
     /* Make the panels anew when what is to be arranged changed. */
     build() {
       const lanes = this.app.layout === "columns" ? this.app.lanes.length : 1;
-      const built = [lanes, this.narrow.matches, this.app.lanes.map((lane) => lane.header.label + lane.M).join()].join("|");
+      const built = [
+        lanes,
+        this.narrow.matches,
+        this.app.lanes.map((lane) => lane.header.label + lane.M).join(),
+      ].join("|");
       if (built === this.built) return;
       this.built = built;
       for (const panel of this.panels) panel.destroy();
@@ -67,7 +71,14 @@
     /* Markets on the left, pictures on the right. */
     tabBar() {
       this.tabs = tabs(this.narrow.matches).map(({ id, name }) =>
-        element("button", { type: "button", role: "tab", text: name, "data-view": id, on: { click: () => this.choose(id) } }));
+        element("button", {
+          type: "button",
+          role: "tab",
+          text: name,
+          "data-view": id,
+          on: { click: () => this.choose(id) },
+        }),
+      );
       const list = element("div", { class: "tabs", role: "tablist", "aria-label": "Pictures" }, this.tabs);
       list.addEventListener("keydown", (event) => this.walkTabs(event));
       return element("div", { class: "bar" }, this.marketBar(), list);
@@ -76,7 +87,11 @@
     marketBar() {
       const { markets } = this.app.lanes[0].header;
       this.chips = [...markets, "All"].map((name, m) => {
-        const chip = element("button", { type: "button", text: name, on: { click: () => this.app.chooseMarket(m) } });
+        const chip = element("button", {
+          type: "button",
+          text: name,
+          on: { click: () => this.app.chooseMarket(m) },
+        });
         return chip;
       });
       return element("div", { class: "markets", role: "group", "aria-label": "Market" }, this.chips);
@@ -107,7 +122,8 @@
       for (const tab of this.tabs) {
         const chosen = tab.dataset.view === view;
         tab.setAttribute("aria-selected", String(chosen));
-        tab.tabIndex = chosen || (tab === this.tabs[0] && !this.tabs.some((one) => one.dataset.view === view)) ? 0 : -1;
+        tab.tabIndex =
+          chosen || (tab === this.tabs[0] && !this.tabs.some((one) => one.dataset.view === view)) ? 0 : -1;
       }
       for (const panel of this.panels) if (panel.options.chosen) panel.show(view);
     }

@@ -51,7 +51,8 @@
     copy(other, rows) {
       this.count = rows;
       this.widths = { ...other.widths };
-      for (const [name, width] of Object.entries(other.widths)) this[name] = other[name].slice(0, rows * width);
+      for (const [name, width] of Object.entries(other.widths))
+        this[name] = other[name].slice(0, rows * width);
     }
   }
 

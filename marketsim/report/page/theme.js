@@ -5,21 +5,59 @@
   /* Used until a header brings the style of the figures; the same fields. */
   const DEFAULTS = {
     light: {
-      ink: "#14181f", muted: "#59616d", paper: "#ffffff", panel: "#f3f5f8", grid: "#dde1e6",
-      accent: "#0b62b0", alarm: "#b3261e", long: "#0b62b0", short: "#b84a09", fund: "#14181f",
+      ink: "#14181f",
+      muted: "#59616d",
+      paper: "#ffffff",
+      panel: "#f3f5f8",
+      grid: "#dde1e6",
+      accent: "#0b62b0",
+      alarm: "#b3261e",
+      long: "#0b62b0",
+      short: "#b84a09",
+      fund: "#14181f",
       markets: ["#8250e7", "#76a201", "#ed3e98", "#303e6b", "#8b8352", "#319af1"],
       populations: ["#5c3a2b", "#6188a8", "#497163", "#a94126", "#319af1", "#8b8352"],
-      funding: ["#6f2a02", "#ab4508", "#dc7a35", "#efaf7d", "#f8dcc4", "#efeeec",
-        "#cde0f4", "#8fbdea", "#4a92d4", "#1c61ab", "#0b386f"],
+      funding: [
+        "#6f2a02",
+        "#ab4508",
+        "#dc7a35",
+        "#efaf7d",
+        "#f8dcc4",
+        "#efeeec",
+        "#cde0f4",
+        "#8fbdea",
+        "#4a92d4",
+        "#1c61ab",
+        "#0b386f",
+      ],
       fire: ["#fdf3df", "#fbdc9d", "#f7b557", "#ec8428", "#cf4a17", "#9a1b14", "#560a14"],
     },
     dark: {
-      ink: "#eef1f5", muted: "#a1abb8", paper: "#12161c", panel: "#1a2029", grid: "#2c343e",
-      accent: "#5aa9f2", alarm: "#ff8a80", long: "#5aa9f2", short: "#f2913d", fund: "#eef1f5",
+      ink: "#eef1f5",
+      muted: "#a1abb8",
+      paper: "#12161c",
+      panel: "#1a2029",
+      grid: "#2c343e",
+      accent: "#5aa9f2",
+      alarm: "#ff8a80",
+      long: "#5aa9f2",
+      short: "#f2913d",
+      fund: "#eef1f5",
       markets: ["#ca8eff", "#c7e000", "#eb5d94", "#7c6ce8", "#e7b460", "#7cb7cc"],
       populations: ["#977a60", "#8394bf", "#67d8c3", "#e72f17", "#7cb7cc", "#e7b460"],
-      funding: ["#ffd7ab", "#ffae62", "#e98530", "#b0601f", "#6d4423", "#2b323b",
-        "#274b70", "#2f70b1", "#4d98e3", "#8fc5fe", "#d2e7ff"],
+      funding: [
+        "#ffd7ab",
+        "#ffae62",
+        "#e98530",
+        "#b0601f",
+        "#6d4423",
+        "#2b323b",
+        "#274b70",
+        "#2f70b1",
+        "#4d98e3",
+        "#8fc5fe",
+        "#d2e7ff",
+      ],
       fire: ["#1f1b1d", "#4a1719", "#8a1f17", "#c8431a", "#ef7f22", "#fbbd4a", "#fff3b8"],
     },
   };
@@ -34,7 +72,8 @@
   function mixed(from, to, share) {
     const channel = (colour, at) => parseInt(colour.slice(at, at + 2), 16);
     const parts = [1, 3, 5].map((at) =>
-      Math.round(channel(from, at) + (channel(to, at) - channel(from, at)) * share));
+      Math.round(channel(from, at) + (channel(to, at) - channel(from, at)) * share),
+    );
     return `rgb(${parts.join(",")})`;
   }
 

@@ -62,7 +62,7 @@
   function split(bytes) {
     const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     const messages = [];
-    for (let at = 0; at + 4 <= bytes.byteLength; ) {
+    for (let at = 0; at + 4 <= bytes.byteLength;) {
       const length = view.getUint32(at, true);
       // A copy, so that the arrays inside lie on their natural boundaries.
       messages.push(bytes.slice(at + 4, at + 4 + length).buffer);
