@@ -13,8 +13,8 @@ from marketsim.live.serving import make_server, open_port, page_address
 from marketsim.live.setup import Catalogue
 from tests.browser.conftest import Window, serving
 
-#: Kernels may have to be compiled first.
-PATIENCE = 120.0
+#: Seconds; kernels may have to be compiled first, beside other work.
+PATIENCE = 600.0
 
 
 @pytest.fixture(scope="module")
