@@ -69,6 +69,26 @@ def test_everything_by_keyboard(window: Window, replay: str) -> None:
         assert page.evaluate(said), keys
 
 
+def test_choices_of_the_player_change_what_is_shown(window: Window, replay: str) -> None:
+    page = window.open(replay)
+    page.get_by_label("Pace").select_option("30")
+    assert page.evaluate("page.app.player.speed()") == 30
+    page.get_by_label("Time shown").select_option("1")
+    assert page.evaluate("page.app.window()[1] - page.app.window()[0]") == 60
+    page.get_by_role("button", name="ETH", exact=True).click()
+    window.settle()
+    assert window.text(".panel[data-view=prices] h2") == "ETH price, USD"
+    page.get_by_role("button", name="All", exact=True).click()
+    window.settle()
+    assert window.text(".panel[data-view=prices] h2") == "Change since the left edge"
+    page.get_by_role("button", name="Insurance fund").click()
+    window.settle()
+    assert window.text(".column .panel:last-child h2") == "Insurance fund"
+    page.get_by_role("button", name="Play (space)").click()
+    window.until("page.app.time > 1")
+    assert window.text("#state") == "playing"
+
+
 def test_tab_reaches_every_button_and_focus_is_seen(window: Window, replay: str) -> None:
     page = window.open(replay)
     reached = set()

@@ -99,6 +99,7 @@
           app.live ? button("Replay (HTML)", () => this.ask("replay")) : null,
           button("Scenario (TOML)", () => this.saveScenario()),
         ),
+        element("p", { class: "hint", text: app.live ? "" : "The replay is this file: copy it." }),
         element("h3", { text: "Repeat it" }),
         this.repeat,
         this.said,

@@ -52,7 +52,7 @@
   }
 
   class Panel {
-    /* `options`: {strip, chosen(), tools: elements for the header, words: show the question} */
+    /* `options`: strip, drawn low under the charts; chosen, shows what the tabs choose. */
     constructor(app, laneIndex, id, options) {
       this.app = app;
       this.laneIndex = laneIndex;
@@ -67,7 +67,7 @@
       this.note = element("p", { class: "gap" });
       this.plot = element("div", { class: "plot" });
       const words = element("div", { class: "words" }, this.title, this.question);
-      const head = element("header", {}, words, ...(this.options.tools || []));
+      const head = element("header", {}, words);
       this.root = element("section", { class: "panel" }, head, this.legend, this.note, this.plot);
       if (this.options.strip) this.root.classList.add("strip");
       this.watcher = new ResizeObserver(() => {

@@ -46,8 +46,11 @@
 
     column(k) {
       const column = element("div", { class: "column" });
-      if (!this.narrow.matches) column.append(this.add(new Panel(this.app, k, "prices", { fixed: true })));
-      column.append(this.add(new Panel(this.app, k, this.known(this.app.view), { chosen: true })));
+      if (!this.narrow.matches) column.append(this.add(new Panel(this.app, k, "prices")));
+      const chosen = new Panel(this.app, k, this.known(this.app.view), { chosen: true });
+      chosen.root.id = `picture-${k}`;
+      chosen.root.setAttribute("role", "tabpanel");
+      column.append(this.add(chosen));
       return column;
     }
 
@@ -74,6 +77,7 @@
         element("button", {
           type: "button",
           role: "tab",
+          "aria-controls": "picture-0",
           text: name,
           "data-view": id,
           on: { click: () => this.choose(id) },
