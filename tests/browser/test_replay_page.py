@@ -71,9 +71,9 @@ def test_everything_by_keyboard(window: Window, replay: str) -> None:
 
 def test_choices_of_the_player_change_what_is_shown(window: Window, replay: str) -> None:
     page = window.open(replay)
-    page.get_by_label("Pace").select_option("30")
+    page.get_by_label("Pace", exact=True).select_option("30")
     assert page.evaluate("page.app.player.speed()") == 30
-    page.get_by_label("Time shown").select_option("1")
+    page.get_by_label("Time shown", exact=True).select_option("1")
     assert page.evaluate("page.app.window()[1] - page.app.window()[0]") == 60
     page.get_by_role("button", name="ETH", exact=True).click()
     window.settle()
