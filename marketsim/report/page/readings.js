@@ -1,0 +1,193 @@
+/* What the bytes of a recording mean, and what follows from its events: one lane's readings. */
+(function (page) {
+  "use strict";
+
+  const NO_POOL = 255;
+
+  /* Compute once for each version of a lane: what follows from all of its events. */
+  function once(compute) {
+    const kept = new WeakMap();
+    return (lane) => {
+      const mine = kept.get(lane);
+      if (mine && mine.version === lane.version) return mine.value;
+      const value = compute(lane);
+      kept.set(lane, { version: lane.version, value });
+      return value;
+    };
+  }
+
+  /* Above all that is told apart, or nothing held: no liquidation can be near. */
+  const SAFE = 250;
+  const FLAT = 128;
+
+  /* Equity over maintenance margin of a pool: NaN where there is no pool, 0 at its line or below. */
+  function ratio(lane, byte) {
+    if (byte === NO_POOL) return NaN;
+    return byte === 0 ? 0 : lane.header.health_base ** (byte - 1);
+  }
+
+  const pools = (lane) => 1 + lane.M;
+  const health = (lane, row, a, pool) => lane.accounts.health[(row * lane.A + a) * pools(lane) + pool];
+
+  /* The account's pool that is nearest to its line; NO_POOL if it has none. */
+  function weakest(lane, row, a) {
+    let least = NO_POOL;
+    const at = (row * lane.A + a) * pools(lane);
+    for (let p = 0; p < pools(lane); p++) least = Math.min(least, lane.accounts.health[at + p]);
+    return least;
+  }
+
+  /* Signed notional over equity of an account in a market. */
+  function lean(lane, row, a, m) {
+    const level = lane.accounts.lean[(row * lane.A + a) * lane.M + m] - FLAT;
+    return Math.sign(level) * (lane.header.lean_base ** Math.abs(level) - 1);
+  }
+
+  function isFlat(lane, row, a) {
+    const at = (row * lane.A + a) * lane.M;
+    for (let m = 0; m < lane.M; m++) if (lane.accounts.lean[at + m] !== FLAT) return false;
+    return true;
+  }
+
+  /* Equity of an account in USD. */
+  function worth(lane, row, a) {
+    const level = lane.accounts.worth[row * lane.A + a];
+    return level ? lane.header.worth_base ** (level - 1) : 0;
+  }
+
+  const drawnIndex = once(
+    (lane) => new Map(lane.header.accounts.drawn.map((id, a) => [id, a])),
+  );
+
+  /* Which drawn account each liquidation struck; -1 where that account is not drawn. */
+  const struck = once((lane) => {
+    const where = drawnIndex(lane);
+    const found = new Int32Array(lane.liqs.count).fill(-1);
+    for (let i = 0; i < found.length; i++) {
+      const a = where.get(lane.liqs.account[i]);
+      if (a !== undefined) found[i] = a;
+    }
+    return found;
+  });
+
+  /* When each liquidation catches fire: those of one step follow each other within it, in order. */
+  const ignitions = once((lane) => {
+    const { step, count } = lane.liqs;
+    const time = new Float64Array(count);
+    for (let i = 0; i < count; ) {
+      let j = i;
+      while (j < count && step[j] === step[i]) j++;
+      for (let k = i; k < j; k++) time[k] = step[i] - 1 + (k - i + 1) / (j - i + 1);
+      i = j;
+    }
+    return time;
+  });
+
+  /* How many liquidations have caught fire by a moment. */
+  const burnt = (lane, time) => page.below(ignitions(lane), lane.liqs.count, time + 1e-9);
+
+  /* The last liquidation of each drawn account by a moment: its row, or -1. */
+  function lastStruck(lane, time) {
+    const who = struck(lane);
+    const last = new Int32Array(lane.A).fill(-1);
+    const end = burnt(lane, time);
+    for (let i = 0; i < end; i++) if (who[i] >= 0) last[who[i]] = i;
+    return last;
+  }
+
+  /* Whether a drawn account lies liquidated: struck, and since then short of margin or empty. */
+  const isBroken = (lane, row, a, lastRow) =>
+    lastRow >= 0 && (weakest(lane, row, a) === 0 || isFlat(lane, row, a));
+
+  /* USD liquidated in the last `steps` before a moment, and how many times. */
+  function recent(lane, time, steps) {
+    const end = burnt(lane, time);
+    let usd = 0;
+    let i = end;
+    const times = ignitions(lane);
+    while (i > 0 && times[i - 1] > time - steps) usd += lane.liqs.usd[--i];
+    return { usd, count: end - i, first: i, end };
+  }
+
+  /* What was passed on: of each tie the rows of both liquidations (parent -1: news, own trades), the
+     market through which, and the dollars. Sorted by child. */
+  const passed = once((lane) => {
+    const ties = { child: [], parent: [], via: [], usd: [] };
+    for (let i = 0; i < lane.liqs.count; i++) {
+      for (const tie of lane.ties(lane.liqs.id[i])) {
+        ties.child.push(i);
+        ties.parent.push(tie.parent < 0 ? -1 : lane.liqRow(tie.parent));
+        ties.via.push(tie.via);
+        ties.usd.push(tie.weight * lane.liqs.usd[i]);
+      }
+    }
+    return ties;
+  });
+
+  /* Dollars passed on by a moment: from the market through which (row) to that of the child. */
+  function passedBetween(lane, time) {
+    const M = lane.M;
+    const sums = new Float64Array(M * M);
+    const ties = passed(lane);
+    const end = burnt(lane, time);
+    for (let k = 0; k < ties.child.length && ties.child[k] < end; k++) {
+      if (ties.parent[k] < 0 || ties.via[k] >= M) continue;
+      sums[ties.via[k] * M + lane.liqs.market[ties.child[k]]] += ties.usd[k];
+    }
+    return sums;
+  }
+
+  /* The cascades that have begun by a moment, the largest first. */
+  function cascades(lane, time) {
+    const found = new Map();
+    const { cascade, usd, generation } = lane.liqs;
+    for (let i = 0, end = burnt(lane, time); i < end; i++) {
+      if (cascade[i] < 0) continue;
+      let each = found.get(cascade[i]);
+      if (!each) found.set(cascade[i], (each = { id: cascade[i], usd: 0, depth: 0, rows: [] }));
+      each.usd += usd[i];
+      each.depth = Math.max(each.depth, generation[i] + 1);
+      each.rows.push(i);
+    }
+    return [...found.values()].sort((a, b) => b.usd - a.usd);
+  }
+
+  const population = (lane, a) => lane.header.accounts.population[a];
+  const populationName = (lane, a) => page.canvas.clean(lane.header.populations[population(lane, a)]);
+  const market = (lane, m) => page.canvas.clean(lane.header.markets[m]);
+  const clock = (lane, step) => page.theme.clock(step, lane.header.step_minutes);
+
+  /* "herd 812", or "account 812" where the account is not among the drawn. */
+  function accountName(lane, id) {
+    const a = drawnIndex(lane).get(id);
+    return a === undefined ? `account ${id}` : `${populationName(lane, a)} ${id}`;
+  }
+
+  /* "long BTC $120k of herd 812" */
+  function liquidationName(lane, i) {
+    const { side, market: m, usd, account } = lane.liqs;
+    const what = `${side[i] ? "short" : "long"} ${market(lane, m[i])} ${page.theme.usd(usd[i])}`;
+    return `${what} of ${accountName(lane, account[i])}`;
+  }
+
+  /* What to hand to `select` for one liquidation. */
+  const pickLiquidation = (lane, i) => ({
+    kind: "liquidation",
+    id: lane.liqs.id[i],
+    account: lane.liqs.account[i],
+    market: lane.liqs.market[i],
+    step: lane.liqs.step[i],
+    text: `${liquidationName(lane, i)}, liquidated ${clock(lane, lane.liqs.step[i])}`,
+  });
+
+  const minutes = (lane, steps) => {
+    const whole = Math.round(steps * lane.header.step_minutes);
+    return whole < 120 ? `${whole} min` : `${(whole / 60).toFixed(whole % 60 ? 1 : 0)} h`;
+  };
+
+  page.readings = {
+    NO_POOL, SAFE, once, ratio, health, weakest, lean, isFlat, worth, drawnIndex, struck, ignitions, burnt, lastStruck,
+    isBroken, recent, passed, passedBetween, cascades, population, populationName, market, clock, accountName, liquidationName,
+    pickLiquidation, minutes,
+  };
+})((window.page = window.page || {}));
