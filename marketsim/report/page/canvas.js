@@ -169,11 +169,24 @@
 
   const legendHeight = (area, entries, width, px) => flow(area, entries, width, px).length * px * 1.4;
 
+  /* A triangle around a point: up for long, down for short. */
+  function triangle(area, x, y, size, isUp) {
+    const context = area.context;
+    const up = isUp ? -1 : 1;
+    context.beginPath();
+    context.moveTo(x, y + up * size);
+    context.lineTo(x - size, y - up * size * 0.8);
+    context.lineTo(x + size, y - up * size * 0.8);
+    context.fill();
+  }
+
   function sample(area, entry, x, y, px) {
     const context = area.context;
     context.fillStyle = entry.colour;
     if (entry.shape === "line") line(area, x, y, x + px, y, entry.colour, 2.5, entry.dash);
-    else if (entry.shape === "dot" || entry.shape === "ring") {
+    else if (entry.shape === "up" || entry.shape === "down") {
+      triangle(area, x + px * 0.5, y, px * 0.42, entry.shape === "up");
+    } else if (entry.shape === "dot" || entry.shape === "ring") {
       context.beginPath();
       context.arc(x + px * 0.5, y, px * 0.4, 0, 2 * Math.PI);
       if (entry.shape === "dot") context.fill();
@@ -185,7 +198,7 @@
     } else context.fillRect(x, y - px * 0.4, px, px * 0.8);
   }
 
-  /* Draw a legend from a corner down; entries are {colour, label, shape: box, line, dot, ring}. */
+  /* Draw a legend from a corner down; entries are {colour, label, shape: box, line, dot, ring, up, down}. */
   function legend(area, entries, x, y, width, px) {
     flow(area, entries, width, px).forEach((row, i) => {
       const middle = y + (i + 0.6) * px * 1.4;
@@ -221,7 +234,7 @@
   }
 
   page.canvas = {
-    clamp, size, clean, wide, fit, write, wrap, clear, waiting, line, roundValues, timeAxis,
+    clamp, size, clean, wide, fit, write, wrap, clear, waiting, line, triangle, roundValues, timeAxis,
     legend, legendHeight, layer, memory,
   };
 })((window.page = window.page || {}));

@@ -84,6 +84,7 @@
     const wanted = [Math.floor((low - room) / unit) * unit, Math.ceil((high + room) / unit) * unit];
     const now = kept.ranges[m];
     const isFar = !now || Math.abs(area.time - kept.time) > WINDOW / 2 || area.reduced;
+    if (!isFar && Math.abs(now[0] - wanted[0]) > unit / 50 && area.animate) area.animate();
     kept.ranges[m] = isFar ? wanted : now.map((edge, i) => edge + (wanted[i] - edge) * 0.25);
     return kept.ranges[m];
   }
@@ -227,10 +228,10 @@
     return { usd, count };
   }
 
-  function clipTo(area, panel, paint) {
+  function clipTo(area, panels, paint) {
     area.context.save();
     area.context.beginPath();
-    area.context.rect(panel.x, panel.y, panel.width, panel.height);
+    for (const { x, y, width, height } of panels) area.context.rect(x, y, width, height);
     area.context.clip();
     paint();
     area.context.restore();
@@ -241,7 +242,7 @@
     const panel = place.panels[m];
     const edges = range(area, kept, m);
     drawFrame(area, place, m, edges);
-    clipTo(area, panel, () => {
+    clipTo(area, [panel], () => {
       const toX = (time) => xOf(area, place, panel, time);
       page.fuel.drawPast(area, panel, kept.layers, m, edges, parts, toX);
       page.fuel.drawAhead(area, panel, m, edges, parts[parts.length - 1], toX(area.time));
@@ -291,7 +292,7 @@
     const place = layout(area);
     const parts = page.fuel.inSight(lane, area.time, WINDOW);
     for (let m = 0; m < lane.M; m++) drawPanel(area, place, kept, m, parts);
-    drawFires(area, place, kept);
+    clipTo(area, place.panels, () => drawFires(area, place, kept));
     drawSparks(area, place, kept);
     drawChosen(area, place, kept);
     if (place.legend) {

@@ -7,12 +7,8 @@
   /* Steps looked at of those that share a column of pixels. */
   const MOST_LOOKED = 16;
 
-  /* The map's last step. While live it grows by whole powers of two, so that it seldom shifts. */
-  function lastStep(area) {
-    const last = Math.max(1, area.lane.lastStep);
-    if (!area.live && area.lane.header.source === "replay") return last;
-    return Math.max(128, 2 ** Math.ceil(Math.log2(last + 1)));
-  }
+  /* The steps shown: those of the charts beside it, where the page says which. */
+  const spanOf = (area) => area.span || [0, Math.max(10, area.lane.lastStep)];
 
   /* Where things stand: names to the left, the map, the countdown to the right, legend below. */
   function layout(area) {
@@ -22,13 +18,13 @@
     const names = area.lane.header.markets.map((name) => C.wide(area, C.clean(name), px, 600));
     const left = Math.min(Math.max(...names) + px, area.width * (isNarrow ? 0.2 : 0.16));
     const right = px * (isNarrow ? 6.6 : 10.5);
-    const hasLegend = area.height > M * px * 1.2 + px * 6;
-    const below = px * 1.6 + (hasLegend ? px * 2.7 : 0);
+    const hasLegend = area.height > M * px * 1.2 + px * 7;
+    const below = px * 1.6 + (hasLegend ? px * 3.6 : 0);
     const top = px * 1.5;
     const box = { x: left, y: top, width: area.width - left - right, height: area.height - top - below };
     const row = Math.min(box.height / M, px * 6);
     box.height = row * M;
-    return { px, left, right, box, row, hasLegend, isNarrow, last: lastStep(area) };
+    return { px, left, right, box, row, hasLegend, isNarrow, span: spanOf(area) };
   }
 
   /* The value of largest size among the rows that share a column, so that no spike is skipped. */
@@ -42,33 +38,35 @@
     return found;
   }
 
-  /* One market's band: equal colours side by side are one rectangle. */
-  function band(area, name, m, box, y, height, last) {
+  /* One market's band: equal colours side by side are one rectangle. Columns stand for whole
+     steps counted from the run's start, so that they do not shimmer as time moves on. */
+  function band(area, name, m, { box, span }, y, height) {
     const { lane, theme, context } = area;
-    const columns = Math.max(1, Math.floor(box.width));
-    const shown = Math.min(columns, Math.ceil((area.time / last) * columns));
-    let row = 0;
-    let from = 0;
+    const scale = box.width / (span[1] - span[0]);
+    const wide = Math.max(1, Math.ceil(1 / scale));
+    const toX = (step) => box.x + (C.clamp(step, span[0], Math.min(span[1], area.time)) - span[0]) * scale;
+    const end = lane.row(Math.min(span[1], area.time)) + 1;
+    let row = Math.max(0, lane.row(span[0]));
     let colour = null;
-    const close = (to) => {
-      if (colour === null || to <= from) return;
+    let from = 0;
+    const close = (step) => {
+      if (colour === null) return;
       context.fillStyle = colour;
-      context.fillRect(box.x + from, y, to - from, height);
+      context.fillRect(toX(from), y, toX(step) - toX(from), height);
     };
-    for (let column = 0; column < shown; column++) {
-      const until = ((column + 1) / columns) * last;
-      let end = row;
-      while (end < lane.rows && lane.frames.step[end] <= Math.min(until, area.time)) end++;
-      const value = end > row ? extreme(lane, name, m, row, end) : NaN;
-      row = end;
-      // Steps without a row of their own keep the colour before them.
-      const next = Number.isFinite(value) ? theme.funding(value) : colour;
-      if (next === colour) continue;
-      close(column);
-      from = column;
-      colour = next;
+    while (row < end) {
+      // A row is true at the end of its step: it stands for the step before its number.
+      const start = Math.floor((lane.frames.step[row] - 1) / wide) * wide;
+      let next = row + 1;
+      while (next < end && lane.frames.step[next] - 1 < start + wide) next++;
+      const found = theme.funding(extreme(lane, name, m, row, next));
+      row = next;
+      if (found === colour) continue;
+      close(start);
+      colour = found;
+      from = start;
     }
-    close(shown);
+    close(area.time);
   }
 
   /* The step of a market's next settlement after a moment. */
@@ -118,20 +116,21 @@
 
   function drawMarket(area, place, m) {
     const { theme, context, lane } = area;
-    const { px, box, row, last } = place;
+    const { px, box, row, span } = place;
     const y = box.y + m * row;
     const inner = row > 8 ? row - 2 : row;
     const strip = Math.max(2, inner * 0.22);
-    band(area, "next", m, box, y, inner - strip, last);
-    band(area, "rate", m, box, y + inner - strip, strip, last);
+    band(area, "next", m, place, y, inner - strip);
+    band(area, "rate", m, place, y + inner - strip, strip);
+    const scale = box.width / (span[1] - span[0]);
+    const every = (lane.header.funding.interval_hours * 60) / lane.header.step_minutes;
+    // Marks closer than a few pixels would cover what they mark.
     const { settlements } = lane;
-    const each = (box.width / last) * ((lane.header.funding.interval_hours * 60) / lane.header.step_minutes);
-    for (let i = 0; i < settlements.count && settlements.step[i] <= area.time; i++) {
-      // Marks closer than a few pixels would cover what they mark.
-      if (settlements.market[i] !== m || each < 5) continue;
-      const x = box.x + (settlements.step[i] / last) * box.width;
-      context.fillStyle = theme.ink;
-      context.fillRect(x - 0.5, y + inner - strip, 1, strip);
+    context.fillStyle = theme.ink;
+    for (let i = 0; every * scale >= 5 && i < settlements.count; i++) {
+      const step = settlements.step[i];
+      if (settlements.market[i] !== m || step < span[0] || step > Math.min(area.time, span[1])) continue;
+      context.fillRect(box.x + (step - span[0]) * scale - 0.5, y + inner - strip, 1, strip);
     }
     const isChosen = area.selected && area.selected.market === m;
     C.write(area, lane.header.markets[m], box.x - px * 0.5, y + row / 2, {
@@ -150,8 +149,8 @@
     const { theme, context } = area;
     const steps = theme.fundingSteps();
     const top = box.y + box.height + px * 1.9;
-    const small = px * (place.isNarrow ? 0.82 : 0.9);
-    const across = place.isNarrow ? area.width - px : area.width * 0.6;
+    const small = px * 0.85;
+    const across = area.width - px;
     const x0 = px * 0.5;
     const each = across / steps.length;
     steps.forEach(({ from, colour }, i) => {
@@ -165,11 +164,8 @@
     context.strokeStyle = theme.soft;
     context.lineWidth = 1;
     context.strokeRect(x0, top, across, px * 0.7);
-    if (place.isNarrow) return;
-    const x = x0 + across + px * 0.8;
-    const side = { px: small, colour: theme.soft, baseline: "middle", room: area.width - x };
-    C.write(area, "bp per 8 h; below 0 shorts pay", x, top + px * 0.35, side);
-    C.write(area, "band: due now · strip: last paid", x, top + px * 1.5, side);
+    const words = "bp per 8 h; below 0 shorts pay longs. Band: due now, strip: last paid";
+    C.write(area, words, x0, top + px * 2.1, { px: small, colour: theme.soft, baseline: "top", room: across });
   }
 
   function draw(area) {
@@ -177,14 +173,14 @@
     if (!lane.rows) return C.waiting(area, "Funding appears with the first step.");
     C.clear(area);
     const place = layout(area);
-    const { px, box, last } = place;
+    const { px, box, span } = place;
     for (let m = 0; m < lane.M; m++) {
       drawMarket(area, place, m);
       drawNow(area, place, m, box.y + m * place.row);
     }
-    const now = box.x + Math.min(1, area.time / last) * box.width;
+    const now = box.x + C.clamp((area.time - span[0]) / (span[1] - span[0]), 0, 1) * box.width;
     C.line(area, now, box.y - 2, now, box.y + box.height, theme.ink, 1.5);
-    C.timeAxis(area, box, 0, last, px);
+    C.timeAxis(area, box, span[0], span[1], px);
     const head = { px: px * 0.9, colour: theme.soft, baseline: "bottom" };
     const x = box.x + box.width + px * 0.6;
     const soon = place.isNarrow ? "bp · due in" : "now";
@@ -205,10 +201,10 @@
 
   function pick(area, x, y) {
     if (!area.lane.rows) return null;
-    const { box, row, last } = layout(area);
+    const { box, row, span } = layout(area);
     const m = Math.floor((y - box.y) / row);
     if (m < 0 || m >= area.lane.M) return null;
-    const step = ((x - box.x) / box.width) * last;
+    const step = span[0] + ((x - box.x) / box.width) * (span[1] - span[0]);
     if (x < box.x || x > box.x + box.width || step > area.time) {
       return { kind: "market", market: m, text: sentenceOf(area, m) };
     }

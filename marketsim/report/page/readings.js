@@ -109,6 +109,22 @@
     return { usd, count: end - i, first: i, end };
   }
 
+  /* The drawn accounts by how near their weakest pool ever came to its line, the nearest first.
+     Sorted again only when a quarter more is known, so that what shows them does not keep jumping. */
+  const ranks = new WeakMap();
+  function endangered(lane) {
+    const kept = ranks.get(lane);
+    const known = lane.accounts.count;
+    if (kept && known >= kept.known && known <= 1.25 * kept.known + 8) return kept.list;
+    const least = new Uint8Array(lane.A).fill(NO_POOL);
+    for (let row = 0; row < known; row++) {
+      for (let a = 0; a < lane.A; a++) least[a] = Math.min(least[a], weakest(lane, row, a));
+    }
+    const list = [...least.keys()].sort((a, b) => least[a] - least[b] || a - b);
+    ranks.set(lane, { known, list });
+    return list;
+  }
+
   /* What was passed on: of each tie the rows of both liquidations (parent -1: news, own trades), the
      market through which, and the dollars. Sorted by child. */
   const passed = once((lane) => {
@@ -187,7 +203,7 @@
 
   page.readings = {
     NO_POOL, SAFE, once, ratio, health, weakest, lean, isFlat, worth, drawnIndex, struck, ignitions, burnt, lastStruck,
-    isBroken, recent, passed, passedBetween, cascades, population, populationName, market, clock, accountName, liquidationName,
+    isBroken, recent, endangered, passed, passedBetween, cascades, population, populationName, market, clock, accountName, liquidationName,
     pickLiquidation, minutes,
   };
 })((window.page = window.page || {}));

@@ -26,6 +26,7 @@
       else if (moved > 0) this.start(area, now);
       this.time = area.time;
       this.list = this.list.filter((flight) => now - flight.born < this.seconds);
+      if (this.list.length && area.animate) area.animate();
       for (const flight of this.list) flight.share = (now - flight.born) / this.seconds;
     }
 

@@ -69,7 +69,8 @@
     const { box, px } = place;
     const band = box.height / span.generations;
     const spread = ((lane.liqs.id[row] * 0.618034) % 1) - 0.5;
-    const radius = Math.max(1.6, px * 1.15 * Math.sqrt(lane.liqs.usd[row] / span.most));
+    const largest = Math.min(px * 1.15, band * 0.75);
+    const radius = Math.max(1.6, largest * Math.sqrt(lane.liqs.usd[row] / span.most));
     return {
       x: box.x + ((R.ignitions(lane)[row] - span.first) / span.steps) * box.width,
       y: box.y + (lane.liqs.generation[row] + 0.5 + spread * 0.7) * band,
