@@ -11,7 +11,7 @@
   const MARKS = [0, 0.25, 0.5, 1, 2, 4];
 
   /* R on the ruler, 0 to 1: half and twice stand equally far from 1, which is the middle; no R is off it. */
-  const along = (value) => value / (1 + value);
+  const along = (value) => (value > 1e6 ? 1 : value / (1 + value));
 
   const reproduction = (lane, row, way) => lane.frames.reproduction[2 * row + way];
 
@@ -83,9 +83,9 @@
       const isOne = mark === 1;
       C.line(area, x, ruler.y - px * (isOne ? 0.9 : 0.45), x, ruler.y, theme.ink, isOne ? 3 : 1.5);
       const how = { px: px * (isOne ? 1.4 : 1.05), weight: isOne ? 800 : 400, align: "center" };
-      C.write(area, String(mark), x, ruler.y - px * (isOne ? 1.1 : 0.7), how);
+      C.write(area, String(mark), x, ruler.y - px * (isOne ? 1.1 : 1), how);
     }
-    C.write(area, "∞", ruler.x + ruler.width, ruler.y - px * 0.7, { px: px * 1.05, align: "center" });
+    C.write(area, "∞", ruler.x + ruler.width, ruler.y - px, { px: px * 1.05, align: "center" });
     C.line(area, one, ruler.y, one, bottom, theme.ink, 3);
   }
 
@@ -94,8 +94,9 @@
     const { px, ruler, bottom } = place;
     const one = xOf(place, 1);
     const how = { px, colour: theme.soft, baseline: "bottom", room: ruler.width / 2 - px };
-    C.write(area, "dies out", ruler.x, bottom - px * 0.3, how);
-    C.write(area, "runs away", ruler.x + ruler.width, bottom - px * 0.3, { ...how, align: "right" });
+    const middle = { ...how, align: "center", halo: true };
+    C.write(area, "dies out", ruler.x + ruler.width * 0.25, bottom - px * 0.3, middle);
+    C.write(area, "runs away", ruler.x + ruler.width * 0.8, bottom - px * 0.3, { ...middle, halo: false });
     C.write(area, `↓ ${R.minutes(area.lane, TAIL)} ago`, one + px * 0.5, bottom - px * 0.3, { ...how, room: px * 8 });
   }
 

@@ -14,7 +14,7 @@
   const MOST_BURNING = 4000;
   const SPARK_SECONDS = 0.7;
 
-  const isAcross = (lane, parent, child) => lane.liqs.market[parent] !== lane.liqs.market[child];
+  const isAcross = (lane, { via, child }) => via !== lane.liqs.market[child];
   const memoryOf = C.memory(() => ({
     ranges: [],
     layers: [],
@@ -160,12 +160,24 @@
     context.globalAlpha = 1;
   }
 
+  /* Where a spark comes from: the fire that caused the loss, else the price line of its market. */
+  function source(area, place, kept, { parent, via, child }) {
+    if (parent >= 0) return spot(area, place, kept, parent);
+    const panel = place.panels[via];
+    const time = R.ignitions(area.lane)[child];
+    const y = yOf(panel, kept.ranges[via], markNow(area.lane, via, time));
+    return {
+      x: Math.max(panel.x, xOf(area, place, panel, time)),
+      y: C.clamp(y, panel.y, panel.y + panel.height),
+    };
+  }
+
   function drawSparks(area, place, kept) {
     const { theme, context } = area;
     kept.flights.update(area);
     const flights = area.reduced ? kept.flights.still(area, 3) : kept.flights.list;
     for (const flight of flights) {
-      const from = spot(area, place, kept, flight.parent);
+      const from = source(area, place, kept, flight);
       const to = spot(area, place, kept, flight.child);
       if (area.reduced) {
         C.line(area, from.x, from.y, to.x, to.y, theme.fire(0.8), 1.5);
@@ -196,22 +208,31 @@
     }
   }
 
+  /* What burnt in the window, in as many words as there is room for. */
+  function burntWords(area, m, room) {
+    const { theme, lane } = area;
+    const { usd } = burningNow(area, m);
+    if (!usd) return "";
+    const sum = theme.usd(usd);
+    const words = [`${sum} burnt in ${R.minutes(lane, WINDOW)}`, `${sum} burnt`, sum];
+    return words.find((each) => C.wide(area, each, C.size(area)) <= room) || "";
+  }
+
   function drawTitle(area, place, m) {
     const { theme, lane } = area;
     const { px, panels } = place;
     const panel = panels[m];
-    const { usd } = burningNow(area, m);
-    const words = usd ? `${theme.usd(usd)} burnt, ${R.minutes(lane, WINDOW)}` : "";
     const price = theme.price(markNow(lane, m, area.time));
     const x = panel.x - px * 4.6;
     const y = panel.y - px * 0.3;
-    const isChosen = area.selected && area.selected.market === m;
     const room = panel.x + panel.width - x;
-    C.write(area, words, x + room, y, { px, align: "right", colour: theme.ink, room: room * 0.5 });
-    const left = room - C.wide(area, words, px) - C.wide(area, price, px) - px * 2;
-    const name = C.fit(area, lane.header.markets[m], Math.max(px * 4, left), px, 700);
+    const isChosen = area.selected && area.selected.market === m;
+    const free = room - C.wide(area, price, px) - px * 1.6;
+    const name = C.fit(area, lane.header.markets[m], Math.max(px * 4, free * 0.55), px, 700);
+    const used = C.wide(area, name, px, 700);
     C.write(area, name, x, y, { px, weight: 700, colour: isChosen ? theme.accent : theme.ink });
-    C.write(area, price, x + C.wide(area, name, px, 700) + px * 0.6, y, { px });
+    C.write(area, price, x + used + px * 0.6, y, { px });
+    C.write(area, burntWords(area, m, free - used), x + room, y, { px, align: "right" });
   }
 
   /* What burnt in one market within the window. */
@@ -257,7 +278,6 @@
     context.beginPath();
     context.arc(x, y, place.px * (isBurning ? 0.5 : 0.32), 0, 2 * Math.PI);
     context.fill();
-    drawTitle(area, place, m);
     if (m + place.columns >= area.lane.M) {
       const past = { ...panel, width: place.history };
       C.timeAxis(area, past, area.time - WINDOW, area.time, place.px * 0.9);
@@ -295,6 +315,7 @@
     clipTo(area, place.panels, () => drawFires(area, place, kept));
     drawSparks(area, place, kept);
     drawChosen(area, place, kept);
+    for (let m = 0; m < lane.M; m++) drawTitle(area, place, m);
     if (place.legend) {
       C.legend(area, place.entries, place.px * 0.5, area.height - place.legend, area.width - place.px, place.px * 0.9);
     }
@@ -362,7 +383,8 @@
       "the dollars that would be liquidated if a market's mark went there while all else stood still: a " +
       "calculation from every account's margin, by the venue's own rules, not a forecast. Squares are " +
       "liquidations as they were executed, at their price (measured): they burn, glow and leave ash. Sparks " +
-      "fly from a liquidation to one that it caused in another market, through accounts that hold both. " +
+      "fly from the market in which an account lost to another in which it was liquidated for it: from the " +
+      "liquidation that caused the loss, or from the price line where news did (attributed). " +
       "The thin line is the other run, where there is one.",
     draw, pick, move, text,
   });

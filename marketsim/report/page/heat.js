@@ -22,7 +22,7 @@
     const below = px * 1.6 + (hasLegend ? px * 3.6 : 0);
     const top = px * 1.5;
     const box = { x: left, y: top, width: area.width - left - right, height: area.height - top - below };
-    const row = Math.min(box.height / M, px * 6);
+    const row = Math.min(box.height / M, px * 8);
     box.height = row * M;
     return { px, left, right, box, row, hasLegend, isNarrow, span: spanOf(area) };
   }

@@ -74,7 +74,7 @@
     const { theme } = area;
     const { px, small } = place;
     for (const { y, words, isStrong } of ticks) {
-      C.line(area, box.x, y, box.x + box.width, y, isStrong ? theme.ink : theme.grid, isStrong ? 2 : 1);
+      C.line(area, box.x, y, box.x + box.width, y, isStrong ? theme.ink : theme.grid, isStrong ? px * 0.13 : 1);
       const how = { px: small, colour: theme.soft, align: "right", baseline: "middle" };
       C.write(area, words, box.x - px * 0.3, y, how);
     }
@@ -91,8 +91,17 @@
     for (let i = first; i < end; i++) {
       if (who[i] !== a) continue;
       const x = xOf(area, box, times[i]);
-      C.line(area, x, box.y, x, box.y + box.height, theme.fire(0.75), 2);
+      C.line(area, x, box.y, x, box.y + box.height, theme.fire(0.75), C.size(area) * 0.14);
     }
+  }
+
+  /* Whether nothing that the account holds leans on a pool. */
+  function isUnused(lane, row, a, pool) {
+    if (pool) return !R.lean(lane, row, a, pool - 1);
+    for (let m = 0; m < lane.M; m++) {
+      if (R.health(lane, row, a, 1 + m) === R.NO_POOL && R.lean(lane, row, a, m)) return false;
+    }
+    return true;
   }
 
   function drawHealth(area, place, a) {
@@ -106,10 +115,9 @@
     drawStrikes(area, box, a);
     for (let pool = lane.M; pool >= 0; pool--) {
       const y = (row) => {
-        const isEmpty = pool ? !R.lean(lane, row, a, pool - 1) : R.isFlat(lane, row, a);
-        return isEmpty ? NaN : yOf(R.ratio(lane, R.health(lane, row, a, pool)));
+        return isUnused(lane, row, a, pool) ? NaN : yOf(R.ratio(lane, R.health(lane, row, a, pool)));
       };
-      drawSeries(area, box, y, pool ? theme.market(pool - 1) : theme.ink, 2.5);
+      drawSeries(area, box, y, pool ? theme.market(pool - 1) : theme.ink, place.px * 0.17);
     }
   }
 
@@ -139,7 +147,7 @@
     drawBox(area, place, box, "position / equity, long up", ticks);
     drawStrikes(area, box, a);
     for (let m = 0; m < lane.M; m++) {
-      drawSeries(area, box, (row) => yOf(R.lean(lane, row, a, m)), theme.market(m), 2.5);
+      drawSeries(area, box, (row) => yOf(R.lean(lane, row, a, m)), theme.market(m), place.px * 0.17);
     }
   }
 
@@ -151,7 +159,7 @@
     const ticks = [0, most / 2, most].map((usd) => ({ y: yOf(usd), words: theme.usd(usd).replace(/\.0+(?=[kM])/, "") }));
     drawBox(area, place, box, "equity, USD", ticks);
     drawStrikes(area, box, a);
-    drawSeries(area, box, (row) => yOf(R.worth(lane, row, a)), theme.ink, 2.5);
+    drawSeries(area, box, (row) => yOf(R.worth(lane, row, a)), theme.ink, place.px * 0.17);
     C.timeAxis(area, box, time - WINDOW, time, place.small);
   }
 

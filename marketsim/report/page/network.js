@@ -8,6 +8,10 @@
   /* Radii of the accounts' rings and of the markets' ring, shares of the ellipse. */
   const RINGS = [0.98, 0.88, 0.78];
   const MARKET_RING = 0.42;
+  const WIDE_MARKET_RING = 0.55;
+  /* Arrows and sums shown: those with most dollars. */
+  const MOST_ARROWS = 14;
+  const MOST_SUMS = 4;
   /* Steps for which a struck account glows. */
   const GLOW = 5;
   /* Upper limits of equity over maintenance, and how hot each class is drawn. */
@@ -51,7 +55,7 @@
     const health = CLASSES.map(({ heat, label }) => ({
       colour: heat ? theme.fire(heat) : theme.soft, label, shape: "dot",
     }));
-    health.push({ colour: theme.soft, label: "liquidated", shape: "ring" });
+    health.push({ colour: theme.soft, label: "closed out", shape: "ring" });
     const names = seats(lane).arcs.map(({ population }) => ({
       colour: theme.population(population), label: lane.header.populations[population], shape: "line",
     }));
@@ -85,9 +89,10 @@
   function marketAt(lane, place, m) {
     if (lane.M === 1) return place.centre;
     const angle = -Math.PI / 2 + (2 * Math.PI * (m + (lane.M === 2 ? 0.5 : 0))) / lane.M;
+    const ring = lane.M > 4 ? WIDE_MARKET_RING : MARKET_RING;
     return {
-      x: place.centre.x + Math.cos(angle) * MARKET_RING * place.radius.x,
-      y: place.centre.y + Math.sin(angle) * MARKET_RING * place.radius.y,
+      x: place.centre.x + Math.cos(angle) * ring * place.radius.x,
+      y: place.centre.y + Math.sin(angle) * ring * place.radius.y,
     };
   }
 
@@ -164,7 +169,7 @@
     context.globalAlpha = 1;
   }
 
-  /* The dollars passed on from market to market so far, as bent arrows; one way bends one side. */
+  /* The dollars passed on from market to market so far, as bent arrows; each way bends to its side. */
   function drawPassed(area, place) {
     const { lane, theme } = area;
     const M = lane.M;
@@ -176,13 +181,14 @@
       if (usd > most * 0.01) edges.push({ from: Math.floor(k / M), to: k % M, usd });
     });
     edges.sort((a, b) => a.usd - b.usd);
-    for (const edge of edges) {
+    const isAcross = ({ from, to }) => from !== to;
+    const arrows = edges.filter(isAcross).slice(-MOST_ARROWS);
+    for (const edge of edges.filter((each) => !isAcross(each)).concat(arrows)) {
       const thick = Math.max(1.5, place.px * 0.75 * Math.sqrt(edge.usd / most));
-      if (edge.from !== edge.to) drawArrow(area, place, edge, thick);
+      if (isAcross(edge)) drawArrow(area, place, edge, thick);
       else drawRing(area, place, edge, thick);
     }
-    const named = edges.filter(({ from, to }) => from !== to).slice(-Math.min(4, M));
-    for (const edge of named) {
+    for (const edge of arrows.slice(-Math.min(MOST_SUMS, M))) {
       const { middle } = bent(area, place, edge);
       const how = { px: place.small, weight: 600, align: "center", baseline: "middle", halo: true };
       C.write(area, theme.usd(edge.usd), middle.x, middle.y, how);
@@ -250,23 +256,39 @@
         context.lineWidth = 3;
         context.stroke();
       }
-      const room = place.radius.x * (lane.M > 4 ? 0.34 : 0.5);
-      const how = { px: place.px, weight: 700, align: "center", baseline: "middle", halo: true, room };
-      C.write(area, lane.header.markets[m], x, y + radius + place.px * 0.75, how);
     }
   }
 
-  /* From the account that was sold to the market it fell into, on to the account that fell next. */
-  function pulseAt(area, place, flight) {
+  /* The markets' names lie on top of all else. */
+  function drawNames(area, place) {
+    const { lane } = area;
+    const room = place.radius.x * (lane.M > 4 ? 0.34 : 0.5);
+    const how = { px: place.px, weight: 700, align: "center", baseline: "middle", halo: true, room };
+    for (let m = 0; m < lane.M; m++) {
+      const { x, y } = marketAt(lane, place, m);
+      C.write(area, lane.header.markets[m], x, y + marketRadius(lane, place) + place.px * 0.75, how);
+    }
+  }
+
+  /* From the account that was sold, by the market that it moved, to the account that lost there,
+     and on to the market in which that one was liquidated. Accounts that are not drawn are skipped. */
+  function stopsOf(area, place, flight) {
     const { lane } = area;
     const who = R.struck(lane);
-    const market = lane.liqs.market;
-    const end = (i) =>
-      who[i] >= 0 ? accountAt(lane, place, who[i]) : marketAt(lane, place, market[i]);
-    const stops = [end(flight.parent), marketAt(lane, place, market[flight.parent]), end(flight.child)];
-    const leg = flight.share < 0.5 ? 0 : 1;
-    const share = flight.share * 2 - leg;
-    const [a, b] = [stops[leg], stops[leg + 1]];
+    const market = lane.liqs.market[flight.child];
+    const stops = [marketAt(lane, place, flight.via)];
+    if (flight.parent >= 0 && who[flight.parent] >= 0) stops.unshift(accountAt(lane, place, who[flight.parent]));
+    if (who[flight.child] >= 0) stops.push(accountAt(lane, place, who[flight.child]));
+    if (market !== flight.via) stops.push(marketAt(lane, place, market));
+    return stops;
+  }
+
+  function pulseAt(area, place, flight) {
+    const stops = stopsOf(area, place, flight);
+    const legs = stops.length - 1;
+    const leg = Math.min(legs - 1, Math.floor(flight.share * legs));
+    const share = flight.share * legs - leg;
+    const [a, b] = [stops[leg], stops[Math.min(leg + 1, legs)]];
     return { x: a.x + (b.x - a.x) * share, y: a.y + (b.y - a.y) * share, from: a };
   }
 
@@ -274,6 +296,7 @@
     const { context, theme } = area;
     kept.flights.update(area);
     for (const flight of kept.flights.list) {
+      if (stopsOf(area, place, flight).length < 2) continue;
       const { x, y, from } = pulseAt(area, place, flight);
       const radius = place.px * C.clamp(0.1 * Math.log10(flight.usd + 1) - 0.15, 0.2, 0.5);
       C.line(area, from.x, from.y, x, y, theme.fire(0.7), Math.max(1, radius / 3));
@@ -318,6 +341,7 @@
     drawChosen(area, place);
     drawMarkets(area, place);
     drawPulses(area, place, kept);
+    drawNames(area, place);
     const head = { px: place.small, colour: area.theme.soft, baseline: "top", room: area.width - place.px };
     C.write(area, sampleWords(lane), place.px * 0.5, place.px * 0.3, head);
     const at = { x: place.px * 0.5, y: area.height - place.legend - 2 };
@@ -351,7 +375,7 @@
       into += sums[k * lane.M + m];
     }
     const own = theme.usd(sums[m * lane.M + m]);
-    const words = `passed on ${theme.usd(out)} to others, ${own} within itself, took ${theme.usd(into)}`;
+    const words = `its losses led to ${theme.usd(out)} liquidated in other markets and ${own} here; losses elsewhere to ${theme.usd(into)} here`;
     return { kind: "market", market: m, text: `${R.market(lane, m)}: ${words}` };
   }
 
@@ -408,9 +432,9 @@
       else across += usd;
     });
     const passed = across + within > 0
-      ? `liquidations have passed on ${theme.usd(across)} from market to market and ${theme.usd(within)} within markets`
-      : "no liquidation has caused another yet";
-    return `${R.clock(lane, time)}: ${sampleWords(lane)}: ${near} hold less than 1.5 times their maintenance margin, ${out} are liquidated; ${passed}.`;
+      ? `of what was liquidated, ${theme.usd(across)} went because of losses in another market, ${theme.usd(within)} because of losses in its own`
+      : "nothing has been liquidated yet";
+    return `${R.clock(lane, time)}: ${sampleWords(lane)}: ${near} hold less than 1.5 times their maintenance margin, ${out} are closed out; ${passed}.`;
   }
 
   page.views.push({
@@ -419,11 +443,11 @@
     question: "Through whom does a fall in one market reach another?",
     help:
       "Small circles are accounts, by population around the ring; size is equity, colour the health of the " +
-      "account's weakest pool (equity over maintenance margin). Large circles are markets. Arrows between " +
-      "markets, and rings around them, are dollars liquidated because of earlier liquidations, so far, by the market through which the loss " +
-      "came. Pulses run from an account that was liquidated to the market it was sold into and on to the account " +
-      "that fell next. Liquidations are measured; how much each caused is attributed: an account's loss, split " +
-      "by what moved the price. Choose an account to see what it holds.",
+      "account's weakest pool (equity over maintenance margin). Large circles are markets. Arrows are dollars liquidated so far " +
+      "in one market because of losses in another, rings around markets because of losses in their own. Pulses run from an " +
+      "account that was liquidated to the market it was sold into, to the account that lost there, and on to the market in " +
+      "which that one was liquidated. Liquidations are measured; what caused them is attributed: an account's loss, split by " +
+      "market and by what moved the price. Closed out: liquidated, and nothing left. Choose an account to see what it holds.",
     draw, pick, move, text,
   });
 })((window.page = window.page || {}));

@@ -125,8 +125,8 @@
     return list;
   }
 
-  /* What was passed on: of each tie the rows of both liquidations (parent -1: news, own trades), the
-     market through which, and the dollars. Sorted by child. */
+  /* What was passed on: of each tie the rows of both liquidations (parent -1: no liquidation but
+     news, ordinary trades, funding), the market of the loss, and the dollars. Sorted by child. */
   const passed = once((lane) => {
     const ties = { child: [], parent: [], via: [], usd: [] };
     for (let i = 0; i < lane.liqs.count; i++) {
@@ -140,20 +140,20 @@
     return ties;
   });
 
-  /* Dollars passed on by a moment: from the market through which (row) to that of the child. */
+  /* Dollars liquidated by a moment because of losses in a market (row), by the market in which
+     they were liquidated (column); the rest has no market. */
   function passedBetween(lane, time) {
     const M = lane.M;
     const sums = new Float64Array(M * M);
     const ties = passed(lane);
     const end = burnt(lane, time);
     for (let k = 0; k < ties.child.length && ties.child[k] < end; k++) {
-      if (ties.parent[k] < 0 || ties.via[k] >= M) continue;
-      sums[ties.via[k] * M + lane.liqs.market[ties.child[k]]] += ties.usd[k];
+      if (ties.via[k] < M) sums[ties.via[k] * M + lane.liqs.market[ties.child[k]]] += ties.usd[k];
     }
     return sums;
   }
 
-  /* The cascades that have begun by a moment, the largest first. */
+  /* The cascades that have begun by a moment, the largest first; one liquidation alone is none. */
   function cascades(lane, time) {
     const found = new Map();
     const { cascade, usd, generation } = lane.liqs;
@@ -165,7 +165,7 @@
       each.depth = Math.max(each.depth, generation[i] + 1);
       each.rows.push(i);
     }
-    return [...found.values()].sort((a, b) => b.usd - a.usd);
+    return [...found.values()].filter((each) => each.rows.length > 1).sort((a, b) => b.usd - a.usd);
   }
 
   const population = (lane, a) => lane.header.accounts.population[a];

@@ -1,5 +1,5 @@
-/* What flies: from a liquidation to one that it caused. Flights take their time by the clock on
-   the wall, because at twenty steps a second nobody would see one that took a step. */
+/* What flies: from where a loss arose to the liquidation that it caused. Flights take their time by
+   the clock on the wall, because at twenty steps a second nobody would see one that took a step. */
 (function (page) {
   "use strict";
 
@@ -9,8 +9,21 @@
   const MOST_NEW = 40;
   const MOST = 160;
 
+  /* What led to the liquidations of rows [first, end): {parent: row or -1, via, child, usd}. */
+  function causes(lane, first, end, wanted) {
+    const ties = page.readings.passed(lane);
+    const found = [];
+    for (let k = page.below(ties.child, ties.child.length, first); k < ties.child.length; k++) {
+      if (ties.child[k] >= end) break;
+      if (ties.via[k] >= lane.M) continue;
+      const cause = { parent: ties.parent[k], via: ties.via[k], child: ties.child[k], usd: ties.usd[k] };
+      if (wanted(lane, cause)) found.push(cause);
+    }
+    return found.sort((a, b) => b.usd - a.usd).slice(0, MOST_NEW);
+  }
+
   class Flights {
-    /* `seconds` a flight takes; `wanted(lane, parentRow, childRow)` says which are shown. */
+    /* `seconds` a flight takes; `wanted(lane, cause)` says which are shown. */
     constructor(seconds, wanted) {
       this.seconds = seconds;
       this.wanted = wanted;
@@ -23,42 +36,24 @@
       const now = performance.now() / 1000;
       const moved = area.time - this.time;
       if (!(moved >= 0 && moved <= MOST_STEPS) || area.reduced) this.list = [];
-      else if (moved > 0) this.start(area, now);
+      else if (moved > 0) this.start(area.lane, this.time, area.time, now);
       this.time = area.time;
       this.list = this.list.filter((flight) => now - flight.born < this.seconds);
-      if (this.list.length && area.animate) area.animate();
       for (const flight of this.list) flight.share = (now - flight.born) / this.seconds;
+      if (this.list.length && area.animate) area.animate();
     }
 
-    start(area, now) {
-      const lane = area.lane;
-      const first = page.readings.burnt(lane, this.time);
-      const end = page.readings.burnt(lane, area.time);
-      const started = [];
-      for (let child = first; child < end; child++) {
-        for (const tie of lane.ties(lane.liqs.id[child])) {
-          const parent = tie.parent < 0 ? -1 : lane.liqRow(tie.parent);
-          if (parent < 0 || !this.wanted(lane, parent, child)) continue;
-          started.push({ parent, child, usd: tie.weight * lane.liqs.usd[child], born: now });
-        }
-      }
-      started.sort((a, b) => b.usd - a.usd);
-      this.list = this.list.concat(started.slice(0, MOST_NEW)).slice(-MOST);
+    start(lane, from, to, now) {
+      const { burnt } = page.readings;
+      const started = causes(lane, burnt(lane, from), burnt(lane, to), this.wanted);
+      for (const flight of started) flight.born = now;
+      this.list = this.list.concat(started).slice(-MOST);
     }
 
-    /* The ties a still picture shows instead: those of the last `steps`, the largest first. */
+    /* What a still picture shows instead: the causes of the last `steps`. */
     still(area, steps) {
-      const lane = area.lane;
-      const { first, end } = page.readings.recent(lane, area.time, steps);
-      const found = [];
-      for (let child = first; child < end; child++) {
-        for (const tie of lane.ties(lane.liqs.id[child])) {
-          const parent = tie.parent < 0 ? -1 : lane.liqRow(tie.parent);
-          if (parent < 0 || !this.wanted(lane, parent, child)) continue;
-          found.push({ parent, child, usd: tie.weight * lane.liqs.usd[child] });
-        }
-      }
-      return found.sort((a, b) => b.usd - a.usd).slice(0, MOST_NEW);
+      const { first, end } = page.readings.recent(area.lane, area.time, steps);
+      return causes(area.lane, first, end, this.wanted);
     }
   }
 

@@ -5,7 +5,7 @@
   const C = page.canvas;
   const R = page.readings;
   /* Parents of a liquidation that are named in words. */
-  const MOST_NAMED = 3;
+  const MOST_NAMED = 4;
 
   /* Cascades seen so far, kept while no further liquidation has caught fire. */
   const seen = new WeakMap();
@@ -44,7 +44,7 @@
     const head = px * 2.4;
     const words = { y: area.height - lines * px * 1.32 - px * 0.4, lines };
     const legend = px * 1.5;
-    const left = px * 2.6;
+    const left = px * 3.6;
     const box = { x: left, y: head + px * 0.4, width: area.width - left - px };
     box.height = words.y - legend - px * 1.9 - box.y;
     const arrow = Math.max(26, px * 2);
@@ -94,10 +94,10 @@
     const band = box.height / span.generations;
     const every = Math.ceil((px * 1.1) / band);
     for (let g = 0; g < span.generations; g++) {
-      if (g) C.line(area, box.x, box.y + g * band, box.x + box.width, box.y + g * band, theme.grid, 1);
+      if (g) C.line(area, box.x - px, box.y + g * band, box.x + box.width, box.y + g * band, theme.grid, 1);
       if (g % every) continue;
       const how = { px, colour: theme.soft, align: "right", baseline: "middle" };
-      C.write(area, String(g), box.x - px * 0.6, box.y + (g + 0.5) * band, how);
+      C.write(area, String(g), box.x - px * 1.5, box.y + (g + 0.5) * band, how);
     }
     area.context.save();
     area.context.translate(px * 0.75, box.y + box.height / 2);
@@ -170,7 +170,7 @@
       const to = nodeAt(area, place, span, child);
       C.line(area, at.x, at.y, to.x, to.y, theme.soft, 1.5);
     }
-    for (const tie of lane.ties(lane.liqs.id[row])) {
+    for (const tie of pushers(lane, row)) {
       const parent = tie.parent < 0 ? -1 : lane.liqRow(tie.parent);
       if (parent < 0) continue;
       const from = nodeAt(area, place, span, parent);
@@ -196,22 +196,35 @@
     area.context.stroke();
   }
 
-  /* Who pushed a liquidation, in words: the heaviest parents, then news and the account's own trades. */
+  /* The ties of a liquidation added up by parent; those without one by market. */
+  function pushers(lane, row) {
+    const sums = new Map();
+    for (const { parent, weight, via } of lane.ties(lane.liqs.id[row])) {
+      const key = parent >= 0 ? `of ${parent}` : `in ${via}`;
+      const each = sums.get(key) || { parent, via, weight: 0 };
+      each.weight += weight;
+      sums.set(key, each);
+    }
+    return [...sums.values()].sort((a, b) => b.weight - a.weight);
+  }
+
+  function pusherName(lane, { parent, via }) {
+    if (parent < 0) return via < lane.M ? `news and ordinary trades in ${R.market(lane, via)}` : "fees";
+    const row = lane.liqRow(parent);
+    return row < 0 ? "an earlier liquidation" : R.liquidationName(lane, row);
+  }
+
+  /* Who pushed a liquidation, in words, the heaviest first. */
   function pushedBy(area, row) {
     const { lane, theme } = area;
-    const usd = lane.liqs.usd[row];
-    const ties = lane.ties(lane.liqs.id[row]).sort((a, b) => b.weight - a.weight);
-    const others = ties.filter((tie) => tie.parent >= 0);
-    const named = others.slice(0, MOST_NAMED).map((tie) => {
-      const parent = lane.liqRow(tie.parent);
-      const who = parent < 0 ? "an earlier liquidation" : R.liquidationName(lane, parent);
-      return `${theme.percent(tie.weight, 0)} (${theme.usd(tie.weight * usd)}) by ${who}`;
+    const all = pushers(lane, row).filter(({ weight }) => weight > 0.005);
+    const named = all.slice(0, MOST_NAMED).map((each) => {
+      const usd = theme.usd(each.weight * lane.liqs.usd[row]);
+      return `${theme.percent(each.weight, 0)} (${usd}) by ${pusherName(lane, each)}`;
     });
-    const rest = others.slice(MOST_NAMED).reduce((sum, tie) => sum + tie.weight, 0);
-    const own = ties.filter((tie) => tie.parent < 0).reduce((sum, tie) => sum + tie.weight, 0);
-    if (rest > 0.005) named.push(`${theme.percent(rest, 0)} by ${others.length - MOST_NAMED} more`);
-    if (own > 0.005) named.push(`${theme.percent(own, 0)} (${theme.usd(own * usd)}) by news and its own trades`);
-    return named.length ? named.join("; ") : "nobody known";
+    const rest = all.slice(MOST_NAMED).reduce((sum, { weight }) => sum + weight, 0);
+    if (rest > 0) named.push(`${theme.percent(rest, 0)} by ${all.length - MOST_NAMED} more`);
+    return named.length ? named.join("; ") : "by nothing recorded";
   }
 
   /* What a liquidation pushed in its turn, by a moment. */

@@ -59,7 +59,7 @@
     const columns = gridFor(all.length, area.width, height, px);
     const rows = Math.ceil(all.length / columns);
     const cell = { width: area.width / columns, height: height / rows };
-    const slot = Math.max(px * 3.1, lane.M * Math.max(7, px * 0.75) + px * 0.9);
+    const slot = Math.max(px * 3.1, lane.M * Math.max(6, px * 0.5) + px * 0.9);
     const count = C.clamp(Math.floor((cell.width - px) / slot), 1, MOST_SHOWN);
     all.forEach((group, g) => {
       const x = (g % columns) * cell.width + px * 0.5;
@@ -136,7 +136,7 @@
       context.globalAlpha = 1;
     }
     context.strokeStyle = theme.soft;
-    context.lineWidth = 1.5;
+    context.lineWidth = Math.max(1.5, C.size(area) * 0.1);
     context.setLineDash(isFlat ? [2, 3] : []);
     context.beginPath();
     context.moveTo(x, y);
@@ -160,7 +160,7 @@
     context.fill();
     context.globalAlpha = 1;
     context.strokeStyle = fresh ? theme.fire(0.8) : theme.soft;
-    context.lineWidth = 1.5;
+    context.lineWidth = Math.max(1.5, C.size(area) * 0.1);
     context.beginPath();
     context.moveTo(x, floor - height * 0.3);
     context.lineTo(x + width * 0.12, floor - height * 0.12);
@@ -226,7 +226,7 @@
     for (const vessel of group.vessels) drawVessel(area, place, vessel, at, struck[vessel.a]);
     const last = group.vessels[group.vessels.length - 1];
     const y = last.y + last.height * (1 - LINE);
-    C.line(area, group.x - 2, y, last.x + last.width + px * 0.3, y, theme.ink, 2);
+    C.line(area, group.x - 2, y, last.x + last.width + px * 0.3, y, theme.ink, px * 0.14);
   }
 
   function draw(area) {
