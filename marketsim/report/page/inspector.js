@@ -163,32 +163,41 @@
     C.timeAxis(area, box, time - WINDOW, time, place.small);
   }
 
-  /* The lines beside the charts: {label, value, isSum, colour} or {note}. */
-  function linesOf(area, a) {
+  /* The lines beside the charts: {label, value, isSum, colour} or {note}; as many words as `most`
+     lines have room for. */
+  function linesOf(area, a, most) {
     const { lane } = area;
     const { statement } = lane;
-    const id = lane.header.accounts.drawn[a];
-    if (statement && statement.account === id) return statedLines(area, statement);
-    return recordedLines(area, a);
+    if (!statement || statement.account !== lane.header.accounts.drawn[a]) return recordedLines(area, a);
+    const whole = statedLines(area, statement, spelledOut);
+    return whole.length <= most ? whole : statedLines(area, statement, inShort);
   }
 
-  /* What the market itself answered: every term of the sum. */
-  function statedLines(area, statement) {
-    const { theme, lane } = area;
-    const lines = (statement.lines || []).map(({ label, usd, sign, sum }) => ({
-      label, value: (sign < 0 ? "− " : sign > 0 ? "+ " : "") + theme.usd(Math.abs(usd)), isSum: Boolean(sum),
-    }));
-    lines.push({ label: "equity", value: theme.usd(statement.equity), isSum: true });
-    lines.push({ label: "maintenance margin", value: theme.usd(statement.maintenance) });
-    lines.push({ label: "left above it", value: theme.usd(statement.equity - statement.maintenance), isSum: true });
-    const distance = statement.distance || {};
-    lane.header.markets.forEach((name, m) => {
-      const share = Array.isArray(distance) ? distance[m] : distance[name];
-      if (Number.isFinite(share)) lines.push(distanceLine(area, m, share));
-    });
-    lines.push({ note: `Stated by the market at ${R.clock(lane, statement.step)}.` });
-    return lines;
+  /* What the market itself answered: every pool's sum, then how far each price may go. */
+  function statedLines(area, statement, poolLines) {
+    const { lane } = area;
+    const { pools, distance } = statement;
+    const sums = pools.flatMap((pool) => poolLines(area, pool, pools.length > 1));
+    const distances = [...lane.header.markets.keys()]
+      .filter((m) => Number.isFinite(distance[lane.header.markets[m]]))
+      .map((m) => distanceLine(area, m, distance[lane.header.markets[m]]));
+    return [...sums, ...distances, { note: `Stated by the market, ${R.clock(lane, statement.step)}.` }];
   }
+
+  /* A pool's margin sum, term by term. */
+  function spelledOut({ theme }, pool, isOneOfSeveral) {
+    const head = isOneOfSeveral ? [{ label: `pool ${pool.name}`, value: "", isSum: true }] : [];
+    return head.concat(pool.lines.map(({ label, usd, sign }) => ({
+      label,
+      value: theme.usd(sign === "-" ? -usd : usd),
+      isSum: sign === "=",
+    })));
+  }
+
+  const inShort = ({ theme }, pool) => [
+    { label: `${pool.name}: equity − maintenance`, value: `${theme.usd(pool.equity)} − ${theme.usd(pool.maintenance)}` },
+    { label: "left above it", value: theme.usd(pool.buffer), isSum: true },
+  ];
 
   const distanceLine = (area, m, share) => ({
     label: `${R.market(area.lane, m)} to liquidation`,
@@ -255,7 +264,7 @@
     const { px, words } = place;
     const height = px * 1.5;
     let y = words.y + px * 0.6;
-    for (const line of linesOf(area, a)) {
+    for (const line of linesOf(area, a, Math.floor(words.height / height))) {
       if (y > words.y + words.height) return;
       if (line.note) {
         for (const part of C.wrap(area, line.note, words.width, place.small)) {
@@ -331,7 +340,7 @@
     const { lane, time } = area;
     if (!lane.A || lane.accountRow(time) < 0) return "No account yet.";
     const a = accountOf(area);
-    const parts = linesOf(area, a).map((line) => line.note || `${line.label} ${line.value}`);
+    const parts = linesOf(area, a, Infinity).map((line) => line.note || `${line.label} ${line.value}`);
     return `${headWords(area, a)}, ${R.clock(lane, time)}: ${parts.join("; ")}`;
   }
 

@@ -188,7 +188,7 @@
       if (isAcross(edge)) drawArrow(area, place, edge, thick);
       else drawRing(area, place, edge, thick);
     }
-    for (const edge of arrows.slice(-Math.min(MOST_SUMS, M))) {
+    for (const edge of arrows.slice(-M > 4 ? 2 : MOST_SUMS)) {
       const { middle } = bent(area, place, edge);
       const how = { px: place.small, weight: 600, align: "center", baseline: "middle", halo: true };
       C.write(area, theme.usd(edge.usd), middle.x, middle.y, how);

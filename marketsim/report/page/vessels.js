@@ -15,13 +15,14 @@
   const SPILL = 10;
   const MOST_SHOWN = 9;
 
-  /* Populations with drawn accounts that ever held anything, with their accounts by danger. */
-  const groups = (lane) => {
+  /* The populations whose accounts came nearest to their line, at most so many, each with its
+     drawn accounts by danger; in the order of the run's list. */
+  function groups(lane, most) {
     const found = new Map();
     for (const a of R.endangered(lane)) page.push(found, R.population(lane, a), a);
-    return [...found].sort((one, other) => one[0] - other[0])
+    return [...found].slice(0, most).sort((one, other) => one[0] - other[0])
       .map(([population, accounts]) => ({ population, accounts }));
-  };
+  }
 
   function entries(area) {
     const { theme } = area;
@@ -34,16 +35,12 @@
     ];
   }
 
-  function gridFor(count, width, height, px) {
-    let best = 1;
-    let least = Infinity;
-    for (let columns = 1; columns <= count; columns++) {
-      const rows = Math.ceil(count / columns);
-      const shape = width / columns / (height / rows);
-      const cost = Math.abs(Math.log(shape / 2.6)) + 0.3 * (columns * rows - count);
-      if (cost < least && width / columns > px * 9) [best, least] = [columns, cost];
-    }
-    return best;
+  /* Columns and rows of groups: two columns where there is width, and rows high enough to read. */
+  function gridFor(lane, width, height, px) {
+    const columns = width > px * 34 ? 2 : 1;
+    const rows = Math.max(1, Math.floor(height / (px * 8)));
+    const count = Math.min(new Set(lane.header.accounts.population).size, columns * rows);
+    return { columns: Math.min(columns, count), rows: Math.ceil(count / Math.min(columns, count)), count };
   }
 
   /* Where each vessel stands: [{a, x, y, width, height}] in groups. */
@@ -53,11 +50,10 @@
     const small = px * 0.9;
     const list = entries(area);
     const legend = C.legendHeight(area, list, area.width - px, small);
-    const all = groups(lane);
     const top = px * 1.6;
     const height = area.height - legend - top;
-    const columns = gridFor(all.length, area.width, height, px);
-    const rows = Math.ceil(all.length / columns);
+    const { columns, rows, count: mostGroups } = gridFor(lane, area.width, height, px);
+    const all = groups(lane, mostGroups);
     const cell = { width: area.width / columns, height: height / rows };
     const slot = Math.max(px * 3.1, lane.M * Math.max(6, px * 0.5) + px * 0.9);
     const count = C.clamp(Math.floor((cell.width - px) / slot), 1, MOST_SHOWN);
@@ -302,7 +298,7 @@
     const at = frameAt(lane, time);
     if (!at) return "No pools yet.";
     const struck = R.lastStruck(lane, time);
-    const parts = groups(lane).map((group) => {
+    const parts = groups(lane, Infinity).map((group) => {
       const name = page.canvas.clean(lane.header.populations[group.population]);
       return `${name} ${brokenIn(area, group, at.row, struck)} of ${group.accounts.length}`;
     });
@@ -319,8 +315,8 @@
       "A vessel is a pool of margin: the level is its equity, the line its maintenance margin; the height above " +
       `the line counts doublings, ${FULL} times maintenance fills it. Cross margin is one wide vessel that all markets share: a loss in one ` +
       "drains it for all. Isolated margin is a small glass for each market: one breaks alone. Triangles show " +
-      "in which markets, and which way, an account leans. Dashed: nothing held. Broken and spilled: liquidated. Shown are, of each population, " +
-      "the drawn accounts whose pools came nearest to their line in what is recorded. Measured, at the venue's own margin pass; between two " +
+      "in which markets, and which way, an account leans. Dashed: nothing held. Broken and spilled: liquidated. Shown are the populations, and of each " +
+      "the drawn accounts, whose pools came nearest to their line in what is recorded. Measured, at the venue's own margin pass; between two " +
       "recorded moments levels are drawn in a straight line.",
     draw, pick, move, text,
   });
