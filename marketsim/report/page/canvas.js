@@ -169,6 +169,39 @@
 
   const legendHeight = (area, entries, width, px) => flow(area, entries, width, px).length * px * 1.4;
 
+  /* How a line between two points bends to its right: where to, and where its middle lies. */
+  function bend(a, b, most) {
+    const length = Math.hypot(b.x - a.x, b.y - a.y) || 1;
+    const out = Math.min(length * 0.18, most);
+    const across = { x: (-(b.y - a.y) / length) * out, y: ((b.x - a.x) / length) * out };
+    const half = { x: (a.x + b.x) / 2, y: (a.y + b.y) / 2 };
+    return {
+      to: { x: half.x + 2 * across.x, y: half.y + 2 * across.y },
+      middle: { x: half.x + across.x, y: half.y + across.y },
+    };
+  }
+
+  /* A bent arrow that stops short of the point it leads to. */
+  function arrow(area, a, b, { most, stop, thick, head, colour }) {
+    const context = area.context;
+    const { to } = bend(a, b, most);
+    const reach = Math.hypot(b.x - to.x, b.y - to.y) || 1;
+    const ahead = { x: (b.x - to.x) / reach, y: (b.y - to.y) / reach };
+    const tip = { x: b.x - ahead.x * stop, y: b.y - ahead.y * stop };
+    const base = { x: tip.x - ahead.x * head, y: tip.y - ahead.y * head };
+    context.strokeStyle = context.fillStyle = colour;
+    context.lineWidth = thick;
+    context.beginPath();
+    context.moveTo(a.x, a.y);
+    context.quadraticCurveTo(to.x, to.y, base.x, base.y);
+    context.stroke();
+    context.beginPath();
+    context.moveTo(tip.x, tip.y);
+    context.lineTo(base.x - ahead.y * head * 0.8, base.y + ahead.x * head * 0.8);
+    context.lineTo(base.x + ahead.y * head * 0.8, base.y - ahead.x * head * 0.8);
+    context.fill();
+  }
+
   /* A triangle around a point: up for long, down for short. */
   function triangle(area, x, y, size, isUp) {
     const context = area.context;
@@ -234,7 +267,7 @@
   }
 
   page.canvas = {
-    clamp, size, clean, wide, fit, write, wrap, clear, waiting, line, triangle, roundValues, timeAxis,
+    clamp, size, clean, wide, fit, write, wrap, clear, waiting, line, bend, arrow, triangle, roundValues, timeAxis,
     legend, legendHeight, layer, memory,
   };
 })((window.page = window.page || {}));

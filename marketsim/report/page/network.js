@@ -189,44 +189,20 @@
       else drawRing(area, place, edge, thick);
     }
     for (const edge of arrows.slice(-M > 4 ? 2 : MOST_SUMS)) {
-      const { middle } = bent(area, place, edge);
+      const [a, b] = [marketAt(lane, place, edge.from), marketAt(lane, place, edge.to)];
+      const { middle } = C.bend(a, b, place.px * 3.5);
       const how = { px: place.small, weight: 600, align: "center", baseline: "middle", halo: true };
       C.write(area, theme.usd(edge.usd), middle.x, middle.y, how);
     }
   }
 
-  /* Where an arrow starts, bends and ends. */
-  function bent(area, place, { from, to }) {
-    const a = marketAt(area.lane, place, from);
-    const b = marketAt(area.lane, place, to);
-    const length = Math.hypot(b.x - a.x, b.y - a.y) || 1;
-    const across = { x: -(b.y - a.y) / length, y: (b.x - a.x) / length };
-    const out = Math.min(length * 0.18, place.px * 3.5);
-    const bend = { x: (a.x + b.x) / 2 + across.x * out * 2, y: (a.y + b.y) / 2 + across.y * out * 2 };
-    return { a, b, bend, middle: { x: (a.x + b.x) / 2 + across.x * out, y: (a.y + b.y) / 2 + across.y * out } };
-  }
-
   function drawArrow(area, place, edge, thick) {
-    const { context, theme, lane } = area;
-    const { a, b, bend } = bent(area, place, edge);
-    const reach = Math.hypot(b.x - bend.x, b.y - bend.y) || 1;
-    const ahead = { x: (b.x - bend.x) / reach, y: (b.y - bend.y) / reach };
-    const stop = marketRadius(lane, place) + 2;
-    const head = Math.max(thick * 1.3, place.px * 0.5);
-    const tip = { x: b.x - ahead.x * stop, y: b.y - ahead.y * stop };
-    const base = { x: tip.x - ahead.x * head, y: tip.y - ahead.y * head };
+    const { lane, theme, context } = area;
     context.globalAlpha = 0.75;
-    context.strokeStyle = context.fillStyle = theme.market(edge.from);
-    context.lineWidth = thick;
-    context.beginPath();
-    context.moveTo(a.x, a.y);
-    context.quadraticCurveTo(bend.x, bend.y, base.x, base.y);
-    context.stroke();
-    context.beginPath();
-    context.moveTo(tip.x, tip.y);
-    context.lineTo(base.x - ahead.y * head * 0.8, base.y + ahead.x * head * 0.8);
-    context.lineTo(base.x + ahead.y * head * 0.8, base.y - ahead.x * head * 0.8);
-    context.fill();
+    C.arrow(area, marketAt(lane, place, edge.from), marketAt(lane, place, edge.to), {
+      most: place.px * 3.5, stop: marketRadius(lane, place) + 2, thick,
+      head: Math.max(thick * 1.3, place.px * 0.5), colour: theme.market(edge.from),
+    });
     context.globalAlpha = 1;
   }
 
@@ -283,21 +259,13 @@
     return stops;
   }
 
-  function pulseAt(area, place, flight) {
-    const stops = stopsOf(area, place, flight);
-    const legs = stops.length - 1;
-    const leg = Math.min(legs - 1, Math.floor(flight.share * legs));
-    const share = flight.share * legs - leg;
-    const [a, b] = [stops[leg], stops[Math.min(leg + 1, legs)]];
-    return { x: a.x + (b.x - a.x) * share, y: a.y + (b.y - a.y) * share, from: a };
-  }
-
   function drawPulses(area, place, kept) {
     const { context, theme } = area;
     kept.flights.update(area);
     for (const flight of kept.flights.list) {
-      if (stopsOf(area, place, flight).length < 2) continue;
-      const { x, y, from } = pulseAt(area, place, flight);
+      const stops = stopsOf(area, place, flight);
+      if (stops.length < 2) continue;
+      const { x, y, from } = page.Flights.at(stops, flight.share);
       const radius = place.px * C.clamp(0.1 * Math.log10(flight.usd + 1) - 0.15, 0.2, 0.5);
       C.line(area, from.x, from.y, x, y, theme.fire(0.7), Math.max(1, radius / 3));
       context.fillStyle = theme.fire(1);

@@ -16,8 +16,6 @@
     };
   }
 
-  /* Above all that is told apart, or nothing held: no liquidation can be near. */
-  const SAFE = 250;
   const FLAT = 128;
 
   /* Equity over maintenance margin of a pool: NaN where there is no pool, 0 at its line or below. */
@@ -153,6 +151,20 @@
     return sums;
   }
 
+  /* Of each liquidation the earlier one that caused most of it; -1 where none did. */
+  const heaviest = once((lane) => {
+    const ties = passed(lane);
+    const parent = new Int32Array(lane.liqs.count).fill(-1);
+    const most = new Float64Array(lane.liqs.count);
+    ties.child.forEach((child, k) => {
+      const isEarlier = ties.parent[k] >= 0 && ties.parent[k] < child;
+      if (!isEarlier || ties.usd[k] <= most[child]) return;
+      parent[child] = ties.parent[k];
+      most[child] = ties.usd[k];
+    });
+    return parent;
+  });
+
   /* The cascades that have begun by a moment, the largest first; one liquidation alone is none. */
   function cascades(lane, time) {
     const found = new Map();
@@ -201,9 +213,83 @@
     return whole < 120 ? `${whole} min` : `${(whole / 60).toFixed(whole % 60 ? 1 : 0)} h`;
   };
 
+  /* Parents of a liquidation that are named in words. */
+  const MOST_NAMED = 4;
+
+  /* The ties of a liquidation added up by parent; those without one by market. */
+  function pushers(lane, row) {
+    const sums = new Map();
+    for (const { parent, weight, via } of lane.ties(lane.liqs.id[row])) {
+      const key = parent >= 0 ? `of ${parent}` : `in ${via}`;
+      const each = sums.get(key) || { parent, via, weight: 0 };
+      each.weight += weight;
+      sums.set(key, each);
+    }
+    return [...sums.values()].sort((a, b) => b.weight - a.weight);
+  }
+
+  function pusherName(lane, { parent, via }) {
+    if (parent < 0) return via < lane.M ? `news, other trades and funding in ${market(lane, via)}` : "fees or a higher requirement";
+    const row = lane.liqRow(parent);
+    return row < 0 ? "an earlier liquidation" : liquidationName(lane, row);
+  }
+
+  /* Who pushed a liquidation, in words, the heaviest first. */
+  function pushedBy(area, row) {
+    const { lane, theme } = area;
+    const all = pushers(lane, row).filter(({ weight }) => weight > 0.005);
+    const named = all.slice(0, MOST_NAMED).map((each) => {
+      const usd = theme.usd(each.weight * lane.liqs.usd[row]);
+      return `${theme.percent(each.weight, 0)} (${usd}) by ${pusherName(lane, each)}`;
+    });
+    const rest = all.slice(MOST_NAMED).reduce((sum, { weight }) => sum + weight, 0);
+    if (rest > 0) named.push(`${theme.percent(rest, 0)} by ${all.length - MOST_NAMED} more`);
+    return named.length ? named.join("; ") : "by nothing recorded";
+  }
+
+  /* What a liquidation pushed in its turn, by a moment. */
+  function pushed(area, row) {
+    const { lane, theme, time } = area;
+    const id = lane.liqs.id[row];
+    let usd = 0;
+    let count = 0;
+    for (const child of new Set(lane.children(id))) {
+      const at = lane.liqRow(child);
+      if (at < 0 || ignitions(lane)[at] > time) continue;
+      count += 1;
+      for (const tie of lane.ties(child)) if (tie.parent === id) usd += tie.weight * lane.liqs.usd[at];
+    }
+    return count ? `It pushed ${count} more, ${theme.usd(usd)}.` : "It pushed nobody.";
+  }
+
+  /* A liquidation, who pushed it and whom it pushed, in words. */
+  function whoPushedWhom(area, row) {
+    const { lane } = area;
+    const when = page.theme.clock(lane.liqs.step[row], lane.header.step_minutes);
+    const what = `${liquidationName(lane, row)}, ${when}`;
+    return `${what}: pushed ${pushedBy(area, row)}. ${pushed(area, row)}`;
+  }
+
+  /* A cascade in a sentence. */
+  function describeCascade(area, each) {
+    const { lane, theme } = area;
+    const rows = each.rows;
+    const accounts = new Set(rows.map((row) => lane.liqs.account[row])).size;
+    const markets = new Set(rows.map((row) => lane.liqs.market[row])).size;
+    const steps = lane.liqs.step[rows[rows.length - 1]] - lane.liqs.step[rows[0]] + 1;
+    const plural = (n, word) => `${theme.count(n)} ${word}${n === 1 ? "" : "s"}`;
+    return (
+      `${theme.usd(each.usd)} in ${plural(rows.length, "liquidation")} of ${plural(accounts, "account")}, ` +
+      `${plural(markets, "market")}, ${plural(each.depth, "generation")}, ${minutes(lane, steps)}. ` +
+      `It began with ${liquidationName(lane, rows[0])}.`
+    );
+  }
+
   page.readings = {
-    NO_POOL, SAFE, once, ratio, health, weakest, lean, isFlat, worth, drawnIndex, struck, ignitions, burnt, lastStruck,
-    isBroken, recent, endangered, passed, passedBetween, cascades, population, populationName, market, clock, accountName, liquidationName,
-    pickLiquidation, minutes,
+    NO_POOL, once, ratio, health, weakest, lean, isFlat, worth,
+    drawnIndex, struck, ignitions, burnt, lastStruck, isBroken, recent, endangered,
+    passed, passedBetween, heaviest, pushers, cascades,
+    population, market, clock, minutes, accountName, liquidationName, pickLiquidation,
+    whoPushedWhom, describeCascade,
   };
 })((window.page = window.page || {}));

@@ -57,5 +57,14 @@
     }
   }
 
+  /* Where a flight is on its way past several stops, and which one it left last. */
+  Flights.at = (stops, share) => {
+    const legs = stops.length - 1;
+    const leg = Math.min(legs - 1, Math.floor(share * legs));
+    const [from, to] = [stops[leg], stops[leg + 1]];
+    const part = share * legs - leg;
+    return { x: from.x + (to.x - from.x) * part, y: from.y + (to.y - from.y) * part, from };
+  };
+
   page.Flights = Flights;
 })((window.page = window.page || {}));

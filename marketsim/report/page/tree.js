@@ -4,8 +4,6 @@
 
   const C = page.canvas;
   const R = page.readings;
-  /* Parents of a liquidation that are named in words. */
-  const MOST_NAMED = 4;
 
   /* Cascades seen so far, kept while no further liquidation has caught fire. */
   const seen = new WeakMap();
@@ -78,16 +76,6 @@
     };
   }
 
-  /* The tie with most weight to an earlier liquidation: {row, weight, via}, or null. */
-  function heaviest(lane, row) {
-    let best = null;
-    for (const tie of lane.ties(lane.liqs.id[row])) {
-      const parent = tie.parent < 0 ? -1 : lane.liqRow(tie.parent);
-      if (parent >= 0 && (!best || tie.weight > best.weight)) best = { row: parent, weight: tie.weight };
-    }
-    return best;
-  }
-
   function drawAxes(area, place, span) {
     const { theme } = area;
     const { px, box } = place;
@@ -112,11 +100,12 @@
   function drawLinks(area, place, span, each) {
     const { lane, theme, context } = area;
     const paths = lane.header.markets.map(() => new Path2D());
+    const heaviest = R.heaviest(lane);
     for (const row of each.rows) {
-      const parent = heaviest(lane, row);
-      if (!parent) continue;
-      const [a, b] = [nodeAt(area, place, span, parent.row), nodeAt(area, place, span, row)];
-      const path = paths[lane.liqs.market[parent.row]];
+      const parent = heaviest[row];
+      if (parent < 0) continue;
+      const [a, b] = [nodeAt(area, place, span, parent), nodeAt(area, place, span, row)];
+      const path = paths[lane.liqs.market[parent]];
       path.moveTo(a.x, a.y);
       path.lineTo(b.x, b.y);
     }
@@ -170,18 +159,19 @@
       const to = nodeAt(area, place, span, child);
       C.line(area, at.x, at.y, to.x, to.y, theme.soft, 1.5);
     }
-    for (const tie of pushers(lane, row)) {
+    for (const tie of R.pushers(lane, row)) {
       const parent = tie.parent < 0 ? -1 : lane.liqRow(tie.parent);
       if (parent < 0) continue;
       const from = nodeAt(area, place, span, parent);
       C.line(area, from.x, from.y, at.x, at.y, theme.ink, Math.max(1, place.px * 0.5 * tie.weight));
     }
-    for (let parent = heaviest(lane, row); parent; parent = heaviest(lane, parent.row)) {
-      const { x, y, radius } = nodeAt(area, place, span, parent.row);
-      const next = heaviest(lane, parent.row);
+    const heaviest = R.heaviest(lane);
+    // A parent comes before its child, so this ends.
+    for (let parent = heaviest[row]; parent >= 0; parent = heaviest[parent]) {
+      const { x, y, radius } = nodeAt(area, place, span, parent);
       ring(area, x, y, radius + 2, theme.ink, 1.5);
-      if (!next || next.row >= parent.row) break;
-      const up = nodeAt(area, place, span, next.row);
+      if (heaviest[parent] < 0) break;
+      const up = nodeAt(area, place, span, heaviest[parent]);
       C.line(area, up.x, up.y, x, y, theme.ink, 1.5, [4, 3]);
     }
     ring(area, at.x, at.y, at.radius + place.px * 0.35, theme.ink, 3);
@@ -194,73 +184,6 @@
     area.context.beginPath();
     area.context.arc(x, y, radius, 0, 2 * Math.PI);
     area.context.stroke();
-  }
-
-  /* The ties of a liquidation added up by parent; those without one by market. */
-  function pushers(lane, row) {
-    const sums = new Map();
-    for (const { parent, weight, via } of lane.ties(lane.liqs.id[row])) {
-      const key = parent >= 0 ? `of ${parent}` : `in ${via}`;
-      const each = sums.get(key) || { parent, via, weight: 0 };
-      each.weight += weight;
-      sums.set(key, each);
-    }
-    return [...sums.values()].sort((a, b) => b.weight - a.weight);
-  }
-
-  function pusherName(lane, { parent, via }) {
-    if (parent < 0) return via < lane.M ? `news and ordinary trades in ${R.market(lane, via)}` : "fees";
-    const row = lane.liqRow(parent);
-    return row < 0 ? "an earlier liquidation" : R.liquidationName(lane, row);
-  }
-
-  /* Who pushed a liquidation, in words, the heaviest first. */
-  function pushedBy(area, row) {
-    const { lane, theme } = area;
-    const all = pushers(lane, row).filter(({ weight }) => weight > 0.005);
-    const named = all.slice(0, MOST_NAMED).map((each) => {
-      const usd = theme.usd(each.weight * lane.liqs.usd[row]);
-      return `${theme.percent(each.weight, 0)} (${usd}) by ${pusherName(lane, each)}`;
-    });
-    const rest = all.slice(MOST_NAMED).reduce((sum, { weight }) => sum + weight, 0);
-    if (rest > 0) named.push(`${theme.percent(rest, 0)} by ${all.length - MOST_NAMED} more`);
-    return named.length ? named.join("; ") : "by nothing recorded";
-  }
-
-  /* What a liquidation pushed in its turn, by a moment. */
-  function pushed(area, row) {
-    const { lane, theme, time } = area;
-    const id = lane.liqs.id[row];
-    let usd = 0;
-    let count = 0;
-    for (const child of new Set(lane.children(id))) {
-      const at = lane.liqRow(child);
-      if (at < 0 || R.ignitions(lane)[at] > time) continue;
-      count += 1;
-      for (const tie of lane.ties(child)) if (tie.parent === id) usd += tie.weight * lane.liqs.usd[at];
-    }
-    return count ? `It pushed ${count} more, ${theme.usd(usd)}.` : "It pushed nobody.";
-  }
-
-  function whoPushedWhom(area, row) {
-    const { lane } = area;
-    const when = page.theme.clock(lane.liqs.step[row], lane.header.step_minutes);
-    const what = `${R.liquidationName(lane, row)}, ${when}`;
-    return `${what}: pushed ${pushedBy(area, row)}. ${pushed(area, row)}`;
-  }
-
-  function describe(area, each) {
-    const { lane, theme } = area;
-    const rows = each.rows;
-    const accounts = new Set(rows.map((row) => lane.liqs.account[row])).size;
-    const markets = new Set(rows.map((row) => lane.liqs.market[row])).size;
-    const steps = lane.liqs.step[rows[rows.length - 1]] - lane.liqs.step[rows[0]] + 1;
-    const plural = (n, word) => `${theme.count(n)} ${word}${n === 1 ? "" : "s"}`;
-    return (
-      `${theme.usd(each.usd)} in ${plural(rows.length, "liquidation")} of ${plural(accounts, "account")}, ` +
-      `${plural(markets, "market")}, ${plural(each.depth, "generation")}, ${R.minutes(lane, steps)}. ` +
-      `It began with ${R.liquidationName(lane, rows[0])}.`
-    );
   }
 
   function drawWords(area, place, words) {
@@ -321,12 +244,12 @@
     drawTree(area, place, span, each);
     if (row >= 0 && each.byRow.has(row)) drawChosen(area, place, span, row);
     drawLegend(area, place, span);
-    drawWords(area, place, row >= 0 ? whoPushedWhom(area, row) : describe(area, each));
+    drawWords(area, place, row >= 0 ? R.whoPushedWhom(area, row) : R.describeCascade(area, each));
     return undefined;
   }
 
   const pickCascade = (area, list, at) => ({
-    kind: "cascade", cascade: list[at].id, text: `cascade ${at + 1} of ${list.length}: ${describe(area, list[at])}`,
+    kind: "cascade", cascade: list[at].id, text: `cascade ${at + 1} of ${list.length}: ${R.describeCascade(area, list[at])}`,
   });
 
   /* An arrow of the head, or the liquidation under the pointer. */
@@ -348,7 +271,7 @@
       const distance = Math.hypot(node.x - x, node.y - y) - node.radius;
       if (distance < Math.min(least, place.px * 0.6)) [nearest, least] = [row, distance];
     }
-    return nearest < 0 ? null : { ...R.pickLiquidation(lane, nearest), text: whoPushedWhom(area, nearest) };
+    return nearest < 0 ? null : { ...R.pickLiquidation(lane, nearest), text: R.whoPushedWhom(area, nearest) };
   }
 
   /* Left and right: in time; up: who pushed it most; down: whom it pushed most; home, end: cascades. */
@@ -363,14 +286,14 @@
     const row = chosenRow(area);
     let to = rows[0];
     if (row >= 0 && byRow.has(row)) to = neighbour(area, rows, byRow.get(row), direction);
-    return to < 0 ? null : { ...R.pickLiquidation(lane, to), text: whoPushedWhom(area, to) };
+    return to < 0 ? null : { ...R.pickLiquidation(lane, to), text: R.whoPushedWhom(area, to) };
   }
 
   function neighbour(area, rows, k, direction) {
     const { lane } = area;
     if (direction === "left") return rows[Math.max(0, k - 1)];
     if (direction === "right") return rows[Math.min(rows.length - 1, k + 1)];
-    if (direction === "up") return (heaviest(lane, rows[k]) || { row: -1 }).row;
+    if (direction === "up") return R.heaviest(lane)[rows[k]];
     const seenRows = lane.children(lane.liqs.id[rows[k]]).map((id) => lane.liqRow(id));
     const children = seenRows.filter((row) => row >= 0 && R.ignitions(lane)[row] <= area.time);
     return children.reduce((best, row) => (best < 0 || lane.liqs.usd[row] > lane.liqs.usd[best] ? row : best), -1);
@@ -380,9 +303,9 @@
     const list = area.lane.liqs.count ? cascadesOf(area) : [];
     if (!list.length) return `${R.clock(area.lane, area.time)}: no cascade yet.`;
     const row = chosenRow(area);
-    if (row >= 0) return whoPushedWhom(area, row);
+    if (row >= 0) return R.whoPushedWhom(area, row);
     const at = shownPlace(area, list);
-    return `Cascade ${at + 1} of ${list.length} by size: ${describe(area, list[at])}`;
+    return `Cascade ${at + 1} of ${list.length} by size: ${R.describeCascade(area, list[at])}`;
   }
 
   page.views.push({
