@@ -97,7 +97,8 @@
     const middle = { ...how, align: "center", halo: true };
     C.write(area, "dies out", ruler.x + ruler.width * 0.25, bottom - px * 0.3, middle);
     C.write(area, "runs away", ruler.x + ruler.width * 0.8, bottom - px * 0.3, { ...middle, halo: false });
-    C.write(area, `↓ ${R.minutes(area.lane, TAIL)} ago`, one + px * 0.5, bottom - px * 0.3, { ...how, room: px * 8 });
+    const ago = `↓ ${R.minutes(area.lane, TAIL)} ago`;
+    C.write(area, ago, one + px * 0.5, bottom - px * 1.7, { ...how, room: px * 8 });
   }
 
   /* Where R came from: down from the ruler into the past. */
@@ -183,7 +184,8 @@
       return `${R.clock(area.lane, area.time)}: R is not measured yet.`;
     }
     return (
-      `${R.clock(area.lane, area.time)}: one liquidated dollar leads to ${spoken(falls)} more if prices fall (${verdict(falls)}) ` +
+      `${R.clock(area.lane, area.time)}: one liquidated dollar leads to ${spoken(falls)} more ` +
+      `if prices fall (${verdict(falls)}) ` +
       `and ${spoken(rises)} if they rise (${verdict(rises)}); from 1 on a cascade feeds itself.`
     );
   }
@@ -193,11 +195,12 @@
     title: "Dial",
     question: "How near is the market to running away?",
     help:
-      "R says how many dollars are liquidated next because one dollar was liquidated now. Below 1 a cascade dies " +
-      "out, from 1 on it feeds itself. The ruler puts half and twice equally far from 1. The dot is R now, if " +
-      "prices fall and if they rise; its tail runs down into the past. R is calculated from the state alone: every " +
-      "account's margin, the book's depth and its recovery, the rule of the mark. It is a model of the next small " +
-      "push, not a count of what has happened.",
+      "R says how many dollars are liquidated next because one dollar was liquidated now. Below 1 a " +
+      "cascade dies out, from 1 on it feeds itself. The ruler puts half and twice equally far from " +
+      "1. The dot is R now, if prices fall and if they rise; its tail runs down into the past. R is " +
+      "calculated from the state alone: every account's margin, the book's depth and its recovery, " +
+      "the rule of the mark. It is a model of the next small push, not a count of what has " +
+      "happened.",
     draw, pick, text,
   });
 })((window.page = window.page || {}));

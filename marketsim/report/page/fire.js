@@ -317,7 +317,8 @@
     drawChosen(area, place, kept);
     for (let m = 0; m < lane.M; m++) drawTitle(area, place, m);
     if (place.legend) {
-      C.legend(area, place.entries, place.px * 0.5, area.height - place.legend, area.width - place.px, place.px * 0.9);
+      const top = area.height - place.legend;
+      C.legend(area, place.entries, place.px * 0.5, top, area.width - place.px, place.px * 0.9);
     }
     kept.time = area.time;
     return undefined;
@@ -327,9 +328,11 @@
     const { lane, theme } = area;
     const [longs, shorts] = page.fuel.within(area, m, 0.02);
     const { usd, count } = burningNow(area, m);
-    const burnt = count ? `; ${count} liquidations of ${theme.usd(usd)} in the last ${R.minutes(lane, WINDOW)}` : "";
+    const last = `in the last ${R.minutes(lane, WINDOW)}`;
+    const burnt = count ? `; ${count} liquidation${count === 1 ? "" : "s"} of ${theme.usd(usd)} ${last}` : "";
     const mark = theme.price(markNow(lane, m, area.time));
-    return `${R.market(lane, m)} marks at ${mark}: within 2 % of it wait ${theme.usd(longs)} of longs and ${theme.usd(shorts)} of shorts${burnt}`;
+    const waiting = `${theme.usd(longs)} of longs and ${theme.usd(shorts)} of shorts`;
+    return `${R.market(lane, m)} marks at ${mark}: within 2 % of it wait ${waiting}${burnt}`;
   }
 
   /* The fire under the pointer, else the market. */
@@ -338,8 +341,10 @@
     if (!lane.rows) return null;
     const kept = memoryOf(area);
     const place = layout(area);
-    const m = place.panels.findIndex((panel) =>
-      x >= panel.x - place.px * 5 && x <= panel.x + panel.width && y >= panel.y - place.px * 1.4 && y <= panel.y + panel.height);
+    const isIn = (panel) =>
+      x >= panel.x - place.px * 5 && x <= panel.x + panel.width &&
+      y >= panel.y - place.px * 1.4 && y <= panel.y + panel.height;
+    const m = place.panels.findIndex(isIn);
     if (m < 0 || !kept.ranges[m]) return null;
     let nearest = -1;
     let least = place.px * 0.9;
@@ -379,13 +384,13 @@
     title: "Liquidation map",
     question: "What burns if the price moves, and where do the sparks land?",
     help:
-      "Price goes up, time to the right, up to the broken line: now. Colour, and the bars right of now, are " +
-      "the dollars that would be liquidated if a market's mark went there while all else stood still: a " +
-      "calculation from every account's margin, by the venue's own rules, not a forecast. Squares are " +
-      "liquidations as they were executed, at their price (measured): they burn, glow and leave ash. Sparks " +
-      "fly from the market in which an account lost to another in which it was liquidated for it: from the " +
-      "liquidation that caused the loss, or from the price line where news did (attributed). " +
-      "The thin line is the other run, where there is one.",
+      "Price goes up, time to the right, up to the broken line: now. Colour, and the bars right of " +
+      "now, are the dollars that would be liquidated if a market's mark went there while all else " +
+      "stood still: a calculation from every account's margin, by the venue's own rules, not a " +
+      "forecast. Squares are liquidations as they were executed, at their price (measured): they " +
+      "burn, glow and leave ash. Sparks fly from the market in which an account lost to another in " +
+      "which it was liquidated for it: from the liquidation that caused the loss, or from the price " +
+      "line where news did (attributed). The thin line is the other run, where there is one.",
     draw, pick, move, text,
   });
 })((window.page = window.page || {}));

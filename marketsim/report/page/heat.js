@@ -185,7 +185,8 @@
     const x = box.x + box.width + px * 0.6;
     const soon = place.isNarrow ? "bp · due in" : "now";
     C.write(area, soon, x, box.y - px * 0.2, { ...head, room: area.width - x });
-    if (!place.isNarrow) C.write(area, "due in h:min", area.width - px * 0.5, box.y - px * 0.2, { ...head, align: "right" });
+    const end = { ...head, align: "right" };
+    if (!place.isNarrow) C.write(area, "due in h:min", area.width - px * 0.5, box.y - px * 0.2, end);
     const title = place.isNarrow ? "bp per 8 h" : "funding, bp per 8 h";
     C.write(area, title, box.x, box.y - px * 0.2, { ...head, room: box.width });
     if (place.hasLegend) drawLegend(area, place);
@@ -237,10 +238,11 @@
     question: "Who pays whom to stay in, and when?",
     help:
       "Each row is a market, time runs to the right. The band is the rate at which funding would be " +
-      "settled if it were settled then, the strip below it the rate last settled; marks in the strip are " +
-      "settlements. Colours stand for fixed basis points per 8 hours around a neutral zero, so that two " +
-      "pictures compare. To the right: the rate now and the time until it is due. All of it is measured in the " +
-      "simulated market; where several steps share a column it shows the largest.",
+      "settled if it were settled then, the strip below it the rate last settled; marks in the " +
+      "strip are settlements. Colours stand for fixed basis points per 8 hours around a neutral " +
+      "zero, so that two pictures compare. To the right: the rate now and the time until it is due. " +
+      "All of it is measured in the simulated market; where several steps share a column it shows " +
+      "the largest.",
     draw, pick, move, text,
   });
 })((window.page = window.page || {}));

@@ -9,11 +9,13 @@
   /* Top of the health chart: equity over maintenance, a power of two. */
   const MOST_HEALTH = 16;
 
-  /* The account looked at: the chosen one if it is drawn, else the one that came nearest to its line. */
+  /* The account looked at, by its place among the drawn: the chosen one, -1 if it is not drawn; the
+     most endangered one where none is chosen. */
   function accountOf(area) {
     const { lane, selected } = area;
-    const a = selected ? R.drawnIndex(lane).get(selected.account) : undefined;
-    return a === undefined ? R.endangered(lane)[0] : a;
+    if (!selected || !(selected.account >= 0)) return R.endangered(lane)[0];
+    const a = R.drawnIndex(lane).get(selected.account);
+    return a === undefined ? -1 : a;
   }
 
   function layout(area) {
@@ -108,7 +110,9 @@
     const { lane, theme } = area;
     const box = chartBox(place, 0);
     const top = Math.log2(MOST_HEALTH);
-    const yOf = (ratio) => box.y + box.height * (1 - C.clamp((Math.log2(Math.max(ratio, 0.5)) + 0.5) / (top + 0.5), 0, 1));
+    // Half a doubling below the line is in sight.
+    const share = (ratio) => (Math.log2(Math.max(ratio, 0.5)) + 0.5) / (top + 0.5);
+    const yOf = (ratio) => box.y + box.height * (1 - C.clamp(share(ratio), 0, 1));
     const marks = (box.height > place.px * 5 ? [1, 2, 4, 8, 16] : [1, 4, 16]);
     const ticks = marks.map((value) => ({ y: yOf(value), words: `${value}×`, isStrong: value === 1 }));
     drawBox(area, place, box, "equity / maintenance margin", ticks);
@@ -156,7 +160,8 @@
     const box = chartBox(place, 2);
     const most = holding(area, (row) => R.worth(lane, row, a), 100);
     const yOf = (usd) => box.y + box.height * (1 - usd / most);
-    const ticks = [0, most / 2, most].map((usd) => ({ y: yOf(usd), words: theme.usd(usd).replace(/\.0+(?=[kM])/, "") }));
+    const short = (usd) => theme.usd(usd).replace(/\.0+(?=[kM])/, "");
+    const ticks = [0, most / 2, most].map((usd) => ({ y: yOf(usd), words: short(usd) }));
     drawBox(area, place, box, "equity, USD", ticks);
     drawStrikes(area, box, a);
     drawSeries(area, box, (row) => yOf(R.worth(lane, row, a)), theme.ink, place.px * 0.17);
@@ -168,9 +173,26 @@
   function linesOf(area, a, most) {
     const { lane } = area;
     const { statement } = lane;
-    if (!statement || statement.account !== lane.header.accounts.drawn[a]) return recordedLines(area, a);
+    const id = a < 0 ? area.selected.account : lane.header.accounts.drawn[a];
+    if (!statement || statement.account !== id) return a < 0 ? undrawnLines(area, id) : recordedLines(area, a);
     const whole = statedLines(area, statement, spelledOut);
     return whole.length <= most ? whole : statedLines(area, statement, inShort);
+  }
+
+  /* Of an account that is not drawn only its liquidations are recorded. */
+  function undrawnLines(area, id) {
+    const { lane, theme, time } = area;
+    let usd = 0;
+    let count = 0;
+    for (let i = 0, end = R.burnt(lane, time); i < end; i++) {
+      if (lane.liqs.account[i] !== id) continue;
+      usd += lane.liqs.usd[i];
+      count += 1;
+    }
+    return [
+      { label: `liquidated, ${count} times`, value: theme.usd(usd) },
+      { note: "It is not among the drawn accounts: what it holds is not recorded." },
+    ];
   }
 
   /* What the market itself answered: every pool's sum, then how far each price may go. */
@@ -195,7 +217,10 @@
   }
 
   const inShort = ({ theme }, pool) => [
-    { label: `${pool.name}: equity − maintenance`, value: `${theme.usd(pool.equity)} − ${theme.usd(pool.maintenance)}` },
+    {
+      label: `${pool.name}: equity − maintenance`,
+      value: `${theme.usd(pool.equity)} − ${theme.usd(pool.maintenance)}`,
+    },
     { label: "left above it", value: theme.usd(pool.buffer), isSum: true },
   ];
 
@@ -220,8 +245,8 @@
       };
     });
     lines.push({ label: "equity", value: theme.usd(equity), isSum: true });
-    const isOut = R.isBroken(lane, row, a, R.lastStruck(lane, area.time)[a]);
-    if (isOut) return lines.concat({ note: "Liquidated." });
+    const isOut = R.isOut(lane, row, a, R.lastStruck(lane, area.time));
+    if (isOut) return lines.concat({ note: "Liquidated: it holds nothing any more." });
     if (!held.length) return lines.concat({ note: "It holds no position." });
     const isShared = held.every((m) => R.health(lane, row, a, 1 + m) === R.NO_POOL);
     if (isShared) return lines.concat(sharedLines(area, row, a, held, equity));
@@ -288,9 +313,10 @@
 
   function headWords(area, a) {
     const { lane } = area;
+    if (a < 0) return R.accountName(lane, area.selected.account);
     const name = R.accountName(lane, lane.header.accounts.drawn[a]);
     const isChosen = area.selected && R.drawnIndex(lane).get(area.selected.account) === a;
-    return isChosen ? name : `${name} (came nearest to its line)`;
+    return isChosen ? name : `${name} (the most endangered)`;
   }
 
   function draw(area) {
@@ -301,9 +327,11 @@
     const a = accountOf(area);
     const how = { px: place.px * 1.15, weight: 700, baseline: "middle", room: area.width - place.px };
     C.write(area, headWords(area, a), place.px * 0.5, place.px, how);
-    drawHealth(area, place, a);
-    drawLean(area, place, a);
-    drawWorth(area, place, a);
+    if (a >= 0) {
+      drawHealth(area, place, a);
+      drawLean(area, place, a);
+      drawWorth(area, place, a);
+    }
     drawLines(area, place, a);
     return undefined;
   }
@@ -315,6 +343,7 @@
     const { charts } = layout(area);
     if (x < charts.x || x > charts.x + charts.width || y < charts.y) return null;
     const a = accountOf(area);
+    if (a < 0) return null;
     const row = lane.accountRow(time - WINDOW * (1 - (x - charts.x) / charts.width));
     const ratio = R.ratio(lane, R.weakest(lane, row, a));
     const id = lane.header.accounts.drawn[a];
@@ -324,7 +353,7 @@
     return { kind: "account", account: id, step: lane.accounts.step[row], text };
   }
 
-  /* Left and right go through the drawn accounts by danger, home to the one that came nearest. */
+  /* Left and right go through the drawn accounts by danger, home to the first of them. */
   function move(area, direction) {
     const { lane } = area;
     if (!lane.A || lane.accountRow(area.time) < 0) return null;
@@ -349,10 +378,12 @@
     title: "Account",
     question: "How is this account's margin computed, and how far can each price go?",
     help:
-      "One drawn account: equity over maintenance margin with the line at 1 (black: the shared pool, colours: a market's own pool), its " +
-      "positions as multiples of its equity, and its equity; bars across are its liquidations. Choose an account in " +
-      "another view, or walk through them with the arrow keys. In a live market the sum beside the charts is what the market itself states, " +
-      "line by line. In a replay it is worked out from the recorded levels. The way to liquidation is how far one market's mark may move alone.",
+      "One drawn account: equity over maintenance margin with the line at 1 (black: the shared " +
+      "pool, colours: a market's own pool), its positions as multiples of its equity, and its " +
+      "equity; bars across are its liquidations. Choose an account in another view, or walk through " +
+      "them with the arrow keys. In a live market the sum beside the charts is what the market " +
+      "itself states, line by line. In a replay it is worked out from the recorded levels. The way " +
+      "to liquidation is how far one market's mark may move alone.",
     draw, pick, move, text,
   });
 })((window.page = window.page || {}));

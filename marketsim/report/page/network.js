@@ -76,8 +76,8 @@
     const top = px * 1.8;
     const height = area.height - legend - top - px * 0.6;
     const centre = { x: area.width / 2, y: top + height / 2 };
-    // No wider than a page across: on a slide a flat ellipse would pull neighbours apart.
-    const radius = { x: Math.min(area.width / 2 - px, height * 1.05), y: height / 2 - px * 0.4 };
+    // Wide, but not so flat that the rings run into each other.
+    const radius = { x: Math.min(area.width / 2 - px, height * 1.7), y: height / 2 - px * 0.4 };
     return { px, small, list, legend, centre, radius };
   }
 
@@ -101,8 +101,8 @@
   const marketRadius = (lane, place) => place.px * (lane.M > 4 ? 1.1 : 1.5);
 
   /* Which class of health an account is in; -1: it lies liquidated. */
-  function classOf(lane, row, a, struckRow) {
-    if (R.isBroken(lane, row, a, struckRow)) return -1;
+  function classOf(lane, row, a, struck) {
+    if (R.isOut(lane, row, a, struck)) return -1;
     const ratio = R.ratio(lane, R.weakest(lane, row, a));
     const found = CLASSES.findIndex(({ below }) => ratio < below);
     return found < 0 || R.isFlat(lane, row, a) ? CLASSES.length - 1 : found;
@@ -130,7 +130,7 @@
     for (let a = 0; a < lane.A; a++) {
       const { x, y } = accountAt(lane, place, a);
       const radius = nodeRadius(lane, place, row, a);
-      const path = paths[classOf(lane, row, a, struck[a]) + 1];
+      const path = paths[classOf(lane, row, a, struck) + 1];
       path.moveTo(x + radius, y);
       path.arc(x, y, radius, 0, 2 * Math.PI);
     }
@@ -152,12 +152,14 @@
     const { first, end } = R.recent(lane, area.time, GLOW);
     const who = R.struck(lane);
     context.strokeStyle = theme.fire(0.8);
+    // Where many fall at once each is drawn fainter, so that the rest is seen through them.
+    const faint = C.clamp(60 / (end - first), 0.2, 1);
     for (let i = Math.max(first, end - 300); i < end; i++) {
       if (who[i] < 0) continue;
       const heat = 1 - (area.time - R.ignitions(lane)[i]) / GLOW;
       const at = accountAt(lane, place, who[i]);
       const to = marketAt(lane, place, lane.liqs.market[i]);
-      context.globalAlpha = C.clamp(heat, 0.1, 1);
+      context.globalAlpha = C.clamp(heat, 0.1, 1) * faint;
       context.lineWidth = 1 + heat;
       context.beginPath();
       context.moveTo(at.x, at.y);
@@ -321,13 +323,13 @@
     const { lane, time, theme } = area;
     const row = lane.accountRow(time);
     const id = lane.header.accounts.drawn[a];
-    const isOut = R.isBroken(lane, row, a, R.lastStruck(lane, time)[a]);
+    const isOut = R.isOut(lane, row, a, R.lastStruck(lane, time));
     const ratio = R.ratio(lane, R.weakest(lane, row, a));
     const held = lane.header.markets
       .map((_, m) => [R.market(lane, m), R.lean(lane, row, a, m)])
       .filter(([, lean]) => lean)
       .map(([name, lean]) => `${lean > 0 ? "long" : "short"} ${name} ${Math.abs(lean).toFixed(1)}×`);
-    const state = isOut ? "liquidated" : held.length ? `equity ${ratio.toFixed(2)}× maintenance` : "flat";
+    const state = isOut ? "closed out" : held.length ? `equity ${ratio.toFixed(2)}× maintenance` : "flat";
     const text = [R.accountName(lane, id), theme.usd(R.worth(lane, row, a)), state, ...held].join(", ");
     return { kind: "account", account: id, text };
   }
@@ -343,7 +345,9 @@
       into += sums[k * lane.M + m];
     }
     const own = theme.usd(sums[m * lane.M + m]);
-    const words = `its losses led to ${theme.usd(out)} liquidated in other markets and ${own} here; losses elsewhere to ${theme.usd(into)} here`;
+    const words =
+      `its losses led to ${theme.usd(out)} liquidated in other markets and ${own} here; ` +
+      `losses elsewhere to ${theme.usd(into)} here`;
     return { kind: "market", market: m, text: `${R.market(lane, m)}: ${words}` };
   }
 
@@ -388,7 +392,7 @@
     let out = 0;
     let near = 0;
     for (let a = 0; a < lane.A; a++) {
-      const found = classOf(lane, row, a, struck[a]);
+      const found = classOf(lane, row, a, struck);
       out += found === -1;
       near += found === 0 || found === 1;
     }
@@ -400,9 +404,11 @@
       else across += usd;
     });
     const passed = across + within > 0
-      ? `of what was liquidated, ${theme.usd(across)} went because of losses in another market, ${theme.usd(within)} because of losses in its own`
+      ? `of what was liquidated, ${theme.usd(across)} went because of losses in another market, ` +
+        `${theme.usd(within)} because of losses in its own`
       : "nothing has been liquidated yet";
-    return `${R.clock(lane, time)}: ${sampleWords(lane)}: ${near} hold less than 1.5 times their maintenance margin, ${out} are closed out; ${passed}.`;
+    const counts = `${near} hold less than 1.5 times their maintenance margin, ${out} are closed out`;
+    return `${R.clock(lane, time)}: ${sampleWords(lane)}: ${counts}; ${passed}.`;
   }
 
   page.views.push({
@@ -410,12 +416,14 @@
     title: "Network",
     question: "Through whom does a fall in one market reach another?",
     help:
-      "Small circles are accounts, by population around the ring; size is equity, colour the health of the " +
-      "account's weakest pool (equity over maintenance margin). Large circles are markets. Arrows are dollars liquidated so far " +
-      "in one market because of losses in another, rings around markets because of losses in their own. Pulses run from an " +
-      "account that was liquidated to the market it was sold into, to the account that lost there, and on to the market in " +
-      "which that one was liquidated. Liquidations are measured; what caused them is attributed: an account's loss, split by " +
-      "market and by what moved the price. Closed out: liquidated, and nothing left. Choose an account to see what it holds.",
+      "Small circles are accounts, by population around the ring; size is equity, colour the health " +
+      "of the account's weakest pool (equity over maintenance margin). Large circles are markets. " +
+      "Arrows are dollars liquidated so far in one market because of losses in another, rings " +
+      "around markets because of losses in their own. Pulses run from an account that was " +
+      "liquidated to the market it was sold into, to the account that lost there, and on to the " +
+      "market in which that one was liquidated. Liquidations are measured; what caused them is " +
+      "attributed: an account's loss, split by market and by what moved the price. Closed out: " +
+      "liquidated, and holding nothing since. Choose an account to see what it holds.",
     draw, pick, move, text,
   });
 })((window.page = window.page || {}));

@@ -84,18 +84,28 @@
   /* How many liquidations have caught fire by a moment. */
   const burnt = (lane, time) => page.below(ignitions(lane), lane.liqs.count, time + 1e-9);
 
-  /* The last liquidation of each drawn account by a moment: its row, or -1. */
+  /* The last liquidation of each drawn account in each market by a moment: its row, or -1. */
   function lastStruck(lane, time) {
     const who = struck(lane);
-    const last = new Int32Array(lane.A).fill(-1);
+    const last = new Int32Array(lane.A * lane.M).fill(-1);
     const end = burnt(lane, time);
-    for (let i = 0; i < end; i++) if (who[i] >= 0) last[who[i]] = i;
+    for (let i = 0; i < end; i++) if (who[i] >= 0) last[who[i] * lane.M + lane.liqs.market[i]] = i;
     return last;
   }
 
-  /* Whether a drawn account lies liquidated: struck, and since then short of margin or empty. */
-  const isBroken = (lane, row, a, lastRow) =>
-    lastRow >= 0 && (weakest(lane, row, a) === 0 || isFlat(lane, row, a));
+  /* The liquidation that broke a pool: the last one in its markets, if nothing is held in them
+     since; else -1. `last` is what `lastStruck` found. */
+  function breaking(lane, row, a, markets, last) {
+    let found = -1;
+    for (const m of markets) {
+      if (lane.accounts.lean[(row * lane.A + a) * lane.M + m] !== FLAT) return -1;
+      found = Math.max(found, last[a * lane.M + m]);
+    }
+    return found;
+  }
+
+  /* Whether a drawn account was liquidated and holds nothing since. */
+  const isOut = (lane, row, a, last) => breaking(lane, row, a, lane.header.markets.keys(), last) >= 0;
 
   /* USD liquidated in the last `steps` before a moment, and how many times. */
   function recent(lane, time, steps) {
@@ -107,8 +117,9 @@
     return { usd, count: end - i, first: i, end };
   }
 
-  /* The drawn accounts by how near their weakest pool ever came to its line, the nearest first.
-     Sorted again only when a quarter more is known, so that what shows them does not keep jumping. */
+  /* The drawn accounts by danger: those most was liquidated of, then by how near their weakest pool
+     came to its line. Sorted again only when a quarter more is known, so that what shows them does
+     not keep jumping. */
   const ranks = new WeakMap();
   function endangered(lane) {
     const kept = ranks.get(lane);
@@ -118,7 +129,11 @@
     for (let row = 0; row < known; row++) {
       for (let a = 0; a < lane.A; a++) least[a] = Math.min(least[a], weakest(lane, row, a));
     }
-    const list = [...least.keys()].sort((a, b) => least[a] - least[b] || a - b);
+    const usd = new Float64Array(lane.A);
+    struck(lane).forEach((a, i) => {
+      if (a >= 0) usd[a] += lane.liqs.usd[i];
+    });
+    const list = [...least.keys()].sort((a, b) => usd[b] - usd[a] || least[a] - least[b] || a - b);
     ranks.set(lane, { known, list });
     return list;
   }
@@ -229,7 +244,8 @@
   }
 
   function pusherName(lane, { parent, via }) {
-    if (parent < 0) return via < lane.M ? `news, other trades and funding in ${market(lane, via)}` : "fees or a higher requirement";
+    if (parent < 0 && via >= lane.M) return "fees or a higher requirement";
+    if (parent < 0) return `news, other trades and funding in ${market(lane, via)}`;
     const row = lane.liqRow(parent);
     return row < 0 ? "an earlier liquidation" : liquidationName(lane, row);
   }
@@ -287,7 +303,7 @@
 
   page.readings = {
     NO_POOL, once, ratio, health, weakest, lean, isFlat, worth,
-    drawnIndex, struck, ignitions, burnt, lastStruck, isBroken, recent, endangered,
+    drawnIndex, struck, ignitions, burnt, lastStruck, breaking, isOut, recent, endangered,
     passed, passedBetween, heaviest, pushers, cascades,
     population, market, clock, minutes, accountName, liquidationName, pickLiquidation,
     whoPushedWhom, describeCascade,

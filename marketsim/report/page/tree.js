@@ -249,7 +249,9 @@
   }
 
   const pickCascade = (area, list, at) => ({
-    kind: "cascade", cascade: list[at].id, text: `cascade ${at + 1} of ${list.length}: ${R.describeCascade(area, list[at])}`,
+    kind: "cascade",
+    cascade: list[at].id,
+    text: `cascade ${at + 1} of ${list.length}: ${R.describeCascade(area, list[at])}`,
   });
 
   /* An arrow of the head, or the liquidation under the pointer. */
@@ -313,11 +315,12 @@
     title: "Cascade",
     question: "Who pushed whom?",
     help:
-      "Each circle is a liquidation: its area is dollars, its colour the market, to the right is time, down is " +
-      "the generation: how many liquidations stand between it and the news. A line leads to the one that pushed it " +
-      "most. Choose a circle: all who pushed it, with their share. Keys: left and right in time, up to the one that " +
-      "pushed it, down to one that it pushed, home and end to another cascade. Liquidations are measured; the shares " +
-      "are attributed: an account's loss since it was last safe, split by what moved the price.",
+      "Each circle is a liquidation: its area is dollars, its colour the market, to the right is " +
+      "time, down is the generation: how many liquidations stand between it and the news. A line " +
+      "leads to the one that pushed it most. Choose a circle: all who pushed it, with their share. " +
+      "Keys: left and right in time, up to the one that pushed it, down to one that it pushed, home " +
+      "and end to another cascade. Liquidations are measured; the shares are attributed: an " +
+      "account's loss since it was last safe, split by what moved the price.",
     draw, pick, move, text,
   });
 })((window.page = window.page || {}));

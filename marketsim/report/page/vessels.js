@@ -15,7 +15,7 @@
   const SPILL = 10;
   const MOST_SHOWN = 9;
 
-  /* The populations whose accounts came nearest to their line, at most so many, each with its
+  /* The populations with the most endangered accounts, at most so many, each with its
      drawn accounts by danger; in the order of the run's list. */
   function groups(lane, most) {
     const found = new Map();
@@ -38,7 +38,7 @@
   /* Columns and rows of groups: two columns where there is width, and rows high enough to read. */
   function gridFor(lane, width, height, px) {
     const columns = width > px * 34 ? 2 : 1;
-    const rows = Math.max(1, Math.floor(height / (px * 8)));
+    const rows = Math.max(1, Math.floor(height / (px * 7)));
     const count = Math.min(new Set(lane.header.accounts.population).size, columns * rows);
     return { columns: Math.min(columns, count), rows: Math.ceil(count / Math.min(columns, count)), count };
   }
@@ -182,15 +182,15 @@
     });
   }
 
-  function drawVessel(area, place, vessel, at, struckRow) {
+  function drawVessel(area, place, vessel, at, struck) {
     const { lane, theme, context, time } = area;
     const { a } = vessel;
-    const isBroken = R.isBroken(lane, at.row, a, struckRow);
     for (const glass of placed(lane, vessel, at.row)) {
       const isFlat = glass.markets.every((m) => !R.lean(lane, at.row, a, m));
-      if (isBroken) drawBroken(area, glass, time - R.ignitions(lane)[struckRow]);
+      const breaking = R.breaking(lane, at.row, a, glass.markets, struck);
+      if (breaking >= 0) drawBroken(area, glass, time - R.ignitions(lane)[breaking]);
       else drawGlass(area, glass, at, a, isFlat);
-      if (!isBroken) drawLeans(area, glass, at.row, a, place.px);
+      drawLeans(area, glass, at.row, a, place.px);
     }
     if (area.selected && area.selected.account === lane.header.accounts.drawn[a]) {
       context.strokeStyle = theme.ink;
@@ -200,26 +200,29 @@
     }
   }
 
-  /* How many drawn accounts of a population lie liquidated. */
-  function brokenIn(area, group, row, struck) {
-    return group.accounts.reduce((n, a) => n + R.isBroken(area.lane, row, a, struck[a]), 0);
-  }
+  const isBroken = (lane, row, a, struck) =>
+    glassesOf(lane, row, a).some(({ markets }) => R.breaking(lane, row, a, markets, struck) >= 0);
+
+  /* How many drawn accounts of a population have a broken pool. */
+  const brokenIn = (area, group, row, struck) =>
+    group.accounts.filter((a) => isBroken(area.lane, row, a, struck)).length;
 
   function drawGroup(area, place, group, at, struck) {
     const { theme, lane } = area;
     const { px } = place;
     const broken = brokenIn(area, group, at.row, struck);
     const drawn = group.accounts.length;
-    const words = `${theme.count(broken)} of ${theme.count(drawn)} out`;
+    const words = `${theme.count(broken)} of ${theme.count(drawn)} broken`;
     const room = group.width - C.wide(area, words, place.small) - px;
     const how = { px, weight: 700, colour: theme.ink, room };
     const x = group.x + px * 0.9;
     area.context.fillStyle = theme.population(group.population);
     area.context.fillRect(group.x, group.y + px * 0.35, px * 0.6, px * 0.8);
-    C.write(area, lane.header.populations[group.population], x, group.y + px * 1.1, { ...how, room: room - px * 0.9 });
+    const name = lane.header.populations[group.population];
+    C.write(area, name, x, group.y + px * 1.1, { ...how, room: room - px * 0.9 });
     const end = { px: place.small, align: "right", colour: broken ? theme.ink : theme.soft };
     C.write(area, words, group.x + group.width, group.y + px * 1.1, end);
-    for (const vessel of group.vessels) drawVessel(area, place, vessel, at, struck[vessel.a]);
+    for (const vessel of group.vessels) drawVessel(area, place, vessel, at, struck);
     const last = group.vessels[group.vessels.length - 1];
     const y = last.y + last.height * (1 - LINE);
     C.line(area, group.x - 2, y, last.x + last.width + px * 0.3, y, theme.ink, px * 0.14);
@@ -242,7 +245,8 @@
   function sampleWords(area, place) {
     const { lane, theme } = area;
     const shown = place.groups.reduce((sum, group) => sum + group.vessels.length, 0);
-    return `the ${shown} nearest to their line, of ${lane.A} drawn, of ${theme.count(lane.header.accounts.total)} accounts`;
+    const total = theme.count(lane.header.accounts.total);
+    return `the ${shown} most endangered of ${lane.A} drawn, of ${total} accounts`;
   }
 
   function pickVessel(area, vessel) {
@@ -250,7 +254,7 @@
     const { a } = vessel;
     const { row } = frameAt(lane, time);
     const id = lane.header.accounts.drawn[a];
-    const isBroken = R.isBroken(lane, row, a, R.lastStruck(lane, time)[a]);
+    const struck = R.lastStruck(lane, time);
     const pools = glassesOf(lane, row, a)
       .filter((glass) => glass.markets.some((m) => R.lean(lane, row, a, m)))
       .map((glass) => {
@@ -258,7 +262,8 @@
         const names = glass.markets.filter((m) => R.lean(lane, row, a, m)).map((m) => R.market(lane, m));
         return `${names.join(" + ")} ${ratio < 1 ? "short of maintenance" : `${ratio.toFixed(2)}× maintenance`}`;
       });
-    const state = isBroken ? "liquidated" : pools.length ? pools.join("; ") : "holds nothing";
+    if (isBroken(lane, row, a, struck)) pools.unshift("a pool broken by liquidation");
+    const state = pools.length ? pools.join("; ") : "holds nothing";
     const text = `${R.accountName(lane, id)}, ${theme.usd(R.worth(lane, row, a))}: ${state}`;
     return { kind: "account", account: id, text };
   }
@@ -304,7 +309,8 @@
     });
     let short = 0;
     for (let a = 0; a < lane.A; a++) short += R.weakest(lane, at.row, a) === 0;
-    return `${R.clock(lane, time)}: of the accounts drawn, liquidated: ${parts.join(", ")}; ${short} at or under their line.`;
+    const broken = `with a pool broken by liquidation: ${parts.join(", ")}`;
+    return `${R.clock(lane, time)}: of the accounts drawn, ${broken}; ${short} at or under their line.`;
   }
 
   page.views.push({
@@ -312,12 +318,15 @@
     title: "Pools",
     question: "Whose margin runs out, and what goes down with it?",
     help:
-      "A vessel is a pool of margin: the level is its equity, the line its maintenance margin; the height above " +
-      `the line counts doublings, ${FULL} times maintenance fills it. Cross margin is one wide vessel that all markets share: a loss in one ` +
-      "drains it for all. Isolated margin is a small glass for each market: one breaks alone. Triangles show " +
-      "in which markets, and which way, an account leans. Dashed: nothing held. Broken and spilled: liquidated. Shown are the populations, and of each " +
-      "the drawn accounts, whose pools came nearest to their line in what is recorded. Measured, at the venue's own margin pass; between two " +
-      "recorded moments levels are drawn in a straight line.",
+      "A vessel is a pool of margin: the level is its equity, the line its maintenance margin; the " +
+      `height above the line counts doublings, ${FULL} times maintenance fills it. Cross margin is ` +
+      "one wide vessel that all markets share: a loss in one drains it for all. Isolated margin is " +
+      "a small glass for each market: one breaks alone. Triangles show in which markets, and which " +
+      "way, an account leans. Dashed: nothing held. Broken and spilled: liquidated, and nothing " +
+      "held there since. Shown are the populations, and of each the drawn accounts, of which most " +
+      "is liquidated, then those that come nearest to their line, in all that is recorded. " +
+      "Measured, at the venue's own margin pass; between two recorded moments levels are drawn in a " +
+      "straight line.",
     draw, pick, move, text,
   });
 })((window.page = window.page || {}));
