@@ -40,9 +40,11 @@
     return [
       { colour: theme.long, label: "longs that would go" },
       { colour: theme.short, label: "shorts" },
-      { colour: theme.fire(0.75), label: "burning now" },
+      { colour: theme.fire(1), label: "burning now" },
+      { colour: theme.fire(0.5), label: "ember" },
       { colour: theme.soft, label: "burnt" },
       { colour: theme.ink, label: "mark price", shape: "line" },
+      { colour: theme.fire(0.8), label: "loss passed on", shape: "line" },
       { colour: "rgba(0,0,0,0)", label: `faint ${from} to full ${to} per 1 % of price` },
     ];
   }

@@ -229,7 +229,7 @@
   };
 
   /* Parents of a liquidation that are named in words. */
-  const MOST_NAMED = 4;
+  const MOST_NAMED = 3;
 
   /* The ties of a liquidation added up by parent; those without one by market. */
   function pushers(lane, row) {
@@ -243,24 +243,32 @@
     return [...sums.values()].sort((a, b) => b.weight - a.weight);
   }
 
-  function pusherName(lane, { parent, via }) {
-    if (parent < 0 && via >= lane.M) return "fees or a higher requirement";
-    if (parent < 0) return `news, other trades and funding in ${market(lane, via)}`;
-    const row = lane.liqRow(parent);
-    return row < 0 ? "an earlier liquidation" : liquidationName(lane, row);
+  const total = (list) => list.reduce((sum, { weight }) => sum + weight, 0);
+
+  /* What pushed a liquidation but no other one did, by market: "news, other trades and funding (...)" */
+  function unforced(area, list) {
+    const { lane, theme } = area;
+    const where = list
+      .filter(({ via }) => via < lane.M)
+      .map(({ via, weight }) => `${market(lane, via)} ${theme.percent(weight, 0)}`);
+    return where.length ? `news, other trades and funding (${where.join(", ")})` : "fees or a higher requirement";
   }
 
   /* Who pushed a liquidation, in words, the heaviest first. */
   function pushedBy(area, row) {
     const { lane, theme } = area;
     const all = pushers(lane, row).filter(({ weight }) => weight > 0.005);
-    const named = all.slice(0, MOST_NAMED).map((each) => {
-      const usd = theme.usd(each.weight * lane.liqs.usd[row]);
-      return `${theme.percent(each.weight, 0)} (${usd}) by ${pusherName(lane, each)}`;
-    });
-    const rest = all.slice(MOST_NAMED).reduce((sum, { weight }) => sum + weight, 0);
-    if (rest > 0) named.push(`${theme.percent(rest, 0)} by ${all.length - MOST_NAMED} more`);
-    return named.length ? named.join("; ") : "by nothing recorded";
+    const share = (weight) =>
+      `${theme.percent(weight, 0)} (${theme.usd(weight * lane.liqs.usd[row])})`;
+    const forced = all.filter(({ parent }) => lane.liqRow(parent) >= 0);
+    const parts = forced
+      .slice(0, MOST_NAMED)
+      .map(({ parent, weight }) => `${share(weight)} by ${liquidationName(lane, lane.liqRow(parent))}`);
+    const more = forced.slice(MOST_NAMED);
+    if (more.length) parts.push(`${share(total(more))} by ${more.length} more`);
+    const rest = all.filter(({ parent }) => parent < 0);
+    if (rest.length) parts.push(`${share(total(rest))} by ${unforced(area, rest)}`);
+    return parts.length ? parts.join("; ") : "by nothing recorded";
   }
 
   /* What a liquidation pushed in its turn, by a moment. */

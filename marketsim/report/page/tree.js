@@ -42,7 +42,7 @@
     const head = px * 2.4;
     const words = { y: area.height - lines * px * 1.32 - px * 0.4, lines };
     const legend = px * 1.5;
-    const left = px * 3.6;
+    const left = px * 4.1;
     const box = { x: left, y: head + px * 0.4, width: area.width - left - px };
     box.height = words.y - legend - px * 1.9 - box.y;
     const arrow = Math.max(26, px * 2);
@@ -109,8 +109,8 @@
       path.moveTo(a.x, a.y);
       path.lineTo(b.x, b.y);
     }
-    context.globalAlpha = each.rows.length > 400 ? 0.18 : 0.4;
-    context.lineWidth = 1;
+    context.globalAlpha = each.rows.length > 400 ? 0.3 : 0.45;
+    context.lineWidth = Math.max(1, place.px * 0.06);
     paths.forEach((path, m) => {
       context.strokeStyle = theme.market(m);
       context.stroke(path);
