@@ -74,7 +74,7 @@
     area.context.fillRect(0, 0, area.width, area.height);
   }
 
-  /* Say in the middle why there is nothing to see; true if so. */
+  /* Say in the middle why there is nothing to see. */
   function waiting(area, words) {
     clear(area);
     const px = size(area);
@@ -83,7 +83,6 @@
       write(area, line, area.width / 2, area.height / 2 + (i - (lines.length - 1) / 2) * px * 1.4, {
         px, colour: area.theme.soft, align: "center", baseline: "middle",
       }));
-    return true;
   }
 
   function line(area, x0, y0, x1, y1, colour, thick, dash) {
@@ -153,9 +152,11 @@
   /* Where the entries of a legend stand when they flow into a width: rows of [{entry, x}]. */
   function flow(area, entries, width, px) {
     const rows = [[]];
+    // Many entries with long names would leave no room for the picture.
+    const most = Math.min(width - px * 2, px * (entries.length > 8 ? 14 : 26));
     let x = 0;
     for (const entry of entries) {
-      const words = fit(area, entry.label, Math.min(width - px * 2, px * 26), px);
+      const words = fit(area, entry.label, most, px);
       const need = px * 1.3 + wide(area, words, px) + px * 0.9;
       if (x && x + need > width + px) {
         rows.push([]);

@@ -146,7 +146,10 @@
 
   function draw(area) {
     const { lane } = area;
-    if (!lane.rows) return C.waiting(area, "R: not measured yet.");
+    if (!lane.rows) {
+      C.waiting(area, "R: not measured yet.");
+      return;
+    }
     C.clear(area);
     const place = layout(area);
     const values = now(area);
@@ -159,7 +162,6 @@
     order.forEach((way) => drawDot(area, place, way, values[way], way === lead));
     const y = place.bottom + place.px * 0.2;
     C.legend(area, legendEntries(area, values), place.px * 0.5, y, area.width - place.px, place.px);
-    return undefined;
   }
 
   /* The moment of the tail under the pointer. */
@@ -168,7 +170,8 @@
     if (!lane.rows || !lane.frames.reproduction) return null;
     const place = layout(area);
     const ago = (y - place.ruler.y) / place.perStep;
-    if (ago < -place.px / place.perStep || ago > TAIL) return null;
+    const isBeside = x < place.ruler.x - place.px || x > place.ruler.x + place.ruler.width + place.px;
+    if (isBeside || ago < -place.px / place.perStep || ago > TAIL) return null;
     const row = lane.row(time - Math.max(0, ago));
     if (row < 0) return null;
     const [falls, rises] = [FALLS, RISES].map((way) => spoken(reproduction(lane, row, way)));

@@ -199,7 +199,7 @@
   }
 
   function drawFrame(area, place, m, edges) {
-    const { theme, lane } = area;
+    const { theme } = area;
     const { px, panels } = place;
     const panel = panels[m];
     const low = { px: px * 0.9, colour: theme.soft, align: "right", baseline: "middle", room: px * 4.6 };
@@ -308,7 +308,10 @@
 
   function draw(area) {
     const { lane } = area;
-    if (!lane.rows) return C.waiting(area, "What could burn appears with the first step.");
+    if (!lane.rows) {
+      C.waiting(area, "What could burn appears with the first step.");
+      return;
+    }
     C.clear(area);
     const kept = memoryOf(area);
     const place = layout(area);
@@ -323,7 +326,6 @@
       C.legend(area, place.entries, place.px * 0.5, top, area.width - place.px, place.px * 0.9);
     }
     kept.time = area.time;
-    return undefined;
   }
 
   function sentenceOf(area, m) {

@@ -170,7 +170,10 @@
 
   function draw(area) {
     const { lane, theme } = area;
-    if (!lane.rows) return C.waiting(area, "Funding appears with the first step.");
+    if (!lane.rows) {
+      C.waiting(area, "Funding appears with the first step.");
+      return;
+    }
     C.clear(area);
     const place = layout(area);
     const { px, box, span } = place;
@@ -190,7 +193,6 @@
     const title = place.isNarrow ? "bp per 8 h" : "funding, bp per 8 h";
     C.write(area, title, box.x, box.y - px * 0.2, { ...head, room: box.width });
     if (place.hasLegend) drawLegend(area, place);
-    return undefined;
   }
 
   const sentenceOf = (area, m) => {

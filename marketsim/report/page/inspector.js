@@ -321,7 +321,10 @@
 
   function draw(area) {
     const { lane } = area;
-    if (lane.accountRow(area.time) < 0 || !lane.A) return C.waiting(area, "Accounts appear with the first step.");
+    if (lane.accountRow(area.time) < 0 || !lane.A) {
+      C.waiting(area, "Accounts appear with the first step.");
+      return;
+    }
     C.clear(area);
     const place = layout(area);
     const a = accountOf(area);
@@ -333,7 +336,6 @@
       drawWorth(area, place, a);
     }
     drawLines(area, place, a);
-    return undefined;
   }
 
   /* The moment under the pointer in words. */

@@ -190,7 +190,7 @@
       if (isAcross(edge)) drawArrow(area, place, edge, thick);
       else drawRing(area, place, edge, thick);
     }
-    for (const edge of arrows.slice(-M > 4 ? 2 : MOST_SUMS)) {
+    for (const edge of arrows.slice(-(M > 4 ? 2 : MOST_SUMS))) {
       const [a, b] = [marketAt(lane, place, edge.from), marketAt(lane, place, edge.to)];
       const { middle } = C.bend(a, b, place.px * 3.5);
       const how = { px: place.small, weight: 600, align: "center", baseline: "middle", halo: true };
@@ -300,7 +300,10 @@
 
   function draw(area) {
     const { lane } = area;
-    if (!lane.rows) return C.waiting(area, "Accounts appear with the first step.");
+    if (!lane.rows) {
+      C.waiting(area, "Accounts appear with the first step.");
+      return;
+    }
     C.clear(area);
     const place = layout(area);
     const kept = memoryOf(area);
@@ -316,7 +319,6 @@
     C.write(area, sampleWords(lane), place.px * 0.5, place.px * 0.3, head);
     const at = { x: place.px * 0.5, y: area.height - place.legend - 2 };
     C.legend(area, place.list, at.x, at.y, area.width - place.px, place.small);
-    return undefined;
   }
 
   function pickAccount(area, a) {

@@ -232,7 +232,10 @@
 
   function draw(area) {
     const list = area.lane.liqs.count ? cascadesOf(area) : [];
-    if (!list.length) return C.waiting(area, "No cascade yet: nobody has been liquidated because of others.");
+    if (!list.length) {
+      C.waiting(area, "No cascade yet: nobody has been liquidated because of others.");
+      return;
+    }
     C.clear(area);
     const place = layout(area);
     const at = shownPlace(area, list);
@@ -245,7 +248,6 @@
     if (row >= 0 && each.byRow.has(row)) drawChosen(area, place, span, row);
     drawLegend(area, place, span);
     drawWords(area, place, row >= 0 ? R.whoPushedWhom(area, row) : R.describeCascade(area, each));
-    return undefined;
   }
 
   const pickCascade = (area, list, at) => ({

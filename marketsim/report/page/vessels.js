@@ -231,7 +231,10 @@
   function draw(area) {
     const { lane, theme } = area;
     const at = frameAt(lane, area.time);
-    if (!at) return C.waiting(area, "Pools appear with the first accounts recorded.");
+    if (!at) {
+      C.waiting(area, "Pools appear with the first accounts recorded.");
+      return;
+    }
     C.clear(area);
     const place = layout(area);
     const struck = R.lastStruck(lane, area.time);
@@ -239,7 +242,6 @@
     const said = { px: place.small, colour: theme.soft, baseline: "top", room: area.width - place.px };
     C.write(area, sampleWords(area, place), place.px * 0.5, place.px * 0.3, said);
     C.legend(area, place.list, place.px * 0.5, area.height - place.legend, area.width - place.px, place.small);
-    return undefined;
   }
 
   function sampleWords(area, place) {
