@@ -11,7 +11,7 @@
   const WIDE_MARKET_RING = 0.55;
   /* Arrows and sums shown: those with most dollars. */
   const MOST_ARROWS = 14;
-  const MOST_SUMS = 4;
+  const MOST_SUMS = 3;
   /* Steps for which a struck account glows. */
   const GLOW = 5;
   /* Upper limits of equity over maintenance, and how hot each class is drawn. */
