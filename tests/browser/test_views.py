@@ -1,5 +1,6 @@
 """The canvas views: they draw, say what is true, and know what lies under the pointer."""
 
+import base64
 from typing import Any
 
 import numpy as np
@@ -304,6 +305,19 @@ def test_keyboard_reaches_something_in_every_view_that_has_things(stage: Any) ->
         )
         assert found, view
         assert all(each["kind"] and each["text"] for each in found), view
+
+
+def test_after_a_rewind_the_views_show_the_other_future(stage: Any) -> None:
+    assert "40 liquidations" in said(stage, "tree", END)
+    other = base64.b64encode(invented.frames(500, 1200, shock=700)).decode()
+    stage.evaluate(
+        "(text) => page.app.lanes[0].append(page.wire.decode(page.wire.fromBase64(text).buffer))",
+        other,
+    )
+    assert "no cascade yet" in said(stage, "tree", END)
+    assert "nothing has been liquidated yet" in said(stage, "network", END)
+    assert "$12.0M because of losses in its own" in said(stage, "network", 740)
+    assert "day 1, 11:41" in said(stage, "tree", 740, selected={"kind": "liquidation", "id": 0})
 
 
 @pytest.mark.parametrize("count", [1, 8])

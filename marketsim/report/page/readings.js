@@ -139,19 +139,26 @@
   }
 
   /* What was passed on: of each tie the rows of both liquidations (parent -1: no liquidation but
-     news, ordinary trades, funding), the market of the loss, and the dollars. Sorted by child. */
-  const passed = once((lane) => {
-    const ties = { child: [], parent: [], via: [], usd: [] };
-    for (let i = 0; i < lane.liqs.count; i++) {
-      for (const tie of lane.ties(lane.liqs.id[i])) {
-        ties.child.push(i);
+     news, ordinary trades, funding), the market of the loss, and the dollars. Sorted by child, and
+     longer from call to call: in a large cascade there are too many to gather them at each step. */
+  const gathered = new WeakMap();
+  function passed(lane) {
+    let ties = gathered.get(lane);
+    // After a rewind the lane's list of heat maps is another one.
+    if (!ties || ties.source !== lane.heat || ties.rows > lane.liqs.count) {
+      ties = { source: lane.heat, rows: 0, child: [], parent: [], via: [], usd: [] };
+      gathered.set(lane, ties);
+    }
+    for (; ties.rows < lane.liqs.count; ties.rows++) {
+      for (const tie of lane.ties(lane.liqs.id[ties.rows])) {
+        ties.child.push(ties.rows);
         ties.parent.push(tie.parent < 0 ? -1 : lane.liqRow(tie.parent));
         ties.via.push(tie.via);
-        ties.usd.push(tie.weight * lane.liqs.usd[i]);
+        ties.usd.push(tie.weight * lane.liqs.usd[ties.rows]);
       }
     }
     return ties;
-  });
+  }
 
   /* Dollars liquidated by a moment because of losses in a market (row), by the market in which
      they were liquidated (column); the rest has no market. */
