@@ -153,7 +153,7 @@
   function flow(area, entries, width, px) {
     const rows = [[]];
     // Many entries with long names would leave no room for the picture.
-    const most = Math.min(width - px * 2, px * (entries.length > 8 ? 14 : 26));
+    const most = Math.min(width - px * 2, px * (entries.length > 9 ? 14 : 26));
     let x = 0;
     for (const entry of entries) {
       const words = fit(area, entry.label, most, px);

@@ -27,8 +27,7 @@
   const xOf = (place, value) => place.ruler.x + along(value) * place.ruler.width;
 
   /* The last values measured by a moment: [falls, rises], NaN where there is none yet. */
-  function now(area) {
-    const { lane, time } = area;
+  function now(lane, time) {
     const row = lane.row(time);
     if (row < 0 || !lane.frames.reproduction) return [NaN, NaN];
     return [FALLS, RISES].map((way) => {
@@ -136,12 +135,32 @@
     context.stroke();
   }
 
-  function legendEntries(area, values) {
-    return [FALLS, RISES].map((way) => ({
+  function legendEntries(area, values, ghost) {
+    const entries = [FALLS, RISES].map((way) => ({
       colour: colourOf(area, way),
       shape: "dot",
       label: `if prices ${way === FALLS ? "fall" : "rise"}: ${spoken(values[way])}`,
     }));
+    if (Number.isNaN(ghost)) return entries;
+    const label = `${area.other.header.label || "the other run"}: ${spoken(ghost)}`;
+    return [...entries, { colour: area.theme.soft, shape: "ring", label }];
+  }
+
+  /* The other run's R, the larger of its two, as a ring on the ruler; NaN where there is none. */
+  function ghostOf(area) {
+    if (!area.other) return NaN;
+    const values = now(area.other, area.time).filter((value) => !Number.isNaN(value));
+    return values.length ? Math.max(...values) : NaN;
+  }
+
+  function drawGhost(area, place, value) {
+    if (Number.isNaN(value)) return;
+    const { context, theme } = area;
+    context.strokeStyle = theme.soft;
+    context.lineWidth = Math.max(2, place.px * 0.18);
+    context.beginPath();
+    context.arc(xOf(place, value), place.ruler.y, place.px * 0.7, 0, 2 * Math.PI);
+    context.stroke();
   }
 
   function draw(area) {
@@ -152,7 +171,7 @@
     }
     C.clear(area);
     const place = layout(area);
-    const values = now(area);
+    const values = now(lane, area.time);
     drawHead(area, place, values);
     drawRuler(area, place);
     drawZones(area, place);
@@ -160,8 +179,10 @@
     const order = [1 - lead, lead];
     if (lane.frames.reproduction) order.forEach((way) => drawTail(area, place, way));
     order.forEach((way) => drawDot(area, place, way, values[way], way === lead));
+    const ghost = ghostOf(area);
+    drawGhost(area, place, ghost);
     const y = place.bottom + place.px * 0.2;
-    C.legend(area, legendEntries(area, values), place.px * 0.5, y, area.width - place.px, place.px);
+    C.legend(area, legendEntries(area, values, ghost), place.px * 0.5, y, area.width - place.px, place.px);
   }
 
   /* The moment of the tail under the pointer. */
@@ -182,7 +203,7 @@
 
   function text(area) {
     if (!area.lane.rows) return "R: not measured yet.";
-    const [falls, rises] = now(area);
+    const [falls, rises] = now(area.lane, area.time);
     if (Number.isNaN(falls) && Number.isNaN(rises)) {
       return `${R.clock(area.lane, area.time)}: R is not measured yet.`;
     }
@@ -200,10 +221,10 @@
     help:
       "R says how many dollars are liquidated next because one dollar was liquidated now. Below 1 a " +
       "cascade dies out, from 1 on it feeds itself. The ruler puts half and twice equally far from " +
-      "1. The dot is R now, if prices fall and if they rise; its tail runs down into the past. R is " +
-      "calculated from the state alone: every account's margin, the book's depth and its recovery, " +
-      "the rule of the mark. It is a model of the next small push, not a count of what has " +
-      "happened.",
+      "1. The dot is R now, if prices fall and if they rise; its tail runs down into the past; the " +
+      "ring is the other run, where there is one. R is calculated from the state alone: every " +
+      "account's margin, the book's depth and its recovery, the rule of the mark. It is a model of " +
+      "the next small push, not a count of what has happened.",
     draw, pick, text,
   });
 })((window.page = window.page || {}));

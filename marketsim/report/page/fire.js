@@ -35,9 +35,9 @@
   }
 
   function legendEntries(area) {
-    const { theme } = area;
+    const { theme, other } = area;
     const [from, to] = page.fuel.scale(area.lane);
-    return [
+    const entries = [
       { colour: theme.long, label: "longs that would go" },
       { colour: theme.short, label: "shorts" },
       { colour: theme.fire(1), label: "burning now" },
@@ -47,6 +47,8 @@
       { colour: theme.fire(0.8), label: "loss passed on", shape: "line" },
       { colour: "rgba(0,0,0,0)", label: `faint ${from} to full ${to} per 1 % of price` },
     ];
+    const ghost = { colour: theme.soft, label: "the other run", shape: "line" };
+    return other ? [...entries.slice(0, -1), ghost, ...entries.slice(-1)] : entries;
   }
 
   function layout(area) {
