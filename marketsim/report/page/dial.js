@@ -59,7 +59,7 @@
     const lead = values[RISES] > values[FALLS] ? RISES : FALLS;
     const value = values[lead];
     const isAway = value >= 1;
-    const colour = isAway ? theme.alarm || theme.fire(0.8) : theme.ink;
+    const colour = isAway ? theme.alarm : theme.ink;
     const words = Number.isNaN(value) ? "not measured yet" : `R = ${spoken(value)}`;
     const room = area.width - px * 2;
     C.write(area, words, px, large * 1.05 + px * 0.3, { px: large, weight: 700, colour, room });
