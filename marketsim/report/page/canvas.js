@@ -8,7 +8,6 @@
   const size = (area) => clamp(Math.min(area.width / 40, area.height / 23), 11, 30);
 
   /* Names come from scenarios: nothing in them may break a line or turn the direction of writing. */
-  // eslint-disable-next-line no-control-regex
   const UNSEEN = /[\u0000-\u001f\u007f-\u009f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff]/g;
   const clean = (text) => String(text).replace(UNSEEN, "");
 
@@ -81,8 +80,12 @@
     const lines = wrap(area, words, area.width - 2 * px, px);
     lines.forEach((line, i) =>
       write(area, line, area.width / 2, area.height / 2 + (i - (lines.length - 1) / 2) * px * 1.4, {
-        px, colour: area.theme.soft, align: "center", baseline: "middle",
-      }));
+        px,
+        colour: area.theme.soft,
+        align: "center",
+        baseline: "middle",
+      }),
+    );
   }
 
   function line(area, x0, y0, x1, y1, colour, thick, dash) {
@@ -268,7 +271,24 @@
   }
 
   page.canvas = {
-    clamp, size, clean, wide, fit, write, wrap, clear, waiting, line, bend, arrow, triangle, roundValues, timeAxis,
-    legend, legendHeight, layer, memory,
+    clamp,
+    size,
+    clean,
+    wide,
+    fit,
+    write,
+    wrap,
+    clear,
+    waiting,
+    line,
+    bend,
+    arrow,
+    triangle,
+    roundValues,
+    timeAxis,
+    legend,
+    legendHeight,
+    layer,
+    memory,
   };
 })((window.page = window.page || {}));

@@ -64,7 +64,9 @@
     const room = area.width - px * 2;
     C.write(area, words, px, large * 1.05 + px * 0.3, { px: large, weight: 700, colour, room });
     const side = lead === FALLS ? "if prices fall" : "if prices rise";
-    const says = Number.isNaN(value) ? "R needs an open position near its line" : `${side}: ${verdict(value)}`;
+    const says = Number.isNaN(value)
+      ? "R needs an open position near its line"
+      : `${side}: ${verdict(value)}`;
     C.write(area, says, px, large * 1.05 + px * 1.9, { px: px * 1.15, weight: 600, colour, room });
   }
 
@@ -225,6 +227,8 @@
       "ring is the other run, where there is one. R is calculated from the state alone: every " +
       "account's margin, the book's depth and its recovery, the rule of the mark. It is a model of " +
       "the next small push, not a count of what has happened.",
-    draw, pick, text,
+    draw,
+    pick,
+    text,
   });
 })((window.page = window.page || {}));

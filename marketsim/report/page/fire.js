@@ -95,8 +95,7 @@
 
   const yOf = (panel, [low, high], price) =>
     panel.y + panel.height * (1 - C.clamp((price - low) / (high - low), -0.05, 1.05));
-  const xOf = (area, place, panel, time) =>
-    panel.x + place.history - (area.time - time) * place.perStep;
+  const xOf = (area, place, panel, time) => panel.x + place.history - (area.time - time) * place.perStep;
 
   function drawLine(area, place, m, edges, name, thick, colour, lane) {
     const panel = place.panels[m];
@@ -299,7 +298,8 @@
     const chosen = area.selected;
     if (!chosen || chosen.kind !== "liquidation") return;
     const i = area.lane.liqRow(chosen.id);
-    if (i < 0 || R.ignitions(area.lane)[i] > area.time || area.time - R.ignitions(area.lane)[i] > WINDOW) return;
+    if (i < 0 || R.ignitions(area.lane)[i] > area.time || area.time - R.ignitions(area.lane)[i] > WINDOW)
+      return;
     const { x, y } = spot(area, place, kept, i);
     area.context.strokeStyle = area.theme.accent;
     area.context.lineWidth = 2.5;
@@ -348,8 +348,10 @@
     const kept = memoryOf(area);
     const place = layout(area);
     const isIn = (panel) =>
-      x >= panel.x - place.px * 5 && x <= panel.x + panel.width &&
-      y >= panel.y - place.px * 1.4 && y <= panel.y + panel.height;
+      x >= panel.x - place.px * 5 &&
+      x <= panel.x + panel.width &&
+      y >= panel.y - place.px * 1.4 &&
+      y <= panel.y + panel.height;
     const m = place.panels.findIndex(isIn);
     if (m < 0 || !kept.ranges[m]) return null;
     let nearest = -1;
@@ -397,6 +399,9 @@
       "burn, glow and leave ash. Sparks fly from the market in which an account lost to another in " +
       "which it was liquidated for it: from the liquidation that caused the loss, or from the price " +
       "line where news did (attributed). The thin line is the other run, where there is one.",
-    draw, pick, move, text,
+    draw,
+    pick,
+    move,
+    text,
   });
 })((window.page = window.page || {}));

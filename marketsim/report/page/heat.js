@@ -134,7 +134,11 @@
     }
     const isChosen = area.selected && area.selected.market === m;
     C.write(area, lane.header.markets[m], box.x - px * 0.5, y + row / 2, {
-      px, weight: isChosen ? 800 : 600, align: "right", baseline: "middle", room: box.x - px * 0.7,
+      px,
+      weight: isChosen ? 800 : 600,
+      align: "right",
+      baseline: "middle",
+      room: box.x - px * 0.7,
     });
     if (isChosen) {
       context.strokeStyle = theme.ink;
@@ -165,7 +169,12 @@
     context.lineWidth = 1;
     context.strokeRect(x0, top, across, px * 0.7);
     const words = "bp per 8 h; below 0 shorts pay longs. Band: due now, strip: last paid";
-    C.write(area, words, x0, top + px * 2.1, { px: small, colour: theme.soft, baseline: "top", room: across });
+    C.write(area, words, x0, top + px * 2.1, {
+      px: small,
+      colour: theme.soft,
+      baseline: "top",
+      room: across,
+    });
   }
 
   function draw(area) {
@@ -245,6 +254,9 @@
       "zero, so that two pictures compare. To the right: the rate now and the time until it is due. " +
       "All of it is measured in the simulated market; where several steps share a column it shows " +
       "the largest.",
-    draw, pick, move, text,
+    draw,
+    pick,
+    move,
+    text,
   });
 })((window.page = window.page || {}));

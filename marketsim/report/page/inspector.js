@@ -36,8 +36,10 @@
   }
 
   const chartBox = (place, k) => ({
-    x: place.charts.x, y: place.charts.y + k * place.charts.each,
-    width: place.charts.width, height: place.charts.each - place.px * 1.7,
+    x: place.charts.x,
+    y: place.charts.y + k * place.charts.each,
+    width: place.charts.width,
+    height: place.charts.each - place.px * 1.7,
   });
 
   /* Rows of the account frames in sight: [first, end). */
@@ -69,14 +71,21 @@
     context.stroke();
   }
 
-  const xOf = (area, box, step) =>
-    box.x + box.width * C.clamp(1 - (area.time - step) / WINDOW, 0, 1);
+  const xOf = (area, box, step) => box.x + box.width * C.clamp(1 - (area.time - step) / WINDOW, 0, 1);
 
   function drawBox(area, place, box, title, ticks) {
     const { theme } = area;
     const { px, small } = place;
     for (const { y, words, isStrong } of ticks) {
-      C.line(area, box.x, y, box.x + box.width, y, isStrong ? theme.ink : theme.grid, isStrong ? px * 0.13 : 1);
+      C.line(
+        area,
+        box.x,
+        y,
+        box.x + box.width,
+        y,
+        isStrong ? theme.ink : theme.grid,
+        isStrong ? px * 0.13 : 1,
+      );
       const how = { px: small, colour: theme.soft, align: "right", baseline: "middle" };
       C.write(area, words, box.x - px * 0.3, y, how);
     }
@@ -113,7 +122,7 @@
     // Half a doubling below the line is in sight.
     const share = (ratio) => (Math.log2(Math.max(ratio, 0.5)) + 0.5) / (top + 0.5);
     const yOf = (ratio) => box.y + box.height * (1 - C.clamp(share(ratio), 0, 1));
-    const marks = (box.height > place.px * 5 ? [1, 2, 4, 8, 16] : [1, 4, 16]);
+    const marks = box.height > place.px * 5 ? [1, 2, 4, 8, 16] : [1, 4, 16];
     const ticks = marks.map((value) => ({ y: yOf(value), words: `${value}×`, isStrong: value === 1 }));
     drawBox(area, place, box, "equity / maintenance margin", ticks);
     drawStrikes(area, box, a);
@@ -174,7 +183,8 @@
     const { lane } = area;
     const { statement } = lane;
     const id = a < 0 ? area.selected.account : lane.header.accounts.drawn[a];
-    if (!statement || statement.account !== id) return a < 0 ? undrawnLines(area, id) : recordedLines(area, a);
+    if (!statement || statement.account !== id)
+      return a < 0 ? undrawnLines(area, id) : recordedLines(area, a);
     const whole = statedLines(area, statement, spelledOut);
     return whole.length <= most ? whole : statedLines(area, statement, inShort);
   }
@@ -209,11 +219,13 @@
   /* A pool's margin sum, term by term. */
   function spelledOut({ theme }, pool, isOneOfSeveral) {
     const head = isOneOfSeveral ? [{ label: `pool ${pool.name}`, value: "", isSum: true }] : [];
-    return head.concat(pool.lines.map(({ label, usd, sign }) => ({
-      label,
-      value: theme.usd(sign === "-" ? -usd : usd),
-      isSum: sign === "=",
-    })));
+    return head.concat(
+      pool.lines.map(({ label, usd, sign }) => ({
+        label,
+        value: theme.usd(sign === "-" ? -usd : usd),
+        isSum: sign === "=",
+      })),
+    );
   }
 
   const inShort = ({ theme }, pool) => [
@@ -293,19 +305,29 @@
       if (y > words.y + words.height) return;
       if (line.note) {
         for (const part of C.wrap(area, line.note, words.width, place.small)) {
-          C.write(area, part, words.x, y + px * 0.3, { px: place.small, colour: theme.soft, baseline: "middle" });
+          C.write(area, part, words.x, y + px * 0.3, {
+            px: place.small,
+            colour: theme.soft,
+            baseline: "middle",
+          });
           y += place.small * 1.3;
         }
         continue;
       }
-      if (line.isSum) C.line(area, words.x, y - height / 2, words.x + words.width, y - height / 2, theme.soft, 1);
+      if (line.isSum)
+        C.line(area, words.x, y - height / 2, words.x + words.width, y - height / 2, theme.soft, 1);
       const weight = line.isSum ? 700 : 400;
       const room = words.width - C.wide(area, line.value, px, weight) - px * (line.colour ? 1.8 : 0.8);
       if (line.colour) {
         area.context.fillStyle = line.colour;
         area.context.fillRect(words.x, y - px * 0.4, px * 0.6, px * 0.8);
       }
-      C.write(area, line.label, words.x + (line.colour ? px : 0), y, { px, weight, baseline: "middle", room });
+      C.write(area, line.label, words.x + (line.colour ? px : 0), y, {
+        px,
+        weight,
+        baseline: "middle",
+        room,
+      });
       C.write(area, line.value, words.x + words.width, y, { px, weight, baseline: "middle", align: "right" });
       y += height;
     }
@@ -386,6 +408,9 @@
       "them with the arrow keys. In a live market the sum beside the charts is what the market " +
       "itself states, line by line. In a replay it is worked out from the recorded levels. The way " +
       "to liquidation is how far one market's mark may move alone.",
-    draw, pick, move, text,
+    draw,
+    pick,
+    move,
+    text,
   });
 })((window.page = window.page || {}));

@@ -53,11 +53,15 @@
   function entries(area) {
     const { lane, theme } = area;
     const health = CLASSES.map(({ heat, label }) => ({
-      colour: heat ? theme.fire(heat) : theme.soft, label, shape: "dot",
+      colour: heat ? theme.fire(heat) : theme.soft,
+      label,
+      shape: "dot",
     }));
     health.push({ colour: theme.soft, label: "closed out", shape: "ring" });
     const names = seats(lane).arcs.map(({ population }) => ({
-      colour: theme.population(population), label: lane.header.populations[population], shape: "line",
+      colour: theme.population(population),
+      label: lane.header.populations[population],
+      shape: "line",
     }));
     return health.concat(names);
   }
@@ -202,8 +206,11 @@
     const { lane, theme, context } = area;
     context.globalAlpha = 0.75;
     C.arrow(area, marketAt(lane, place, edge.from), marketAt(lane, place, edge.to), {
-      most: place.px * 3.5, stop: marketRadius(lane, place) + 2, thick,
-      head: Math.max(thick * 1.3, place.px * 0.5), colour: theme.market(edge.from),
+      most: place.px * 3.5,
+      stop: marketRadius(lane, place) + 2,
+      thick,
+      head: Math.max(thick * 1.3, place.px * 0.5),
+      colour: theme.market(edge.from),
     });
     context.globalAlpha = 1;
   }
@@ -255,7 +262,8 @@
     const who = R.struck(lane);
     const market = lane.liqs.market[flight.child];
     const stops = [marketAt(lane, place, flight.via)];
-    if (flight.parent >= 0 && who[flight.parent] >= 0) stops.unshift(accountAt(lane, place, who[flight.parent]));
+    if (flight.parent >= 0 && who[flight.parent] >= 0)
+      stops.unshift(accountAt(lane, place, who[flight.parent]));
     if (who[flight.child] >= 0) stops.push(accountAt(lane, place, who[flight.child]));
     if (market !== flight.via) stops.push(marketAt(lane, place, market));
     return stops;
@@ -405,10 +413,11 @@
       if (Math.floor(k / lane.M) === k % lane.M) within += usd;
       else across += usd;
     });
-    const passed = across + within > 0
-      ? `of what was liquidated, ${theme.usd(across)} went because of losses in another market, ` +
-        `${theme.usd(within)} because of losses in its own`
-      : "nothing has been liquidated yet";
+    const passed =
+      across + within > 0
+        ? `of what was liquidated, ${theme.usd(across)} went because of losses in another market, ` +
+          `${theme.usd(within)} because of losses in its own`
+        : "nothing has been liquidated yet";
     const counts = `${near} hold less than 1.5 times their maintenance margin, ${out} are closed out`;
     return `${R.clock(lane, time)}: ${sampleWords(lane)}: ${counts}; ${passed}.`;
   }
@@ -426,6 +435,9 @@
       "market in which that one was liquidated. Liquidations are measured; what caused them is " +
       "attributed: an account's loss, split by market and by what moved the price. Closed out: " +
       "liquidated, and holding nothing since. Choose an account to see what it holds.",
-    draw, pick, move, text,
+    draw,
+    pick,
+    move,
+    text,
   });
 })((window.page = window.page || {}));

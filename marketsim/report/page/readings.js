@@ -53,9 +53,7 @@
     return level ? lane.header.worth_base ** (level - 1) : 0;
   }
 
-  const drawnIndex = once(
-    (lane) => new Map(lane.header.accounts.drawn.map((id, a) => [id, a])),
-  );
+  const drawnIndex = once((lane) => new Map(lane.header.accounts.drawn.map((id, a) => [id, a])));
 
   /* Which drawn account each liquidation struck; -1 where that account is not drawn. */
   const struck = once((lane) => {
@@ -72,7 +70,7 @@
   const ignitions = once((lane) => {
     const { step, count } = lane.liqs;
     const time = new Float64Array(count);
-    for (let i = 0; i < count; ) {
+    for (let i = 0; i < count;) {
       let j = i;
       while (j < count && step[j] === step[i]) j++;
       for (let k = i; k < j; k++) time[k] = step[i] - 1 + (k - i + 1) / (j - i + 1);
@@ -258,15 +256,16 @@
     const where = list
       .filter(({ via }) => via < lane.M)
       .map(({ via, weight }) => `${market(lane, via)} ${theme.percent(weight, 0)}`);
-    return where.length ? `news, other trades and funding (${where.join(", ")})` : "fees or a higher requirement";
+    return where.length
+      ? `news, other trades and funding (${where.join(", ")})`
+      : "fees or a higher requirement";
   }
 
   /* Who pushed a liquidation, in words, the heaviest first. */
   function pushedBy(area, row) {
     const { lane, theme } = area;
     const all = pushers(lane, row).filter(({ weight }) => weight > 0.005);
-    const share = (weight) =>
-      `${theme.percent(weight, 0)} (${theme.usd(weight * lane.liqs.usd[row])})`;
+    const share = (weight) => `${theme.percent(weight, 0)} (${theme.usd(weight * lane.liqs.usd[row])})`;
     const forced = all.filter(({ parent }) => lane.liqRow(parent) >= 0);
     const parts = forced
       .slice(0, MOST_NAMED)
@@ -317,10 +316,36 @@
   }
 
   page.readings = {
-    NO_POOL, once, ratio, health, weakest, lean, isFlat, worth,
-    drawnIndex, struck, ignitions, burnt, lastStruck, breaking, isOut, recent, endangered,
-    passed, passedBetween, heaviest, pushers, cascades,
-    population, market, clock, minutes, accountName, liquidationName, pickLiquidation,
-    whoPushedWhom, describeCascade,
+    NO_POOL,
+    once,
+    ratio,
+    health,
+    weakest,
+    lean,
+    isFlat,
+    worth,
+    drawnIndex,
+    struck,
+    ignitions,
+    burnt,
+    lastStruck,
+    breaking,
+    isOut,
+    recent,
+    endangered,
+    passed,
+    passedBetween,
+    heaviest,
+    pushers,
+    cascades,
+    population,
+    market,
+    clock,
+    minutes,
+    accountName,
+    liquidationName,
+    pickLiquidation,
+    whoPushedWhom,
+    describeCascade,
   };
 })((window.page = window.page || {}));

@@ -32,7 +32,10 @@
     if (!selected) return 0;
     const row = chosenRow(area);
     const id = row >= 0 ? lane.liqs.cascade[row] : selected.kind === "cascade" ? selected.cascade : -1;
-    return Math.max(0, list.findIndex((each) => each.id === id));
+    return Math.max(
+      0,
+      list.findIndex((each) => each.id === id),
+    );
   }
 
   function layout(area) {
@@ -194,7 +197,8 @@
       lines.splice(at.lines - 1, lines.length, C.fit(area, rest, area.width - px * 1.2, px));
     }
     lines.forEach((line, i) =>
-      C.write(area, line, px * 0.6, at.y + (i + 0.8) * px * 1.32, { px, baseline: "middle" }));
+      C.write(area, line, px * 0.6, at.y + (i + 0.8) * px * 1.32, { px, baseline: "middle" }),
+    );
   }
 
   function drawHead(area, place, list, at) {
@@ -213,7 +217,11 @@
   function drawLegend(area, place, span) {
     const { px, words, legend } = place;
     const { lane, theme } = area;
-    const entries = lane.header.markets.map((name, m) => ({ colour: theme.market(m), label: name, shape: "dot" }));
+    const entries = lane.header.markets.map((name, m) => ({
+      colour: theme.market(m),
+      label: name,
+      shape: "dot",
+    }));
     entries.push({ colour: theme.soft, label: `largest circle ${theme.usd(span.most)}`, shape: "ring" });
     area.context.save();
     area.context.beginPath();
@@ -226,7 +234,14 @@
     entries.forEach((entry) => {
       if (isTight) entry.label = C.fit(area, entry.label, each - px * 2, px * 0.9);
     });
-    C.legend(area, isTight ? entries.slice(0, -1) : entries, px * 0.5, words.y - legend, area.width - px, px * 0.9);
+    C.legend(
+      area,
+      isTight ? entries.slice(0, -1) : entries,
+      px * 0.5,
+      words.y - legend,
+      area.width - px,
+      px * 0.9,
+    );
     area.context.restore();
   }
 
@@ -300,7 +315,10 @@
     if (direction === "up") return R.heaviest(lane)[rows[k]];
     const seenRows = lane.children(lane.liqs.id[rows[k]]).map((id) => lane.liqRow(id));
     const children = seenRows.filter((row) => row >= 0 && R.ignitions(lane)[row] <= area.time);
-    return children.reduce((best, row) => (best < 0 || lane.liqs.usd[row] > lane.liqs.usd[best] ? row : best), -1);
+    return children.reduce(
+      (best, row) => (best < 0 || lane.liqs.usd[row] > lane.liqs.usd[best] ? row : best),
+      -1,
+    );
   }
 
   function text(area) {
@@ -323,6 +341,9 @@
       "Keys: left and right in time, up to the one that pushed it, down to one that it pushed, home " +
       "and end to another cascade. Liquidations are measured; the shares are attributed: an " +
       "account's loss since it was last safe, split by what moved the price.",
-    draw, pick, move, text,
+    draw,
+    pick,
+    move,
+    text,
   });
 })((window.page = window.page || {}));

@@ -20,7 +20,9 @@
   function groups(lane, most) {
     const found = new Map();
     for (const a of R.endangered(lane)) page.push(found, R.population(lane, a), a);
-    return [...found].slice(0, most).sort((one, other) => one[0] - other[0])
+    return [...found]
+      .slice(0, most)
+      .sort((one, other) => one[0] - other[0])
       .map(([population, accounts]) => ({ population, accounts }));
   }
 
@@ -65,7 +67,11 @@
       group.width = cell.width - px;
       const each = Math.min(group.width / count, slot * 1.7);
       group.vessels = group.accounts.slice(0, count).map((a, k) => ({
-        a, x: x + k * each, y: y + px * 1.7, width: each - px * 0.8, height: cell.height - px * 3.3,
+        a,
+        x: x + k * each,
+        y: y + px * 1.7,
+        width: each - px * 0.8,
+        height: cell.height - px * 3.3,
       }));
     });
     return { px, small, list, legend, groups: all };
@@ -126,7 +132,9 @@
     const ratio = R.ratio(lane, R.health(lane, at.row, a, glass.pool));
     if (fill > 0) {
       const isHot = ratio < HOT;
-      context.fillStyle = isHot ? theme.fire(ratio < 1.05 ? 0.95 : 0.65) : theme.population(R.population(lane, a));
+      context.fillStyle = isHot
+        ? theme.fire(ratio < 1.05 ? 0.95 : 0.65)
+        : theme.population(R.population(lane, a));
       context.globalAlpha = isHot ? 1 : 0.6;
       context.fillRect(x, y + height * (1 - fill), width, height * fill);
       context.globalAlpha = 1;
@@ -196,7 +204,12 @@
       context.strokeStyle = theme.ink;
       context.lineWidth = 3;
       const room = place.px * 0.3;
-      context.strokeRect(vessel.x - room, vessel.y - room, vessel.width + 2 * room, vessel.height + place.px * 1.3);
+      context.strokeRect(
+        vessel.x - room,
+        vessel.y - room,
+        vessel.width + 2 * room,
+        vessel.height + place.px * 1.3,
+      );
     }
   }
 
@@ -241,7 +254,14 @@
     for (const group of place.groups) drawGroup(area, place, group, at, struck);
     const said = { px: place.small, colour: theme.soft, baseline: "top", room: area.width - place.px };
     C.write(area, sampleWords(area, place), place.px * 0.5, place.px * 0.3, said);
-    C.legend(area, place.list, place.px * 0.5, area.height - place.legend, area.width - place.px, place.small);
+    C.legend(
+      area,
+      place.list,
+      place.px * 0.5,
+      area.height - place.legend,
+      area.width - place.px,
+      place.small,
+    );
   }
 
   function sampleWords(area, place) {
@@ -276,7 +296,8 @@
     for (const group of place.groups) {
       for (const vessel of group.vessels) {
         const isIn = x >= vessel.x - 3 && x <= vessel.x + vessel.width + 3;
-        if (isIn && y >= vessel.y && y <= vessel.y + vessel.height + place.px * 1.2) return pickVessel(area, vessel);
+        if (isIn && y >= vessel.y && y <= vessel.y + vessel.height + place.px * 1.2)
+          return pickVessel(area, vessel);
       }
     }
     return null;
@@ -329,6 +350,9 @@
       "is liquidated, then those that come nearest to their line, in all that is recorded. " +
       "Measured, at the venue's own margin pass; between two recorded moments levels are drawn in a " +
       "straight line.",
-    draw, pick, move, text,
+    draw,
+    pick,
+    move,
+    text,
   });
 })((window.page = window.page || {}));
