@@ -7,8 +7,10 @@ from io import StringIO
 
 from rich.console import Console, RenderableType
 
+from marketsim.account.explain import Explanation
 from marketsim.account.statement import Statement
 from marketsim.report.account_page import render_statement
+from marketsim.report.explanation_page import render_explanation
 from marketsim.report.numbers import short
 from marketsim.report.replay_again import replay_again
 from marketsim.report.run_page import render_summary
@@ -40,12 +42,14 @@ class Shown:
         return f"{self.title}: {len(self.page.encode()) / 1e6:.2f} MB of HTML, shown in a notebook"
 
 
-def as_html(thing: Run | Statement | Simulation) -> str:
+def as_html(thing: Run | Statement | Explanation | Simulation) -> str:
     """Show a run's summary or an account's margin sum as a terminal does; of a market, its rows."""
     if isinstance(thing, Run):
         return _terminal(render_summary(thing.summary))
     if isinstance(thing, Statement):
         return _terminal(render_statement(thing))
+    if isinstance(thing, Explanation):
+        return _terminal(render_explanation(thing))
     return _market_html(thing)
 
 

@@ -46,8 +46,8 @@ ACTS = (
     Act(
         "1-crowd",
         "A crowd turns one way",
-        "Traders copy each other: a whole market turns long or short and stays so for days. Leverage "
-        "goes with it, and funding is paid by the side that is crowded.",
+        "Traders copy each other: a whole market turns long or short and stays so for days. "
+        "Leverage goes with it, and funding is paid by the side that is crowded.",
         ("herding",),
         4.0,
         (("interest", "The crowd: open interest, who is long, and the herd index."),),

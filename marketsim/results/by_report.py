@@ -8,7 +8,8 @@ from typing import Any
 
 #: Given a run, returns its figures: an object with a method for each kind.
 plots: Callable[[Any], Any]
-#: Given a run, an account's statement or a live market, returns what a notebook shows of it, HTML.
+#: Given a run, an account's statement or explanation, or a live market, returns what a notebook
+#: shows of it, HTML.
 html: Callable[[Any], str]
 #: Given live markets, returns the replay of what they have done, to be shown in a notebook.
 show: Callable[..., Any]
