@@ -1,6 +1,5 @@
 """``marketsim calibrate``: dials of a scenario fitted to target statistics."""
 
-import contextlib
 import json
 import math
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import Annotated
 import typer
 
 from marketsim.cli.errors import FAILURE, explained, refuse, say
-from marketsim.cli.sweep import SOME_FAILED, connect_workers
+from marketsim.cli.sweep import SOME_FAILED
 
 
 def calibrate(
@@ -54,14 +53,12 @@ def calibrate(
         if trials is not None:
             wanted = wanted.model_copy(update={"trials": trials})
         try:
-            with contextlib.ExitStack() as stack:
-                executor, num = stack.enter_context(connect_workers(cluster, workers))
-                advance = stack.enter_context(progress_bar(wanted.name, quiet, "runs"))
+            with progress_bar(wanted.name, quiet, "runs") as advance:
                 found = search.calibrate(
                     wanted,
                     out,
-                    workers=num,
-                    executor=executor,
+                    workers=workers,
+                    cluster=cluster,
                     progress=advance,
                     stated_in=read,
                 )

@@ -135,7 +135,7 @@ def _bad_input() -> tuple[type[Exception], ...]:
     from marketsim.scenario.history import HistoryError
     from marketsim.scenario.inputs import InputChangedError
     from marketsim.scenario.interventions import InterventionError
-    from marketsim.sweep.cluster import ClusterError
+    from marketsim.sweep.slurm import ClusterError
     from marketsim.tape.files import FolderError
 
     return (

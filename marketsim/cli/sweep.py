@@ -1,9 +1,7 @@
 """``marketsim sweep``: a design becomes a folder of runs."""
 
-import contextlib
 import json
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,8 +10,6 @@ import typer
 from marketsim.cli.errors import FAILURE, explained, refuse, say
 
 if TYPE_CHECKING:
-    from concurrent.futures import Executor
-
     from marketsim.sweep.runner import SweepReport
 
 #: The sweep came to its end, but some of its runs failed.
@@ -36,8 +32,9 @@ def sweep(
     shard: Annotated[
         str | None,
         typer.Option(
-            metavar="I/N",
-            help="Only every N-th run, from the I-th on. [default: the job array's, if in one]",
+            metavar="I/N|any",
+            help="Only every N-th run, from the I-th on, or any that no other driver has taken. "
+            "[default in a job array: any]",
         ),
     ] = None,
     keep: Annotated[
@@ -69,7 +66,7 @@ def sweep(
         from marketsim.report.progress_bars import sweep_progress
         from marketsim.scenario.inputs import InputLog
         from marketsim.sweep.design import load_design
-        from marketsim.sweep.lock import choose_shard
+        from marketsim.sweep.lock import Shard, choose_shard
         from marketsim.sweep.plan import MAX_RUNS
         from marketsim.sweep.runner import (
             ExecutorLostError,
@@ -84,22 +81,19 @@ def sweep(
             chosen = choose_shard(shard, os.environ)
         except ValueError as error:
             refuse(f"--shard {error}")
-        if retry and chosen.count > 1:
-            refuse("--retry and --shard exclude each other")
+        if retry and chosen != Shard():
+            refuse("--retry and --shard exclude each other, and so do --retry and a job array")
         if cluster is None and not quiet and not is_compiled():
             typer.echo("compiling first, this takes up to a minute ...", err=True)
         if cluster is not None and workers is not None:
             refuse("--workers and --cluster exclude each other")
         try:
-            with (
-                connect_workers(cluster, workers) as (executor, num),
-                sweep_progress(loaded.name, quiet) as advance,
-            ):
+            with sweep_progress(loaded.name, quiet) as advance:
                 report = run_sweep(
                     loaded,
                     out,
-                    workers=num,
-                    executor=executor,
+                    workers=workers,
+                    cluster=cluster,
                     shard=chosen,
                     max_failures=max_failures,
                     most_runs=None if yes else MAX_RUNS,
@@ -121,20 +115,6 @@ def sweep(
         _report(report, as_json)
         if report.failures:
             raise typer.Exit(SOME_FAILED)
-
-
-@contextlib.contextmanager
-def connect_workers(
-    cluster: str | None, workers: int | None
-) -> Iterator[tuple["Executor | None", int | None]]:
-    """Connect to the cluster, if there is one."""
-    if cluster is None:
-        yield None, workers
-        return
-    from marketsim.sweep.cluster import connected
-
-    with connected(cluster) as found:
-        yield found
 
 
 def _split(text: str | None) -> tuple[str, ...] | None:

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from marketsim.sweep.lock import Shard
+from marketsim.sweep.status import describe_driver
 
 if TYPE_CHECKING:
     from marketsim.sweep.runner import SweepReport
@@ -25,7 +25,10 @@ def report_lines(report: "SweepReport") -> list[str]:
     )
     if report.result:
         return [made, *_result_lines(report.result, report.recorded)]
-    return [made, *["other shards are missing"] * (report.total < report.planned)]
+    if report.total < report.planned:
+        return [made, "other shards are missing"]
+    missing = report.planned - report.stored - report.done
+    return [made, *[f"{missing:,} are other drivers' to make"] * (missing > 0)]
 
 
 def status_lines(status: dict[str, Any]) -> list[str]:
@@ -48,9 +51,11 @@ def status_lines(status: dict[str, Any]) -> list[str]:
     ]
     if status["wall_s"] is not None:
         lines.append(f"{status['wall_s']:.3g} s a run; marketsim {status['model']}")
-    for each in status["drivers"]:
-        part = "" if each["shard"] == Shard().label else f", shard {each['shard']}"
-        lines.append(f"at work: process {each.get('process')} on {each.get('host')}{part}")
+    lines += map(describe_driver, status["drivers"])
+    lines += [f"waits: job {each['job']} ({each['reason']})" for each in status["queued"]]
+    for each in status["shards"]:
+        nobody = "" if each["is_at_work"] else ", and nobody is at work on it"
+        lines.append(f"shard {each['shard']} lacks {each['missing']:,} runs{nobody}")
     lines += [
         f"{each['runs']:,} x {each['error']} (run {each['key']})" for each in status["errors"]
     ]

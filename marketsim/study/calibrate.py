@@ -24,9 +24,10 @@ from marketsim.scenario.schema import Scenario
 from marketsim.scenario.wording import show
 from marketsim.scenario.writer import resolved_toml
 from marketsim.study.targets import STARTUP_TRIALS, Search, load_targets
+from marketsim.sweep.cluster import connected
 from marketsim.sweep.design import Design, parse_design
 from marketsim.sweep.lock import SweepFolderError
-from marketsim.sweep.manifest import list_differences, refuse, refuse_changed
+from marketsim.sweep.manifest import LOGS, list_differences, refuse, refuse_changed
 from marketsim.sweep.plan import Plan, resolve_scenario
 from marketsim.sweep.pool import WorkerPool
 from marketsim.sweep.runner import SweepReport, run_sweep, usable_cores
@@ -81,6 +82,7 @@ def calibrate(
     *,
     workers: int | None = None,
     executor: Executor | None = None,
+    cluster: str | None = None,
     progress: Progress | None = None,
     stated_in: Iterable[Input] = (),
 ) -> Calibration:
@@ -97,6 +99,8 @@ def calibrate(
         Worker processes; by default one for every core. What is found does not depend on it.
     executor : concurrent.futures.Executor, optional
         Runs them elsewhere; the caller shuts it down.
+    cluster : str, optional
+        Runs them on a cluster; see `marketsim.sweep.cluster.connected`.
     progress : callable, optional
     stated_in : iterable of Input, optional
         The files a loaded search was read from, to be kept with it.
@@ -124,10 +128,13 @@ def calibrate(
     plan = check_dials(search, (*stated_in, *read))
     tables = plan.tables
     _claim(folder, search, plan)
-    workers = workers or usable_cores()
     trials: list[Trial] = []
     with ExitStack() as stack:
         stack.enter_context(InputLog(plan.inputs, "when the calibration began"))
+        if cluster is not None:
+            executor = stack.enter_context(connected(cluster, search.name, folder / LOGS))
+            workers = executor.num_workers
+        workers = workers or usable_cores()
         if executor is None:
             executor = WorkerPool(min(workers, search.batch * search.replicates), warm_up)
             stack.callback(executor.shutdown, wait=False, cancel_futures=True)

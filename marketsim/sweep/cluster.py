@@ -2,59 +2,157 @@
 
 import contextlib
 import re
-import signal
-import subprocess
-import tempfile
-from collections.abc import Iterator
-from concurrent.futures import Executor
+import time
+import warnings
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import BrokenExecutor, Executor, Future
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pydantic import Field, ValidationError
-
-from marketsim.scenario.distributions import Part
-from marketsim.scenario.errors import explain
-from marketsim.scenario.loader import absolute_path, parse_toml
+from marketsim.sweep.slurm import ClusterError, SlurmJobs, read_settings, slurm_jobs
 
 #: Seconds a scheduler has to answer, and its first worker to be there.
 PATIENCE = 10
+#: Seconds between two looks at the workers, and without any before it is said.
+LOOK_SECONDS = 5.0
+SILENCE = 30.0
+#: What is said when the scheduler has gone.
+LOST = "no scheduler answers any more"
 #: How a file of SLURM settings is told from an address.
 SLURM = "slurm:"
 
 
-class ClusterError(ValueError):
-    """A cluster that cannot be used."""
+class ClusterWarning(UserWarning):
+    """Nobody works at the moment."""
 
 
-class SlurmSettings(Part):
-    """A file that says how to start workers through SLURM."""
+class Crew(NamedTuple):
+    """Who works on a sweep, and who is yet to come."""
 
-    jobs: int = Field(ge=1, le=100_000)
-    """Jobs to start; each has the cores and the memory stated in `cluster`."""
-    cluster: dict[str, Any]
-    """Arguments of `dask_jobqueue.SLURMCluster`: cores, memory, queue, walltime, account ..."""
+    workers: int  #: runs that can be made at this moment
+    waiting: int  #: jobs that wait in SLURM's queue
 
 
-class Workers(NamedTuple):
-    """Where runs are made."""
+class ClusterExecutor(Executor):
+    """The workers of a cluster, with an eye on whether there are any.
 
-    executor: Executor
-    num_workers: int  #: runs at a time; of a cluster that grows, how many there may be
+    Parameters
+    ----------
+    client : distributed.Client
+    where : str
+        What the user calls the cluster.
+    num_workers : int
+        Runs at a time, once all are there.
+    jobs : SlurmJobs, optional
+        The jobs that bring the workers.
+    """
+
+    def __init__(
+        self, client: Any, where: str, num_workers: int, jobs: SlurmJobs | None = None
+    ) -> None:
+        self.num_workers = num_workers
+        self._client = client
+        self._where = where
+        self._jobs = jobs
+        self._executor: Executor = client.get_executor(pure=False)
+        self._crew = Crew(num_workers if jobs is None else 0, 0)
+        self._due = self._alone_since = time.monotonic()
+        self._is_told = self._is_lost = False
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """Queue a call; see `concurrent.futures.Executor.submit`."""
+        try:
+            return self._executor.submit(fn, *args, **kwargs)
+        except Exception as error:
+            if self._client.status == "closed":
+                raise BrokenExecutor(LOST) from error
+            raise
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: ARG002
+        """Take no more calls, and drop those under way unless they are waited for.
+
+        See `concurrent.futures.Executor.shutdown`.
+        """
+        try:
+            self._executor.shutdown(wait=wait)
+        except Exception:
+            if self._client.status != "closed":  # or there is nobody to tell
+                raise
+
+    def look(self) -> Crew:
+        """Count the workers, replace jobs that have ended, and say so when nobody works.
+
+        To be called again and again while calls are under way.
+
+        Returns
+        -------
+        Crew
+
+        Raises
+        ------
+        ClusterError
+            If jobs end again and again before a worker is there.
+        BrokenExecutor
+            If the scheduler has gone.
+
+        Warns
+        -----
+        ClusterWarning
+            If there have been no workers for `SILENCE` seconds, and when there are some again.
+        """
+        now = time.monotonic()
+        if now < self._due:
+            return self._crew
+        self._due = now + LOOK_SECONDS
+        if self._client.status == "closed":
+            if self._is_lost:  # since the last look: what had come back is stored by now
+                raise BrokenExecutor(LOST)
+            self._is_lost = True
+            return self._crew
+        try:
+            workers = sum(self._client.nthreads(callback_timeout=PATIENCE).values())
+        except (OSError, RuntimeError):  # the next look will tell whether the scheduler has gone
+            return self._crew
+        queue = self._jobs.look_after(workers) if self._jobs is not None else Counter()
+        pending = sum(num for state, num in queue.items() if state.startswith("PENDING"))
+        self._crew = Crew(workers, pending)
+        if workers:
+            self._alone_since = now
+        if not workers and not self._is_told and now - self._alone_since >= SILENCE:
+            warnings.warn(f"nobody works: {self._explain(queue)}", ClusterWarning, stacklevel=2)
+            self._is_told = True
+        elif workers and self._is_told:
+            warnings.warn(f"{workers} workers are there now", ClusterWarning, stacklevel=2)
+            self._is_told = False
+        return self._crew
+
+    def _explain(self, queue: "Counter[str]") -> str:
+        if self._jobs is None:
+            return f"{self._where} has no workers; start some: dask worker {self._where}"
+        states = ", ".join(f"{num} {state}" for state, num in queue.items()) or "none in its queue"
+        return f"SLURM's jobs {self._jobs.name}: {states}; it goes on when a worker is there"
 
 
 @contextlib.contextmanager
-def connected(cluster: str) -> Iterator[Workers]:
+def connected(
+    cluster: str, name: str = "marketsim", logs: str | Path = "logs"
+) -> Iterator[ClusterExecutor]:
     """Use the workers of a Dask cluster.
 
     Parameters
     ----------
     cluster : str
         Address of a scheduler, such as "tcp://10.0.0.1:8786", or "slurm:" and the path of a TOML
-        file with the fields of `SlurmSettings`.
+        file with the fields of `marketsim.sweep.slurm.SlurmSettings`.
+    name : str, optional
+        Of SLURM's jobs.
+    logs : str or Path, optional
+        Folder for what they say.
 
     Yields
     ------
-    Workers
+    ClusterExecutor
 
     Raises
     ------
@@ -67,24 +165,26 @@ def connected(cluster: str) -> Iterator[Workers]:
         msg = f"--cluster needs Dask: pip install 'marketsim-perps[cluster]' ({error})"
         raise ClusterError(msg) from error
     with contextlib.ExitStack() as stack:
+        jobs = None
         if cluster.startswith(SLURM):
-            settings = _read_settings(cluster.removeprefix(SLURM))
-            address = stack.enter_context(_slurm_cluster(settings))
-            num_workers = settings.jobs * int(settings.cluster.get("cores", 1))
+            settings = read_settings(cluster.removeprefix(SLURM))
+            jobs = stack.enter_context(slurm_jobs(settings, name, Path(logs)))
+            num_workers = settings.jobs * settings.cluster["cores"]
         else:
             _check_address(cluster)
-            address, num_workers = cluster, 0
         try:
-            client = Client(address, timeout=PATIENCE, set_as_default=False)
+            client = Client(
+                cluster if jobs is None else jobs.cluster, timeout=PATIENCE, set_as_default=False
+            )
         except (OSError, ValueError, TimeoutError) as error:
             msg = f"{cluster}: no Dask scheduler answers there within {PATIENCE} s"
             raise ClusterError(msg) from error
         stack.enter_context(contextlib.closing(client))
-        if not num_workers:
+        if jobs is None:
             num_workers = _count_workers(client, cluster)
-        executor = client.get_executor(pure=False)
+        executor = ClusterExecutor(client, cluster, num_workers, jobs)
         stack.callback(executor.shutdown, wait=False)
-        yield Workers(executor, num_workers)
+        yield executor
 
 
 def _check_address(address: str) -> None:
@@ -110,75 +210,3 @@ def _count_workers(client: Any, cluster: str) -> int:
         msg = f"{cluster}: the scheduler has no workers; start some: dask worker {cluster}"
         raise ClusterError(msg) from error
     return sum(client.nthreads().values())
-
-
-@contextlib.contextmanager
-def _slurm_cluster(settings: SlurmSettings) -> Iterator[Any]:
-    """Submit the jobs; those that wait in SLURM's queue join when they start."""
-    import dask
-
-    handler = signal.getsignal(signal.SIGINT)
-    from dask_jobqueue import SLURMCluster
-
-    signal.signal(signal.SIGINT, handler)  # loading it had made Ctrl-C a silent exit
-
-    # Runs hold Python's lock, so a process for each core.
-    arguments = {
-        "processes": settings.cluster.get("cores", 1),
-        "scheduler_options": {"dashboard_address": ":0"},  # any port: 8787 may be another's
-    } | settings.cluster
-    _try_job(_job_script(arguments))
-    with (
-        dask.config.set({"distributed.scheduler.allowed-failures": 1}),
-        contextlib.closing(SLURMCluster(**arguments)) as cluster,
-    ):
-        cluster.scale(jobs=settings.jobs)
-        yield cluster
-
-
-def _job_script(arguments: dict[str, Any]) -> str:
-    """Return the script of a job, without the cluster: one half made complains when it goes."""
-    from dask_jobqueue.slurm import SLURMJob
-
-    own = ("scheduler_options", "shared_temp_directory", "silence_logs")
-    of_job = {name: value for name, value in arguments.items() if name not in own}
-    try:
-        job = SLURMJob(scheduler="tcp://127.0.0.1:8786", name="marketsim", **of_job)
-        return str(job.job_script())
-    except (TypeError, ValueError) as error:
-        msg = f"dask_jobqueue.SLURMCluster: {error}"
-        raise ClusterError(msg) from error
-
-
-def _try_job(script: str) -> None:
-    """Let SLURM check a job without submitting it: Dask only logs what it is told later."""
-    with tempfile.NamedTemporaryFile("w", suffix=".sh") as file:
-        file.write(script)
-        file.flush()
-        try:
-            done = subprocess.run(
-                ["sbatch", "--test-only", file.name], capture_output=True, text=True, check=False
-            )
-        except OSError as error:
-            msg = f"SLURM cannot be used from here: sbatch: {error.strerror}"
-            raise ClusterError(msg) from error
-    if done.returncode:
-        msg = f"SLURM takes no such jobs: {done.stderr.strip()}"
-        raise ClusterError(msg)
-
-
-def _read_settings(path: str) -> SlurmSettings:
-    try:
-        data = parse_toml(absolute_path(path, Path.cwd()).read_text(encoding="utf-8"))
-    except OSError as error:
-        msg = f"{path}: cannot be read: {error.strerror}"
-        raise ClusterError(msg) from error
-    except ValueError as error:
-        msg = f"{path}: not a TOML file: {error}"
-        raise ClusterError(msg) from error
-    try:
-        return SlurmSettings.model_validate(data)
-    except ValidationError as error:
-        found = explain(error, data, SlurmSettings.model_json_schema())
-        msg = f"{path}: {'; '.join(line for _, lines in found for line in lines)}"
-        raise ClusterError(msg) from error

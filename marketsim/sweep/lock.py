@@ -5,16 +5,27 @@ import json
 import os
 import platform
 import re
+import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
+
+import numpy as np
 
 from marketsim.tape.files import FolderError
 
 FOLDER = "locks"
 #: Held while a driver looks at the others' locks, so that two cannot miss each other.
 DOOR = "door.lock"
+#: How a user states that a driver takes what no other has taken.
+ANY = "any"
+#: Variables that tell a job its place in an array: SLURM's job arrays, Kubernetes' indexed jobs.
+ARRAY_VARIABLES = ("SLURM_ARRAY_TASK_ID", "JOB_COMPLETION_INDEX")
+#: Characters of a host's name that go into the names of files.
+HOST_LENGTH = 40
+#: Names this machine as long as it is up, even where two machines have the same host name.
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
 class SweepFolderError(FolderError):
@@ -31,7 +42,20 @@ class Shard:
     @property
     def label(self) -> str:
         """Name of this shard in files."""
-        return f"{self.number}-of-{self.count}"
+        return f"{self.number}-of-{self.count}" if self.count else ANY
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether this is no fixed part, but what no other driver has taken."""
+        return self.count == 0
+
+    def numbers(self, num_runs: int) -> Any:
+        """Return the numbers of a plan's runs that a driver of this shard may make."""
+        return np.arange(num_runs)[max(self.number - 1, 0) :: max(self.count, 1)]
+
+
+#: What no other driver has taken.
+SHARED = Shard(0, 0)
 
 
 def parse_shard(text: str) -> Shard:
@@ -40,7 +64,7 @@ def parse_shard(text: str) -> Shard:
     Parameters
     ----------
     text : str
-        "i/n".
+        "i/n", or "any" for whatever no other driver has taken.
 
     Returns
     -------
@@ -55,20 +79,25 @@ def parse_shard(text: str) -> Shard:
     >>> parse_shard("2/3").label
     '2-of-3'
     """
+    if text.strip() == ANY:
+        return SHARED
     found = re.fullmatch(r"(\d{1,9})/(\d{1,9})", text.strip())
     if found is None or not 1 <= int(found[1]) <= int(found[2]):
-        msg = f"{text}: must read i/n with i from 1 to n, such as 2/3"
+        msg = f"{text}: must read i/n with i from 1 to n, such as 2/3, or {ANY}"
         raise ValueError(msg)
     return Shard(int(found[1]), int(found[2]))
 
 
 def choose_shard(text: str | None, variables: Mapping[str, str]) -> Shard:
-    """Return the shard a user states, or a scheduler does, or all of the sweep.
+    """Return the shard a user states; by default all of the sweep, or in an array what is left.
+
+    The jobs of an array take runs as they go, so that any array serves: with gaps, a part of one
+    submitted again, one whose jobs are cancelled or requeued.
 
     Parameters
     ----------
     text : str, optional
-        "i/n"; "/n" states only their number, for schedulers that do not tell it.
+        See `parse_shard`.
     variables : mapping
         Environment.
 
@@ -80,69 +109,58 @@ def choose_shard(text: str | None, variables: Mapping[str, str]) -> Shard:
     ------
     ValueError
     """
-    if text is None:
-        return shard_of_job(variables) or Shard()
-    if not text.startswith("/"):
+    if text is not None:
         return parse_shard(text)
-    count = parse_shard(f"1{text}").count
-    found = shard_of_job(variables, count)
-    if found is None:
-        msg = f"{text}: without a job array this must read i/n, such as 1{text}"
-        raise ValueError(msg)
-    return found
+    return SHARED if any(name in variables for name in ARRAY_VARIABLES) else Shard()
 
 
-def shard_of_job(variables: Mapping[str, str], count: int | None = None) -> Shard | None:
-    """Read the shard a scheduler gave this job: SLURM's job arrays, Kubernetes' indexed jobs.
+def job_name(variables: Mapping[str, str]) -> str:
+    """Return the number of the SLURM job a driver runs in, "" outside: 12, of an array 12_3.
 
     Parameters
     ----------
     variables : mapping
         Environment.
-    count : int, optional
-        Number of shards, for schedulers that do not tell.
 
     Returns
     -------
-    Shard or None
-        None outside an array of jobs.
-
-    Raises
-    ------
-    ValueError
-        If the job is in an array whose length is not known, or beyond it.
+    str
     """
-    if "SLURM_ARRAY_TASK_ID" in variables:
-        names = ("SLURM_ARRAY_TASK_ID", "SLURM_ARRAY_TASK_COUNT")
-        first = _number(variables, "SLURM_ARRAY_TASK_MIN", 0)
-    elif "JOB_COMPLETION_INDEX" in variables:
-        names = ("JOB_COMPLETION_INDEX", "JOB_COMPLETION_COUNT")
-        first = 0
-    else:
-        return None
-    index = _number(variables, names[0]) - first
-    of = count if count is not None else _number(variables, names[1])
-    if not 0 <= index < of:
-        msg = f"{names[0]} = {variables[names[0]]}: there are {of} shards, counted from {first}"
-        raise ValueError(msg)
-    return Shard(index + 1, of)
+    array, task = (variables.get(f"SLURM_ARRAY_{name}") for name in ("JOB_ID", "TASK_ID"))
+    return f"{array}_{task}" if array and task else variables.get("SLURM_JOB_ID", "")
 
 
-def _number(variables: Mapping[str, str], name: str, default: int | None = None) -> int:
-    text = variables.get(name)
-    if text is None and default is not None:
-        return default
-    if text is None:
-        msg = f"{name} is not set: state the number of shards with --shard /n"
-        raise ValueError(msg)
-    if not text.strip().isdecimal():
-        msg = f"{name} = {text}: must be a whole number"
-        raise ValueError(msg)
-    return int(text)
+class Seat:
+    """A driver's place in a sweep's folder, held by its lock.
+
+    Attributes
+    ----------
+    label : str
+        Begins the name of every file that the driver writes: its shard, its host and a unique id.
+        So two drivers that cannot see each other's locks never touch the same file.
+    """
+
+    def __init__(self, label: str, stream: IO[str]) -> None:
+        self.label = label
+        self._stream = stream
+        self.tell()
+
+    def tell(self, **facts: Any) -> None:
+        """Write down who the driver is, and what else `active_drivers` is to say of it."""
+        note = {
+            "host": platform.node(),
+            "process": os.getpid(),
+            "job": job_name(os.environ),
+            "machine": _machine(),
+        }
+        self._stream.seek(0)
+        self._stream.truncate()
+        self._stream.write(json.dumps(note | facts))
+        self._stream.flush()
 
 
 @contextlib.contextmanager
-def locked(folder: Path, shard: Shard) -> Iterator[None]:
+def locked(folder: Path, shard: Shard) -> Iterator[Seat]:
     """Hold a shard of a sweep's folder; the system lets go of it when the driver ends or dies.
 
     Parameters
@@ -150,6 +168,11 @@ def locked(folder: Path, shard: Shard) -> Iterator[None]:
     folder : Path
         Of the sweep.
     shard : Shard
+
+    Yields
+    ------
+    Seat
+        A new one, or that of an earlier driver of this shard on this machine.
 
     Raises
     ------
@@ -160,26 +183,58 @@ def locked(folder: Path, shard: Shard) -> Iterator[None]:
     locks.mkdir(parents=True, exist_ok=True)
     with contextlib.ExitStack() as stack:
         with (locks / DOOR).open("a+") as door:
-            _lock(door, wait=True)
-            for other, about in active_drivers(folder):
+            take_lock(door, wait=True)
+            for other, about in _active(folder):
+                if shard.is_shared and other.is_shared:
+                    break  # it would not be there beside a driver of another kind
                 if other.count != shard.count or other == shard:
-                    who = f"process {about.get('process')} on {about.get('host')}"
-                    part = "" if other.count == 1 else f"shard {other.number}/{other.count} of "
-                    msg = (
-                        f"{folder}: {who} is at work on {part}this sweep; wait for it, or "
-                        f"share the runs out with --shard 1/2, --shard 2/2 ..."
-                    )
-                    raise SweepFolderError(msg)
-            held = stack.enter_context((locks / f"{shard.label}.lock").open("a+"))
-            _lock(held)
-            held.truncate(0)
-            held.write(json.dumps({"host": platform.node(), "process": os.getpid()}))
-            held.flush()
-        yield
+                    raise SweepFolderError(f"{folder}: {_taken(other, about)}")
+            seat = _take_seat(locks, shard, stack)
+        yield seat
+
+
+def _taken(other: Shard, about: Mapping[str, Any]) -> str:
+    who = f"process {about.get('process')} on {about.get('host')}"
+    part = f"shard {other.number}/{other.count} of " if other.count > 1 else ""
+    others = " with others" if other.is_shared else ""
+    return (
+        f"{who} is at work on {part}this sweep{others}; wait for it, or share the runs out: all "
+        f"drivers with --shard {ANY}, or with --shard 1/2, --shard 2/2 ..."
+    )
+
+
+def _take_seat(locks: Path, shard: Shard, stack: contextlib.ExitStack) -> Seat:
+    """Take the seat of a driver of this machine that has ended, or a new one."""
+    host = re.sub(r"[^\w-]", "-", platform.node())[:HOST_LENGTH]
+    for file in sorted(locks.glob(f"{shard.label}.{host}-*.lock")):
+        stream = file.open("r+")
+        if _note(stream).get("machine") == _machine() and take_lock(stream):
+            return Seat(file.stem, stack.enter_context(stream))
+        stream.close()
+    label = f"{shard.label}.{host}-{uuid.uuid4().hex[:8]}"
+    stream = stack.enter_context((locks / f"{label}.lock").open("w+"))
+    take_lock(stream, wait=True)  # who looks who is at work may hold it for a moment
+    return Seat(label, stream)
+
+
+def _machine() -> str:
+    """Name the machine on which locks are certain to be seen."""
+    try:
+        return _BOOT_ID.read_text().strip()
+    except OSError:
+        return f"{uuid.getnode():x}"
+
+
+def _note(stream: IO[str]) -> dict[str, Any]:
+    stream.seek(0)
+    try:
+        return dict(json.loads(stream.read()))
+    except ValueError:  # its driver is writing it, or was killed as it did
+        return {}
 
 
 def active_drivers(folder: Path) -> list[tuple[Shard, dict[str, Any]]]:
-    """List the shards that a driver holds now, and who it is.
+    """List the drivers at work now, and what each says of itself.
 
     Parameters
     ----------
@@ -189,21 +244,62 @@ def active_drivers(folder: Path) -> list[tuple[Shard, dict[str, Any]]]:
     Returns
     -------
     list of (Shard, dict)
-        With ``host`` and ``process``.
+        With ``host``, ``process`` and ``job``, and what the driver has told of its workers.
     """
-    found = []
-    for file in sorted((folder / FOLDER).glob("*-of-*.lock")):
-        number, _, count = file.stem.partition("-of-")
+    return list(_active(folder))
+
+
+def _active(folder: Path) -> Iterator[tuple[Shard, dict[str, Any]]]:
+    for file in sorted((folder / FOLDER).glob("*.*.lock")):
         with file.open("r+") as stream:
-            if not _lock(stream):
-                text = stream.read()
-                about = json.loads(text) if text else {}
-                found.append((Shard(int(number), int(count)), about))
+            if not take_lock(stream):
+                yield shard_of(file.stem), _note(stream)
+
+
+def array_jobs(folder: Path) -> set[str]:
+    """List the SLURM arrays whose jobs are or were drivers of a sweep.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the sweep.
+
+    Returns
+    -------
+    set of str
+    """
+    found = set()
+    for file in (folder / FOLDER).glob("*.*.lock"):
+        with file.open() as stream:
+            array, _, task = str(_note(stream).get("job", "")).partition("_")
+            found |= {array} if task else set()
     return found
 
 
-def _lock(stream: IO[str], *, wait: bool = False) -> bool:
-    """Take the lock of an open file, until it is closed; tell whether it was free."""
+def shard_of(label: str) -> Shard:
+    """Return the shard of a driver by its label."""
+    number, _, count = label.partition(".")[0].partition("-of-")
+    return Shard(int(number), int(count)) if count else SHARED
+
+
+def take_lock(stream: IO[str], *, wait: bool = False) -> bool:
+    """Take the lock of an open file, until it is closed; tell whether it was free.
+
+    Parameters
+    ----------
+    stream : file
+    wait : bool, optional
+        Wait until it is free.
+
+    Returns
+    -------
+    bool
+
+    Raises
+    ------
+    SweepFolderError
+        If there are no locks here.
+    """
     try:
         import fcntl
     except ImportError as error:

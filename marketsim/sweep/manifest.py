@@ -1,6 +1,7 @@
 """What a sweep's folder says of itself: its design, its plan, the columns of its runs."""
 
 import json
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,11 +14,13 @@ import pyarrow.parquet as pq
 from marketsim.scenario.inputs import STATEMENTS, Input, compare_inputs, read_inputs
 from marketsim.scenario.wording import show
 from marketsim.sweep.design import Design, parse_design
+from marketsim.sweep.lock import FOLDER as LOCKS
 from marketsim.sweep.lock import SweepFolderError
-from marketsim.sweep.plan import Plan
+from marketsim.sweep.plan import KEY_DIGITS, Plan, distinct_points, run_keys
 from marketsim.tape.files import (
     PARQUET,
     SEAL,
+    UNFINISHED,
     atomic,
     hash_file,
     is_sealed,
@@ -30,6 +33,8 @@ FILE = "sweep.json"
 PLAN_FILE = "plan.parquet"
 #: Records the hash of the results once all runs are there.
 RESULT_FILE = "result.json"
+#: Where a cluster's jobs write what they say.
+LOGS = "logs"
 FORMAT = "marketsim-sweep"
 FORMAT_VERSION = 2
 #: Differences of two designs that are listed.
@@ -201,6 +206,29 @@ def read_plan(folder: Path, manifest: Manifest, columns: Sequence[str]) -> pa.Ta
         )
 
 
+def planned_keys(folder: Path, manifest: Manifest) -> Any:
+    """Return the keys of a sweep's planned runs by their numbers.
+
+    Parameters
+    ----------
+    folder : Path
+    manifest : Manifest
+
+    Returns
+    -------
+    ndarray
+        (runs,) of ASCII.
+
+    Raises
+    ------
+    SweepFolderError
+        If the plan is missing, or does not hold what was planned.
+    """
+    column = read_plan(folder, manifest, ["scenario"])["scenario"]
+    points = np.array(column.to_pylist(), f"S{KEY_DIGITS}")
+    return run_keys(points[distinct_points(points)], manifest.design, manifest.model)
+
+
 def record_result(folder: Path, manifest: Manifest, result: str) -> str:
     """Record the hash of a sweep's results when all its runs are there for the first time.
 
@@ -272,7 +300,7 @@ def claim(folder: Path, plan: Plan) -> Manifest | None:
     """
     if not (folder / FILE).exists():
         others = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
-        strange = [name for name in others if name not in ("locks", PLAN_FILE)]
+        strange = [name for name in others if not _is_beginning(name)]
         if strange:
             msg = f"{folder}: is not the folder of a sweep, it holds {strange[0]}; choose another"
             raise SweepFolderError(msg)
@@ -291,6 +319,12 @@ def claim(folder: Path, plan: Plan) -> Manifest | None:
         refuse(folder, "holds the sweep of another design; choose another folder", lines)
     refuse_changed(folder, changed)
     return found
+
+
+def _is_beginning(name: str) -> bool:
+    """Say whether a driver killed as it began a sweep may have left a file or folder."""
+    unfinished = re.fullmatch(rf"\.({FILE}|{PLAN_FILE})\..*{UNFINISHED}", name)
+    return name in (LOCKS, LOGS, PLAN_FILE) or unfinished is not None
 
 
 def refuse_changed(folder: Path, changed: Iterable[tuple[Input, str]]) -> None:

@@ -1,14 +1,14 @@
 """The parts of a sweep's store as they are listed: which files count, and what each must hold.
 
-Every shard keeps a list of its parts with the hash of each of their files. A list is replaced
+Every driver keeps a list of its parts with the hash of each of their files. A list is replaced
 whole, after new files were written and before old ones are removed: whenever a driver is killed,
-all files that are listed are there, and a file that is not listed counts for nothing.
+all files that are listed are there, and a file that is not listed counts for nothing. No driver
+writes another's list, and their names differ even where their locks do not reach each other.
 """
 
 import contextlib
 import json
-import re
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from pathlib import Path
 from typing import IO, NamedTuple
 
@@ -23,9 +23,9 @@ REMEDY = "`marketsim sweep` with --retry makes its runs again, other commands in
 
 
 class Part(NamedTuple):
-    """A part of the store: flushes number first to last of one shard."""
+    """A part of the store: flushes number first to last of one driver."""
 
-    label: str  #: of the shard
+    label: str  #: of the driver
     first: int
     last: int
     hashes: dict[str, str]  #: of its files, by the folder they are in: "runs", "series", "events"
@@ -37,12 +37,12 @@ class Part(NamedTuple):
 
 
 def list_file(folder: Path, label: str) -> Path:
-    """Return the file with the list of a shard's parts."""
+    """Return the file with the list of a driver's parts."""
     return folder / RUNS / f"{label}.json"
 
 
 def write_list(folder: Path, identity: str, label: str, parts: Iterable[Part]) -> None:
-    """Replace the list of a shard's parts; the caller holds its lock.
+    """Replace the list of a driver's parts; the caller holds its lock.
 
     Parameters
     ----------
@@ -51,7 +51,7 @@ def write_list(folder: Path, identity: str, label: str, parts: Iterable[Part]) -
     identity : str
         Of the sweep, as its manifest has it.
     label : str
-        Of the shard.
+        Of the driver.
     parts : iterable of Part
         All of their files are on disk.
 
@@ -70,7 +70,7 @@ def write_list(folder: Path, identity: str, label: str, parts: Iterable[Part]) -
 
 
 def read_list(folder: Path, identity: str, label: str) -> list[Part]:
-    """Read the list of a shard's parts.
+    """Read the list of a driver's parts.
 
     Parameters
     ----------
@@ -79,7 +79,7 @@ def read_list(folder: Path, identity: str, label: str) -> list[Part]:
     identity : str
         Of the sweep, as its manifest has it.
     label : str
-        Of the shard.
+        Of the driver.
 
     Returns
     -------
@@ -89,32 +89,35 @@ def read_list(folder: Path, identity: str, label: str) -> list[Part]:
     Raises
     ------
     SweepFolderError
-        If it is damaged, another sweep's or another shard's, or missing though there are parts.
+        If it is damaged, another sweep's or another driver's, or missing though there are parts.
     """
     file = list_file(folder, label)
     try:
         record = read_record(file, damaged)
     except FileNotFoundError:
         if label in _labels_of_parts(folder):
-            raise damaged(f"{file}: missing, the list of this shard's parts") from None
+            raise damaged(f"{file}: missing, the list of this driver's parts") from None
         return []
     if not is_sealed(record):
-        raise damaged(f"{file}: damaged, the list of this shard's parts")
+        raise damaged(f"{file}: damaged, the list of this driver's parts")
     if (record["sweep"], record["shard"]) != (identity, label):
         raise damaged(f"{file}: not written here but by another sweep, and so are its parts")
     return [Part(label, first, last, hashes) for first, last, hashes in record["parts"]]
 
 
 def list_labels(folder: Path) -> list[str]:
-    """Name the shards that have parts, or a list of them."""
-    lists = (file.stem for file in (folder / RUNS).glob("*-of-*.json"))
+    """Name the drivers that have parts, or a list of them."""
+    lists = (file.stem for file in (folder / RUNS).glob("[!.]*.json"))
     return sorted({*lists, *_labels_of_parts(folder)})
 
 
+def label_of(name: str) -> str:
+    """Return the label of the driver that wrote a part, by the name of its file."""
+    return name.rsplit(".", 2)[0]
+
+
 def _labels_of_parts(folder: Path) -> set[str]:
-    pattern = re.compile(r"(\d+-of-\d+)\.\d+-\d+\.parquet")
-    names = (pattern.fullmatch(file.name) for file in (folder / RUNS).glob("*.parquet"))
-    return {name[1] for name in names if name is not None}
+    return {label_of(file.name) for file in (folder / RUNS).glob("[!.]*.*-*.parquet")}
 
 
 def live_parts(folder: Path) -> list[Part]:
@@ -163,7 +166,9 @@ def open_part(folder: Path, name: str, part: Part) -> IO[bytes]:
     return open_verified(folder / name / part.file, part.hashes[name], damaged)
 
 
-def open_parts(folder: Path, stack: contextlib.ExitStack, name: str = RUNS) -> list[IO[bytes]]:
+def open_parts(
+    folder: Path, stack: contextlib.ExitStack, name: str = RUNS, skip: Container[str] = ()
+) -> list[IO[bytes]]:
     """Open all parts of one moment, verified; they stay readable when a driver merges them.
 
     Parameters
@@ -174,6 +179,8 @@ def open_parts(folder: Path, stack: contextlib.ExitStack, name: str = RUNS) -> l
         Closes them.
     name : str, optional
         "runs", "series" or "events".
+    skip : container of str, optional
+        Names of files that are not wanted.
 
     Returns
     -------
@@ -191,7 +198,7 @@ def open_parts(folder: Path, stack: contextlib.ExitStack, name: str = RUNS) -> l
                 files = [
                     attempt.enter_context(open_part(folder, name, part))
                     for part in parts
-                    if name in part.hashes
+                    if name in part.hashes and part.file not in skip
                 ]
             except SweepFolderError:
                 before, parts = parts, live_parts(folder)

@@ -105,18 +105,9 @@ class Plan:
         with read:
             self.point_hash = self._hash_points()
         self.inputs = (*stated_in, *read)
-        _, first = np.unique(self.point_hash, return_index=True)
-        self._distinct = np.sort(first)
+        self._distinct = distinct_points(self.point_hash)
         #: (runs,) key of each.
-        self.keys = np.fromiter(
-            (
-                run_key(self.point_hash[number].decode(), design.seed + replicate, self.model)
-                for replicate in range(design.replicates)
-                for number in self._distinct
-            ),
-            dtype=f"S{KEY_DIGITS}",
-            count=len(self),
-        )
+        self.keys = run_keys(self.point_hash[self._distinct], design, self.model)
 
     def __len__(self) -> int:
         """Return the number of distinct runs."""
@@ -279,6 +270,39 @@ def run_key(scenario: str, seed: int, model: str) -> str:
     """
     text = f"{scenario}:{seed}:{model}"
     return hashlib.blake2b(text.encode(), digest_size=KEY_DIGITS // 2).hexdigest()
+
+
+def distinct_points(point_hash: Any) -> Any:
+    """Return the numbers of the first points of each resolved scenario, in order."""
+    _, first = np.unique(point_hash, return_index=True)
+    return np.sort(first)
+
+
+def run_keys(scenarios: Any, design: Design, model: str) -> Any:
+    """Return the keys of a plan's runs by their numbers.
+
+    Parameters
+    ----------
+    scenarios : ndarray
+        Hashes of the distinct scenarios.
+    design : Design
+    model : str
+        As `model_version` returns it.
+
+    Returns
+    -------
+    ndarray
+        (runs,) of ASCII; the first replicates of all scenarios come before the second.
+    """
+    return np.fromiter(
+        (
+            run_key(scenario.decode(), design.seed + replicate, model)
+            for replicate in range(design.replicates)
+            for scenario in scenarios
+        ),
+        dtype=f"S{KEY_DIGITS}",
+        count=len(scenarios) * design.replicates,
+    )
 
 
 @cache

@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import duckdb
+import pyarrow as pa
 
 from marketsim.sweep.lock import SweepFolderError
 from marketsim.sweep.manifest import PLAN_FILE, Manifest, read_manifest
 from marketsim.sweep.parts import RUNS, open_parts
+from marketsim.sweep.repeats import repeated_runs
 from marketsim.sweep.store import run_schema
 
 if TYPE_CHECKING:
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 
 Answer = TypeVar("Answer")
 
+#: Table of the runs that do not count, and the part that has them for nothing.
+REPEATED = "repeated_runs"
 #: Times a question is put while a driver is merging parts.
 ATTEMPTS = 5
 #: Words that a question begins with; "": a bracket.
@@ -136,10 +140,14 @@ def _make_views(
 ) -> None:
     """Name verified tables of a sweep, and lock everything else; points may share their runs."""
     schema = run_schema(folder, manifest)  # verifies the plan
-    sources = {
-        "plan": [folder / PLAN_FILE],
-        **{name: _parts(folder, name) for name in (RUNS, *kept)},
-    }
+    with ExitStack() as stack:
+        runs = open_parts(folder, stack)
+        repeated = repeated_runs(runs)
+        sources = {
+            "plan": [folder / PLAN_FILE],
+            RUNS: [Path(file.name) for file in runs],
+            **{name: _parts(folder, name) for name in kept},
+        }
     files = [str(file) for several in sources.values() for file in several]
     connection.execute("SET allowed_paths = $files", {"files": files})
     connection.execute("SET enable_external_access = false")
@@ -150,7 +158,11 @@ def _make_views(
         for name in schema.names
         if name != "scenario"
     )
-    stored = _source(sources[RUNS])
+    again = [(part, key) for part, keys in repeated.items() for key in keys.to_pylist()]
+    if again:
+        parts, keys = map(pa.array, zip(*again, strict=True))
+        connection.register(REPEATED, pa.table({"part": parts, "key": keys}))
+    stored = _rows(sources[RUNS], bool(again))
     if not sources[RUNS]:
         connection.register("nothing", schema.empty_table())
         stored = "nothing"
@@ -160,7 +172,7 @@ def _make_views(
     )
     for name in kept:
         if sources[name]:
-            source = f"SELECT * FROM {_source(sources[name])}"  # noqa: S608
+            source = f"SELECT * FROM {_rows(sources[name], bool(again))}"  # noqa: S608
             connection.execute(f"CREATE VIEW {name} AS {source}")
 
 
@@ -170,9 +182,20 @@ def _parts(folder: Path, name: str) -> list[Path]:
         return [Path(file.name) for file in open_parts(folder, stack, name)]
 
 
-def _source(files: list[Path]) -> str:
+def _rows(files: list[Path], are_repeated: bool) -> str:
+    """Name the rows of a table's parts; of runs that two drivers have stored those that count."""
+    if not are_repeated:
+        return _source(files)
+    return (
+        f"(SELECT * EXCLUDE (filename) FROM {_source(files, 'filename = true')} AS found "  # noqa: S608
+        f"WHERE NOT EXISTS (SELECT 1 FROM {REPEATED} AS again WHERE again.key = found.key "
+        "AND again.part = parse_filename(found.filename)))"
+    )
+
+
+def _source(files: list[Path], *options: str) -> str:
     names = ", ".join("'" + str(file).replace("'", "''") + "'" for file in files)
-    return f"read_parquet([{names}], union_by_name = true)"
+    return f"read_parquet({', '.join([f'[{names}]', 'union_by_name = true', *options])})"
 
 
 def _quoted(name: str) -> str:

@@ -5,7 +5,7 @@ import queue
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future
+from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future, wait
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from itertools import islice
@@ -17,9 +17,11 @@ import pyarrow.compute as pc
 
 from marketsim.scenario.errors import ScenarioWarning
 from marketsim.scenario.inputs import Input, InputChangedError, InputLog
+from marketsim.sweep.claims import claimed
+from marketsim.sweep.cluster import ClusterExecutor, connected
 from marketsim.sweep.design import Design, DesignError, load_design
-from marketsim.sweep.lock import Shard, SweepFolderError, locked
-from marketsim.sweep.manifest import Manifest, claim, record_result, write_manifest
+from marketsim.sweep.lock import Seat, Shard, SweepFolderError, locked
+from marketsim.sweep.manifest import LOGS, Manifest, claim, record_result, write_manifest
 from marketsim.sweep.metrics import choose_metrics
 from marketsim.sweep.plan import MAX_RUNS, Plan, PlannedRun, Point
 from marketsim.sweep.pool import WorkerLostError, WorkerPool
@@ -41,8 +43,11 @@ from marketsim.tape.files import FolderError
 FLUSH_RUNS = 256
 FLUSH_SECONDS = 5.0
 FLUSH_BYTES = 2**25
-#: Runs handed out at a time, for each worker: enough to last while a part is written.
-WINDOW = 16
+#: Runs handed out at a time, for each worker: enough to last while a part is written; and where
+#: drivers share a sweep few, so that the last runs are left to whoever is free.
+WINDOW, SHARED_WINDOW = 16, 2
+#: Seconds between two looks at the workers while there is nothing else to do.
+LOOK_SECONDS = 1.0
 
 #: Called with the report after every run.
 SweepProgress: TypeAlias = Callable[["SweepReport"], None]
@@ -55,7 +60,7 @@ class SweepReport:
     folder: Path
     planned: int  #: runs of the whole sweep
     total: int  #: runs of the shard
-    stored: int  #: runs of the shard that were there at the start
+    stored: int  #: runs of the shard that were there at the start, or that other drivers made
     done: int = 0  #: runs made now, failed ones included
     failures: int = 0  #: failed runs among all that are stored
     result: str = ""  #: hash of the results, once the whole sweep is complete
@@ -91,6 +96,7 @@ def run_sweep(
     *,
     workers: int | None = None,
     executor: Executor | None = None,
+    cluster: str | None = None,
     shard: Shard | None = None,
     max_failures: int | None = None,
     most_runs: int | None = MAX_RUNS,
@@ -113,6 +119,8 @@ def run_sweep(
         Worker processes; by default one for every core this process may use.
     executor : concurrent.futures.Executor, optional
         Runs them elsewhere; the caller shuts it down.
+    cluster : str, optional
+        Runs them on a cluster; see `marketsim.sweep.cluster.connected`.
     shard : Shard, optional
         Part of the runs; all by default.
     max_failures : int, optional
@@ -145,11 +153,15 @@ def run_sweep(
         If `max_failures` runs failed.
     ExecutorLostError
         If the executor's workers are gone.
+    ClusterError
+        If the cluster cannot be used, or SLURM's jobs end before they work.
 
     Warns
     -----
     ScenarioWarning
         If part of the base scenario has no effect.
+    ClusterWarning
+        If nobody works, as all of a cluster's workers have ended or none has begun.
     """
     if not isinstance(design, Design):
         with InputLog() as read:
@@ -162,11 +174,11 @@ def run_sweep(
     claim(folder, plan)
     shard = shard or Shard()
     with ExitStack() as stack:
-        stack.enter_context(locked(folder, shard))
+        seat = stack.enter_context(locked(folder, shard))
         manifest = claim(folder, plan)  # once more: another driver may have begun it meanwhile
         if retry and manifest is not None:
             drop_runs(folder, lambda runs: pc.equal(runs["status"], OK))
-        numbers = np.arange(shard.number - 1, len(plan), shard.count)
+        numbers = shard.numbers(len(plan))
         todo = numbers[~np.isin(plan.keys[numbers], stored_keys(folder))]
         counts = count_runs(folder)
         failures = counts.total() - counts[OK]
@@ -175,25 +187,78 @@ def run_sweep(
             folder, len(plan), len(numbers), stored, failures=failures, inputs=plan.inputs
         )
         if len(todo) or manifest is None:
+            if cluster is not None:
+                executor = stack.enter_context(connected(cluster, design.name, folder / LOGS))
+                workers = executor.num_workers
             workers = workers or usable_cores()
             if executor is None:
                 executor = WorkerPool(min(workers, max(len(todo), 1)), warm_up)
                 stack.callback(executor.shutdown, wait=False, cancel_futures=True)
-            manifest = manifest or _begin(folder, plan, executor)
-            store = Store(folder, manifest, shard)
-            driver = _Driver(plan, executor, store, report, progress)
-            driver.make(todo, WINDOW * workers, max_failures)
-    if count_runs(folder).total() == len(plan):
+            team = _Team(executor, seat)
+            manifest = manifest or _begin(folder, plan, team)
+            driver = _Driver(plan, team, Store(folder, manifest, seat.label), report, progress)
+            if shard.is_shared:
+                driver.make(
+                    claimed(folder, plan.keys, seat.label, stack),
+                    SHARED_WINDOW * workers,
+                    max_failures,
+                )
+            else:
+                driver.make(todo.tolist(), WINDOW * workers, max_failures)
+    made = count_runs(folder).total()
+    if shard.is_shared:
+        report.stored = max(made - report.done, 0)  # the others' as well
+    if made == len(plan):
         report.result = result_hash(folder)
         report.recorded = record_result(folder, manifest, report.result)
     return report
 
 
 def usable_cores() -> int:
-    """Return the number of cores this process may use."""
+    """Return the number of cores this process may use: in a job of SLURM's, those of the job."""
     if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+        cores = len(os.sched_getaffinity(0))
+    else:
+        cores = os.cpu_count() or 1
+    granted = os.environ.get("SLURM_CPUS_PER_TASK") or os.environ.get("SLURM_CPUS_ON_NODE", "")
+    return min(cores, max(int(granted), 1)) if granted.isdecimal() else cores
+
+
+class _Team:
+    """The executor, and what the driver tells of it in the sweep's folder."""
+
+    def __init__(self, executor: Executor, seat: Seat) -> None:
+        self.executor = executor
+        self._seat = seat
+        self._told: Any = None
+
+    def submit(self, function: Callable[..., Any], task: Task) -> Future[Any]:
+        """Queue a call.
+
+        Raises
+        ------
+        ExecutorLostError
+        """
+        try:
+            return self.executor.submit(function, task)
+        except BrokenExecutor as error:
+            raise _lost(error) from error
+
+    def look(self) -> None:
+        """Let a cluster see to its workers, and tell who works.
+
+        Raises
+        ------
+        ExecutorLostError
+        """
+        if isinstance(self.executor, ClusterExecutor):
+            try:
+                crew = self.executor.look()
+            except BrokenExecutor as error:
+                raise _lost(error) from error
+            if crew != self._told:
+                self._told = crew
+                self._seat.tell(**crew._asdict())
 
 
 class _Driver:
@@ -202,13 +267,13 @@ class _Driver:
     def __init__(
         self,
         plan: Plan,
-        executor: Executor,
+        team: _Team,
         store: Store,
         report: SweepReport,
         progress: SweepProgress | None,
     ) -> None:
         self.plan = plan
-        self.executor = executor
+        self.team = team
         self.store = store
         self.report = report
         self.progress = progress
@@ -243,19 +308,18 @@ class _Driver:
     def _hand_out(self, number: int) -> None:
         run = self.plan.run(number)
         task = _task(self.plan, run.point, run.key, run.seed, self.store.manifest)
-        try:
-            future = self.executor.submit(run_task, task)
-        except BrokenExecutor as error:
-            raise _lost(error) from error
+        future = self.team.submit(run_task, task)
         future.add_done_callback(lambda done: self._back.put((done, run, task)))
 
     def _next(self) -> Outcome | None:
-        """Store the next run that is done; None if nothing came before the next flush is due."""
-        due = self._flushed + FLUSH_SECONDS
+        """Store the next run that is done; None if nothing came before something else is due."""
+        self.team.look()
+        left = self._flushed + FLUSH_SECONDS - time.monotonic()
         try:
-            future, run, task = self._back.get(timeout=max(due - time.monotonic(), 0.0))
+            future, run, task = self._back.get(timeout=min(max(left, 0.0), LOOK_SECONDS))
         except queue.Empty:
-            self._flush()
+            if left <= 0:
+                self._flush()
             return None
         outcome = _outcome(future, task)
         self.store.add(run, outcome)
@@ -307,13 +371,17 @@ def _lost(error: BaseException) -> ExecutorLostError:
     return ExecutorLostError(f"the workers are gone{why}; the same command goes on with the rest")
 
 
-def _begin(folder: Path, plan: Plan, executor: Executor) -> Manifest:
+def _begin(folder: Path, plan: Plan, team: _Team) -> Manifest:
     """Find the names of the figures, from a run of no steps of each kind of scenario, and begin."""
     names: dict[str, None] = {}
     for point in plan.shapes:
         task = _task(plan, point, "", plan.design.seed, None)
         try:
-            model, found = executor.submit(name_metrics, task).result()
+            future = team.submit(name_metrics, task)
+            while not future.done():
+                team.look()
+                wait([future], LOOK_SECONDS)
+            model, found = future.result()
         except (CancelledError, BrokenExecutor) as error:
             raise _lost(error) from error
         if model != plan.model:

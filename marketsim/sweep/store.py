@@ -1,7 +1,7 @@
 """The store: a sweep's runs as parts of Parquet, each complete or not there.
 
-A part covers flushes number first to last of one shard and is named after them; series and events
-have parts of the same names. Small parts are merged. What counts is what the shard's list says
+A part covers flushes number first to last of one driver and is named after both; series and events
+have parts of the same names. Small parts are merged. What counts is what the driver's list says
 (`marketsim.sweep.parts`).
 """
 
@@ -14,9 +14,10 @@ from typing import IO, Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from marketsim.sweep.lock import Shard, SweepFolderError
+from marketsim.sweep.lock import SweepFolderError
 from marketsim.sweep.manifest import (
     RESULT_FILE,
     Manifest,
@@ -27,6 +28,7 @@ from marketsim.sweep.manifest import (
 from marketsim.sweep.parts import (
     RUNS,
     Part,
+    label_of,
     list_file,
     list_labels,
     open_part,
@@ -35,8 +37,9 @@ from marketsim.sweep.parts import (
     write_list,
 )
 from marketsim.sweep.plan import KEY_DIGITS, PlannedRun
+from marketsim.sweep.repeats import repeated_runs
 from marketsim.sweep.worker import Outcome
-from marketsim.tape.files import PARQUET, atomic, hash_file
+from marketsim.tape.files import PARQUET, UNFINISHED, atomic, hash_file
 
 #: Parts of one size that are merged into one.
 PARTS_MERGED = 16
@@ -49,20 +52,21 @@ ROWS_READ = 1024
 
 
 class Store:
-    """Writes the runs of one shard; the caller holds its lock.
+    """Writes the runs of one driver.
 
     Parameters
     ----------
     folder : Path
         Of the sweep.
     manifest : Manifest
-    shard : Shard
+    label : str
+        Of the driver; the caller holds its `marketsim.sweep.lock.Seat`.
     """
 
-    def __init__(self, folder: Path, manifest: Manifest, shard: Shard) -> None:
+    def __init__(self, folder: Path, manifest: Manifest, label: str) -> None:
         self.folder = folder
         self.manifest = manifest
-        self.label = shard.label
+        self.label = label
         self._rows: list[tuple[PlannedRun, Outcome]] = []
         self.bytes_waiting = 0  #: of series and events that are not written yet
         self._schema = run_schema(folder, manifest)
@@ -178,11 +182,11 @@ class Store:
         return sum(file.stat().st_size for file in files if file.exists())  # `_merge` names others
 
     def _clear_leftovers(self) -> None:
-        """Remove what a killed driver of this shard did not finish."""
+        """Remove what an earlier driver of this label did not finish."""
         live = {part.file for part in self._parts} | {list_file(self.folder, self.label).name}
         for name in (RUNS, *self.manifest.design.keep):
             for file in (self.folder / name).glob(f"*{self.label}.*"):
-                staging = file.name.startswith(f".{self.label}.") and file.suffix == ".tmp"
+                staging = file.name.startswith(f".{self.label}.") and file.suffix == UNFINISHED
                 stale = file.name.startswith(f"{self.label}.") and file.name not in live
                 if staging or stale:
                     file.unlink(missing_ok=True)
@@ -245,7 +249,8 @@ def drop_runs(folder: Path, is_kept: Callable[[pa.Table], pa.Array]) -> None:
         except SweepFolderError:  # without its list no part can be believed
             list_file(folder, label).unlink(missing_ok=True)
             for file in folder.glob(f"*/{label}.*.parquet"):
-                file.unlink()
+                if label_of(file.name) == label:
+                    file.unlink()
             continue
         after: list[Part] = []
         for part in parts:
@@ -298,7 +303,7 @@ def _remove(folder: Path, parts: Iterable[Part]) -> None:
 
 
 def read_runs(folder: Path, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
-    """Read the runs that are stored, some at a time, as they are at this moment.
+    """Read the runs that are stored, each once, some at a time, as they are at this moment.
 
     Parameters
     ----------
@@ -316,29 +321,42 @@ def read_runs(folder: Path, columns: Sequence[str] | None = None) -> Iterator[pa
     SweepFolderError
         If a part is missing, or does not hold what the sweep wrote.
     """
-    wanted = None if columns is None else list(columns)
     with contextlib.ExitStack() as stack:
-        for file in open_parts(folder, stack):
-            for batch in _parquet(file).iter_batches(ROWS_READ, columns=wanted, use_threads=False):
-                yield pa.Table.from_batches([batch])
+        files = open_parts(folder, stack)
+        repeated = repeated_runs(files)
+        for file in files:
+            source, again = _parquet(file), repeated.get(Path(file.name).name)
+            names = source.schema_arrow.names if columns is None else list(columns)
+            read = names if again is None else list({*names, "key"})
+            for batch in source.iter_batches(ROWS_READ, columns=read, use_threads=False):
+                table = pa.Table.from_batches([batch])
+                if again is not None:
+                    table = table.filter(pc.invert(pc.is_in(table["key"], again))).select(names)
+                yield table
 
 
-def stored_keys(folder: Path) -> Any:
+def stored_keys(folder: Path, known: dict[str, Any] | None = None) -> Any:
     """Return the keys of all runs that are stored.
 
     Parameters
     ----------
     folder : Path
         Of the sweep.
+    known : dict, optional
+        Keys by the name of their part, as earlier calls have left it: what is there is not read
+        again, and what is new is added.
 
     Returns
     -------
     ndarray
-        (runs,) of ASCII.
+        (runs,) of ASCII; those of parts that were merged since come twice.
     """
-    tables = read_runs(folder, ["key"])
-    found = [np.array(table["key"].to_pylist(), f"S{KEY_DIGITS}") for table in tables]
-    return np.concatenate(found) if found else np.empty(0, f"S{KEY_DIGITS}")
+    known = {} if known is None else known
+    with contextlib.ExitStack() as stack:
+        for file in open_parts(folder, stack, skip=known):
+            keys = _parquet(file).read(["key"], use_threads=False)["key"].to_pylist()
+            known[Path(file.name).name] = np.array(keys, f"S{KEY_DIGITS}")
+    return np.concatenate([np.empty(0, f"S{KEY_DIGITS}"), *known.values()])
 
 
 def _write(

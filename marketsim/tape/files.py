@@ -10,6 +10,7 @@ import errno
 import hashlib
 import json
 import os
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any
@@ -18,6 +19,8 @@ from typing import IO, Any
 PARQUET: dict[str, Any] = {"compression": "zstd", "write_page_checksum": True}
 #: The field of a record that holds the hash of all others.
 SEAL = "hash"
+#: How the name of a file ends that is not written yet; a killed process leaves it behind.
+UNFINISHED = ".tmp"
 #: Bytes of a hash; twice as many hexadecimal digits.
 HASH_BYTES = 16
 #: Bytes of a file that are hashed at a time.
@@ -73,7 +76,7 @@ def check_writable(file: Path) -> None:
 
 
 def _staging(file: Path, folder: Path) -> Path:
-    return folder / f".{file.name}.{os.getpid()}.tmp"
+    return folder / f".{file.name}.{uuid.uuid4().hex}{UNFINISHED}"  # another host may write it too
 
 
 def _check_replaceable(file: Path) -> None:

@@ -21,7 +21,7 @@ from marketsim.results.run import load_run
 from marketsim.study import calibrate
 from marketsim.study.targets import load_targets
 from marketsim.sweep.design import parse_design
-from marketsim.sweep.lock import Shard, SweepFolderError
+from marketsim.sweep.lock import SweepFolderError
 from marketsim.sweep.manifest import read_manifest, record_result
 from marketsim.sweep.plan import Plan
 from marketsim.sweep.query import query_sweep
@@ -77,7 +77,7 @@ SWEEP = ("sweep", "design.toml", "--out", "{}", "--quiet")
 #: What reads the files of a sweep.
 READERS = {
     "sweep.json": [STATUS, ANALYZE, QUERY, RERUN, SWEEP],
-    "runs/1-of-1.json": [STATUS, ANALYZE, QUERY, RERUN, SWEEP],
+    "runs/*.json": [STATUS, ANALYZE, QUERY, RERUN, SWEEP],
     "plan.parquet": [ANALYZE, QUERY],
     "result.json": [STATUS],
 }
@@ -319,11 +319,12 @@ def test_every_command_refuses_a_spoilt_record_of_a_sweep(
 ) -> None:
     monkeypatch.chdir(sweep.parent)
     Path("design.toml").write_text(DESIGN)
-    spoil(sweep / name, how)
+    (file,) = sweep.glob(name)
+    spoil(file, how)
     for command in READERS[name]:
         code, said = marketsim(*(word.format(sweep) for word in command))
         assert code == 2, (command, said)
-        assert Path(name).name in said
+        assert file.name in said
         assert "Traceback" not in said
 
 
@@ -356,9 +357,13 @@ def parts(folder: Path, name: str = "runs") -> list[Path]:
     return sorted((folder / name).glob("*.parquet"))
 
 
+def lists(folder: Path) -> list[Path]:
+    return sorted((folder / "runs").glob("*.json"))
+
+
 def test_a_part_of_another_sweep_is_refused(made: dict[str, Path], sweep: Path) -> None:
     (file,) = parts(sweep)
-    shutil.copy(made["sweep 7"] / "runs" / file.name, file)
+    shutil.copy(parts(made["sweep 7"])[0], file)
     for read in (load_sweep, sweep_status, read_sweep):
         with pytest.raises(FolderError, match=rf"{file.name}: .*--retry makes its runs again"):
             read(sweep)
@@ -368,13 +373,14 @@ def test_all_parts_of_another_sweep_are_refused_with_their_list(
     made: dict[str, Path], sweep: Path
 ) -> None:
     shutil.copytree(made["sweep 7"] / "runs", sweep / "runs", dirs_exist_ok=True)
-    with pytest.raises(FolderError, match=r"1-of-1\.json: .* another sweep"):
+    with pytest.raises(FolderError, match=r"1-of-1\..*\.json: .* another sweep"):
         load_sweep(sweep)
 
 
 def test_a_part_that_nobody_lists_is_not_read(made: dict[str, Path], sweep: Path) -> None:
     good = read_sweep(sweep)
-    shutil.copy(parts(made["sweep 7"])[0], sweep / "runs" / "1-of-1.0000007-0000007.parquet")
+    label = lists(sweep)[0].stem
+    shutil.copy(parts(made["sweep 7"])[0], sweep / "runs" / f"{label}.0000007-0000007.parquet")
     assert is_equal(read_sweep(sweep), good)
     shutil.copy(parts(made["sweep 7"])[0], sweep / "runs" / "2-of-2.0000007-0000007.parquet")
     with pytest.raises(FolderError, match=r"2-of-2\.json: missing"):
@@ -413,7 +419,7 @@ def test_series_are_verified_by_the_questions_that_name_them(sweep: Path) -> Non
 def test_retry_makes_the_runs_of_damaged_parts_again(sweep: Path, what: str) -> None:
     good = read_sweep(sweep)
     file = {"series": parts(sweep, "series")[0], "part": parts(sweep)[0]}.get(
-        what.removeprefix("missing "), sweep / "runs" / "1-of-1.json"
+        what.removeprefix("missing "), lists(sweep)[0]
     )
     if what.startswith("missing"):
         file.unlink()
@@ -441,7 +447,7 @@ def test_damage_is_not_merged_into_another_part(sweep: Path, how: str) -> None:
     file.write_bytes(file.read_bytes()[:-1] + b"?")
     if how == "missing":
         file.unlink()
-    store = Store(sweep, manifest, Shard())
+    store = Store(sweep, manifest, lists(sweep)[0].stem)
     figures = (0.0,) * len(manifest.metrics)
     store.add(run, Outcome(run.key, OK, "", "d", figures, 0.1, {}))
     with pytest.raises(SweepFolderError, match=f"series/{file.name}"):

@@ -16,8 +16,8 @@ from marketsim.cli import app
 from marketsim.scenario.loader import parse_scenario, read_tables
 from marketsim.scenario.shocks import KINDS
 from marketsim.study.targets import Search
-from marketsim.sweep.cluster import SlurmSettings
 from marketsim.sweep.design import Design, parse_design
+from marketsim.sweep.slurm import SlurmSettings
 from tests.cli.conftest import marketsim
 from tests.outside.fuzz import DESIGN, PORTFOLIO, to_toml
 

@@ -14,8 +14,9 @@ from marketsim.agents.strategies import STRATEGIES
 from marketsim.scenario.errors import ScenarioWarning
 from marketsim.scenario.loader import parse_scenario, read_tables
 from marketsim.study.targets import Search, parse_targets
-from marketsim.sweep.cluster import ClusterError, connected
+from marketsim.sweep.cluster import connected
 from marketsim.sweep.design import Design, DesignError, load_design, parse_design
+from marketsim.sweep.slurm import ClusterError
 from tests.cli.conftest import TINY, marketsim, tiny
 from tests.outside.fuzz import DESIGN, PORTFOLIO, TARGETS
 

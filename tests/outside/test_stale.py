@@ -393,11 +393,12 @@ def test_results_of_an_edited_experiment_are_listed_as_such(marketsim: Cli, proj
 
 
 def test_nothing_is_said_of_shards_where_there_are_none() -> None:
-    whole, part = (SweepReport(Path(), planned=4, total=total, stored=0) for total in (4, 2))
+    whole, part = (SweepReport(Path(), planned=4, total=total, stored=total) for total in (4, 2))
     assert len(report_lines(whole)) == 1
     assert "other shards are missing" in report_lines(part)[1]
     status = {"name": "a", "kind": "grid", "runs": 2, "missing": 1, "error": 0, "quarantined": 0}
     status |= {"wall_s": None, "errors": [], "result": None, "recorded": None}
+    status |= {"queued": [], "shards": []}
     for label, is_told in (("1-of-1", False), ("1-of-2", True)):
         lines = status_lines(status | {"drivers": [{"shard": label, "process": 1, "host": "a"}]})
         assert ("shard" in lines[1]) == is_told

@@ -20,7 +20,8 @@ from marketsim.engine.index import update_index
 from marketsim.engine.state import NONE
 from marketsim.run.out_of_range import PriceOutOfRangeError
 from marketsim.scenario.loader import parse_scenario
-from marketsim.sweep.cluster import ClusterError, connected
+from marketsim.sweep.cluster import connected
+from marketsim.sweep.slurm import ClusterError
 from marketsim.tape.digest import digest_result
 from tests.cli.conftest import marketsim
 
