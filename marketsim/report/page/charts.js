@@ -2,6 +2,7 @@
 (function (page) {
   "use strict";
 
+  const LARGE = 700; // CSS pixels: wide enough for larger type
   const MINUTES = [1, 2, 5, 10, 15, 30, 60, 120, 180, 240, 360, 480, 720, 1440, 2880, 7200, 14400, 43200];
 
   /* The rows of a table in [from, to] to draw on so many pixels: all, or the lowest and the highest
@@ -105,7 +106,8 @@
         const floor = scale.floor && ((low, high) => scale.floor(low, high, this.context));
         scales[name] = { range: scale.fixed || ((u, low, high) => roundRange(low, high, floor)) };
       }
-      const font = theme.font(context.small ? 11 : 13);
+      const px = context.small ? 11 : context.width > LARGE ? 16 : 13;
+      const font = theme.font(px);
       const grid = { stroke: theme.grid, width: 1 };
       return {
         width: context.width,
@@ -120,7 +122,7 @@
             font,
             grid,
             ticks: { show: false },
-            size: 26,
+            size: px + 13,
             gap: 6,
             space: 70,
             incrs: MINUTES.map((minutes) => minutes / context.lane.header.step_minutes),
@@ -131,7 +133,7 @@
             stroke: theme.soft,
             font,
             side: i ? 1 : 3,
-            size: context.small ? 58 : 66,
+            size: px * 4.4 + 10,
             gap: 4,
             grid: i ? { show: false } : grid,
             ticks: { show: false },
