@@ -1,0 +1,193 @@
+"""A replay: a run, made again and recorded, in one HTML file that opens without a network."""
+
+import base64
+import os
+import tempfile
+import zlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from marketsim.account.rerun import read_scenario, rerun_with
+from marketsim.contagion.strikes import list_strikes
+from marketsim.report.chapters import chapters_message
+from marketsim.report.drawn import choose_drawn
+from marketsim.report.page_text import whole_page
+from marketsim.report.recording import Cadence, Recorder, margin_mode
+from marketsim.report.wire import Message, join, pack
+from marketsim.results.run import Run
+from marketsim.run.progress import Progress
+from marketsim.run.simulation import Simulation
+from marketsim.tape.files import RunFolderError
+
+#: Bytes of the file, of one run and with a ghost, which account frames are thinned out for.
+MOST_BYTES = 1_000_000
+MOST_BYTES_WITH_GHOST = 1_500_000
+#: Most rows in time: of a longer run a row is several steps.
+MOST_ROWS = 6_000
+#: A run is looked at so often over its length.
+LOOKS, HEAT_LOOKS = 1_000, 160
+#: Thinned out more than so often, there is nothing left to leave out.
+MOST_THINNINGS = 8
+_ACCOUNTS = ("account_step", "health", "lean", "worth")
+
+
+class Recorded:
+    """A finished run, made again and watched.
+
+    Parameters
+    ----------
+    run : Run
+    drawn : ndarray, optional
+        Accounts to draw; chosen by what was liquidated in it by default.
+    lane : int, optional
+    progress : callable, optional
+
+    Attributes
+    ----------
+    start, frames, chapters : Message
+
+    Raises
+    ------
+    RunFolderError
+        If the run is not what it was, or has no steps.
+    """
+
+    def __init__(
+        self,
+        run: Run,
+        drawn: NDArray[np.int64] | None = None,
+        lane: int = 0,
+        progress: Progress | None = None,
+    ) -> None:
+        scenario = read_scenario(run)
+        steps = int(run.summary["steps"])
+        stride = -(-steps // MOST_ROWS)
+        cadence = Cadence(
+            accounts=max(steps // LOOKS, 1),
+            heat=max(steps // HEAT_LOOKS, 1),
+            reproduction=max(steps // HEAT_LOOKS, 1),
+        )
+
+        def watch(simulation: Simulation, num_steps: int) -> None:
+            chosen = choose_drawn(simulation.roster, liquidated_in(run)) if drawn is None else drawn
+            recorder = Recorder(simulation, chosen, cadence, lane)
+            self.start = recorder.start(
+                label=run.path.name,
+                source="replay",
+                digest=run.digest,
+                mode=margin_mode(simulation),
+                days=num_steps * scenario.step_minutes / 1440.0,
+                command=f"marketsim run {run.path.name}/scenario.toml --seed {run.seed}",
+            )
+            recorder.run(num_steps, progress)
+            frames = recorder.frames()
+            if frames is None:
+                raise RunFolderError(f"{run.path}: has no steps to show")
+            frames.arrays["liq_cascade"][:] = recorder.cascades
+            self.frames = frames
+            strikes = list_strikes(simulation.steered.all_shocks, scenario.step_minutes)
+            self.chapters = chapters_message(self.start, frames, strikes)
+
+        record = {"series_minutes": stride * scenario.step_minutes, "causes": True}
+        rerun_with(run, record, watch=watch)
+
+
+def liquidated_in(run: Run) -> list[int]:
+    """List the accounts that were liquidated, those first who fell first."""
+    return list(dict.fromkeys(run.liquidations["account"].tolist()))
+
+
+def record_runs(
+    run: Run, ghost: Run | None = None, progress: Progress | None = None
+) -> list[Recorded]:
+    """Make a run again, and another to be drawn behind it, with the same accounts drawn.
+
+    Raises
+    ------
+    RunFolderError
+        If the two have not the same markets and populations.
+    """
+    if ghost is None:
+        return [Recorded(run, progress=progress)]
+    if run.market_names != ghost.market_names:
+        text = f"{', '.join(ghost.market_names)}, not {', '.join(run.market_names)}"
+        raise RunFolderError(f"{ghost.path}: its markets are {text}: it is no twin of {run.path}")
+    first = Recorded(run, progress=progress)
+    return [first, Recorded(ghost, np.array(first.start.header["accounts"]["drawn"]), 1, progress)]
+
+
+def replay_page(recorded: Sequence[Recorded], most_bytes: int | None = None) -> str:
+    """Return the replay of one run, or of two, as one page.
+
+    Parameters
+    ----------
+    recorded : sequence of Recorded
+    most_bytes : int, optional
+        Account frames are thinned out until the page is no larger, as far as that helps.
+    """
+    if most_bytes is None:
+        most_bytes = MOST_BYTES if len(recorded) == 1 else MOST_BYTES_WITH_GHOST
+    header: dict[str, Any] = {"lanes": len(recorded)}
+    if len(recorded) == 2:
+        names = [each.start.header["label"] for each in recorded]
+        header["pairing"] = dict(zip(("run", "run2"), names, strict=True))
+    starts = [each.start._replace(header=each.start.header | header) for each in recorded]
+    title = f"marketsim {recorded[0].start.header['scenario']}"
+    every = 1
+    for _ in range(MOST_THINNINGS):
+        messages = [
+            message
+            for start, each in zip(starts, recorded, strict=True)
+            for message in (start, _thinned(each.frames, every))
+        ]
+        page = whole_page(_embedded([*messages, recorded[0].chapters]), title)
+        if len(page) <= most_bytes:
+            break
+        every *= 2
+    return page
+
+
+def write_replay(page: str, file: Path) -> None:
+    """Write a page, whole or not at all.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be written.
+    """
+    handle, name = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name[:32]}-")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as stream:
+            stream.write(page)
+        Path(name).chmod(0o644)
+        Path(name).replace(file)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def _embedded(messages: Sequence[Message]) -> str:
+    """Return messages as the script finds them in a replay: raw deflate in base64."""
+    squeeze = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
+    data = squeeze.compress(join([pack(message) for message in messages])) + squeeze.flush()
+    return base64.b64encode(data).decode()
+
+
+def _thinned(frames: Message, every: int) -> Message:
+    """Keep the account frames of every so many steps, and more of them where liquidations are."""
+    arrays: Mapping[str, Any] = frames.arrays
+    step = arrays["account_step"]
+    if every == 1 or not len(step):
+        return frames
+    gap = max(int(np.diff(step).max(initial=1)), 1)
+    burns = np.isin(step, arrays["liq_step"])
+    kept, last = [], -(2**31)
+    for n, at in enumerate(step.tolist()):
+        if at - last >= (every * gap // 4 if burns[n] else every * gap) or n == len(step) - 1:
+            kept.append(n)
+            last = at
+    return frames._replace(arrays={**arrays, **{name: arrays[name][kept] for name in _ACCOUNTS}})
