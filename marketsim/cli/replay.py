@@ -26,7 +26,9 @@ def replay(
     """Make one HTML file of a run that opens by double click and plays it, without a network.
 
     With two runs the second is the ghost of the first:
-    `marketsim replay runs/contagion-7 runs/contagion-isolated-7 -o twins.html`. The run is done again from its folder and checked against what was recorded. That runs the
+    `marketsim replay runs/contagion-7 runs/contagion-isolated-7 -o twins.html`.
+
+    A run is done again from its folder and checked against what was recorded. That runs the
     strategies of your own it had; outside the current folder you are asked.
     """
     with explained():

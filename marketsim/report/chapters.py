@@ -101,14 +101,14 @@ class _Story:
         before, first = self.row(start), self.row(start + 1)
         after = self.row(start + max(round(lasting), 1))
         index = self.frames["index"]
-        moves = index[after] / index[before] - 1.0
+        path = index[first : after + 1] / index[before] - 1.0
+        moves = np.take_along_axis(path, np.abs(path).argmax(axis=0)[None], axis=0)[0]
         moved = [
             f"{name} {100 * move:+.3g} %"
             for name, move in zip(self.markets, moves, strict=True)
             if abs(move) >= 0.005
         ]
-        minutes = max(round(lasting), 1) * self.header["step_minutes"]
-        what = f"in {minutes:.3g} minutes the index moves: {', '.join(moved)}"
+        what = f"the index moves by up to {', '.join(moved)}"
         return Chapter(
             int(self.steps[first]),
             "Shock",

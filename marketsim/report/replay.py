@@ -6,7 +6,7 @@ import tempfile
 import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,7 @@ from marketsim.contagion.strikes import list_strikes
 from marketsim.report.chapters import chapters_message
 from marketsim.report.drawn import choose_drawn
 from marketsim.report.page_text import whole_page
-from marketsim.report.recording import Cadence, Recorder, margin_mode
+from marketsim.report.recording import Cadence, Recorder
 from marketsim.report.wire import Message, join, pack
 from marketsim.results.run import Run
 from marketsim.run.progress import Progress
@@ -35,65 +35,96 @@ MOST_THINNINGS = 8
 _ACCOUNTS = ("account_step", "health", "lean", "worth")
 
 
-class Recorded:
-    """A finished run, made again and watched.
+class Recorded(NamedTuple):
+    """A run, as it was watched from its first step to its last."""
+
+    start: Message
+    frames: Message
+    chapters: Message
+
+
+def watch(
+    simulation: Simulation,
+    num_steps: int,
+    drawn: NDArray[np.int64],
+    progress: Progress | None = None,
+    **facts: Any,
+) -> Recorded:
+    """Let a simulation run its first steps and record them.
+
+    Parameters
+    ----------
+    simulation : Simulation
+        Before its first step.
+    num_steps : int
+        At least 1.
+    drawn : ndarray
+        Accounts that are drawn one by one.
+    progress : callable, optional
+    **facts
+        Of the header of its "start", such as ``label`` and ``lane``.
+    """
+    cadence = Cadence(
+        accounts=max(num_steps // LOOKS, 1),
+        heat=max(num_steps // HEAT_LOOKS, 1),
+        reproduction=max(num_steps // HEAT_LOOKS, 1),
+    )
+    recorder = Recorder(simulation, drawn, cadence, facts.get("lane", 0))
+    minutes = simulation.scenario.step_minutes
+    start = recorder.start(source="replay", days=num_steps * minutes / 1440.0, **facts)
+    recorder.run(num_steps, progress)
+    frames = recorder.frames()
+    assert frames is not None, "a run of no steps"
+    frames.arrays["liq_cascade"][:] = recorder.cascades
+    strikes = list_strikes(simulation.steered.all_shocks, minutes)
+    return Recorded(start, frames, chapters_message(start, frames, strikes))
+
+
+def series_minutes(num_steps: int, step_minutes: float) -> float:
+    """Return how far apart the rows of so long a run are to be, minutes."""
+    return -(-num_steps // MOST_ROWS) * step_minutes
+
+
+def record_run(
+    run: Run,
+    drawn: NDArray[np.int64] | None = None,
+    lane: int = 0,
+    progress: Progress | None = None,
+) -> Recorded:
+    """Make a finished run again, watched; it is compared with what its folder holds.
 
     Parameters
     ----------
     run : Run
     drawn : ndarray, optional
-        Accounts to draw; chosen by what was liquidated in it by default.
+        Accounts to draw; by default chosen by who was liquidated in it.
     lane : int, optional
     progress : callable, optional
-
-    Attributes
-    ----------
-    start, frames, chapters : Message
+        Called with (steps done, steps asked) now and then.
 
     Raises
     ------
     RunFolderError
-        If the run is not what it was, or has no steps.
+        If the run is not what it was.
+    InputChangedError
+        If a file the run was made from has changed since.
     """
+    steps, minutes = int(run.summary["steps"]), read_scenario(run).step_minutes
+    found: list[Recorded] = []
 
-    def __init__(
-        self,
-        run: Run,
-        drawn: NDArray[np.int64] | None = None,
-        lane: int = 0,
-        progress: Progress | None = None,
-    ) -> None:
-        scenario = read_scenario(run)
-        steps = int(run.summary["steps"])
-        stride = -(-steps // MOST_ROWS)
-        cadence = Cadence(
-            accounts=max(steps // LOOKS, 1),
-            heat=max(steps // HEAT_LOOKS, 1),
-            reproduction=max(steps // HEAT_LOOKS, 1),
-        )
+    def advance(simulation: Simulation, num_steps: int) -> None:
+        chosen = choose_drawn(simulation.roster, liquidated_in(run)) if drawn is None else drawn
+        facts = {
+            "lane": lane,
+            "label": run.path.name,
+            "digest": run.digest,
+            "command": f"marketsim run {run.path.name}/scenario.toml --seed {run.seed}",
+        }
+        found.append(watch(simulation, num_steps, chosen, progress, **facts))
 
-        def watch(simulation: Simulation, num_steps: int) -> None:
-            chosen = choose_drawn(simulation.roster, liquidated_in(run)) if drawn is None else drawn
-            recorder = Recorder(simulation, chosen, cadence, lane)
-            self.start = recorder.start(
-                label=run.path.name,
-                source="replay",
-                digest=run.digest,
-                mode=margin_mode(simulation),
-                days=num_steps * scenario.step_minutes / 1440.0,
-                command=f"marketsim run {run.path.name}/scenario.toml --seed {run.seed}",
-            )
-            recorder.run(num_steps, progress)
-            frames = recorder.frames()
-            if frames is None:
-                raise RunFolderError(f"{run.path}: has no steps to show")
-            frames.arrays["liq_cascade"][:] = recorder.cascades
-            self.frames = frames
-            strikes = list_strikes(simulation.steered.all_shocks, scenario.step_minutes)
-            self.chapters = chapters_message(self.start, frames, strikes)
-
-        record = {"series_minutes": stride * scenario.step_minutes, "causes": True}
-        rerun_with(run, record, watch=watch)
+    record = {"series_minutes": series_minutes(steps, minutes), "causes": True}
+    rerun_with(run, record, watch=advance)
+    return found[0]
 
 
 def liquidated_in(run: Run) -> list[int]:
@@ -109,15 +140,20 @@ def record_runs(
     Raises
     ------
     RunFolderError
-        If the two have not the same markets and populations.
+        If the two have not the same markets and traders.
     """
+    first = record_run(run, progress=progress)
     if ghost is None:
-        return [Recorded(run, progress=progress)]
-    if run.market_names != ghost.market_names:
-        text = f"{', '.join(ghost.market_names)}, not {', '.join(run.market_names)}"
-        raise RunFolderError(f"{ghost.path}: its markets are {text}: it is no twin of {run.path}")
-    first = Recorded(run, progress=progress)
-    return [first, Recorded(ghost, np.array(first.start.header["accounts"]["drawn"]), 1, progress)]
+        return [first]
+    for what, one, other in (
+        ("markets", run.market_names, ghost.market_names),
+        ("number of accounts", len(run.accounts), len(ghost.accounts)),
+    ):
+        if one != other:
+            text = f"{ghost.path}: its {what} is {other}, not {one}: it is no twin of {run.path}"
+            raise RunFolderError(text)
+    drawn = np.array(first.start.header["accounts"]["drawn"])
+    return [first, record_run(ghost, drawn, 1, progress)]
 
 
 def replay_page(recorded: Sequence[Recorded], most_bytes: int | None = None) -> str:
