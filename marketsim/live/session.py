@@ -14,10 +14,9 @@ from marketsim.engine._jit import is_compiled
 from marketsim.live import exports, shocks
 from marketsim.live.account import account_facts
 from marketsim.live.commands import Command, RefusedError
-from marketsim.live.controls import mode_changes
+from marketsim.live.controls import mode_changes, own_mode
 from marketsim.live.past import Past
 from marketsim.live.setup import VENUES, Base, Catalogue, Lane, Setup, open_lanes, read_base
-from marketsim.report.recording import margin_mode
 from marketsim.report.wire import Message, pack
 from marketsim.run.out_of_range import PriceOutOfRangeError, StatedInterventionError
 from marketsim.scenario.history import HistoryError
@@ -165,11 +164,21 @@ class Session:
             run = lanes[0].run
             header |= {
                 "step": run.step_count,
-                "mode": margin_mode(run),
+                "mode": self._mode(),
                 "interventions": shocks.tell(run),
                 "controls": self._controls(),
             }
         self._send(Message(header))
+
+    def _mode(self) -> str:
+        """Name the margin mode of those who take sides."""
+        setup = self._setup
+        share = setup.settings.get("cross_share")
+        if setup.arrangement == "twins":
+            return self._lanes[0].label
+        if setup.mode is None and share is not None:
+            return {0.0: "isolated", 1.0: "cross"}.get(float(share), "mixed")
+        return setup.mode or own_mode(self._base.scenario)
 
     def _controls(self) -> list[dict[str, Any]]:
         values = dict(self._setup.settings)
@@ -183,6 +192,7 @@ class Session:
     def _start(self, lane: Lane, **facts: Any) -> None:
         known = {
             "label": lane.label,
+            "mode": lane.label if self._setup.arrangement == "twins" else self._mode(),
             "source": "live",
             "scenario": self._setup.scenario,
             "scenarios": self._catalogue.names,

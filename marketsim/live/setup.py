@@ -178,6 +178,9 @@ def _variants(setup: Setup, base: Scenario) -> Iterable[tuple[str, list[tuple[st
     here = setup.mode or own_mode(base)
     if setup.arrangement == "twins":
         other = setup.twin or ("cross" if here == "isolated" else "isolated")
+        if here == "mixed":  # twins tell more when each is of one kind
+            here = "isolated" if other == "cross" else "cross"
+            return [(each, mode_changes(base, each)) for each in (here, other)]
         if other == here:
             raise RefusedError("twins", f"both would be {here}: choose another margin mode")
         return [(here, []), (other, mode_changes(base, other))]
