@@ -7,7 +7,7 @@ import numpy as np
 
 from marketsim.model.opening import open_simulation
 from marketsim.report.drawn import choose_drawn
-from marketsim.report.replay import replay_page, series_minutes, watch
+from marketsim.report.replay import Source, replay_page, series_minutes, watch
 from marketsim.report.wire import Message
 from marketsim.run.progress import Progress
 from marketsim.run.simulation import Simulation
@@ -83,8 +83,8 @@ def _replay(runs: Sequence[Simulation], labels: Sequence[str], progress: Progres
         scenario = parse_scenario(change_tables(tables, [("record.series_minutes", minutes)]))
         again = open_simulation(scenario, run.seed)
         command = f"marketsim run {file_name(run, lane, 'toml')} --seed {run.seed}"
-        facts = {"lane": lane, "label": labels[lane], "digest": run.digest(), "command": command}
-        recorded.append(watch(again, steps, drawn, progress, **facts))
+        source = Source(labels[lane], run.digest(), command, run.result().scenario_text)
+        recorded.append(watch(again, steps, drawn, source, lane, progress))
     return replay_page(recorded)
 
 

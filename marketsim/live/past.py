@@ -33,12 +33,7 @@ class Past:
 
     def __init__(self, recorders: Sequence[Recorder]) -> None:
         self._spacing = FIRST_SPACING
-        self._points = [_point(recorders)]
-
-    @property
-    def first_step(self) -> int:
-        """The earliest step there is a way to."""
-        return self._points[0].step
+        self._points = [_point(recorders)] if recorders else []
 
     def keep(self, recorders: Sequence[Recorder]) -> None:
         """Keep copies if it is time to."""
@@ -52,21 +47,24 @@ class Past:
     def restore(self, step: int, recorders: Sequence[Recorder]) -> list[Recorder]:
         """Make the markets as they were at a step; what was done to them until then is done again.
 
-        Later copies are forgotten.
+        What the last step before it brought can be fetched from the recorders. Later copies are
+        forgotten.
 
         Parameters
         ----------
         step : int
-            From `first_step` on.
+            From that of the first copy on.
         recorders : sequence of Recorder
             The markets as they are now.
         """
-        self._points = [point for point in self._points if point.step <= step]
+        before = max(step - 1, self._points[0].step)
+        self._points = [point for point in self._points if point.step <= before]
         found = []
-        for kept, now in zip(self._points[-1].recorders, recorders, strict=True):
+        for kept, now in zip(self._points[-1].recorders, recorders, strict=False):
             recorder = kept.branch()
-            _repeat(recorder, now.simulation, step)
+            _repeat(recorder, now.simulation, before)
             recorder.frames()
+            _repeat(recorder, now.simulation, step)
             found.append(recorder)
         return found
 

@@ -56,8 +56,9 @@ def choose_drawn(
         return np.arange(roster.num_traders)
     bold = np.argsort(-roster.leverage, kind="stable").tolist()
     chosen = list(dict.fromkeys([*liquidated, *bold]))[: round(SHARE_AT_RISK * most)]
-    left = most - len(chosen)
-    share = np.maximum(np.bincount(roster.population) * left / roster.num_traders, 1.0)
+    share = np.maximum(
+        np.bincount(roster.population) * (most - len(chosen)) / roster.num_traders, 1.0
+    )
     is_free = np.ones(roster.num_traders, bool)
     is_free[chosen] = False
     for rows, count in zip(roster.rows, np.floor(share).astype(int), strict=True):
@@ -65,6 +66,8 @@ def choose_drawn(
         free = free[np.argsort(roster.leverage[free], kind="stable")]
         places = np.linspace(0, len(free) - 1, min(int(count), len(free))).astype(int)
         chosen += free[places].tolist()
+        is_free[free[places]] = False
+    chosen += [account for account in bold if is_free[account]][: max(most - len(chosen), 0)]
     return np.sort(np.array(chosen[:most], np.int64))
 
 

@@ -35,20 +35,31 @@ MOST_THINNINGS = 8
 _ACCOUNTS = ("account_step", "health", "lean", "worth")
 
 
+class Source(NamedTuple):
+    """What a recording was made from, and what repeats it."""
+
+    label: str
+    digest: str
+    command: str
+    scenario_text: str  #: resolved TOML
+
+
 class Recorded(NamedTuple):
     """A run, as it was watched from its first step to its last."""
 
     start: Message
     frames: Message
     chapters: Message
+    digest: Message
 
 
 def watch(
     simulation: Simulation,
     num_steps: int,
     drawn: NDArray[np.int64],
+    source: Source,
+    lane: int = 0,
     progress: Progress | None = None,
-    **facts: Any,
 ) -> Recorded:
     """Let a simulation run its first steps and record them.
 
@@ -60,24 +71,33 @@ def watch(
         At least 1.
     drawn : ndarray
         Accounts that are drawn one by one.
+    source : Source
+    lane : int, optional
     progress : callable, optional
-    **facts
-        Of the header of its "start", such as ``label`` and ``lane``.
     """
     cadence = Cadence(
         accounts=max(num_steps // LOOKS, 1),
         heat=max(num_steps // HEAT_LOOKS, 1),
         reproduction=max(num_steps // HEAT_LOOKS, 1),
     )
-    recorder = Recorder(simulation, drawn, cadence, facts.get("lane", 0))
+    recorder = Recorder(simulation, drawn, cadence, lane)
     minutes = simulation.scenario.step_minutes
-    start = recorder.start(source="replay", days=num_steps * minutes / 1440.0, **facts)
+    start = recorder.start(
+        source="replay",
+        days=num_steps * minutes / 1440.0,
+        label=source.label,
+        command=source.command,
+    )
     recorder.run(num_steps, progress)
     frames = recorder.frames()
     assert frames is not None, "a run of no steps"
     frames.arrays["liq_cascade"][:] = recorder.cascades
     strikes = list_strikes(simulation.steered.all_shocks, minutes)
-    return Recorded(start, frames, chapters_message(start, frames, strikes))
+    facts = {"lane": lane, "step": num_steps, "digest": source.digest, "command": source.command}
+    if not tuple(simulation.inputs):  # else it holds the paths of somebody's files
+        facts["scenario_toml"] = source.scenario_text
+    digest = Message({"kind": "digest"} | facts)
+    return Recorded(start, frames, chapters_message(start, frames, strikes), digest)
 
 
 def series_minutes(num_steps: int, step_minutes: float) -> float:
@@ -114,13 +134,9 @@ def record_run(
 
     def advance(simulation: Simulation, num_steps: int) -> None:
         chosen = choose_drawn(simulation.roster, liquidated_in(run)) if drawn is None else drawn
-        facts = {
-            "lane": lane,
-            "label": run.path.name,
-            "digest": run.digest,
-            "command": f"marketsim run {run.path.name}/scenario.toml --seed {run.seed}",
-        }
-        found.append(watch(simulation, num_steps, chosen, progress, **facts))
+        command = f"marketsim run {run.path.name}/scenario.toml --seed {run.seed}"
+        source = Source(run.path.name, run.digest, command, run.scenario_text)
+        found.append(watch(simulation, num_steps, chosen, source, lane, progress))
 
     record = {"series_minutes": series_minutes(steps, minutes), "causes": True}
     rerun_with(run, record, watch=advance)
@@ -178,7 +194,7 @@ def replay_page(recorded: Sequence[Recorded], most_bytes: int | None = None) -> 
         messages = [
             message
             for start, each in zip(starts, recorded, strict=True)
-            for message in (start, _thinned(each.frames, every))
+            for message in (start, _thinned(each.frames, every), each.digest)
         ]
         page = whole_page(_embedded([*messages, recorded[0].chapters]), title)
         if len(page) <= most_bytes:
