@@ -100,8 +100,10 @@ class Recorder:
         self._bare = simulation.result()  # by which liquidations are named
         self._first_price = np.array(simulation.state.market["index_ticks"], np.float64)
         self._cascades = GrowingCascades(simulation.market_names)
-        self._liquidated = np.zeros(len(simulation.market_names))
+        self._liquidated = np.zeros(len(simulation.market_names), np.int64)  # atoms
         self._counts = (0, 0, 0, 0)
+        self._depths: list[tuple[int, Any]] = []
+        self._numbers: list[tuple[int, Any]] = [(0, np.full(len(SIDES), np.nan))]
         self._listen()
         self._look()
 
@@ -120,8 +122,7 @@ class Recorder:
     def _listen(self) -> None:
         self._frames: list[tuple[int, dict[str, Any]]] = []
         self._heats: list[tuple[int, Any]] = []
-        self._depths: list[tuple[int, Any]] = getattr(self, "_depths", [])[-1:]
-        self._numbers: list[tuple[int, Any]] = getattr(self, "_numbers", [])[-1:]
+        self._depths, self._numbers = self._depths[-1:], self._numbers[-1:]
         self.simulation.on("liquidation", self._hear)
 
     @property
@@ -242,7 +243,7 @@ class Recorder:
         series, steps = run.tape.series[first:stop], run.tape.steps[first:stop]
         step = np.asarray(steps["step"]) + 1
         usd = np.asarray(market["tick_atoms"]) / ATOMS
-        liquidated = self._liquidated + np.cumsum(series["liquidated_atoms"], axis=0) / ATOMS
+        liquidated = self._liquidated + np.cumsum(series["liquidated_atoms"], axis=0)
         self._liquidated = liquidated[-1]
         rows = {
             "step": step.astype(np.int32),
@@ -259,10 +260,10 @@ class Recorder:
             "herd": coarse(series["herd_index"]),
             "depth": coarse(_as_of(step, self._depths)),
             "fund": steps["fund_equity"] / ATOMS,
-            "liquidated": liquidated,
+            "liquidated": liquidated / ATOMS,
             "adl": steps["adl_atoms"] / ATOMS,
             "socialised": steps["socialised_atoms"] / ATOMS,
-            "reproduction": coarse(_as_of(step, self._numbers or [(0, np.full(2, np.nan))])),
+            "reproduction": coarse(_as_of(step, self._numbers)),
         }
         self._depths, self._numbers = self._depths[-1:], self._numbers[-1:]
         return rows
@@ -345,7 +346,7 @@ def coarse(values: Any) -> NDArray[np.float32]:
 
 
 def _as_of(step: NDArray[Any], measured: list[tuple[int, Any]]) -> NDArray[np.float64]:
-    """Return what was measured last at each step; the first measurement holds before it too."""
+    """Return what was measured last at each step."""
     when = np.array([at for at, _ in measured])
-    place = np.maximum(np.searchsorted(when, step, side="right") - 1, 0)
+    place = np.searchsorted(when, step, side="right") - 1
     return np.stack([value for _, value in measured])[place]

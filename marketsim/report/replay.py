@@ -30,6 +30,8 @@ MOST_BYTES_WITH_GHOST = 1_500_000
 MOST_ROWS = 6_000
 #: A run is looked at so often over its length.
 LOOKS, HEAT_LOOKS = 1_000, 160
+#: Levels of compression: to see whether a page is small enough, and of what is written.
+QUICK, SMALL = 6, 9
 #: Thinned out more than so often, there is nothing left to leave out.
 MOST_THINNINGS = 8
 _ACCOUNTS = ("account_step", "health", "lean", "worth")
@@ -189,6 +191,7 @@ def replay_page(recorded: Sequence[Recorded], most_bytes: int | None = None) -> 
         header["pairing"] = dict(zip(("run", "run2"), names, strict=True))
     starts = [each.start._replace(header=each.start.header | header) for each in recorded]
     title = f"marketsim {recorded[0].start.header['scenario']}"
+    frame = len(whole_page("", title))
     every = 1
     for _ in range(MOST_THINNINGS):
         messages = [
@@ -196,11 +199,11 @@ def replay_page(recorded: Sequence[Recorded], most_bytes: int | None = None) -> 
             for start, each in zip(starts, recorded, strict=True)
             for message in (start, _thinned(each.frames, every), each.digest)
         ]
-        page = whole_page(_embedded([*messages, recorded[0].chapters]), title)
-        if len(page) <= most_bytes:
+        messages.append(recorded[0].chapters)
+        if frame + len(_embedded(messages, QUICK)) <= most_bytes:
             break
         every *= 2
-    return page
+    return whole_page(_embedded(messages, SMALL), title)
 
 
 def write_replay(page: str, file: Path) -> None:
@@ -222,9 +225,9 @@ def write_replay(page: str, file: Path) -> None:
         raise
 
 
-def _embedded(messages: Sequence[Message]) -> str:
+def _embedded(messages: Sequence[Message], level: int) -> str:
     """Return messages as the script finds them in a replay: raw deflate in base64."""
-    squeeze = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
+    squeeze = zlib.compressobj(level, zlib.DEFLATED, -zlib.MAX_WBITS)
     data = squeeze.compress(join([pack(message) for message in messages])) + squeeze.flush()
     return base64.b64encode(data).decode()
 
