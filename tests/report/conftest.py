@@ -69,7 +69,7 @@ from marketsim.scenario.loader import load_scenario
 
 
 def make_folder(path, scenario, *changes):
-    simulation = Simulation(load_scenario(scenario, [("days", "0.56"), *changes]), 3)
+    simulation = Simulation(load_scenario(scenario, [("days", "0.55"), *changes]), 3)
     simulation.run(simulation.num_steps)
     return load_run(write_run(simulation.result(), path))
 

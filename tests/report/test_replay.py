@@ -16,6 +16,7 @@ from marketsim.results.run import load_run
 from marketsim.run.simulation import Simulation
 from marketsim.scenario.loader import load_scenario
 from marketsim.tape.files import RunFolderError
+from tests.report.conftest import make_folder
 
 
 def embedded(page):
@@ -28,8 +29,13 @@ def embedded(page):
 
 
 @pytest.fixture(scope="module")
-def page(cascade):
-    return replay_page(record_runs(cascade))
+def recorded(cascade):
+    return record_runs(cascade)
+
+
+@pytest.fixture(scope="module")
+def page(recorded):
+    return replay_page(recorded)
 
 
 def test_it_ends_on_the_numbers_of_the_run_folder(cascade, page):
@@ -81,7 +87,8 @@ def test_its_chapters_say_true_numbers(cascade, page):
     assert shock["sentence"] == "Jump of BTC -20.0%: the index moves by up to BTC -20 %."
 
 
-def test_a_ghost_has_the_same_accounts_drawn(cascade, twin):
+def test_a_ghost_has_the_same_accounts_drawn(cascade, twin, monkeypatch):
+    monkeypatch.setattr(replay, "LEVEL", 1)
     starts = [
         each
         for each in embedded(replay_page(record_runs(cascade, twin)))
@@ -94,16 +101,14 @@ def test_a_ghost_has_the_same_accounts_drawn(cascade, twin):
 
 
 def test_what_is_no_twin_is_refused(cascade, tmp_path):
-    from tests.report.conftest import make_folder
-
     other = make_folder(tmp_path / "fewer", "contagion", ("populations.crowd.count", "9"))
     with pytest.raises(RunFolderError, match="number of accounts"):
         record_runs(cascade, other)
 
 
-def test_it_is_thinned_out_until_it_fits(cascade, page):
+def test_it_is_thinned_out_until_it_fits(recorded, page):
     few = len(page) - 60_000
-    smaller = replay_page(record_runs(cascade), few)
+    smaller = replay_page(recorded, few)
     assert len(smaller) <= few
     before, after = (embedded(each)[1].arrays for each in (page, smaller))
     assert 2 < len(after["account_step"]) < len(before["account_step"])
@@ -130,12 +135,12 @@ def test_nothing_is_loaded_and_only_its_own_scripts_may_run(page):
 
 
 @pytest.mark.parametrize("name", ["</title><script>", "<!--", "<img src=x onerror=alert(1)>"])
-def test_names_are_text(cascade, name):
+def test_names_are_text(recorded, name):
     hostile = whole_page("", name)
     assert name not in hostile.replace(read_page(PAGE), "")
-    label = record_run(cascade)._replace()
-    start = label.start._replace(header=label.start.header | {"label": name, "scenario": name})
-    page = replay_page([label._replace(start=start)])
+    start = recorded[0].start
+    start = start._replace(header=start.header | {"label": name, "scenario": name})
+    page = replay_page([recorded[0]._replace(start=start)])
     assert embedded(page)[0].header["label"] == name
     assert f"<title>marketsim {name}" not in page
 
