@@ -24,7 +24,7 @@ def account_facts(run: Simulation, account: int) -> dict[str, Any]:
         "step": run.step_count,
         "equity": statement.equity_usd,
         "maintenance": maintenance,
-        "buffer": statement.buffer_usd,
+        "buffer": statement.equity_usd - maintenance,
         "lines": _lines(statement.pools),
         "pools": [_pool(pool) for pool in statement.pools],
         "positions": [

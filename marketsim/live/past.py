@@ -47,8 +47,7 @@ class Past:
     def restore(self, step: int, recorders: Sequence[Recorder]) -> list[Recorder]:
         """Make the markets as they were at a step; what was done to them until then is done again.
 
-        What the last step before it brought can be fetched from the recorders. Later copies are
-        forgotten.
+        What the last step before it brought can be fetched from the recorders.
 
         Parameters
         ----------
@@ -58,15 +57,19 @@ class Past:
             The markets as they are now.
         """
         before = max(step - 1, self._points[0].step)
-        self._points = [point for point in self._points if point.step <= before]
+        point = [each for each in self._points if each.step <= before][-1]
         found = []
-        for kept, now in zip(self._points[-1].recorders, recorders, strict=False):
+        for kept, now in zip(point.recorders, recorders, strict=True):
             recorder = kept.branch()
             _repeat(recorder, now.simulation, before)
             recorder.frames()
             _repeat(recorder, now.simulation, step)
             found.append(recorder)
         return found
+
+    def forget(self, step: int) -> None:
+        """Drop the copies after a step: what comes after it is another future."""
+        self._points = [each for each in self._points if each.step <= step]
 
     def _thin_out(self) -> None:
         """Leave out every second copy, but for the first, until there are few enough."""

@@ -69,6 +69,7 @@ class Stage:
         self._credit = 0.0  # steps due and not done
         self._pace = 1e-3  # seconds a step of a market takes
         self._past = Past(self._recorders())
+        self._trunk = self._past  # that of the first market, while another future is beside it
 
     @property
     def runs(self) -> list[Simulation]:
@@ -116,6 +117,8 @@ class Stage:
     def remember(self) -> None:
         """Keep a way back to here, now and then; what was seen has been fetched."""
         self._past.keep(self._recorders())
+        if self._trunk is not self._past:
+            self._trunk.keep(self._recorders()[:1])
 
     def _steps_due(self, since: float) -> int:
         if self.goal is not None or self.skips or self.speed == 0.0:
@@ -161,31 +164,35 @@ class Stage:
         else:
             self.message = "The price history ends here."
 
-    def check_past(self, step: int) -> None:
-        """Refuse to go back where there is no way to.
+    def rewind(self, step: int) -> None:
+        """Go back to a step; the last step before it can be fetched again.
 
         Raises
         ------
         RefusedError
+            If there is no way to it.
         """
         first = 0 if self.branch_step is None else self.branch_step + 1
-        if not first <= step <= self.step:
-            raise RefusedError("rewind", f"step = {step}: must lie from {first} to {self.step}")
-
-    def rewind(self, step: int) -> None:
-        """Go back to a step; the last step before it can be fetched again."""
-        self.check_past(step)
+        _check("rewind", step, first, self.step)
         self.halt()
         recorders = self._past.restore(step, self._recorders())
+        self._past.forget(step)
+        self._trunk.forget(step)
         pairs = zip(self.lanes, recorders, strict=True)
         self.lanes = [lane._replace(recorder=recorder) for lane, recorder in pairs]
         self.message = f"Back at step {step}: what comes now is another future."
 
     def part(self, step: int, label: str) -> Simulation:
-        """Show another future of the first market from a step on, beside it; return that one."""
-        self.check_past(step)
+        """Show another future of the first market from a step on, beside it; return that one.
+
+        Raises
+        ------
+        RefusedError
+            If there is no way to it.
+        """
+        _check("branch", step, 0, self.lanes[0].run.step_count)
         self.halt()
-        here = self._past.restore(step, self._recorders())[0]
+        (here,) = self._trunk.restore(step, self._recorders()[:1])
         here.frames()
         other = here.branch()
         other.lane = 1
@@ -195,10 +202,15 @@ class Stage:
         return other.simulation
 
     def join(self) -> None:
-        """Show the first market alone; the way back begins here."""
+        """Show the first market alone."""
         del self.lanes[1:]
         self.branch_step = None
-        self._past = Past(self._recorders())
+        self._past = self._trunk
 
     def _recorders(self) -> list[Recorder]:
         return [lane.recorder for lane in self.lanes]
+
+
+def _check(what: str, step: int, first: int, last: int) -> None:
+    if not first <= step <= last:
+        raise RefusedError(what, f"step = {step}: must lie from {first} to {last}")
