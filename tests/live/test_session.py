@@ -1,6 +1,8 @@
 """What a viewer asks for is done: forth, back, apart, and repeated to the digest by the command."""
 
 import json
+import threading
+import time
 import tomllib
 
 import numpy as np
@@ -9,6 +11,8 @@ from typer.testing import CliRunner
 
 from marketsim.cli import app
 from marketsim.live import session, stage
+from marketsim.live.commands import Command
+from marketsim.live.setup import Catalogue, Setup
 from marketsim.run.simulation import Simulation
 from marketsim.scenario.loader import parse_scenario
 from tests.live.conftest import column
@@ -330,6 +334,33 @@ def test_the_replay_of_what_was_done_is_taken_away(viewer):
     found = embedded(file.arrays["bytes"].tobytes().decode())
     assert found[1].arrays["step"].tolist() == list(range(1, 61))
     assert found[2].header["digest"] == told["digest"]
+
+
+def test_a_market_waits_for_a_slow_viewer():
+    room = threading.Semaphore(12)
+    closed = threading.Event()
+
+    def send(_):
+        while not room.acquire(timeout=0.1):
+            if closed.is_set():
+                raise session.ClosedError
+
+    catalogue = Catalogue("quickstart")
+    market = session.Session(catalogue, Setup("quickstart", 1), send)
+    thread = threading.Thread(target=market.run, daemon=True)
+    thread.start()
+    market.submit(Command("speed", {"steps_per_second": 0.0}))
+    market.submit(Command("play", {}))
+    while room._value:
+        time.sleep(0.01)
+    time.sleep(0.2)
+    waiting = market._stage.step
+    time.sleep(0.5)
+    assert market._stage.step == waiting > 0
+    closed.set()
+    market.close()
+    thread.join(20)
+    assert not thread.is_alive()
 
 
 def test_it_ends_when_the_viewer_goes(viewer):
