@@ -39,7 +39,6 @@ STEPS = 5_000
 SECONDS = 10.0
 #: The cascade that is drawn: a shock of `contagion` with a larger crowd, and where it burns.
 CROWD, BURNING_FROM, BURNING_TO = 6_000, 715, 760
-VIEWPORT = {"width": 1280, "height": 720}
 _PORT = 18_700
 _COUNT = """() => {
   const { stage } = page.app, draw = stage.update.bind(stage);
@@ -111,7 +110,7 @@ def _window() -> Iterator[Any]:
         return
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        yield browser.new_page(viewport=VIEWPORT)
+        yield browser.new_page(viewport={"width": 1280, "height": 720})
         browser.close()
 
 
@@ -142,14 +141,15 @@ def _watch_drawn(window: Any, address: str) -> dict[str, Any]:
 
 def _watch_alone(address: str) -> dict[str, Any]:
     from websockets.sync.client import connect
+    from websockets.typing import Origin
 
     socket = address.replace("http", "ws") + "socket"
-    with connect(socket, origin=address.rstrip("/"), max_size=None) as line:  # type: ignore[arg-type]
+    with connect(socket, origin=Origin(address.rstrip("/")), max_size=None) as line:
         for do in ('{"do": "speed", "steps_per_second": 0}', '{"do": "play"}'):
             line.send(do)
         steps, began = 0, 0.0
         while not began or time.perf_counter() < began + SECONDS:
-            message = unpack(line.recv())  # type: ignore[arg-type]
+            message = unpack(line.recv(decode=False))
             if message.header["kind"] == "frames":
                 steps += len(message.arrays["step"]) if began else 0
                 began = began or time.perf_counter()

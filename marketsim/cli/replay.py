@@ -45,12 +45,14 @@ def replay(
         from marketsim.report.replay import record_runs, replay_page, write_replay
         from marketsim.results.run import load_run
 
-        folders = [load_run(path) for path in (run, run2) if path is not None]
-        for folder in folders:
-            confirm_strategies(read_scenario(folder), trust)
+        first = load_run(run)
+        second = None if run2 is None else load_run(run2)
+        for folder in (first, second):
+            if folder is not None:
+                confirm_strategies(read_scenario(folder), trust)
         announce_compiling(quiet)
-        with progress_bar(folders[0].scenario, quiet) as advance:
-            recorded = record_runs(*folders, progress=advance)
+        with progress_bar(first.scenario, quiet) as advance:
+            recorded = record_runs(first, second, advance)
         page = replay_page(recorded)
         try:
             write_replay(page, target)

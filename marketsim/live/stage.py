@@ -14,7 +14,7 @@ from marketsim.scenario.history import HistoryError
 
 #: Seconds between two messages of frames, and how much of them the markets may compute.
 FRAME_SECONDS = 1 / 30
-COMPUTING_SECONDS = 0.025
+COMPUTING_SECONDS = 0.015
 #: They run in pieces so long: browsers must be answered meanwhile, and kernels do not let go.
 PIECE_SECONDS = 0.008
 #: A market left to itself stops here: what it records is in memory.

@@ -68,7 +68,7 @@ class _Story:
         return min(max(place, 0), len(self.steps) - 1)
 
     def hours(self, step: float) -> float:
-        return float(step) * self.header["step_minutes"] / 60.0
+        return float(step * self.header["step_minutes"] / 60.0)
 
     def build_up(self) -> Chapter:
         span = BEFORE_HOURS * 60.0 / self.header["step_minutes"]

@@ -87,7 +87,8 @@ def health(state: State, drawn: NDArray[np.int64]) -> NDArray[np.uint8]:
     level[maintenance == 0] = HEALTHIEST
     level[(maintenance > 0) & (equity <= maintenance)] = SHORT
     level[:, 1:][pool == drawn[:, None]] = NO_POOL
-    return level.astype(np.uint8)
+    told: NDArray[np.uint8] = level.astype(np.uint8)
+    return told
 
 
 def lean(state: State, drawn: NDArray[np.int64], equity: NDArray[Any]) -> NDArray[np.uint8]:
@@ -100,7 +101,8 @@ def lean(state: State, drawn: NDArray[np.int64], equity: NDArray[Any]) -> NDArra
     gross = np.abs(notional) / np.maximum(equity, 1)[:, None]
     level = np.clip(np.rint(np.log1p(gross) / math.log(LEAN_BASE)), 0, 127)
     level[(level == 0) & (notional != 0)] = 1
-    return (FLAT + np.sign(notional) * level).astype(np.uint8)
+    told: NDArray[np.uint8] = (FLAT + np.sign(notional) * level).astype(np.uint8)
+    return told
 
 
 def worth(equity: NDArray[Any]) -> NDArray[np.uint16]:
