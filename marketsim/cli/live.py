@@ -1,5 +1,6 @@
 """``marketsim live``: a market that runs in the browser, to be watched and struck."""
 
+import contextlib
 from typing import Annotated
 
 import typer
@@ -65,7 +66,9 @@ def live(
         say(f"the page is at {address} (Ctrl-C ends it)")
         if not no_browser:
             _open_browser(address)
-        server.run(sockets=[bound])
+        with contextlib.suppress(KeyboardInterrupt):  # how it is meant to end
+            server.run(sockets=[bound])
+        say("ended")
 
 
 def _open_browser(address: str) -> None:

@@ -56,6 +56,7 @@ def _bind(host: str, port: int) -> socket.socket | None:
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         bound.bind(address)
+        bound.listen()  # who comes before the server is ready waits
     except OSError as error:
         bound.close()
         if error.errno == errno.EADDRINUSE:

@@ -7,6 +7,7 @@ changes nothing about it.
 
 from copy import copy, deepcopy
 from dataclasses import dataclass, replace
+from importlib.metadata import version
 from typing import Any, Self
 
 import numpy as np
@@ -143,6 +144,7 @@ class Recorder:
             "description": scenario.description,
             "seed": run.seed,
             "label": "",
+            "version": version("marketsim-perps"),
             "mode": margin_mode(run),
             "step_minutes": scenario.step_minutes,
             "days": None if scenario.is_open else scenario.days,
