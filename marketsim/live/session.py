@@ -148,7 +148,7 @@ class Session:
             header |= {
                 "step": stage.step,
                 "mode": self._mode(),
-                "interventions": striking.tell(stage.runs[0]),
+                "interventions": striking.tell(stage.runs),
                 "controls": self._controls(),
             }
         self._send(Message(header))
@@ -299,17 +299,18 @@ class Session:
         return control
 
     def _set_everywhere(self, path: str, value: Any) -> None:
-        for lane in self._stage.lanes:
+        for lane in self._stage.behind:
             lane.run.set(path, value)
 
     def shock(self, kind: str, **fields: Any) -> None:
-        """Strike all markets that are shown, from the next step on."""
+        """Strike from the next step on: all markets, or a new future until it has caught up."""
         entry = striking.as_shock(self._stage.runs[0], kind, **fields)
-        for lane in self._stage.lanes:
+        for lane in self._stage.behind:
             lane.run.shock(kind, **entry)
 
     def rewind(self, step: int) -> None:
         """Go back to a step; what comes after it is another future."""
+        self._status(busy=f"going back to step {step} ...")
         self._stage.rewind(step)
         if step == 0:
             for lane in self._stage.lanes:
@@ -329,6 +330,7 @@ class Session:
                 raise RefusedError(control.path, "acts when a market starts: reset it instead")
             changes = control.change(change["value"])
             label = f"{control.label} {change['value']}, {label}"
+        self._status(busy=f"going back to step {step} ...")
         other = self._stage.part(step, label)
         for path, value in changes:
             other.set(path, value)

@@ -81,6 +81,12 @@ class Stage:
         """Steps done, by the market that is furthest behind."""
         return min(run.step_count for run in self.runs)
 
+    @property
+    def behind(self) -> list[Lane]:
+        """The lanes whose market is furthest behind: all, or a new future that catches up."""
+        here = self.step
+        return [lane for lane in self.lanes if lane.run.step_count == here]
+
     def go(self, goal: int | None = None, skips: bool = False) -> None:
         """Let time run: for good, to a step, or to the next event."""
         self.message = ""
@@ -129,8 +135,7 @@ class Stage:
 
     def _run_piece(self, most: int) -> int:
         """Run a few steps of the markets that are behind, of all if none is; return how many."""
-        here = self.step
-        behind = [lane for lane in self.lanes if lane.run.step_count == here]
+        here, behind = self.step, self.behind
         ends = [run.step_count for run in self.runs if run.step_count > here]
         ends += [lane.run.num_steps for lane in behind if not lane.run.scenario.is_open]
         ends += [MOST_STEPS] if self.goal is None else [MOST_STEPS, self.goal]

@@ -1,5 +1,7 @@
 """Shocks that the page gives: what each button means, and what was done so far in words."""
 
+from collections.abc import Sequence
+from operator import itemgetter
 from typing import Any
 
 from marketsim.live.commands import RefusedError
@@ -60,14 +62,13 @@ def _positive(minutes: float) -> float:
     return minutes
 
 
-def tell(run: Simulation) -> list[dict[str, Any]]:
-    """List what was done to a run from outside, in words."""
-    stated = len(run.scenario.interventions)
-    minutes = run.scenario.step_minutes
-    return [
-        {"at_step": entry.at_step, "text": _words(entry, minutes)}
-        for entry in run.interventions.entries[stated:]
-    ]
+def tell(runs: Sequence[Simulation]) -> list[dict[str, Any]]:
+    """List what was done from outside to any of some runs, in words; what was done to all, once."""
+    found: dict[tuple[int, str], None] = {}
+    for run in runs:
+        for entry in run.interventions.entries[len(run.scenario.interventions) :]:
+            found[entry.at_step, _words(entry, run.scenario.step_minutes)] = None
+    return [{"at_step": step, "text": text} for step, text in sorted(found, key=itemgetter(0))]
 
 
 def _words(entry: Intervention, step_minutes: float) -> str:

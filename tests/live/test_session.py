@@ -159,6 +159,19 @@ def test_a_branch_differs_by_its_change_alone(viewer):
     assert page.status["step"] == 30
 
 
+def test_a_new_future_is_struck_alone_until_it_has_caught_up(viewer):
+    page = viewer()
+    page.ask("step", n=60)
+    page.ask("branch", step=20)
+    page.ask("shock", market="BTC", size=-0.1, minutes=1)
+    page.ask("step", n=40)
+    page.ask("shock", market="OIL", size=-0.1, minutes=1)
+    page.ask("step")
+    done = [tomllib.loads(each["scenario_toml"])["interventions"] for each in page.digests()]
+    assert [[each["at_step"] for each in entries] for entries in done] == [[60], [20, 60]]
+    assert [each["at_step"] for each in page.status["interventions"]] == [20, 60]
+
+
 def test_two_futures_do_not_go_back_beyond_where_they_part(viewer):
     page = viewer()
     page.ask("step", n=40)
