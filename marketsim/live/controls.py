@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from marketsim.live.commands import RefusedError
-from marketsim.scenario.build import largest_rate
+from marketsim.scenario.build import funding_cap
 from marketsim.scenario.distributions import median
 from marketsim.scenario.live import acts
 from marketsim.scenario.loader import json_schema
@@ -269,7 +269,7 @@ def _funding(scenario: Scenario) -> list[Control]:
             )
         )
     names = list(scenario.markets)
-    cap = min(largest_rate(scenario.venue, market) for market in scenario.markets.values())
+    cap = min(funding_cap(scenario.venue, market) for market in scenario.markets.values())
     in_bp = min(1e4 * cap, MAX_CAP_BP)
     found.append(
         Control(

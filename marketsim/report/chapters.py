@@ -110,11 +110,11 @@ class _Story:
         ]
         what = f"the index moves by up to {', '.join(moved)}"
         return Chapter(
-            int(self.steps[first]),
+            int(self.steps[before]),
             "Shock",
             f"{_capital(self.strike.name)}{f': {what}' if moved else ' begins'}.",
-            "This is news, from outside; all that follows is what the market does with it. Ask the "
-            "audience to guess where the price will be in an hour before going on.",
+            "The moment before. What comes is news, from outside; all that follows is what the "
+            "market does with it. Let the audience guess where the price will be in an hour.",
         )
 
     def first(self) -> Chapter | None:
@@ -165,12 +165,13 @@ class _Story:
         lost = float(columns["fund"][first] - columns["fund"][last])
         hit = np.unique(columns["liq_market"][rows])
         fund = f"the insurance fund {'lost' if lost > 0 else 'gained'} {money(abs(lost))}"
+        depth = _counted(int(columns["liq_generation"][rows].max()) + 1, "generation")
         return Chapter(
             step,
             "End of the cascade",
             f"{len(np.unique(columns['liq_account'][rows]))} accounts and "
             f"{money(columns['liq_usd'][rows].sum())} in {_listed(self.markets, hit)} are gone, "
-            f"{int(columns['liq_generation'][rows].max()) + 1} generations deep; {fund}.",
+            f"{depth} deep; {fund}.",
             "Compare with the guess, and with the ghost if there is one: the area between the two "
             "prices is what others were made to sell.",
         )
@@ -197,6 +198,10 @@ def money(usd: float) -> str:
         if abs(usd) >= unit:
             return f"${usd / unit:.3g}{word}"
     return f"${usd:.3g}"
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}" + ("" if count == 1 else "s")
 
 
 def _capital(text: str) -> str:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from marketsim.account.rerun import read_scenario, rerun_with
+from marketsim.account.rerun import check_tables, open_again, read_scenario
 from marketsim.contagion.strikes import list_strikes
 from marketsim.report.chapters import chapters_message
 from marketsim.report.drawn import choose_drawn
@@ -131,18 +131,18 @@ def record_run(
     InputChangedError
         If a file the run was made from has changed since.
     """
-    steps, minutes = int(run.summary["steps"]), read_scenario(run).step_minutes
-    found: list[Recorded] = []
-
-    def advance(simulation: Simulation, num_steps: int) -> None:
-        chosen = choose_drawn(simulation.roster, liquidated_in(run)) if drawn is None else drawn
-        command = f"marketsim run {run.path.name}/scenario.toml --seed {run.seed}"
-        source = Source(run.path.name, run.digest, command, run.scenario_text)
-        found.append(watch(simulation, num_steps, chosen, source, lane, progress))
-
-    record = {"series_minutes": series_minutes(steps, minutes), "causes": True}
-    rerun_with(run, record, watch=advance)
-    return found[0]
+    steps = int(run.summary["steps"])
+    record = {
+        "series_minutes": series_minutes(steps, read_scenario(run).step_minutes),
+        "causes": True,
+    }
+    simulation = open_again(run, record)
+    chosen = choose_drawn(simulation.roster, liquidated_in(run)) if drawn is None else drawn
+    command = f"marketsim run {run.path.name}/scenario.toml --seed {run.seed}"
+    source = Source(run.path.name, run.digest, command, run.scenario_text)
+    recorded = watch(simulation, steps, chosen, source, lane, progress)
+    check_tables(run, simulation.result(), record)
+    return recorded
 
 
 def liquidated_in(run: Run) -> list[int]:

@@ -58,27 +58,3 @@ def quiet(make: Make) -> Run:
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     return tmp_path / "figure.png"
-"""A run folder with a cascade in it, and its twin."""
-
-import pytest
-
-from marketsim.results.folder import write_run
-from marketsim.results.run import load_run
-from marketsim.run.simulation import Simulation
-from marketsim.scenario.loader import load_scenario
-
-
-def make_folder(path, scenario, *changes):
-    simulation = Simulation(load_scenario(scenario, [("days", "0.55"), *changes]), 3)
-    simulation.run(simulation.num_steps)
-    return load_run(write_run(simulation.result(), path))
-
-
-@pytest.fixture(scope="session")
-def cascade(tmp_path_factory):
-    return make_folder(tmp_path_factory.mktemp("runs") / "pooled", "contagion")
-
-
-@pytest.fixture(scope="session")
-def twin(tmp_path_factory):
-    return make_folder(tmp_path_factory.mktemp("runs") / "apart", "contagion-isolated")
