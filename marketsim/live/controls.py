@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from marketsim.live.commands import RefusedError
+from marketsim.report.recording import takes_sides
 from marketsim.scenario.build import funding_cap
 from marketsim.scenario.distributions import median
 from marketsim.scenario.live import acts
@@ -16,9 +17,6 @@ from marketsim.scenario.schema import Scenario
 Changes = list[tuple[str, Any]]
 Value = float | str
 
-#: Strategies that take a side: the margin mode that is switched is theirs. Those who supply
-#: liquidity keep their pools, so that twins differ by the crowd's margin alone.
-TAKE_SIDES = ("herd", "holder", "pair", "noise")
 #: In partial mode every market has a pool that may draw this share of the trader's capital.
 DRAW_SHARE = 0.25
 #: Hours between two payments of funding to choose from.
@@ -100,7 +98,10 @@ def list_controls(scenario: Scenario) -> list[Control]:
 
 
 def mode_changes(scenario: Scenario, mode: str) -> Changes:
-    """Return the fields that put all who take sides in a margin mode."""
+    """Return the fields that put all who take sides in a margin mode.
+
+    Those who supply liquidity keep their pools: twins differ by the crowd's margin alone.
+    """
     changes: Changes = []
     for name, population in _taking_sides(scenario).items():
         if mode == "partial" and not population.groups:
@@ -124,7 +125,7 @@ def _taking_sides(scenario: Scenario) -> Mapping[str, Population]:
     return {
         name: population
         for name, population in scenario.populations.items()
-        if population.strategy in TAKE_SIDES or ":" in population.strategy
+        if takes_sides(population)
     }
 
 

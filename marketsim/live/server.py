@@ -162,15 +162,15 @@ class _Viewer:
 
     def _put(self, data: bytes) -> None:
         """Wait until there is room for a message; called by the market's thread."""
-        waiting = asyncio.run_coroutine_threadsafe(self._unsent.put(data), self._loop)
-        while True:
-            try:
+        coroutine = self._unsent.put(data)
+        try:
+            waiting = asyncio.run_coroutine_threadsafe(coroutine, self._loop)
+        except RuntimeError:  # the server has ended
+            coroutine.close()
+            raise ClosedError from None
+        while not self._is_gone.is_set():
+            with contextlib.suppress(TimeoutError):
                 waiting.result(PATIENCE)
-            except TimeoutError:
-                if self._is_gone.is_set():
-                    waiting.cancel()
-                    raise ClosedError from None
-            else:
-                if self._is_gone.is_set():
-                    raise ClosedError
                 return
+        waiting.cancel()
+        raise ClosedError

@@ -29,7 +29,7 @@ from marketsim.report.wire import Message
 from marketsim.run.progress import Progress
 from marketsim.run.room import complete_rows
 from marketsim.run.simulation import Simulation
-from marketsim.scenario.population import MODES
+from marketsim.scenario.population import MODES, Population
 from marketsim.tape.depth import near_depth
 
 #: Depth is what rests within so many basis points of the mid.
@@ -45,6 +45,9 @@ DELTAS = (
     *("account_step", "health", "lean", "worth", "heat_step", "heat_row", "heat_low", "heat_high"),
     *("liq_step", "liq_id", "liq_cascade", "tie_child", "set_step", "adl_step"),
 )
+
+#: Strategies whose traders bet on a side: a market's margin mode is theirs.
+TAKE_SIDES = ("herd", "holder", "pair", "noise")
 
 #: What a viewer must know.
 LIMITS = (
@@ -202,11 +205,14 @@ class Recorder:
             if run.step_count < goal:
                 return
 
-    def frames(self) -> Message | None:
-        """Return what happened since the last call; None where no row is complete."""
+    def frames(self, *, is_last: bool = False) -> Message | None:
+        """Return what happened since the last call; None where no row is complete.
+
+        The last row of a run that goes no further may be short of steps.
+        """
         run, tape = self.simulation, self.simulation.tape
         first, stop = self._counts[0], run.step_count // self._stride
-        if run.has_ended and run.step_count % self._stride:
+        if is_last and run.step_count % self._stride:
             complete_rows(run, stop, run.step_count // int(tape.clock[0].wealth_every) + 1)
             stop += 1
         if stop == first:
@@ -332,9 +338,16 @@ class Recorder:
         return self._cascades.grow(known, strikes)
 
 
+def takes_sides(population: Population) -> bool:
+    """Tell whether its traders bet on a side, and do not merely supply liquidity."""
+    return population.strategy in TAKE_SIDES or ":" in population.strategy
+
+
 def margin_mode(run: Simulation) -> str:
-    """Name the margin mode of a run's traders, "mixed" where they have several."""
-    kinds = set(np.unique(run.interventions.margin_mode).tolist())
+    """Name the margin mode of those who take sides now, "mixed" where they have several."""
+    populations = run.scenario.populations.values()
+    chosen = np.array([takes_sides(each) for each in populations])[run.roster.population]
+    kinds = set(np.unique(run.interventions.margin_mode[chosen]).tolist())
     return MODES[kinds.pop()] if len(kinds) == 1 else "mixed"
 
 

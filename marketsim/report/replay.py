@@ -91,7 +91,7 @@ def watch(
         command=source.command,
     )
     recorder.run(num_steps, progress)
-    frames = recorder.frames()
+    frames = recorder.frames(is_last=True)
     assert frames is not None, "a run of no steps"
     frames.arrays["liq_cascade"][:] = recorder.cascades
     strikes = list_strikes(simulation.steered.all_shocks, minutes)

@@ -172,6 +172,13 @@ def test_it_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
     assert file.read_text() == "new"
 
 
+def test_a_run_without_causes_is_made_again_with_them(tmp_path):
+    run = make_folder(tmp_path / "bare", "contagion", ("record.causes", "false"))
+    frames = record_run(run).frames.arrays
+    assert len(frames["tie_child"]) >= len(frames["liq_step"]) == len(run.liquidations)
+    assert (frames["liq_cascade"] >= 0).all()
+
+
 def test_a_long_run_has_several_steps_in_a_row():
     assert replay.series_minutes(replay.MOST_ROWS, 1.0) == 1.0
     assert replay.series_minutes(replay.MOST_ROWS + 1, 1.0) == 2.0
