@@ -36,8 +36,8 @@ from marketsim.tape.depth import near_depth
 DEPTH_BP = 50.0
 #: Bands of the liquidation heat map, and how far from the mark it looks; fractions.
 HEAT_BAND, HEAT_REACH = 0.005, 0.3
-#: Bits kept of the mantissa of a number that is only drawn: 1/2,000 of it.
-KEPT_BITS = 11
+#: Bits kept of the mantissa of a number that is only drawn: it is right within 0.2 %.
+KEPT_BITS = 8
 
 #: Sent as differences along time.
 DELTAS = (
@@ -168,6 +168,7 @@ class Recorder:
                 "interval_hours": rules.funding_interval_steps * scenario.step_minutes / 60.0,
                 "cap": market["funding_cap"].tolist(),
                 "band": float(run.state.venue[0].dead_band),
+                "interest": float(run.state.venue[0].interest_rate),
             },
             "maintenance": (run.state.tier["maintenance_fraction"][:, 0] / ONE).tolist(),
             "health_base": sample.HEALTH_BASE,

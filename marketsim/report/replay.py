@@ -29,11 +29,11 @@ MOST_BYTES_WITH_GHOST = 1_500_000
 #: Most rows in time: of a longer run a row is several steps.
 MOST_ROWS = 6_000
 #: A run is looked at so often over its length.
-LOOKS, HEAT_LOOKS = 1_000, 160
-#: Of compression: a ninth larger than the smallest, in a seventh of the time.
-LEVEL = 7
-#: Thinned out more than so often, there is nothing left to leave out.
-MOST_THINNINGS = 8
+LOOKS, HEAT_LOOKS = 1_000, 100
+#: Levels of compression: to see what fits, in a seventh of the time, and of what is written.
+QUICK, SMALL = 7, 9
+#: Frames of accounts are thinned out by this factor so many times, if need be.
+THINNING, MOST_THINNINGS = 1.5, 12
 _ACCOUNTS = ("account_step", "health", "lean", "worth")
 
 
@@ -191,18 +191,19 @@ def replay_page(recorded: Sequence[Recorded], most_bytes: int | None = None) -> 
         header["pairing"] = dict(zip(("run", "run2"), names, strict=True))
     starts = [each.start._replace(header=each.start.header | header) for each in recorded]
     title = f"marketsim {recorded[0].start.header['scenario']}"
-    every = 1
+    every = 1.0
+    frame = len(whole_page("", title))
     for _ in range(MOST_THINNINGS):
         messages = [
             message
             for start, each in zip(starts, recorded, strict=True)
             for message in (start, _thinned(each.frames, every), each.digest)
         ]
-        page = whole_page(_embedded([*messages, recorded[0].chapters]), title)
-        if len(page) <= most_bytes:
+        messages.append(recorded[0].chapters)
+        if frame + len(_embedded(messages, QUICK)) <= most_bytes:
             break
-        every *= 2
-    return page
+        every *= THINNING
+    return whole_page(_embedded(messages, SMALL), title)
 
 
 def write_replay(page: str, file: Path) -> None:
@@ -224,24 +225,24 @@ def write_replay(page: str, file: Path) -> None:
         raise
 
 
-def _embedded(messages: Sequence[Message]) -> str:
+def _embedded(messages: Sequence[Message], level: int) -> str:
     """Return messages as the script finds them in a replay: raw deflate in base64."""
-    squeeze = zlib.compressobj(LEVEL, zlib.DEFLATED, -zlib.MAX_WBITS)
+    squeeze = zlib.compressobj(level, zlib.DEFLATED, -zlib.MAX_WBITS)
     data = squeeze.compress(join([pack(message) for message in messages])) + squeeze.flush()
     return base64.b64encode(data).decode()
 
 
-def _thinned(frames: Message, every: int) -> Message:
-    """Keep the account frames of every so many steps, and more of them where liquidations are."""
+def _thinned(frames: Message, every: float) -> Message:
+    """Keep one account frame of every so many, and more of them where liquidations are."""
     arrays: Mapping[str, Any] = frames.arrays
     step = arrays["account_step"]
-    if every == 1 or not len(step):
+    if every == 1.0 or not len(step):
         return frames
     gap = max(int(np.diff(step).max(initial=1)), 1)
     burns = np.isin(step, arrays["liq_step"])
     kept, last = [], -(2**31)
     for n, at in enumerate(step.tolist()):
-        if at - last >= (every * gap // 4 if burns[n] else every * gap) or n == len(step) - 1:
+        if at - last >= (0.25 * every * gap if burns[n] else every * gap) or n == len(step) - 1:
             kept.append(n)
             last = at
     return frames._replace(arrays={**arrays, **{name: arrays[name][kept] for name in _ACCOUNTS}})

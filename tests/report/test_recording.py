@@ -70,7 +70,7 @@ def test_series_are_those_of_the_tables(whole):
         ("long_share", "long_share"),
         ("herd", "herd_index"),
     ):
-        np.testing.assert_allclose(arrays[name], columns[column], rtol=3e-4, err_msg=name)
+        np.testing.assert_allclose(arrays[name], columns[column], rtol=2e-3, err_msg=name)
     np.testing.assert_allclose(arrays["liquidated"], columns["liquidated_usd"].cumsum(axis=0))
     np.testing.assert_allclose(arrays["fund"], tables["steps"]["insurance_fund_usd"])
 
@@ -121,7 +121,7 @@ def test_r_is_that_of_the_market_carried_forward(whole):
     matrix = again.contagion()
     expected = [matrix.reproduction_number(side) for side in SIDES]
     number = frames.arrays["reproduction"]
-    np.testing.assert_allclose(number[699], expected, rtol=3e-4)
+    np.testing.assert_allclose(number[699], expected, rtol=2e-3)
     np.testing.assert_array_equal(number[699:719], number[[699]].repeat(20, axis=0))
     assert np.isnan(number[:19]).all()
     assert np.isfinite(number[19:]).all()
@@ -174,6 +174,6 @@ def test_rounded_numbers_are_within_their_bits():
     values = np.array([1e-9, -3.14159, 12_345.678, np.nan, np.inf, 0.0], np.float32)
     rounded = coarse(values)
     known = np.isfinite(values)
-    np.testing.assert_allclose(rounded[known], values[known], rtol=2**-12)
+    np.testing.assert_allclose(rounded[known], values[known], rtol=2**-9)
     assert np.isnan(rounded[3])
     assert rounded[4] == np.inf

@@ -104,7 +104,8 @@ def test_its_chapters_say_true_numbers(cascade, page):
 
 
 def test_a_ghost_has_the_same_accounts_drawn(cascade, apart, monkeypatch):
-    monkeypatch.setattr(replay, "LEVEL", 1)
+    monkeypatch.setattr(replay, "QUICK", 1)
+    monkeypatch.setattr(replay, "SMALL", 1)
     starts = [
         each
         for each in embedded(replay_page(record_runs(cascade, apart)))
