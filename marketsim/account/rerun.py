@@ -3,15 +3,17 @@
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from marketsim.model.opening import open_simulation
 from marketsim.results.folder import to_arrow
 from marketsim.results.run import SCENARIO_FILE, Run
+from marketsim.results.summary import summarise
 from marketsim.results.tables import build_tables, markets
 from marketsim.run.progress import Progress
 from marketsim.run.simulation import Simulation
-from marketsim.scenario.inputs import InputLog
+from marketsim.scenario.inputs import Input, InputLog
 from marketsim.scenario.loader import parse_scenario
 from marketsim.scenario.schema import Scenario
 from marketsim.tape.files import RunFolderError
@@ -74,9 +76,7 @@ def rerun(run: Run, num_steps: int, progress: Progress | None = None) -> Simulat
     InputChangedError
         If a file the run was made from has changed since.
     """
-    scenario = read_scenario(run)
-    with InputLog(run.inputs, f"when {run.path} was made"):
-        simulation = open_simulation(scenario, run.seed)
+    simulation = open_again(run)
     simulation.run(num_steps, progress)
     if num_steps:
         _compare(run, simulation)
@@ -107,17 +107,57 @@ def rerun_with(run: Run, record: Mapping[str, Any], progress: Progress | None = 
     ScenarioError
         If a setting is wrong.
     """
-    scenario = read_scenario(run, record)
-    with InputLog(run.inputs, f"when {run.path} was made"):
-        simulation = open_simulation(scenario, run.seed)
+    simulation = open_again(run, record)
     simulation.run(int(run.summary["steps"]), progress)
     result = simulation.result()
-    free = {name for setting in record for name in _decided_by(setting)}
+    check_tables(run, result, record)
+    return result
+
+
+def open_again(run: Run, record: Mapping[str, Any] | None = None) -> Simulation:
+    """Open a finished run at its start, with the inputs it was made from.
+
+    Parameters
+    ----------
+    run : Run
+    record : mapping, optional
+        Settings of the scenario's ``record`` to be changed.
+
+    Returns
+    -------
+    Simulation
+
+    Raises
+    ------
+    InputChangedError
+        If a file the run was made from has changed since.
+    """
+    scenario = read_scenario(run, record)
+    with InputLog(run.inputs, f"when {run.path} was made"):
+        return open_simulation(scenario, run.seed)
+
+
+def check_tables(run: Run, result: RunResult, record: Mapping[str, Any] | None = None) -> None:
+    """Refuse a run made again whose tables are not those of the folder.
+
+    Parameters
+    ----------
+    run : Run
+    result : RunResult
+        Of the whole run, made again.
+    record : mapping, optional
+        Settings that were changed; the tables they decide about may differ.
+
+    Raises
+    ------
+    RunFolderError
+        If another table does.
+    """
+    free = {name for setting in record or () for name in _decided_by(setting)}
     again = build_tables(result)
     for name in run.tables:
-        if name not in free:
+        if name not in free and name in again:
             _refuse_difference(run, name, run.table(name), to_arrow(again[name]).to_pandas())
-    return result
 
 
 def remake(run: Run, record: Mapping[str, Any], progress: Progress | None = None) -> RemadeRun:
@@ -138,10 +178,51 @@ def remake(run: Run, record: Mapping[str, Any], progress: Progress | None = None
     """
     built = build_tables(rerun_with(run, record, progress))
     names = [name for setting in record for name in _decided_by(setting) if name in built]
-    added = {name: to_arrow(built[name]).to_pandas() for name in dict.fromkeys(names)}
+    return lay_over(run, {name: to_arrow(built[name]).to_pandas() for name in names})
+
+
+def lay_over(run: Run, added: "Mapping[str, pd.DataFrame]") -> RemadeRun:
+    """Lay tables over those of a run's folder.
+
+    Parameters
+    ----------
+    run : Run
+        What was laid over it before stays.
+    added : mapping of DataFrame
+        By name.
+    """
     content = {each.name: getattr(run, each.name) for each in fields(Run)}
     content["tables"] = tuple(dict.fromkeys([*run.tables, *added]))
-    return RemadeRun(**content, added=added)
+    before = run.added if isinstance(run, RemadeRun) else {}
+    return RemadeRun(**content, added={**before, **added})
+
+
+def finished_run(result: RunResult, path: Path) -> RemadeRun:
+    """Return a run that is held in memory, and in no folder.
+
+    Parameters
+    ----------
+    result : RunResult
+    path : Path
+        What it is called in messages.
+    """
+    summary = summarise(result)
+    tables = {name: to_arrow(table).to_pandas() for name, table in build_tables(result).items()}
+    run = RemadeRun(
+        path=path,
+        scenario=result.scenario,
+        seed=result.seed,
+        digest=summary["digest"],
+        notes=result.notes,
+        summary=summary,
+        versions={},
+        tables=tuple(tables),
+        inputs=tuple(Input(*each) for each in result.inputs),
+        hashes={},
+        added=tables,
+    )
+    vars(run)["scenario_text"] = result.scenario_text  # as if it had been read
+    return run
 
 
 def _decided_by(setting: str) -> tuple[str, ...]:

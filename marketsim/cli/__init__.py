@@ -16,6 +16,7 @@ from marketsim.cli.contagion import contagion
 from marketsim.cli.experiment import experiment
 from marketsim.cli.explain import explain
 from marketsim.cli.odd import odd
+from marketsim.cli.plot import plot
 from marketsim.cli.query import query
 from marketsim.cli.rerun import rerun
 from marketsim.cli.run import run
@@ -67,6 +68,7 @@ def _options(
 app.command()(run)
 app.command()(cascade)
 app.command()(contagion)
+app.command()(plot)
 app.command()(explain)
 app.command()(stress)
 app.command()(scenarios)

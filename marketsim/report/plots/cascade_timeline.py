@@ -1,0 +1,140 @@
+"""One cascade: what was liquidated when and where, generation by generation."""
+
+from typing import TYPE_CHECKING, Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+
+from marketsim.report.canvas import FigureError, in_usd, legend, plain, say, split
+from marketsim.report.numbers import counted, number
+from marketsim.report.plots.reading import MAX_LINES, place_of, step_minutes
+from marketsim.report.style import Theme, shortened
+from marketsim.results.cascades import Cascade
+from marketsim.results.run import Run
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+#: Bars along the time of a cascade, at most.
+MAX_BARS = 60
+#: Whole numbers of minutes a bar may stand for.
+BAR_MINUTES = (1, 2, 5, 10, 15, 30, 60, 120, 240, 480, 1440)
+#: Generations that are told apart; deeper ones share the last row.
+MAX_GENERATIONS = 8
+
+
+def draw(axes: Axes, run: Run, theme: Theme, *, cascade: int = 1) -> list[Axes]:
+    """Draw a cascade (1 is the largest): dollars by market over time, and their generations."""
+    chosen = chosen_cascade(run, cascade)
+    if chosen is None:
+        say(axes, "Nobody was liquidated.")
+        return [axes]
+    rows = cascade_rows(run, chosen)
+    width = _bar_minutes(run, chosen)
+    rows["bar"] = np.floor(rows["minutes"] / width) * width
+    usd = rows.groupby("market")["usd"].sum()
+    names = [name for name in usd.sort_values(ascending=False).index if usd[name] > 0.0]
+    dollars, generations = split(axes, [3.0, 2.0])
+    total: Any = 0.0
+    bars = np.arange(rows["bar"].min(), rows["bar"].max() + width, width)
+    entries = []
+    for name in names[::-1]:
+        mine = rows[rows["market"] == name].groupby("bar")["usd"].sum().reindex(bars).fillna(0.0)
+        color = theme.market(place_of(run, name))
+        (*_, patch) = dollars.bar(
+            bars,
+            mine,
+            width,
+            bottom=total,
+            color=color,
+            align="edge",
+            edgecolor=theme.paper,
+            linewidth=0.15 * mpl.rcParams["lines.linewidth"],
+        )
+        entries.append((patch, f"{shortened(name, 14)} {number(usd[name], 2)} USD"))
+        total = total + mine.to_numpy()
+    dollars.set_title(plain(_sentence(chosen)))
+    legend(dollars, entries[::-1][:MAX_LINES])
+    in_usd(dollars, f"per {_minutes(width)}")
+    _bubbles(generations, rows, names, width, run, theme)
+    generations.set_xlabel("minutes since its first liquidation")
+    generations.margins(x=0.02)
+    return [dollars, generations]
+
+
+def chosen_cascade(run: Run, number_: int) -> Cascade | None:
+    """Return a cascade by its number, 1 the largest; None if nobody was liquidated.
+
+    Raises
+    ------
+    FigureError
+        If there is no such cascade.
+    """
+    found = run.cascades()
+    if not found and number_ == 1:
+        return None
+    if not 1 <= number_ <= len(found):
+        raise FigureError(f"cascade {number_}: {run.path} has cascades 1 to {len(found)}")
+    return found[number_ - 1]
+
+
+def cascade_rows(run: Run, cascade: Cascade) -> "pd.DataFrame":
+    """Return the liquidations of a cascade: minutes since its first, market, generation, USD."""
+    rows = run.liquidations.iloc[cascade.liquidations]
+    minutes = (rows["step"] - cascade.start_step) * step_minutes(run)
+    return rows.assign(
+        market=rows["market"].astype(str),
+        minutes=minutes,
+        generation=np.minimum(cascade.generation, MAX_GENERATIONS - 1),
+        usd=rows["notional_usd"],
+    )
+
+
+def _bubbles(
+    axes: Axes, rows: "pd.DataFrame", names: list[str], width: float, run: Run, theme: Theme
+) -> None:
+    """Draw a row of dots for each generation, in it one level for each market."""
+    dots = rows.groupby(["bar", "generation", "market"])["usd"].sum().reset_index()
+    area = 1.4 * mpl.rcParams["font.size"] ** 2 / max(float(dots["usd"].max()), 1e-9)
+    levels = {name: 0.5 * (n + 0.5) / len(names) - 0.25 for n, name in enumerate(names)}
+    for name in names:
+        mine = dots[dots["market"] == name]
+        axes.scatter(
+            mine["bar"] + 0.5 * width,
+            mine["generation"] + levels[name],
+            s=area * mine["usd"],
+            color=theme.market(place_of(run, name)),
+            alpha=0.8,
+            linewidth=0,
+        )
+    deepest = int(rows["generation"].max())
+    labels = [str(n + 1) for n in range(deepest + 1)]
+    if deepest == MAX_GENERATIONS - 1:
+        labels[-1] += "+"
+    axes.set_yticks(range(deepest + 1), labels)
+    axes.set_ylim(deepest + 0.5, -0.5)
+    axes.set_ylabel("generation")
+
+
+def _sentence(cascade: Cascade) -> str:
+    return (
+        f"{number(cascade.size_usd, 3)} USD, {counted(cascade.num_accounts, 'account')}, "
+        f"{counted(cascade.depth, 'generation')}; began with: {cascade.root}"
+    )
+
+
+def _bar_minutes(run: Run, cascade: Cascade) -> float:
+    """Return the minutes of a bar: a step, or a round number that leaves few enough bars."""
+    step = step_minutes(run)
+    span = cascade.duration_steps * step
+    for minutes in (step, *BAR_MINUTES):
+        if minutes >= step and span / minutes <= MAX_BARS:
+            return float(minutes)
+    return span / MAX_BARS
+
+
+def _minutes(minutes: float) -> str:
+    if minutes >= 60.0 and minutes % 60.0 == 0.0:
+        return "hour" if minutes == 60.0 else f"{minutes / 60.0:g} hours"
+    return "minute" if minutes == 1.0 else f"{minutes:.3g} min"
