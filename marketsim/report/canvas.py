@@ -28,6 +28,8 @@ _TIMELESS: dict[str, dict[str, Any]] = {
     ".svg": {"Date": None},
     ".pdf": {"CreationDate": None},
 }
+#: Width of a letter and size of small text, about, in sizes of the font.
+LETTER, SMALL = 0.6, 0.83
 #: Characters of a legend's entry before it is cut.
 LONGEST_ENTRY = 44
 
@@ -130,11 +132,11 @@ def finish(figure: Figure, title: str, source: str, look: Look) -> None:
     """
     width, height = figure.get_size_inches()
     font = look.size.font
-    letters = int(width * 72.0 / (0.62 * 1.1 * font))
+    letters = int(width * 72.0 / (LETTER * 1.15 * font))
     edge = 0.5 * font / 72.0
     bottom = 0.0
     if source:
-        text = fill(source, int(width * 72.0 / (0.62 * 0.65 * font)))
+        text = fill(source, int(width * 72.0 / (LETTER * 0.65 * font)))
         bottom = (1.0 + text.count("\n")) * 1.3 * 0.65 * font / 72.0 / height + 0.4 * edge / height
         figure.text(
             1.0 - edge / width,
@@ -151,7 +153,11 @@ def finish(figure: Figure, title: str, source: str, look: Look) -> None:
     engine.set(rect=(0.0, bottom, 1.0, 1.0 - bottom))  # type: ignore[call-arg]
     if title:
         figure.suptitle(
-            plain(fill(title, letters)), x=edge / width, ha="left", fontsize=1.1 * font, weight="bold"
+            plain(fill(title, letters)),
+            x=edge / width,
+            ha="left",
+            fontsize=1.1 * font,
+            weight="bold",
         )
 
 
@@ -235,6 +241,8 @@ def legend(axes: Axes, entries: Iterable[tuple[Any, str]], **options: Any) -> No
         return
     columns = _columns([name for _, name in known], axes)
     rows = -(-len(known) // columns)
+    # matplotlib fills columns; people read rows.
+    known = [entry for column in range(columns) for entry in known[column::columns]]
     place = {"loc": "lower left", "bbox_to_anchor": (0.0, 1.01), "ncols": columns, **options}
     made = axes.legend([artist for artist, _ in known], ["" for _ in known], **place)
     # Afterwards: matplotlib leaves out entries whose names begin with an underscore.
@@ -246,17 +254,27 @@ def legend(axes: Axes, entries: Iterable[tuple[Any, str]], **options: Any) -> No
 
 def _columns(names: Sequence[str], axes: Axes) -> int:
     """Return in how many columns a legend of these names fits above axes."""
-    figure, place = axes.get_figure(), axes.get_subplotspec()
-    assert figure is not None
-    share = 0.85 if place is None else place.get_position(figure).width  # type: ignore[arg-type]
-    width = share * figure.bbox.width / figure.dpi * 72.0
-    letter = 0.56 * 0.83 * float(mpl.rcParams["font.size"])
+    letter = LETTER * SMALL * float(mpl.rcParams["font.size"])
+    width = _room(axes)
     for columns in range(len(names), 1, -1):
-        rows = -(-len(names) // columns)
-        parts = [names[n : n + rows] for n in range(0, len(names), rows)]
-        if sum(letter * (max(map(len, part)) + 4.5) for part in parts) <= width:
+        parts = [names[n::columns] for n in range(columns)]
+        if sum(letter * (max(map(len, part)) + 5.0) for part in parts) <= width:
             return columns
     return 1
+
+
+def heading(axes: Axes, text: str) -> None:
+    """Write a title over axes, in as many lines as it takes."""
+    letters = _room(axes) / (LETTER * float(mpl.rcParams["font.size"]))
+    axes.set_title(plain(fill(text, int(letters))), loc="left")
+
+
+def _room(axes: Axes) -> float:
+    """Return about how wide axes will be, points."""
+    figure, place = axes.get_figure(), axes.get_subplotspec()
+    assert figure is not None
+    share = 0.9 if place is None else 1.16 * place.get_position(figure).width  # type: ignore[arg-type]
+    return float(share * figure.bbox.width / figure.dpi * 72.0)
 
 
 def say(axes: Axes, text: str) -> None:

@@ -60,7 +60,10 @@ def sweep_runs(folder: Path, progress: Progress | None = None) -> list[RemadeRun
         simulation.run(simulation.num_steps)
         run = finished_run(simulation.result(), folder / found.key)
         if run.digest != found.digest:
-            msg = f"{folder}: run {found.key} has another digest when made again: {found.model} made it"
+            msg = (
+                f"{folder}: run {found.key} has another digest when made again: marketsim "
+                f"{found.model} made it"
+            )
             raise SweepFolderError(msg)
         made.append(run)
         if progress is not None:

@@ -6,7 +6,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 
-from marketsim.report.canvas import FigureError, in_usd, legend, plain, say, split
+from marketsim.report.canvas import FigureError, heading, in_usd, legend, say, split
 from marketsim.report.numbers import counted, number
 from marketsim.report.plots.reading import MAX_LINES, place_of, step_minutes
 from marketsim.report.style import Theme, shortened
@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 MAX_BARS = 60
 #: Whole numbers of minutes a bar may stand for.
 BAR_MINUTES = (1, 2, 5, 10, 15, 30, 60, 120, 240, 480, 1440)
+#: A cascade that is over within so many steps is shown round by round.
+FEW_STEPS = 3
+#: Share of the dollars that may come after the end of the axis.
+TAIL = 0.05
 #: Generations that are told apart; deeper ones share the last row.
 MAX_GENERATIONS = 8
 
@@ -30,14 +34,13 @@ def draw(axes: Axes, run: Run, theme: Theme, *, cascade: int = 1) -> list[Axes]:
     if chosen is None:
         say(axes, "Nobody was liquidated.")
         return [axes]
-    rows = cascade_rows(run, chosen)
-    width = _bar_minutes(run, chosen)
-    rows["bar"] = np.floor(rows["minutes"] / width) * width
+    clock = _Clock(cascade_rows(run, chosen), step_minutes(run))
+    rows, width = clock.rows, clock.width
     usd = rows.groupby("market")["usd"].sum()
     names = [name for name in usd.sort_values(ascending=False).index if usd[name] > 0.0]
     dollars, generations = split(axes, [3.0, 2.0])
     total: Any = 0.0
-    bars = np.arange(rows["bar"].min(), rows["bar"].max() + width, width)
+    bars = clock.bars
     entries = []
     for name in names[::-1]:
         mine = rows[rows["market"] == name].groupby("bar")["usd"].sum().reindex(bars).fillna(0.0)
@@ -54,12 +57,13 @@ def draw(axes: Axes, run: Run, theme: Theme, *, cascade: int = 1) -> list[Axes]:
         )
         entries.append((patch, f"{shortened(name, 14)} {number(usd[name], 2)} USD"))
         total = total + mine.to_numpy()
-    dollars.set_title(plain(_sentence(chosen)))
+    heading(dollars, _sentence(chosen))
     legend(dollars, entries[::-1][:MAX_LINES])
-    in_usd(dollars, f"per {_minutes(width)}")
+    in_usd(dollars, f"per {clock.unit}")
     _bubbles(generations, rows, names, width, run, theme)
-    generations.set_xlabel("minutes since its first liquidation")
-    generations.margins(x=0.02)
+    generations.set_xlabel(clock.label)
+    generations.xaxis.get_major_locator().set_params(integer=True)
+    generations.set_xlim(-0.04 * clock.end, 1.02 * clock.end)
     return [dollars, generations]
 
 
@@ -124,10 +128,35 @@ def _sentence(cascade: Cascade) -> str:
     )
 
 
-def _bar_minutes(run: Run, cascade: Cascade) -> float:
+class _Clock:
+    """The time of a cascade: minutes, or rounds of liquidation if it is over within a few steps.
+
+    Its last dollars may come long after the others; the axis ends with all but `TAIL` of them.
+    """
+
+    def __init__(self, rows: "pd.DataFrame", step: float) -> None:
+        share = rows["usd"].cumsum() / max(float(rows["usd"].sum()), 1e-9)
+        core = rows[share.shift(fill_value=0.0) < 1.0 - TAIL]
+        self.is_rounds = core["step"].nunique() <= FEW_STEPS
+        if self.is_rounds:
+            rounds = rows.groupby(["step", "round"], sort=True).ngroup()
+            self.width, self.unit = 1.0, "round"
+            self.rows = rows.assign(bar=rounds.astype(float))
+            since = "rounds of liquidation"
+        else:
+            self.width = _bar_minutes(step, float(core["minutes"].max()) + step)
+            self.unit = _minutes(self.width)
+            self.rows = rows.assign(bar=np.floor(rows["minutes"] / self.width) * self.width)
+            since = "minutes since the first liquidation"
+        self.end = float(self.rows["bar"].loc[core.index].max()) + self.width
+        self.bars = np.arange(0.0, float(self.rows["bar"].max()) + 0.5 * self.width, self.width)
+        late = float(self.rows["usd"][self.rows["bar"] >= self.end].sum() / rows["usd"].sum())
+        span = f", within {_minutes(step * core['step'].nunique())}" if self.is_rounds else ""
+        self.label = since + span + (f" ({100.0 * late:.1g} % later)" if late > 0.0 else "")
+
+
+def _bar_minutes(step: float, span: float) -> float:
     """Return the minutes of a bar: a step, or a round number that leaves few enough bars."""
-    step = step_minutes(run)
-    span = cascade.duration_steps * step
     for minutes in (step, *BAR_MINUTES):
         if minutes >= step and span / minutes <= MAX_BARS:
             return float(minutes)

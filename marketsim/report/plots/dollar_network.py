@@ -48,7 +48,7 @@ def draw(axes: Axes, run: Run, theme: Theme, *, cascade: int | None = None) -> l
     passed = passed[passed["sold_in"].isin(kept) & passed["lost_in"].isin(kept)]
     places = _around(names)
     sold = passed.groupby("sold_in")["usd"].sum()
-    axes.set_aspect("equal", adjustable="datalim")
+    axes.set_aspect("equal", adjustable="box")
     axes.set_axis_off()
     _accounts(axes, passed, places, run, theme)
     _markets(axes, places, sold, run, theme)

@@ -46,10 +46,12 @@ def draw(
     color = theme.ink
     band = axes.fill_between(hours, low, high, color=theme.long, alpha=0.3, linewidth=0)
     (line,) = axes.plot(hours, value, color=color)
-    what = "runs" if len(runs) > 1 else "cascades of one run, not independent"
-    entries: list[tuple[Any, str]] = [(line, f"mean of {len(courses)} {what}")]
+    is_many = len(runs) > 1
+    mean = f"mean of {len(courses)} {'runs' if is_many else 'cascades of one run'}"
+    entries: list[tuple[Any, str]] = [(line, mean)]
     if np.isfinite(low).any():
-        entries.append((band, f"{100 * LEVEL:.0f} % interval"))
+        name = f"{100 * LEVEL:.0f} % interval{'' if is_many else ', as if independent'}"
+        entries.append((band, name))
     legend(axes, entries)
     width = mpl.rcParams["lines.linewidth"]
     axes.axvline(0.0, color=theme.short, linewidth=0.6 * width, linestyle="--")

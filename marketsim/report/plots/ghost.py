@@ -97,5 +97,6 @@ def _say_between(axes: Axes, hours: Any, real: Any, ghost: Any, text: str, theme
         va="center",
         fontsize="small",
         color=theme.short,
+        bbox={"boxstyle": "round,pad=0.15", "fc": theme.paper, "ec": "none", "alpha": 0.8},
         arrowprops={"arrowstyle": "-", "color": theme.short, "linewidth": 0.8},
     )

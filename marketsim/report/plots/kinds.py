@@ -73,7 +73,9 @@ KINDS = (
     ),
     Kind("interest", "Open interest and the crowd", "open_interest"),
     Kind("cascade", "A liquidation cascade", "cascade_timeline", (("causes", "causes"),)),
-    Kind("network", "What losses there sold here", "dollar_network", (("causes", "causes"),)),
+    Kind(
+        "network", "Lost in one market, sold in another", "dollar_network", (("causes", "causes"),)
+    ),
     Kind(
         "contagion",
         "How close to running away",

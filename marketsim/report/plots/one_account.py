@@ -9,10 +9,10 @@ from matplotlib.axes import Axes
 from marketsim.account.history import read_history
 from marketsim.report.canvas import (
     FigureError,
+    heading,
     hours_axis,
     in_usd,
     legend,
-    plain,
     say,
     split,
     tick_text,
@@ -60,7 +60,7 @@ def draw(axes: Axes, run: Run, theme: Theme, *, account: int | None = None) -> l
         entries.append((line, "equity" if len(most) == 1 else f"equity, {name}"))
     entries.append((need, "maintenance margin"))
     population = str(run.accounts.loc[run.accounts["account"] == who, "population"].iloc[0])
-    equity.set_title(plain(f"account {who} ({shortened(population)})"))
+    heading(equity, f"account {who} ({shortened(population)})")
     legend(equity, entries)
     equity.axhline(0.0, color=theme.muted, linewidth=0.4 * width)
     in_usd(equity, "")
@@ -103,7 +103,14 @@ def _distances(
     for market in (name for name in run.market_names if (moves["market"] == name).any()):
         rows = _with_gaps(rows_of(moves, market))
         color = theme.market(place_of(run, market))
-        (line,) = axes.plot(rows["hours"], 100.0 * rows["move"], color=color, linewidth=width)
+        # Positions of a pool may need the same move: a line with gaps shows the one below.
+        (line,) = axes.plot(
+            rows["hours"],
+            100.0 * rows["move"],
+            color=color,
+            linewidth=width,
+            linestyle=(0, (4.0 / len(entries), 3.0)) if entries else "-",
+        )
         entries.append((line, market))
     return entries
 

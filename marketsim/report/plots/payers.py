@@ -23,8 +23,8 @@ VENUE, OUTSIDE = "venue's fees", "spot market"
 #: Who moved less than this share of the river is joined with others like him.
 LEAST = 0.012
 SMALLER = "smaller ones"
-#: Of the height: between two banks, and in all of it that is water.
-GAP = 0.022
+#: Of the height: between two banks, and between two lines of labels.
+GAP, LINE = 0.022, 0.046
 #: Places of the three columns, and their width.
 COLUMNS, WIDTH = (0.0, 0.5, 1.0), 0.022
 
@@ -45,9 +45,11 @@ def draw(axes: Axes, run: Run, theme: Theme) -> list[Axes]:
         parties = table.sum(axis=1).sort_values(ascending=False)
         banks = _stack(parties[parties > 0], total)
         _bands(axes, table, banks, middle, is_left, theme)
+        at = 2.0
         for name, (low, high) in banks.items():
             _bank(axes, column, low, high, theme.ink)
-            _label(axes, column, 0.5 * (low + high), name, table.loc[name].sum(), is_left)
+            at = min(0.5 * (low + high), at - LINE)
+            _label(axes, column, at, name, table.loc[name].sum(), is_left)
     for name, (low, high) in middle.items():
         _bank(axes, COLUMNS[1], low, high, cause_color(name, theme))
         if high - low > 0.018:

@@ -6,6 +6,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 
+from marketsim.engine.state import ATOMS
 from marketsim.report.canvas import in_usd, legend, plain
 from marketsim.report.style import Theme, shortened
 from marketsim.results.run import Run
@@ -39,18 +40,17 @@ def draw(axes: Axes, run: Run, theme: Theme) -> list[Axes]:
     moved = table.abs().sum()
     order = moved.sort_values(ascending=False).index
     place = np.arange(len(names))
-    ends = {1.0: np.zeros(len(names)), -1.0: np.zeros(len(names))}
+    ends = np.zeros((2, len(names)))
     entries = []
     for cause in order:
-        values = table[cause].to_numpy() / 1e6
+        values = table[cause].to_numpy() / ATOMS
         color = cause_color(cause, theme)
-        for side, end in ends.items():
-            part = np.where(side * values > 0.0, values, 0.0)
-            bars = axes.barh(place, part, 0.62, left=end, color=color, linewidth=0)
-            end += part
+        for n, part in enumerate((values.clip(min=0.0), values.clip(max=0.0))):
+            bars = axes.barh(place, part, 0.62, left=ends[n], color=color, linewidth=0)
+            ends[n] += part
         if moved[cause] > LEAST * moved.sum():
             entries.append((bars, cause))
-    total = table.sum(axis=1).to_numpy() / 1e6
+    total = table.sum(axis=1).to_numpy() / ATOMS
     (mark,) = axes.plot(
         total,
         place,
@@ -64,6 +64,8 @@ def draw(axes: Axes, run: Run, theme: Theme) -> list[Axes]:
     axes.axvline(0.0, color=theme.ink, linewidth=0.4 * mpl.rcParams["lines.linewidth"])
     axes.set_yticks(place, [plain(shortened(name, 16)) for name in names])
     axes.set_ylim(len(names) - 0.5, -0.5)
+    low, high = axes.get_xlim()  # bars end where the axis does, the mark does not
+    axes.set_xlim(low - 0.03 * (high - low), high + 0.03 * (high - low))
     axes.tick_params(axis="y", length=0)
     axes.grid(visible=False, axis="y")
     axes.grid(visible=True, axis="x")

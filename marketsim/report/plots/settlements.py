@@ -13,6 +13,9 @@ from marketsim.results.run import Run
 from marketsim.scenario.build import funding_cap
 
 BP = 1e4
+#: A premium this many times its usual range (95 % of the steps) would press the rest flat; beyond
+#: `LINEAR` basis points it is then drawn on a logarithmic scale.
+SPIKE, LINEAR = 8.0, 10.0
 #: A cap further away than this many times what was reached would press the rates flat.
 FAR = 4.0
 
@@ -26,7 +29,8 @@ def draw(axes: Axes, run: Run, theme: Theme, *, market: str | None = None) -> li
     premium, rate = split(axes, [1.0, 1.0])
     width = mpl.rcParams["lines.linewidth"]
     entries: list[tuple[Any, str]] = []
-    reached = 0.0
+    reached = peak = 0.0
+    usual = []
     for name in names:
         color = theme.market(place_of(run, name))
         rows = rows_of(run.markets, name)
@@ -34,21 +38,26 @@ def draw(axes: Axes, run: Run, theme: Theme, *, market: str | None = None) -> li
             rows["hours"], BP * rows["premium"], color=color, linewidth=0.5 * width
         )
         entries.append((line, name))
+        usual.append(float((BP * rows["premium"]).abs().quantile(0.95)))
+        peak = max(peak, float((BP * rows["premium"]).abs().max()))
         settled = rows_of(run.funding, name)
+        if not len(settled):
+            continue
+        # A rate is for the time since the settlement before, the first since the start.
         rate.plot(
-            settled["hours"],
-            BP * settled["funding_rate"],
+            [0.0, *settled["hours"]],
+            BP * settled["funding_rate"].to_numpy()[[0, *range(len(settled))]],
             color=color,
             drawstyle="steps-pre",
-            marker="o" if len(settled) <= 60 else "",
-            markersize=0.6 * mpl.rcParams["lines.markersize"],
             linewidth=0.8 * width,
         )
         reached = max(reached, float((BP * settled["funding_rate"]).abs().max() or 0.0))
     entries += _rules(run, names, premium, rate, reached, theme)
     legend(premium, entries)
-    premium.set_ylabel("premium, bp")
-    rate.set_ylabel("funding, bp per 8 h")
+    if peak > SPIKE * max(*usual, LINEAR):
+        premium.set_yscale("symlog", linthresh=LINEAR, linscale=0.6)
+    premium.set_ylabel("premium,\nbp")
+    rate.set_ylabel("funding,\nbp per 8 h")
     for each in (premium, rate):
         each.axhline(0.0, color=theme.muted, linewidth=0.3 * width, zorder=1)
         each.yaxis.set_major_formatter(tick_text)
