@@ -249,7 +249,7 @@ def legend(axes: Axes, entries: Iterable[tuple[Any, str]], **options: Any) -> No
     for text, (_, name) in zip(made.get_texts(), known, strict=True):
         text.set_text(plain(name))
     font = float(mpl.rcParams["font.size"])
-    axes.set_title(axes.get_title(loc="left"), loc="left", pad=(0.6 + 1.1 * rows) * font)
+    axes.set_title(axes.get_title(loc="left"), loc="left", pad=(0.45 + 1.25 * rows) * font)
 
 
 def _columns(names: Sequence[str], axes: Axes) -> int:
@@ -267,6 +267,14 @@ def heading(axes: Axes, text: str) -> None:
     """Write a title over axes, in as many lines as it takes."""
     letters = _room(axes) / (LETTER * float(mpl.rcParams["font.size"]))
     axes.set_title(plain(fill(text, int(letters))), loc="left")
+
+
+def folded(axes: Axes, label: str) -> str:
+    """Return a label that is written along the height of axes, in as many lines as it takes."""
+    figure = axes.get_figure()
+    assert figure is not None
+    height = 0.8 * figure.bbox.height / figure.dpi * 72.0
+    return plain(fill(label, int(height / (LETTER * float(mpl.rcParams["font.size"])))))
 
 
 def _room(axes: Axes) -> float:
@@ -316,7 +324,7 @@ def fire_map(theme: Theme) -> Colormap:
 
 def signed_map(theme: Theme) -> Colormap:
     """Return the scale of what has a sign: neutral at its middle."""
-    return LinearSegmentedColormap.from_list("signed", theme.funding)
+    return LinearSegmentedColormap.from_list("signed", theme.funding, N=257)
 
 
 def amount_map(theme: Theme) -> Colormap:

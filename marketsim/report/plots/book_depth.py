@@ -23,7 +23,7 @@ def draw(axes: Axes, run: Run, theme: Theme, *, market: str | None = None) -> li
     entries = []
     for side, sign, color in (("ask", 1.0, theme.short), ("bid", -1.0, theme.long)):
         for n, reach in enumerate(sorted(SHOWN, reverse=True)):
-            shade = mpl.colors.to_rgba(color, 0.25 + 0.65 * n / max(len(SHOWN) - 1, 1))
+            shade = mpl.colors.to_rgba(color, 0.35 + 0.6 * n / max(len(SHOWN) - 1, 1))
             area = axes.fill_between(
                 rows["hours"],
                 sign * rows[f"{side}_usd_{reach}bp"],

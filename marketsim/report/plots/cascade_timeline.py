@@ -55,7 +55,7 @@ def draw(axes: Axes, run: Run, theme: Theme, *, cascade: int = 1) -> list[Axes]:
             edgecolor=theme.paper,
             linewidth=0.15 * mpl.rcParams["lines.linewidth"],
         )
-        entries.append((patch, f"{shortened(name, 14)} {number(usd[name], 2)} USD"))
+        entries.append((patch, f"{shortened(name, 14)} {number(usd[name], 3)} USD"))
         total = total + mine.to_numpy()
     heading(dollars, _sentence(chosen))
     legend(dollars, entries[::-1][:MAX_LINES])
@@ -151,7 +151,11 @@ class _Clock:
         self.end = float(self.rows["bar"].loc[core.index].max()) + self.width
         self.bars = np.arange(0.0, float(self.rows["bar"].max()) + 0.5 * self.width, self.width)
         late = float(self.rows["usd"][self.rows["bar"] >= self.end].sum() / rows["usd"].sum())
-        span = f", within {_minutes(step * core['step'].nunique())}" if self.is_rounds else ""
+        span = (
+            f", within {_minutes(step * core['step'].nunique(), article='a ')}"
+            if self.is_rounds
+            else ""
+        )
         self.label = since + span + (f" ({100.0 * late:.1g} % later)" if late > 0.0 else "")
 
 
@@ -163,7 +167,7 @@ def _bar_minutes(step: float, span: float) -> float:
     return span / MAX_BARS
 
 
-def _minutes(minutes: float) -> str:
+def _minutes(minutes: float, article: str = "") -> str:
     if minutes >= 60.0 and minutes % 60.0 == 0.0:
         return "hour" if minutes == 60.0 else f"{minutes / 60.0:g} hours"
-    return "minute" if minutes == 1.0 else f"{minutes:.3g} min"
+    return f"{article}minute" if minutes == 1.0 else f"{minutes:.3g} min"

@@ -162,7 +162,7 @@ def _markets(
             linewidth=1.0,
             zorder=5,
         )
-        text = f"{shortened(name, 16)}\n{number(usd, 2)} USD sold"
+        text = f"{shortened(name, 16)}\n{number(usd, 3)} USD sold"
         side = 1.0 if place[1] > 0.1 else -1.0
         axes.annotate(
             plain(text),
@@ -207,7 +207,7 @@ def _arrows(
         middle = 0.5 * (one + other) + 0.14 * np.array([-across[1], across[0]])
         axes.text(
             *middle,
-            number(float(usd), 2),
+            number(float(usd), 3),
             ha="center",
             va="center",
             fontsize="small",

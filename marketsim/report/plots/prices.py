@@ -56,7 +56,7 @@ def draw(axes: Axes, run: Run, theme: Theme, *, market: str | None = None) -> li
     sides = [_dots(axes, dots, side, largest, area, theme) for side in SIDES]
     entries += [(dot, f"{side}s liquidated") for dot, side in zip(sides, SIDES, strict=True) if dot]
     if largest:
-        entries.append((_dot(area, "none", theme.muted), f"{number(largest, 2)} USD in a step"))
+        entries.append((_dot(area, "none", theme.muted), f"{number(largest, 3)} USD in a step"))
     legend(axes, entries)
     hours_axis(axes)
     axes.yaxis.set_major_formatter(tick_text if not is_alone else _price_text)
