@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from marketsim.results import by_report
 from marketsim.scenario import by_strategy
 
 if TYPE_CHECKING:
@@ -116,6 +117,14 @@ def _parameter_schema(strategy: str) -> dict[str, Any] | None:
 by_strategy.default_habits = _default_habits
 by_strategy.parameter_problems = _parameter_problems
 by_strategy.parameter_schema = _parameter_schema
+
+
+def _plots(run: "Run") -> Any:
+    return import_module("marketsim.report.run_plots").RunPlots(run)
+
+
+# What hangs on a run loads with the first figure that is asked for.
+by_report.plots = _plots
 
 
 def __dir__() -> list[str]:
