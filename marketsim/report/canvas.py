@@ -243,13 +243,16 @@ def legend(axes: Axes, entries: Iterable[tuple[Any, str]], **options: Any) -> No
     rows = -(-len(known) // columns)
     # matplotlib fills columns; people read rows.
     known = [entry for column in range(columns) for entry in known[column::columns]]
-    place = {"loc": "lower left", "bbox_to_anchor": (0.0, 1.01), "ncols": columns, **options}
+    place = {"loc": "lower left", "bbox_to_anchor": (0.0, 1.01), "ncols": columns}
+    place |= {"frameon": False, "fontsize": "small", "borderaxespad": 0.0, **options}
     made = axes.legend([artist for artist, _ in known], ["" for _ in known], **place)
     # Afterwards: matplotlib leaves out entries whose names begin with an underscore.
     for text, (_, name) in zip(made.get_texts(), known, strict=True):
         text.set_text(plain(name))
     font = float(mpl.rcParams["font.size"])
-    axes.set_title(axes.get_title(loc="left"), loc="left", pad=(0.45 + 1.25 * rows) * font)
+    axes.set_title(
+        axes.get_title(loc="left"), loc="left", fontsize="medium", pad=(0.45 + 1.25 * rows) * font
+    )
 
 
 def _columns(names: Sequence[str], axes: Axes) -> int:
@@ -266,7 +269,7 @@ def _columns(names: Sequence[str], axes: Axes) -> int:
 def heading(axes: Axes, text: str) -> None:
     """Write a title over axes, in as many lines as it takes."""
     letters = _room(axes) / (LETTER * float(mpl.rcParams["font.size"]))
-    axes.set_title(plain(fill(text, int(letters))), loc="left")
+    axes.set_title(plain(fill(text, int(letters))), loc="left", fontsize="medium")
 
 
 def folded(axes: Axes, label: str) -> str:
@@ -350,8 +353,9 @@ def contrasting(color: Any, theme: Theme) -> str:
 
 
 def hours_axis(axes: Axes, label: str = "hours since the start") -> None:
-    """Label an axis of time."""
-    axes.set_xlabel(label)
+    """Label an axis of time, in as many lines as it takes."""
+    letters = _room(axes) / (LETTER * float(mpl.rcParams["font.size"]))
+    axes.set_xlabel(plain(fill(label, int(letters))))
     axes.xaxis.set_major_formatter(tick_text)
     axes.margins(x=0.01)
 

@@ -154,7 +154,7 @@ def _draw_beside(
     kind: Kind, runs: Sequence[Run], figure: Figure, look: Look, options: Mapping[str, Any]
 ) -> None:
     """Draw one figure for each run, over the same ranges, so that they can be compared."""
-    is_narrow = look.size.width < 0.4 * look.size.font
+    is_narrow = look.size.width < 0.6 * look.size.font
     shape = (len(runs), 1) if is_narrow else (1, len(runs))
     if is_narrow:
         figure.set_size_inches(look.size.width, 0.85 * look.size.height * len(runs))

@@ -6,7 +6,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 
-from marketsim.report.canvas import FigureError, heading, in_usd, legend, say, split
+from marketsim.report.canvas import FigureError, heading, hours_axis, in_usd, legend, say, split
 from marketsim.report.numbers import counted, number
 from marketsim.report.plots.reading import MAX_LINES, place_of, step_minutes
 from marketsim.report.style import Theme, shortened
@@ -61,7 +61,7 @@ def draw(axes: Axes, run: Run, theme: Theme, *, cascade: int = 1) -> list[Axes]:
     legend(dollars, entries[::-1][:MAX_LINES])
     in_usd(dollars, f"per {clock.unit}")
     _bubbles(generations, rows, names, width, run, theme)
-    generations.set_xlabel(clock.label)
+    hours_axis(generations, clock.label)
     generations.xaxis.get_major_locator().set_params(integer=True)
     generations.set_xlim(-0.04 * clock.end, 1.02 * clock.end)
     return [dollars, generations]
@@ -142,7 +142,7 @@ class _Clock:
             rounds = rows.groupby(["step", "round"], sort=True).ngroup()
             self.width, self.unit = 1.0, "round"
             self.rows = rows.assign(bar=rounds.astype(float))
-            since = "rounds of liquidation"
+            since = "rounds"
         else:
             self.width = _bar_minutes(step, float(core["minutes"].max()) + step)
             self.unit = _minutes(self.width)
@@ -152,7 +152,7 @@ class _Clock:
         self.bars = np.arange(0.0, float(self.rows["bar"].max()) + 0.5 * self.width, self.width)
         late = float(self.rows["usd"][self.rows["bar"] >= self.end].sum() / rows["usd"].sum())
         span = (
-            f", within {_minutes(step * core['step'].nunique(), article='a ')}"
+            f" within {_minutes(step * core['step'].nunique(), article='a ')}"
             if self.is_rounds
             else ""
         )
