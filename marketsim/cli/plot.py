@@ -53,7 +53,7 @@ def plot(
     """
     with explained():
         kind = _kind(arguments)
-        given = {"market": market, "account": account, "cascade": cascade}
+        given: dict[str, Any] = {"market": market, "account": account, "cascade": cascade}
         given |= {"series": series, "before": before, "after": after}
         options = _options(kind, given)
         if size not in SIZES:
@@ -98,7 +98,7 @@ def _read_runs(kind: Kind, folders: list[str], trust: bool, quiet: bool) -> "lis
     from marketsim.report.swept_runs import is_sweep, sweep_runs, sweep_scenarios
     from marketsim.results.run import load_run
 
-    found = []
+    found: list[Run] = []
     for folder in map(Path, folders):
         if kind.num_runs == 0 and is_sweep(folder):
             for scenario in sweep_scenarios(folder):

@@ -12,9 +12,11 @@ from typing import Any
 
 import matplotlib as mpl
 import numpy as np
+from cycler import cycler
 from matplotlib.axes import Axes
 from matplotlib.colors import BoundaryNorm, Colormap, LinearSegmentedColormap, ListedColormap
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from marketsim.report.numbers import number
 from marketsim.report.style import FUNDING_STEPS_BP, SIZES, THEMES, Size, Theme, shortened
@@ -66,7 +68,7 @@ class Look:
             "axes.axisbelow": True,
             "axes.grid": True,
             "axes.grid.axis": "y",
-            "axes.prop_cycle": mpl.cycler(color=theme.categories),
+            "axes.prop_cycle": cycler(color=theme.categories),
             "grid.color": theme.grid,
             "grid.linewidth": 0.4 * size.line,
             "text.color": theme.ink,
@@ -112,12 +114,9 @@ def find_look(size: str = "slide", *, dark: bool = False) -> Look:
 def new_figure(look: Look) -> Figure:
     """Begin a figure; without pyplot, so that it needs no display and leaves no state behind."""
     size = (look.size.width, look.size.height)
-    figure = Figure(figsize=size, dpi=look.size.dots, layout="constrained")
-    edge = 0.5 * look.size.font / 72.0
-    engine = figure.get_layout_engine()
-    assert engine is not None
-    engine.set(w_pad=0.4 * edge, h_pad=0.4 * edge)
-    return figure
+    pad = 0.2 * look.size.font / 72.0
+    layout = ConstrainedLayoutEngine(w_pad=pad, h_pad=pad)
+    return Figure(figsize=size, dpi=look.size.dots, layout=layout)
 
 
 def finish(figure: Figure, title: str, source: str, look: Look) -> None:
@@ -149,8 +148,8 @@ def finish(figure: Figure, title: str, source: str, look: Look) -> None:
             label="source",
         )
     engine = figure.get_layout_engine()
-    assert engine is not None
-    engine.set(rect=(0.0, bottom, 1.0, 1.0 - bottom))  # type: ignore[call-arg]
+    assert isinstance(engine, ConstrainedLayoutEngine)
+    engine.set(rect=(0.0, bottom, 1.0, 1.0 - bottom))
     if title:
         figure.suptitle(
             plain(fill(title, letters)),
@@ -243,7 +242,7 @@ def legend(axes: Axes, entries: Iterable[tuple[Any, str]], **options: Any) -> No
     rows = -(-len(known) // columns)
     # matplotlib fills columns; people read rows.
     known = [entry for column in range(columns) for entry in known[column::columns]]
-    place = {"loc": "lower left", "bbox_to_anchor": (0.0, 1.01), "ncols": columns}
+    place: dict[str, Any] = {"loc": "lower left", "bbox_to_anchor": (0.0, 1.01), "ncols": columns}
     place |= {"frameon": False, "fontsize": "small", "borderaxespad": 0.0, **options}
     made = axes.legend([artist for artist, _ in known], ["" for _ in known], **place)
     # Afterwards: matplotlib leaves out entries whose names begin with an underscore.

@@ -92,8 +92,9 @@ def line_figure(
             label=plain(str(name)),
         )
         if not is_theory and is_joined:
-            band = {"color": color, "alpha": 0.2, "linewidth": 0}
-            axes.fill_between(rows["x"], rows["low"], rows["high"], **band)
+            axes.fill_between(
+                rows["x"], rows["low"], rows["high"], color=color, alpha=0.2, linewidth=0
+            )
         elif not is_theory:
             axes.vlines(rows["x"], rows["low"], rows["high"], color=color, alpha=0.6)
         entries.append((line, str(name)))

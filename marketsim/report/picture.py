@@ -158,7 +158,7 @@ def _draw_beside(
     shape = (len(runs), 1) if is_narrow else (1, len(runs))
     if is_narrow:
         figure.set_size_inches(look.size.width, 0.85 * look.size.height * len(runs))
-    parts = np.ravel(figure.subfigures(*shape))
+    parts = np.ravel(figure.subfigures(*shape, squeeze=False))
     drawn: list[list[Axes]] = []
     with mpl.rc_context({"font.size": look.size.font * (1.0 if is_narrow else 0.8)}):
         for part, run, name in zip(parts, runs, _names(runs), strict=True):

@@ -3,7 +3,7 @@
 import matplotlib as mpl
 from matplotlib.axes import Axes
 
-from marketsim.report.canvas import hours_axis, in_usd, legend, say
+from marketsim.report.canvas import hours_axis, in_usd, legend, say, tick_text
 from marketsim.report.plots.reading import chosen_market, rows_of
 from marketsim.report.style import Theme
 from marketsim.results.run import Run
@@ -35,7 +35,6 @@ def draw(axes: Axes, run: Run, theme: Theme, *, market: str | None = None) -> li
     legend(axes, entries)
     axes.axhline(0.0, color=theme.ink, linewidth=0.4 * mpl.rcParams["lines.linewidth"])
     in_usd(axes, f"resting in {name}")
-    plain_format = axes.yaxis.get_major_formatter()
-    axes.yaxis.set_major_formatter(lambda value, place: plain_format(abs(value), place))
+    axes.yaxis.set_major_formatter(lambda value, _: tick_text(abs(value)))
     hours_axis(axes)
     return [axes]

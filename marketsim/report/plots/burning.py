@@ -1,5 +1,7 @@
 """The liquidation heat map: what would be liquidated at each price, and the price burning it."""
 
+from typing import Any
+
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
@@ -51,7 +53,7 @@ def draw(axes: Axes, run: Run, theme: Theme, *, market: str | None = None) -> li
         path_effects=outline,
     )
     burnt = liquidated(run, name)
-    entries = [(line, f"mark of {name}")]
+    entries: list[tuple[Any, str]] = [(line, f"mark of {name}")]
     for side, color in (("long", theme.long), ("short", theme.short)):
         mine = burnt[burnt["side"] == side]
         if len(mine):

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 
 from marketsim.report.canvas import FigureError, heading, hours_axis, in_usd, legend, say, split
 from marketsim.report.numbers import counted, number
@@ -62,7 +63,7 @@ def draw(axes: Axes, run: Run, theme: Theme, *, cascade: int = 1) -> list[Axes]:
     in_usd(dollars, f"per {clock.unit}")
     _bubbles(generations, rows, names, width, run, theme)
     hours_axis(generations, clock.label)
-    generations.xaxis.get_major_locator().set_params(integer=True)
+    generations.xaxis.set_major_locator(MaxNLocator(integer=True))
     generations.set_xlim(-0.04 * clock.end, 1.02 * clock.end)
     return [dollars, generations]
 

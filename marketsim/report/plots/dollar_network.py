@@ -116,15 +116,22 @@ def _accounts(
         turn = GOLDEN * n
         at[account] = centre + reach * np.array([np.cos(turn), np.sin(turn)])
     threads, colors, widths = [], [], []
-    for row in ends.itertuples():
-        threads.append([at[row.account], places[row.market]])
-        colors.append(mpl.colors.to_rgba(theme.market(place_of(run, row.market)), 0.25))
-        widths.append(mpl.rcParams["lines.linewidth"] * float(np.sqrt(row.usd / sold.max())))
+    for account, market, usd in ends.itertuples(index=False, name=None):
+        threads.append([at[account], places[market]])
+        colors.append(mpl.colors.to_rgba(theme.market(place_of(run, market)), 0.25))
+        widths.append(mpl.rcParams["lines.linewidth"] * float(np.sqrt(usd / sold.max())))
     axes.add_collection(LineCollection(threads, colors=colors, linewidths=widths, zorder=1))
     dots = np.array([at[account] for account in sold.index])
     area = (0.55 * mpl.rcParams["font.size"] * size.to_numpy()) ** 2
     axes.scatter(
-        *dots.T, s=area, color=theme.ink, alpha=0.75, edgecolor=theme.paper, linewidth=0.4, zorder=2
+        dots[:, 0],
+        dots[:, 1],
+        s=area,
+        color=theme.ink,
+        alpha=0.75,
+        edgecolor=theme.paper,
+        linewidth=0.4,
+        zorder=2,
     )
     total = passed["account"].nunique()
     some = "" if len(sold) == total else f", the largest {len(sold)} of them drawn"
@@ -155,7 +162,8 @@ def _markets(
         usd = float(sold.get(name, 0.0))
         area = (font * (1.2 + 2.6 * np.sqrt(usd / max(float(sold.max()), 1e-9)))) ** 2
         axes.scatter(
-            *place,
+            place[0],
+            place[1],
             s=area,
             color=theme.market(place_of(run, name)),
             edgecolor=theme.paper,
@@ -181,9 +189,9 @@ def _arrows(
     axes: Axes, passed: "pd.DataFrame", places: dict[str, Any], run: Run, theme: Theme
 ) -> None:
     """Draw the sums between markets, with their dollars at the middle of the arrow."""
-    sums = passed.groupby(["lost_in", "sold_in"])["usd"].sum()
-    total, font = float(sums.sum()), mpl.rcParams["font.size"]
-    for (start, end), usd in sums.sort_values().items():
+    sums = passed.groupby(["lost_in", "sold_in"])["usd"].sum().sort_values().reset_index()
+    total, font = float(sums["usd"].sum()), mpl.rcParams["font.size"]
+    for start, end, usd in sums.itertuples(index=False, name=None):
         if start == end or usd < LEAST_ARROW * total:
             continue
         color = theme.market(place_of(run, start))
@@ -206,7 +214,8 @@ def _arrows(
         across = other - one
         middle = 0.5 * (one + other) + 0.14 * np.array([-across[1], across[0]])
         axes.text(
-            *middle,
+            middle[0],
+            middle[1],
             number(float(usd), 3),
             ha="center",
             va="center",

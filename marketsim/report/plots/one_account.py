@@ -88,7 +88,7 @@ def chosen_account(run: Run, account: int | None) -> int:
     traders = run.accounts["account"].iloc[:-1]  # the last is the insurance fund
     if account is None:
         usd = run.liquidations.groupby("account")["notional_usd"].sum()
-        return int(usd.idxmax()) if len(usd) else int(traders.iloc[0])
+        return int(str(usd.idxmax())) if len(usd) else int(traders.iloc[0])
     if account not in set(traders):
         last = int(traders.max())
         raise FigureError(f"account {account}: the run has accounts 0 to {last}")
@@ -99,7 +99,7 @@ def _distances(
     axes: Axes, run: Run, moves: "pd.DataFrame", theme: Theme, width: float
 ) -> list[tuple[Any, str]]:
     """Draw the move of each market alone that would take the account's pool there."""
-    entries = []
+    entries: list[tuple[Any, str]] = []
     for market in (name for name in run.market_names if (moves["market"] == name).any()):
         rows = _with_gaps(rows_of(moves, market))
         color = theme.market(place_of(run, market))

@@ -146,20 +146,20 @@ def _bands(
     bank_of = {name: high for name, (_, high) in banks.items()}
     cause_at = {name: high for name, (_, high) in middle.items()}
     for name, (low, high) in banks.items():
-        whole = float(table.loc[name].sum())
+        amounts = {str(cause): int(amount) for cause, amount in table.loc[name].items()}
+        whole = sum(amounts.values())
         for cause, (bottom, top) in middle.items():
-            amount = float(table.loc[name, cause])
-            if amount <= 0.0:
+            if not amounts[cause]:
                 continue
-            own = (high - low) * amount / whole
-            across = (top - bottom) * amount / float(table[cause].sum())
-            ends = [(COLUMNS[0] + WIDTH, bank_of[name], own), (COLUMNS[1], cause_at[cause], across)]
-            if not is_left:
-                ends = [
-                    (COLUMNS[1] + WIDTH, cause_at[cause], across),
-                    (COLUMNS[2], bank_of[name], own),
-                ]
-            _band(axes, *ends, cause_color(cause, theme))
+            own = (high - low) * amounts[cause] / whole
+            across = (top - bottom) * amounts[cause] / int(table[cause].sum())
+            color = cause_color(cause, theme)
+            if is_left:
+                start = (COLUMNS[0] + WIDTH, bank_of[name], own)
+                _band(axes, start, (COLUMNS[1], cause_at[cause], across), color)
+            else:
+                start = (COLUMNS[1] + WIDTH, cause_at[cause], across)
+                _band(axes, start, (COLUMNS[2], bank_of[name], own), color)
             bank_of[name] -= own
             cause_at[cause] -= across
 

@@ -22,7 +22,6 @@ def draw(axes: Axes, run: Run, theme: Theme) -> list[Axes]:
     if series is None or not len(series.steps):
         say(axes, "The run is too short: it holds no contagion matrix.")
         return [axes]
-    figure, place = axes.get_figure(), axes.get_subplotspec()
     numbers = series.reproduction_number
     if numbers.isna().all(axis=None):
         say(axes, "R does not exist: a side of a book was empty throughout.")
@@ -32,9 +31,8 @@ def draw(axes: Axes, run: Run, theme: Theme) -> list[Axes]:
     assert figure is not None
     assert place is not None
     whole.remove()
-    left, right = (
-        figure.add_subplot(each) for each in place.subgridspec(1, 2, width_ratios=[1.35, 1.0])
-    )
+    grid = place.subgridspec(1, 2, width_ratios=[1.35, 1.0])
+    left, right = figure.add_subplot(grid[0]), figure.add_subplot(grid[1])
     entries = []
     for side, color in (("falls", theme.long), ("rises", theme.short)):
         (line,) = left.plot(numbers.index, numbers[side], color=color)
