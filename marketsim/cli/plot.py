@@ -7,7 +7,7 @@ import typer
 
 from marketsim.cli.errors import explained, refuse
 from marketsim.cli.trust import Trust, confirm_strategies
-from marketsim.report.plots.kinds import KINDS, Kind, find_kind
+from marketsim.report.plots.kinds import KINDS, Kind, find_kind, kinds_table
 from marketsim.report.style import SIZES
 
 if TYPE_CHECKING:
@@ -20,9 +20,9 @@ NAMES = ", ".join(kind.name for kind in KINDS)
 
 def plot(
     arguments: Annotated[
-        list[str],
+        list[str] | None,
         typer.Argument(metavar="RUN... KIND", help=f"Run folders, then one of: {NAMES}."),
-    ],
+    ] = None,
     out: Annotated[
         Path | None,
         typer.Option("--out", "-o", help="File, .png, .svg or .pdf. [default: KIND.png]"),
@@ -43,6 +43,9 @@ def plot(
     ] = None,
     before: Annotated[float | None, typer.Option(help="For events: hours before.")] = None,
     after: Annotated[float | None, typer.Option(help="For events: hours after.")] = None,
+    kinds: Annotated[
+        bool, typer.Option("--kinds", help="List the kinds: what each shows, and its options.")
+    ] = False,
     trust: Trust = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")] = False,
 ) -> None:
@@ -52,7 +55,10 @@ def plot(
     a figure needs is made again, in memory.
     """
     with explained():
-        kind = _kind(arguments)
+        if kinds:
+            typer.echo(kinds_table())
+            return
+        kind = _kind(arguments or [])
         given: dict[str, Any] = {"market": market, "account": account, "cascade": cascade}
         given |= {"series": series, "before": before, "after": after}
         options = _options(kind, given)
@@ -66,7 +72,7 @@ def plot(
         target = out or Path(f"{kind.name}.png")
         check_suffix(target)
         check_writable(target)
-        runs = _read_runs(kind, arguments[:-1], trust, quiet)
+        runs = _read_runs(kind, (arguments or [])[:-1], trust, quiet)
         check_runs(kind, len(runs))
         runs = [_complete(run, kind, options, trust, quiet) for run in runs]
         figure = draw_picture(kind, runs, find_look(size, dark=dark), options)

@@ -14,7 +14,7 @@ SHOWN = REACHES[1::2] if len(REACHES) > 3 else REACHES
 
 
 def draw(axes: Axes, run: Run, theme: Theme, *, market: str | None = None) -> list[Axes]:
-    """Draw asks upwards and bids downwards, a shade for each distance from the mid."""
+    """Draw what rested near the mid: asks upwards, bids downwards, a shade for each distance."""
     name = chosen_market(run, market)
     if "depth" not in run.tables:
         say(axes, "No book was looked at: the run is too short.")

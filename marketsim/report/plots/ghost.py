@@ -14,7 +14,7 @@ from marketsim.results.run import Run
 
 
 def draw(axes: Axes, runs: list[Run], theme: Theme, *, market: str | None = None) -> list[Axes]:
-    """Draw the mark of a market in a run, and in its twin as a ghost.
+    """Draw the mark of a market, that of the twin as a ghost, and what lies between them.
 
     The area between them is what one rule did to the price. Left out, the market is the one in
     which the two differ most.

@@ -91,6 +91,18 @@ KINDS = (
 )
 
 
+def kinds_table() -> str:
+    """Return the list of kinds as a table of Markdown: what each shows, its options, its runs."""
+    runs = {0: "one, several, or a sweep", 1: "one, or up to four side by side", 2: "two"}
+    lines = ["| kind | shows | options | runs |", "|---|---|---|---|"]
+    for kind in KINDS:
+        shows = kind.says.removeprefix("Draw ").rstrip(".")
+        shows = shows[0].upper() + shows[1:]
+        options = ", ".join(f"`--{name}`" for name in kind.options) or "-"
+        lines.append(f"| `{kind.name}` | {shows} | {options} | {runs[kind.num_runs]} |")
+    return "\n".join(lines)
+
+
 def find_kind(name: str) -> Kind:
     """Return a kind by its name.
 

@@ -10,7 +10,7 @@ from marketsim.results.run import Run
 
 
 def draw(axes: Axes, run: Run, theme: Theme, *, market: str | None = None) -> list[Axes]:
-    """Draw three panels over the same time, a line for each market."""
+    """Draw open interest, the share of accounts that are long, and the herd index."""
     names = chosen_markets(run, market)
     held, share, herd = split(axes, [1.0, 1.0, 1.0])
     width = 0.7 * mpl.rcParams["lines.linewidth"]

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.patches import PathPatch, Rectangle
 from matplotlib.path import Path
@@ -30,7 +31,7 @@ COLUMNS, WIDTH = (0.0, 0.5, 1.0), 0.022
 
 
 def draw(axes: Axes, run: Run, theme: Theme) -> list[Axes]:
-    """Draw what each party lost on the left and gained on the right, by the cause in the middle."""
+    """Draw a river from those who lost over the causes to those who gained; it sums to the atom."""
     flows = who_paid(run)
     lost = _joined(-flows.clip(upper=0))
     gained = _joined(flows.clip(lower=0))
@@ -143,10 +144,11 @@ def _bands(
     theme: Theme,
 ) -> None:
     """Draw the water between parties and causes, in the causes' colours."""
+    parties, causes, values = list(table.index), list(table), table.to_numpy(np.int64)
     bank_of = {name: high for name, (_, high) in banks.items()}
     cause_at = {name: high for name, (_, high) in middle.items()}
     for name, (low, high) in banks.items():
-        amounts = {str(cause): int(amount) for cause, amount in table.loc[name].items()}
+        amounts = dict(zip(causes, values[parties.index(name)].tolist(), strict=True))
         whole = sum(amounts.values())
         for cause, (bottom, top) in middle.items():
             if not amounts[cause]:

@@ -34,7 +34,7 @@ LEAST = 1e-3
 
 
 def draw(axes: Axes, run: Run, theme: Theme) -> list[Axes]:
-    """Draw a bar for each population, what it gained to the right, and a mark at the sum."""
+    """Draw the profit of each population by cause, losses to the left, and a mark at the sum."""
     table = profit_by_cause(run)
     names = list(table.index)
     moved = table.abs().sum()
