@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from marketsim.account.history import POOLS, follow_account
+from marketsim.account.course import POOLS, follow_account
 from marketsim.account.rerun import remake
 from marketsim.report.canvas import FigureError, Look, finish, new_figure, plain
 from marketsim.report.plots.kinds import Kind

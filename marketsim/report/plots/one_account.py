@@ -6,7 +6,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 
-from marketsim.account.history import read_history
+from marketsim.account.course import read_course
 from marketsim.report.canvas import (
     FigureError,
     heading,
@@ -35,7 +35,7 @@ def draw(axes: Axes, run: Run, theme: Theme, *, account: int | None = None) -> l
     Left out, the account is the one most was liquidated of.
     """
     who = chosen_account(run, account)
-    pools, moves = read_history(run, who)
+    pools, moves = read_course(run, who)
     if not len(pools):
         say(axes, f"Account {who} never held a position.")
         return [axes]

@@ -30,7 +30,7 @@ def follow_account(run: Run, account: int, progress: Progress | None = None) -> 
     Returns
     -------
     RemadeRun
-        The run, with two tables more, which `read_history` returns.
+        The run, with two tables more, which `read_course` returns.
 
     Raises
     ------
@@ -77,7 +77,7 @@ def follow_account(run: Run, account: int, progress: Progress | None = None) -> 
     return lay_over(run, tables)
 
 
-def read_history(run: Run, account: int) -> "tuple[pd.DataFrame, pd.DataFrame]":
+def read_course(run: Run, account: int) -> "tuple[pd.DataFrame, pd.DataFrame]":
     """Return what `follow_account` wrote down of an account.
 
     Parameters
