@@ -51,19 +51,7 @@ def draw(axes: Axes, run: Run, theme: Theme) -> list[Axes]:
             _bank(axes, column, low, high, theme.ink)
             at = min(0.5 * (low + high), at - LINE)
             _label(axes, column, at, name, table.loc[name].sum(), is_left)
-    for name, (low, high) in middle.items():
-        _bank(axes, COLUMNS[1], low, high, cause_color(name, theme))
-        if high - low > 0.018:
-            axes.text(
-                COLUMNS[1] + 0.5 * WIDTH,
-                0.5 * (low + high),
-                name,
-                ha="center",
-                va="center",
-                fontsize="small",
-                zorder=6,
-                bbox={"boxstyle": "round,pad=0.15", "fc": theme.paper, "ec": "none", "alpha": 0.8},
-            )
+    _causes(axes, middle, theme)
     for column, word, side in ((0.0, "lost", "right"), (1.0 + WIDTH, "gained", "left")):
         axes.text(column, 1.03, word, ha=side, weight="bold")
     axes.text(
@@ -76,6 +64,27 @@ def draw(axes: Axes, run: Run, theme: Theme) -> list[Axes]:
     axes.set_xlim(-0.42, 1.44)
     axes.set_ylim(-0.02, 1.08)
     return [axes]
+
+
+def _causes(axes: Axes, middle: dict[str, tuple[float, float]], theme: Theme) -> None:
+    """Draw the causes: the words upon a wide one, beside a narrow one."""
+    paper = {"boxstyle": "round,pad=0.15", "fc": theme.paper, "ec": "none", "alpha": 0.8}
+    small = 0.72 * float(mpl.rcParams["font.size"])
+    at = 2.0
+    for name, (low, high) in middle.items():
+        _bank(axes, COLUMNS[1], low, high, cause_color(name, theme))
+        is_wide = high - low > LINE
+        at = min(0.5 * (low + high), at - LINE)
+        axes.text(
+            COLUMNS[1] + (0.5 if is_wide else 1.6) * WIDTH,
+            at,
+            name,
+            ha="center" if is_wide else "left",
+            va="center",
+            fontsize=small,
+            bbox=paper,
+            zorder=6,
+        )
 
 
 def who_paid(run: Run) -> "pd.DataFrame":
