@@ -3,17 +3,16 @@
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from pathlib import Path
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from marketsim.model.opening import open_simulation
 from marketsim.results.folder import to_arrow
 from marketsim.results.run import SCENARIO_FILE, Run
-from marketsim.results.summary import summarise
 from marketsim.results.tables import build_tables, markets
 from marketsim.run.progress import Progress
 from marketsim.run.simulation import Simulation
-from marketsim.scenario.inputs import Input, InputLog
+from marketsim.scenario.inputs import InputLog
 from marketsim.scenario.loader import parse_scenario
 from marketsim.scenario.schema import Scenario
 from marketsim.tape.files import RunFolderError
@@ -38,19 +37,26 @@ RECORDED_BY = {
 
 @dataclass(frozen=True)
 class RemadeRun(Run):
-    """A run that was made again with more written down; the rest is read from its folder.
+    """A run that was made again with more written down; all else is that of the run before.
 
     Attributes
     ----------
-    added : dict of DataFrame
-        By name, the tables that its folder lacks or has coarser.
+    before : Run
+    added : mapping of DataFrame
+        By name, the tables that it lacks or has coarser.
     """
 
-    added: "Mapping[str, pd.DataFrame]" = field(default_factory=dict, repr=False)
+    before: Run = field(repr=False)
+    added: "Mapping[str, pd.DataFrame]" = field(repr=False)
+
+    @cached_property
+    def scenario_text(self) -> str:
+        """The resolved scenario, TOML, as it was before."""
+        return self.before.scenario_text
 
     def table(self, name: str) -> "pd.DataFrame":
-        """Return one table, as `Run.table` does."""
-        return self.added[name].copy() if name in self.added else super().table(name)
+        """Return one table afresh, as `Run.table` does."""
+        return self.added[name].copy() if name in self.added else self.before.table(name)
 
 
 def rerun(run: Run, num_steps: int, progress: Progress | None = None) -> Simulation:
@@ -157,7 +163,7 @@ def check_tables(run: Run, result: RunResult, record: Mapping[str, Any] | None =
     again = build_tables(result)
     for name in run.tables:
         if name not in free and name in again:
-            _refuse_difference(run, name, run.table(name), to_arrow(again[name]).to_pandas())
+            _refuse_difference(run, name, run.table(name), to_arrow(name, again[name]).to_pandas())
 
 
 def remake(run: Run, record: Mapping[str, Any], progress: Progress | None = None) -> RemadeRun:
@@ -178,7 +184,7 @@ def remake(run: Run, record: Mapping[str, Any], progress: Progress | None = None
     """
     built = build_tables(rerun_with(run, record, progress))
     names = [name for setting in record for name in _decided_by(setting) if name in built]
-    return lay_over(run, {name: to_arrow(built[name]).to_pandas() for name in names})
+    return lay_over(run, {name: to_arrow(name, built[name]).to_pandas() for name in names})
 
 
 def lay_over(run: Run, added: "Mapping[str, pd.DataFrame]") -> RemadeRun:
@@ -187,42 +193,12 @@ def lay_over(run: Run, added: "Mapping[str, pd.DataFrame]") -> RemadeRun:
     Parameters
     ----------
     run : Run
-        What was laid over it before stays.
     added : mapping of DataFrame
         By name.
     """
     content = {each.name: getattr(run, each.name) for each in fields(Run)}
     content["tables"] = tuple(dict.fromkeys([*run.tables, *added]))
-    before = run.added if isinstance(run, RemadeRun) else {}
-    return RemadeRun(**content, added={**before, **added})
-
-
-def finished_run(result: RunResult, path: Path) -> RemadeRun:
-    """Return a run that is held in memory, and in no folder.
-
-    Parameters
-    ----------
-    result : RunResult
-    path : Path
-        What it is called in messages.
-    """
-    summary = summarise(result)
-    tables = {name: to_arrow(table).to_pandas() for name, table in build_tables(result).items()}
-    run = RemadeRun(
-        path=path,
-        scenario=result.scenario,
-        seed=result.seed,
-        digest=summary["digest"],
-        notes=result.notes,
-        summary=summary,
-        versions={},
-        tables=tuple(tables),
-        inputs=tuple(Input(*each) for each in result.inputs),
-        hashes={},
-        added=tables,
-    )
-    vars(run)["scenario_text"] = result.scenario_text  # as if it had been read
-    return run
+    return RemadeRun(**content, before=run, added=added)
 
 
 def _decided_by(setting: str) -> tuple[str, ...]:
@@ -287,7 +263,7 @@ def _compare(run: Run, simulation: Simulation) -> None:
     recorded = read_columns(run, "markets", columns)
     recorded = recorded.loc[recorded["step"] < simulation.step_count, columns]
     table = markets(simulation.result())
-    again = to_arrow({name: table[name] for name in columns}).to_pandas()
+    again = to_arrow("markets", {name: table[name] for name in columns}).to_pandas()
     _refuse_difference(run, "markets", recorded, again.iloc[: len(recorded)])
 
 

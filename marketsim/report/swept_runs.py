@@ -1,12 +1,13 @@
 """Runs of a sweep, made again: a sweep keeps figures of its runs, not their tables."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from marketsim.account.rerun import RemadeRun, finished_run
 from marketsim.model.opening import open_simulation
+from marketsim.results.held import HeldRun, hold_run
 from marketsim.run.progress import Progress
 from marketsim.scenario.inputs import InputLog
 from marketsim.scenario.schema import Scenario
@@ -29,7 +30,7 @@ def sweep_scenarios(folder: Path) -> list[Scenario]:
     return [each.scenario for each in _chosen(folder)]
 
 
-def sweep_runs(folder: Path, progress: Progress | None = None) -> list[RemadeRun]:
+def sweep_runs(folder: Path, progress: Progress | None = None) -> list[HeldRun]:
     """Make runs of a sweep again, in memory; their digests must be those the sweep has.
 
     Parameters
@@ -40,7 +41,7 @@ def sweep_runs(folder: Path, progress: Progress | None = None) -> list[RemadeRun
 
     Returns
     -------
-    list of RemadeRun
+    list of HeldRun
         At most `MAX_RUNS`.
 
     Raises
@@ -58,7 +59,7 @@ def sweep_runs(folder: Path, progress: Progress | None = None) -> list[RemadeRun
         with InputLog(found.inputs, f"when the sweep in {folder} was begun"):
             simulation = open_simulation(found.scenario, found.seed)
         simulation.run(simulation.num_steps)
-        run = finished_run(simulation.result(), folder / found.key)
+        run = replace(hold_run(simulation.result()), path=folder / found.key)
         if run.digest != found.digest:
             msg = (
                 f"{folder}: run {found.key} has another digest when made again: marketsim "

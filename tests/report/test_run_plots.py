@@ -73,3 +73,11 @@ def test_colours_follow_the_page(two):
     light, dark = (two.plot.prices(market="BTC", dark=each) for each in (False, True))
     assert light.lines[0].get_color() != dark.lines[0].get_color()
     np.testing.assert_array_equal(light.lines[0].get_ydata(), dark.lines[0].get_ydata())
+
+
+def test_a_run_in_memory_is_drawn_like_one_from_a_folder():
+    from marketsim import run_scenario
+
+    run = run_scenario("quickstart", seed=1, days=0.05)
+    assert run.plot.depth(market="SOL").get_ylabel() == "resting in SOL, USD"
+    assert run.plot.interest().shape == (3,)
