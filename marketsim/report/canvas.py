@@ -223,7 +223,9 @@ def split(axes: Axes, ratios: Sequence[float]) -> list[Axes]:
     return made
 
 
-def legend(axes: Axes, entries: Iterable[tuple[Any, str]], **options: Any) -> None:
+def legend(
+    axes: Axes, entries: Iterable[tuple[Any, str]], *, share: float = 1.0, **options: Any
+) -> None:
     """Write a legend above axes, in the order given, in as few rows as it fits into.
 
     A title of the axes stands above it.
@@ -232,13 +234,15 @@ def legend(axes: Axes, entries: Iterable[tuple[Any, str]], **options: Any) -> No
     ----------
     axes : Axes
     entries : iterable of (artist, str)
+    share : float, optional
+        Of the axes' place that is theirs: a scale may stand beside them.
     **options
         Of ``Axes.legend``.
     """
     known = [(artist, shortened(name, LONGEST_ENTRY)) for artist, name in entries]
     if not known:
         return
-    columns = _columns([name for _, name in known], axes)
+    columns = _columns([name for _, name in known], share * _room(axes))
     rows = -(-len(known) // columns)
     # matplotlib fills columns; people read rows.
     known = [entry for column in range(columns) for entry in known[column::columns]]
@@ -254,10 +258,9 @@ def legend(axes: Axes, entries: Iterable[tuple[Any, str]], **options: Any) -> No
     )
 
 
-def _columns(names: Sequence[str], axes: Axes) -> int:
-    """Return in how many columns a legend of these names fits above axes."""
+def _columns(names: Sequence[str], width: float) -> int:
+    """Return in how many columns a legend of these names fits into a width, points."""
     letter = LETTER * SMALL * float(mpl.rcParams["font.size"])
-    width = _room(axes)
     for columns in range(len(names), 1, -1):
         parts = [names[n::columns] for n in range(columns)]
         if sum(letter * (max(map(len, part)) + 5.0) for part in parts) <= width:
@@ -283,7 +286,7 @@ def _room(axes: Axes) -> float:
     """Return about how wide axes will be, points."""
     figure, place = axes.get_figure(), axes.get_subplotspec()
     assert figure is not None
-    share = 0.9 if place is None else 1.16 * place.get_position(figure).width  # type: ignore[arg-type]
+    share = 0.9 if place is None else 1.06 * place.get_position(figure).width  # type: ignore[arg-type]
     return float(share * figure.bbox.width / figure.dpi * 72.0)
 
 

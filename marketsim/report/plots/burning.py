@@ -70,7 +70,7 @@ def draw(axes: Axes, run: Run, theme: Theme, *, market: str | None = None) -> li
             entries.append((dots, f"{side}s liquidated"))
     low, high = rows["mark_price"].min(), rows["mark_price"].max()
     axes.set_ylim((1.0 - MARGIN) * low, (1.0 + MARGIN) * high)
-    legend(axes, entries, markerscale=0.5)
+    legend(axes, entries, share=0.72, markerscale=0.5)
     axes.grid(visible=False)
     axes.set_ylabel("price, USD")
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:,.6g}")

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from marketsim.report.canvas import FigureError, heading, hours_axis, in_usd, legend, say, split
@@ -59,13 +60,24 @@ def draw(axes: Axes, run: Run, theme: Theme, *, cascade: int = 1) -> list[Axes]:
         entries.append((patch, f"{shortened(name, 14)} {number(usd[name], 3)} USD"))
         total = total + mine.to_numpy()
     heading(dollars, _sentence(chosen))
-    legend(dollars, entries[::-1][:MAX_LINES])
+    legend(dollars, _largest(entries[::-1], names, usd))
     in_usd(dollars, f"per {clock.unit}")
     _bubbles(generations, rows, names, width, run, theme)
     hours_axis(generations, clock.label)
     generations.xaxis.set_major_locator(MaxNLocator(integer=True))
     generations.set_xlim(-0.04 * clock.end, 1.02 * clock.end)
     return [dollars, generations]
+
+
+def _largest(
+    entries: list[tuple[Any, str]], names: list[str], usd: "pd.Series[float]"
+) -> list[tuple[Any, str]]:
+    """Return the entries there is room for, and what the other markets come to."""
+    rest = names[MAX_LINES:]
+    if not rest:
+        return entries
+    others = f"{counted(len(rest), 'other')} {number(float(usd[rest].sum()), 3)} USD"
+    return [*entries[:MAX_LINES], (Line2D([], [], linestyle=""), others)]
 
 
 def chosen_cascade(run: Run, number_: int) -> Cascade | None:

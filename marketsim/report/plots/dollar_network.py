@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.patches import FancyArrowPatch
 
-from marketsim.report.canvas import plain, say
+from marketsim.report.canvas import heading, plain, say
 from marketsim.report.numbers import counted, number
 from marketsim.report.plots.cascade_timeline import chosen_cascade
 from marketsim.report.plots.reading import place_of
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 MAX_ACCOUNTS = 250
 #: Markets drawn, those most dollars passed through.
 MAX_MARKETS = 10
+#: Markets up to which their labels are large.
+FEW = 4
 #: A share of the dollars between two markets that is too small for an arrow of its own.
 LEAST_ARROW = 0.01
 #: The angle that spreads dots evenly, as in a sunflower.
@@ -53,8 +55,8 @@ def draw(axes: Axes, run: Run, theme: Theme, *, cascade: int | None = None) -> l
     _accounts(axes, passed, places, run, theme)
     _markets(axes, places, sold, run, theme)
     _arrows(axes, passed, places, run, theme)
-    axes.set_xlim(-2.1, 2.1)
-    axes.set_ylim(-1.55, 1.45)
+    axes.set_xlim(-2.4, 2.4)
+    axes.set_ylim(-1.45, 1.75)
     return [axes]
 
 
@@ -135,15 +137,7 @@ def _accounts(
     )
     total = passed["account"].nunique()
     some = "" if len(sold) == total else f", the largest {len(sold)} of them drawn"
-    axes.text(
-        0.0,
-        0.0,
-        f"{counted(total, 'account')} liquidated{some}",
-        transform=axes.transAxes,
-        color=theme.muted,
-        fontsize="small",
-        va="bottom",
-    )
+    heading(axes, f"{counted(total, 'account')} liquidated{some}")
 
 
 def _ends(shown: "pd.DataFrame") -> "pd.DataFrame":
@@ -170,16 +164,17 @@ def _markets(
             linewidth=1.0,
             zorder=5,
         )
-        text = f"{shortened(name, 16)}\n{number(usd, 3)} USD sold"
-        side = 1.0 if place[1] > 0.1 else -1.0
+        # Beside the disc, away from the others.
+        out = place / max(float(np.hypot(*place)), 1e-9)
+        reach = 0.55 * np.sqrt(area) + 0.25 * font
         axes.annotate(
-            plain(text),
-            place,
-            (0.0, side * (0.55 * np.sqrt(area) + 0.2 * font)),
+            plain(f"{shortened(name, 16)}\n{number(usd, 3)} USD sold"),
+            (place[0], place[1]),
+            (reach * out[0], reach * out[1]),
             textcoords="offset points",
-            ha="center",
-            va="bottom" if side > 0 else "top",
-            fontsize="medium",
+            ha="left" if out[0] > 0.3 else "right" if out[0] < -0.3 else "center",
+            va="bottom" if out[1] > 0.3 else "top" if out[1] < -0.3 else "center",
+            fontsize="medium" if len(places) <= FEW else "small",
             weight="bold",
             zorder=7,
         )

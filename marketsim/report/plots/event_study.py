@@ -7,6 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from marketsim.report.canvas import FigureError, hours_axis, legend, say, tick_text
+from marketsim.report.numbers import counted
 from marketsim.report.plots.reading import chosen_market, rows_of, step_minutes
 from marketsim.report.style import Theme
 from marketsim.results.cascades import Cascade
@@ -47,7 +48,8 @@ def draw(
     band = axes.fill_between(hours, low, high, color=theme.long, alpha=0.3, linewidth=0)
     (line,) = axes.plot(hours, value, color=color)
     is_many = len(runs) > 1
-    mean = f"mean of {len(courses)} {'runs' if is_many else 'cascades of one run'}"
+    many = counted(len(courses), "run" if is_many else "cascade")
+    mean = f"mean of {many}{'' if is_many else ' of one run'}"
     entries: list[tuple[Any, str]] = [(line, mean)]
     if np.isfinite(low).any():
         name = f"{100 * LEVEL:.0f} % interval{'' if is_many else ', as if independent'}"

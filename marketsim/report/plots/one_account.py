@@ -17,7 +17,7 @@ from marketsim.report.canvas import (
     split,
     tick_text,
 )
-from marketsim.report.plots.reading import place_of, rows_of, whole_hours
+from marketsim.report.plots.reading import MARKET, MAX_LINES, place_of, rows_of, whole_hours
 from marketsim.report.style import Theme, shortened
 from marketsim.results.run import Run
 
@@ -56,7 +56,7 @@ def draw(axes: Axes, run: Run, theme: Theme, *, account: int | None = None) -> l
             linestyle=style,
             linewidth=width,
         )
-        name = str(rows["name"].iloc[0])
+        name = shortened(str(rows["name"].iloc[0]), 24)
         entries.append((line, "equity" if len(most) == 1 else f"equity, {name}"))
     entries.append((need, "maintenance margin"))
     population = str(run.accounts.loc[run.accounts["account"] == who, "population"].iloc[0])
@@ -67,6 +67,11 @@ def draw(axes: Axes, run: Run, theme: Theme, *, account: int | None = None) -> l
     legend(distance, _distances(distance, run, moves, theme, width))
     distance.set_ylabel("move to\nliquidation, %")
     distance.yaxis.set_major_formatter(tick_text)
+    # A move that is far away does not press the near ones flat.
+    far = 100.0 * float(moves["move"].abs().quantile(0.9) or 0.0) * 1.5
+    low, high = distance.get_ylim()
+    if far > 0.0:
+        distance.set_ylim(min(max(low, -far), -0.05 * far), max(min(high, far), 0.05 * far))
     distance.axhline(0.0, color=theme.short, linewidth=width)
     hit = run.liquidations[run.liquidations["account"] == who]
     for each in (equity, distance):
@@ -100,7 +105,9 @@ def _distances(
 ) -> list[tuple[Any, str]]:
     """Draw the move of each market alone that would take the account's pool there."""
     entries: list[tuple[Any, str]] = []
-    for market in (name for name in run.market_names if (moves["market"] == name).any()):
+    least = moves.assign(move=moves["move"].abs()).groupby("market")["move"].min()
+    nearest = set(least.nsmallest(MAX_LINES).index)
+    for market in (name for name in run.market_names if name in nearest):
         rows = _with_gaps(rows_of(moves, market))
         color = theme.market(place_of(run, market))
         # Positions of a pool may need the same move: a line with gaps shows the one below.
@@ -111,7 +118,7 @@ def _distances(
             linewidth=width,
             linestyle=(0, (4.0 / len(entries), 3.0)) if entries else "-",
         )
-        entries.append((line, market))
+        entries.append((line, shortened(market, MARKET)))
     return entries
 
 

@@ -4,8 +4,8 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 
 from marketsim.report.canvas import hours_axis, in_usd, legend, split, tick_text
-from marketsim.report.plots.reading import chosen_markets, left_out, place_of, rows_of
-from marketsim.report.style import Theme
+from marketsim.report.plots.reading import MARKET, chosen_markets, left_out, place_of, rows_of
+from marketsim.report.style import Theme, shortened
 from marketsim.results.run import Run
 
 
@@ -18,7 +18,7 @@ def draw(axes: Axes, run: Run, theme: Theme, *, market: str | None = None) -> li
     for name in names:
         rows, color = rows_of(run.markets, name), theme.market(place_of(run, name))
         (line,) = held.plot(rows["hours"], rows["open_interest_usd"], color=color, linewidth=width)
-        entries.append((line, name))
+        entries.append((line, shortened(name, MARKET)))
         share.plot(rows["hours"], 100.0 * rows["long_share"], color=color, linewidth=width)
         herd.plot(rows["hours"], rows["herd_index"], color=color, linewidth=width)
     legend(held, entries)

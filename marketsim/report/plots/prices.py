@@ -7,10 +7,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from marketsim.report.canvas import hours_axis, legend, tick_text
+from marketsim.report.canvas import folded, hours_axis, legend, tick_text
 from marketsim.report.numbers import number
-from marketsim.report.plots.reading import chosen_markets, left_out, place_of, rows_of
-from marketsim.report.style import Theme
+from marketsim.report.plots.reading import MARKET, chosen_markets, left_out, place_of, rows_of
+from marketsim.report.style import Theme, shortened
 from marketsim.results.run import Run
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def draw(axes: Axes, run: Run, theme: Theme, *, market: str | None = None) -> li
             linestyle=(0, (3, 1.5)),
             zorder=3,
         )
-        entries.append((mark, f"mark of {name}" if is_alone else name))
+        entries.append((mark, f"mark of {name}" if is_alone else shortened(name, MARKET)))
         found = liquidated(run, name)
         dots.append(found.assign(price=scale(found["mark_price"])))
     entries.append((index, "index"))
@@ -60,7 +60,8 @@ def draw(axes: Axes, run: Run, theme: Theme, *, market: str | None = None) -> li
     legend(axes, entries)
     hours_axis(axes)
     axes.yaxis.set_major_formatter(tick_text if not is_alone else _price_text)
-    axes.set_ylabel("price, USD" if is_alone else f"since the start, %{left_out(run, names)}")
+    text = "price, USD" if is_alone else f"since the start, %{left_out(run, names)}"
+    axes.set_ylabel(folded(axes, text))
     return [axes]
 
 

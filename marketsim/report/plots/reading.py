@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 #: Lines of markets that can be told apart in one figure.
 MAX_LINES = 5
+#: Letters of a market's name in a legend.
+MARKET = 18
 
 
 def rows_of(table: "pd.DataFrame", market: str) -> "pd.DataFrame":

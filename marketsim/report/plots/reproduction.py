@@ -14,6 +14,8 @@ from marketsim.results.run import Run
 
 #: More markets than this leave no room for the numbers.
 MAX_NUMBERS = 8
+#: More names than this along an axis overlap; of more letters than this, they are turned.
+MAX_NAMES, LETTERS = 12, 16
 
 
 def draw(axes: Axes, run: Run, theme: Theme) -> list[Axes]:
@@ -46,6 +48,7 @@ def draw(axes: Axes, run: Run, theme: Theme) -> list[Axes]:
         transform=left.get_yaxis_transform(),
         va="bottom",
         fontsize="small",
+        bbox={"boxstyle": "round,pad=0.1", "fc": theme.paper, "ec": "none", "alpha": 0.7},
     )
     left.set_ylim(0.0, max(1.2, 1.08 * float(numbers.max().max())))
     left.set_ylabel("reproduction number R")
@@ -67,8 +70,10 @@ def draw_matrix(axes: Axes, matrix: "np.ndarray", markets: tuple[str, ...], them
         matrix, cmap=signed_map(theme), norm=TwoSlopeNorm(0.0, -reach, reach), aspect="auto"
     )
     names = [plain(shortened(name, 10)) for name in markets]
-    every = -(-len(names) // MAX_NUMBERS)
-    axes.set_xticks(range(0, len(names), every), names[::every])
+    every = -(-len(names) // MAX_NAMES)
+    is_wide = sum(map(len, names)) > LETTERS
+    turned = 90.0 if is_wide else 0.0
+    axes.set_xticks(range(0, len(names), every), names[::every], rotation=turned)
     axes.set_yticks(range(0, len(names), every), names[::every])
     axes.tick_params(length=0)
     axes.grid(visible=False)

@@ -7,8 +7,8 @@ from matplotlib.axes import Axes
 
 from marketsim.account.rerun import read_scenario
 from marketsim.report.canvas import hours_axis, legend, split, tick_text
-from marketsim.report.plots.reading import chosen_markets, left_out, place_of, rows_of
-from marketsim.report.style import Theme
+from marketsim.report.plots.reading import MARKET, chosen_markets, left_out, place_of, rows_of
+from marketsim.report.style import Theme, shortened
 from marketsim.results.run import Run
 from marketsim.scenario.build import funding_cap
 
@@ -37,7 +37,7 @@ def draw(axes: Axes, run: Run, theme: Theme, *, market: str | None = None) -> li
         (line,) = premium.plot(
             rows["hours"], BP * rows["premium"], color=color, linewidth=0.5 * width
         )
-        entries.append((line, name))
+        entries.append((line, shortened(name, MARKET)))
         usual.append(float((BP * rows["premium"]).abs().quantile(0.95)))
         peak = max(peak, float((BP * rows["premium"]).abs().max()))
         settled = rows_of(run.funding, name)
