@@ -45,11 +45,11 @@ def legend_of(axes):
 def test_a_legend_follows_the_numbers_in_its_names():
     names = ["aligned, 100k", "aligned, 25k", "mixed, 1M", "mixed, 50k", "aligned, 50k"]
     table = pd.concat([ROWS.assign(group=name) for name in names])
-    (axes,) = line_figure(table, "x", "y").axes
-    read = legend_of(axes)
-    columns = axes.get_legend()._ncols
-    rows = -(-len(read) // columns)
-    by_row = [name for row in range(rows) for name in read[row::rows]]
+    figure = line_figure(table, "x", "y")
+    figure.draw_without_rendering()
+    ends = [text.get_window_extent() for text in figure.axes[0].get_legend().get_texts()]
+    read = zip(ends, legend_of(figure.axes[0]), strict=True)
+    by_row = [name for _, name in sorted(read, key=lambda each: (-each[0].y0 // 9, each[0].x0))]
     assert by_row == ["aligned, 25k", "aligned, 50k", "aligned, 100k", "mixed, 50k", "mixed, 1M"]
 
 

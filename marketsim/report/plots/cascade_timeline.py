@@ -126,7 +126,7 @@ def _bubbles(
             linewidth=0,
         )
     deepest = int(rows["generation"].max())
-    labels = [str(n + 1) for n in range(deepest + 1)]
+    labels = [str(n) for n in range(deepest + 1)]
     if deepest == MAX_GENERATIONS - 1:
         labels[-1] += "+"
     axes.set_yticks(range(deepest + 1), labels)
