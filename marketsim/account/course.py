@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 #: Moments looked at, about.
-MOMENTS = 300
+MOMENTS = 150
 #: Tables of one account, by its number: its pools; and the moves that would take them.
 POOLS, MOVES = "account_pools_{}", "account_moves_{}"
 
@@ -43,7 +43,7 @@ def follow_account(run: Run, account: int, progress: Progress | None = None) -> 
 
     simulation = open_again(run)
     num_steps = int(run.summary["steps"])
-    every = max(1, num_steps // MOMENTS)
+    every = max(1, -(-num_steps // MOMENTS))
     pools: list[dict[str, Any]] = []
     moves: list[dict[str, Any]] = []
     while True:

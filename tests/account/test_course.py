@@ -8,7 +8,7 @@ from marketsim.results.run import Run
 from marketsim.tape.files import RunFolderError
 
 
-@pytest.mark.parametrize("step", [30, 118])
+@pytest.mark.parametrize("step", [29, 117])
 def test_each_moment_is_the_statement_of_that_moment(jump: Run, step: int) -> None:
     who = int(jump.liquidations["account"].iloc[0])
     pools, moves = read_course(follow_account(jump, who), who)
