@@ -161,9 +161,15 @@ def check_tables(run: Run, result: RunResult, record: Mapping[str, Any] | None =
     """
     free = {name for setting in record or () for name in _decided_by(setting)}
     again = build_tables(result)
+    while isinstance(run, RemadeRun):  # what was added since is not what it recorded
+        run = run.before
     for name in run.tables:
-        if name not in free and name in again:
-            _refuse_difference(run, name, run.table(name), to_arrow(name, again[name]).to_pandas())
+        if name in free:
+            continue
+        if name not in again:
+            msg = f"{run.path}: the table {name} is empty when done again: {_other_version(run)}"
+            raise RunFolderError(msg)
+        _refuse_difference(run, name, run.table(name), to_arrow(name, again[name]).to_pandas())
 
 
 def remake(run: Run, record: Mapping[str, Any], progress: Progress | None = None) -> RemadeRun:
@@ -278,7 +284,7 @@ def _refuse_difference(
     """
     import pandas as pd
 
-    made = f"another version made this run ({_versions(run)}); use that one, or make the run anew"
+    made = _other_version(run)
     if list(recorded) != list(again) or len(recorded) != len(again):
         msg = f"{run.path}: the table {name} has other rows or columns when done again: {made}"
         raise RunFolderError(msg)
@@ -306,6 +312,10 @@ def _plain(column: "pd.Series[Any]") -> Any:
 
 def _written(value: Any) -> str:
     return f"{value:.10g}" if isinstance(value, float) else str(value)
+
+
+def _other_version(run: Run) -> str:
+    return f"another version made this run ({_versions(run)}); use that one, or make the run anew"
 
 
 def _versions(run: Run) -> str:

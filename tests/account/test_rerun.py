@@ -75,3 +75,16 @@ def test_a_remade_run_is_still_a_run(jump: Run):
         each.name for each in dataclasses.fields(remade)
     }
     assert len(remade.cascades()) == len(jump.cascades())
+
+
+def test_what_was_added_before_stays_and_is_not_held_against_the_folder(jump: Run):
+    fine = remake(jump, {"heatmap_minutes": 5.0})
+    both = remake(fine, {"depth_minutes": 10.0})
+    assert both.liquidation_heatmap["step"].nunique() == 180 // 5
+    assert "depth" in both.tables
+
+
+def test_a_table_that_is_not_made_again_is_named(jump: Run):
+    claimed = dataclasses.replace(jump, tables=(*jump.tables, "book"))
+    with pytest.raises(RunFolderError, match="the table book is empty when done again"):
+        rerun_with(claimed, {"fills": True})
