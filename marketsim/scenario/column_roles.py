@@ -14,8 +14,8 @@ from marketsim.scenario.unpacking import HistoryError
 OPENINGS = (
     "time", "open_time", "time_open", "time_period_start", "candle_begin_time", "start_time",
     "start", "timestamp", "datetime", "date_time", "unix", "unix_timestamp", "unix_time", "ts",
-    "date", "gmt_time", "local_time", "snapped_at", "calc_time", "funding_time", "funding_timestamp", "t", "day",
-    "month", "week", "index_level_0", "local_timestamp", "",
+    "date", "gmt_time", "local_time", "snapped_at", "calc_time", "funding_time",
+    "funding_timestamp", "t", "day", "month", "week", "index_level_0", "local_timestamp", "",
 )  # fmt: skip
 CLOSINGS = ("close_time", "time_close", "time_period_end", "end_time")
 ASSETS = ("asset", "symbol", "coin", "ticker", "pair", "instrument", "instrument_name", "market")

@@ -65,16 +65,16 @@ def _read_typed(packed: Packed, head: bytes, packing: str) -> Table:
     def batches(columns: Sequence[int] | None) -> Iterator[Any]:
         stream = packed.open()
         if is_parquet:
-            file = pq.ParquetFile(stream)
+            file = pq.ParquetFile(pa.PythonFile(stream, "r"))
             names = None if columns is None else [file.schema_arrow.names[n] for n in columns]
             yield from file.iter_batches(SAMPLE_ROWS * 200, columns=names, use_threads=False)
         elif head.startswith(FEATHER_1):
-            yield from pa.feather.read_table(stream).to_batches()
+            yield from pa.feather.read_table(pa.PythonFile(stream, "r")).to_batches()
         elif head.startswith(ARROW):
-            file = pa.ipc.open_file(pa.PythonFile(stream))
+            file = pa.ipc.open_file(pa.PythonFile(stream, "r"))
             yield from (file.get_batch(n) for n in range(file.num_record_batches))
         else:
-            yield from pa.ipc.open_stream(stream)
+            yield from pa.ipc.open_stream(pa.PythonFile(stream, "r"))
 
     first = next(batches(None), None)
     names: list[str] = [] if first is None else list(first.schema.names)

@@ -332,7 +332,7 @@ class Times:
     # 01/02/2024: the 1st of February or the 2nd of January
 
     def _settle_days(self) -> None:
-        """Tell day from month by all rows: a 13 settles it, or rows that follow evenly."""
+        """Tell day from month by all rows: a 13 settles it, or rows that follow each other."""
         if not self._unsure:
             return
         first = np.concatenate([unsure.a for _, unsure in self._each_unsure()])
@@ -341,8 +341,10 @@ class Times:
         fitting = [order for order, fits in may_be_day.items() if fits]
         why = f"as {max(first.max(), second.max())} shows"
         if len(fitting) == 2:
-            fitting = [order for order in fitting if _is_even(self._read_days(order))]
-            why = "so that the rows follow each other evenly"
+            by_day, by_month = self._read_days("day"), self._read_days("month")
+            fitting = ["day"] * _is_connected(by_day, by_month)
+            fitting += ["month"] * _is_connected(by_month, by_day)
+            why = "so that no row is months from the next"
         if len(fitting) != 1:
             raise TimeError(
                 "which is the day, which the month? State time_format = '%d/%m/%Y' or '%m/%d/%Y' "
@@ -401,14 +403,16 @@ class _Unsure:
         self.clock.append(clock)
 
 
-def _is_even(times: Any) -> bool:
-    """Tell whether most rows are as far apart as the next ones, or whole months."""
-    distance = np.diff(np.unique(times))
-    if not len(distance):
+def _is_connected(times: Any, others: Any) -> bool:
+    """Tell whether rows follow each other within days by this reading, and not by the other.
+
+    Whoever takes the day for the month jumps by months from one day to the next. Rows that are a
+    month apart by one reading and a day by the other may be either.
+    """
+    distance, other = np.diff(np.unique(times)), np.diff(np.unique(others))
+    if not len(distance) or bool(((other >= 28 * DAY) & (other <= 31 * DAY)).all()):
         return False
-    _, counts = np.unique(distance, return_counts=True)
-    months = (distance >= 28 * DAY) & (distance <= 31 * DAY)
-    return bool(counts.max() >= 0.9 * len(distance) or months.all())
+    return bool(distance.max() < 20 * DAY <= other.max())
 
 
 def _serial(days: int, fraction: str) -> int:

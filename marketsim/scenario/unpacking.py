@@ -209,7 +209,7 @@ def _unpacked(stream: IO[bytes], packing: str, member: str | None) -> Any:
     if packing == "xz":
         return lzma.LZMAFile(stream)
     if packing == "zstd":
-        return io.BufferedReader(pa.CompressedInputStream(pa.PythonFile(stream), "zstd"))
+        return io.BufferedReader(pa.CompressedInputStream(pa.PythonFile(stream, "r"), "zstd"))
     return zipfile.ZipFile(stream).open(str(member))
 
 

@@ -40,11 +40,10 @@ def looks_like_time(text: str) -> bool:
     text = text.strip()
     if re.fullmatch(r"\d{1,2}:\d{2}(?::\d{2}(?:\.\d+)?)?(?: ?[AaPp][Mm])?", text):
         return True
-    if re.match(r"\d{4}-\d{2}(?:$|-\d{2})", text):
+    if re.fullmatch(r"\d{4}-\d{2}", text) or YEAR_LAST.fullmatch(text):
         return True
-    return any(pattern.match(text) for pattern in (_YEAR_FIRST, YEAR_LAST)) or (
-        (found := _NAMED.match(text)) is not None and _month(found) is not None
-    )
+    found = _YEAR_FIRST.fullmatch(text) or _NAMED.fullmatch(text)
+    return found is not None and _month(found) is not None
 
 
 def read_date(text: str) -> tuple[int, int | None] | None:
