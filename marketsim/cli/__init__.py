@@ -15,6 +15,7 @@ from marketsim.cli.compare import compare
 from marketsim.cli.contagion import contagion
 from marketsim.cli.experiment import experiment
 from marketsim.cli.explain import explain
+from marketsim.cli.inspect import inspect
 from marketsim.cli.odd import odd
 from marketsim.cli.query import query
 from marketsim.cli.rerun import rerun
@@ -69,6 +70,7 @@ app.command()(cascade)
 app.command()(contagion)
 app.command()(explain)
 app.command()(stress)
+app.command()(inspect)
 app.command()(scenarios)
 app.command()(schema)
 app.command()(odd)

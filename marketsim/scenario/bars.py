@@ -24,9 +24,12 @@ from marketsim.scenario.spot_model import Bar, History
 from marketsim.scenario.table_file import CHUNK_ROWS, Table
 from marketsim.scenario.timestamps import TimeError, Times, join_date_and_time
 from marketsim.scenario.unpacking import HistoryError
+from marketsim.scenario.written_dates import show_time
 
 HOUR = 3_600_000_000_000
 MINUTE = HOUR // 60
+#: The table that states how a price file is read.
+OPTION = "spot.history"
 #: Of so many wrong prices the text is kept, for the error.
 MAX_WRONG = 100_000
 
@@ -58,6 +61,14 @@ class Bars:
             opening=self.opening[part],
             closing=self.closing[part],
         )
+
+    def gaps(self) -> Any:
+        """Return the time from each bar's end to the next one's beginning, nanoseconds.
+
+        Prices of no bar are always some way apart: what is beyond the usual distance is a gap.
+        """
+        gap = self.opening[1:] - self.closing[:-1]
+        return gap - int(np.median(gap)) if self.is_moments and len(gap) else gap
 
     def prices(self) -> tuple[Any, Any, Any]:
         """Return close, high and low as float64, the last two None if there are no columns.
@@ -147,7 +158,7 @@ def read_rows(history: History, markets: Sequence[str]) -> Read:
     HistoryError
         As `read_bars` does.
     """
-    with open_table(history.path, PRICES, history, "spot.history") as table:
+    with open_table(history.path, PRICES, history, OPTION, f"{OPTION}.path") as table:
         if len(table.sample) == 0:
             raise HistoryError(f"{history.path}: the file has no rows; a history needs prices")
         roles = find_roles(history, table, markets)
@@ -389,18 +400,6 @@ def _bar_length(history: History, market: str, time: Any) -> int:
             f"{history.path}: {market} has fewer than two times; set spot.history.bar_minutes"
         )
     return length
-
-
-def show_time(nanoseconds: int) -> str:
-    """Write a UTC time without seconds that are zero.
-
-    Examples
-    --------
-    >>> show_time(1_760_130_900_000_000_000)
-    '2025-10-10 21:15 UTC'
-    """
-    time = pd.Timestamp(int(nanoseconds))
-    return time.strftime("%Y-%m-%d %H:%M:%S").removesuffix(":00") + " UTC"
 
 
 def read_time(moment: datetime, field: str, history: History) -> int:

@@ -104,7 +104,7 @@ def find_roles(history: History, table: Table, markets: Sequence[str]) -> Roles:
         for market, bar in bars.items():
             _check_bar(table, bar, f"columns.{market}.")
         return Roles(time, marks, None, bars, notes)
-    asset = _asset(history, table)
+    asset = find_asset(history, table)
     if asset is None and history.close is None:
         found = _columns_by_market(table, markets)
         if found:
@@ -138,7 +138,7 @@ def find_times(
     if stated is not None:
         names = (stated,) if isinstance(stated, str) else stated
         for name in names:
-            check_column(table, name, f"{option}.time")
+            check_column(table, name, option, "time")
         return names
     ranked = sorted(
         (rank, n)
@@ -149,14 +149,15 @@ def find_times(
     timely += [n for n in range(len(table.columns)) if not ranked and _holds_times(table, n)]
     places = timely or [n for _, n in ranked]
     if not places:
+        fix = f"name it with {option}.time" if option else "call it time"
+        if option and not table.is_named:
+            fix += f", and all columns with {option}.names"
         raise HistoryError(
-            f"{table.path}: no column holds times; the file has {_listed(table.columns)}: name it "
-            f"with {option}.time"
-            + ("" if table.is_named else f", and all columns with {option}.names"),
+            f"{table.path}: no column holds times; the file has {_listed(table.columns)}: {fix}",
             table.head,
         )
     name = table.columns[places[0]]
-    check_column(table, name, f"{option}.time")
+    check_column(table, name, option, "time")
     beside = clock_column(table, name)
     if beside is not None and _has_dates_alone(table, places[0]):
         notes.append(f"times of the columns '{name}' and '{beside}'")
@@ -181,38 +182,36 @@ def clock_column(table: Table, date: str) -> str | None:
     return None
 
 
-def check_column(table: Table, name: str, option: str) -> int:
-    """Return the place of a column that is asked for by name.
+def check_column(table: Table, name: str, option: str, field: str) -> None:
+    """Refuse a column that is asked for by name if there is none of it, or two.
 
     Raises
     ------
     HistoryError
-        If there is none of the name, or two.
     """
     places = table.places(name)
-    parent = option.partition(".columns")[0].rpartition(".")[0] if "." in option else option
-    if ".columns." in option:
-        parent = option.partition(".columns.")[0]
+    rename = f"give all columns other names with {option}.names = [...], or " if option else ""
     if len(places) > 1:
         raise HistoryError(
             f"{table.path}: two columns are called '{name}' (the {_nth(places[0])} and the "
-            f"{_nth(places[1])}); give all columns other names with {parent}.names = [...], or "
-            "delete one",
+            f"{_nth(places[1])}); {rename}delete one",
             table.head,
         )
     if not places:
-        header = ""
-        if not table.is_named:
-            header = (
-                "; the first row looks like data, so that there is no header line: state "
-                f"{parent}.names = [...], a name for each column"
-            )
         raise HistoryError(
             f"{table.path}: there is no column '{name}'{nearest(name, table.columns)}; the file "
-            f"has {_listed(table.columns)}; set {option}{header}",
+            f"has {_listed(table.columns)}; set {option}.{field}{_say_no_header(table)}",
             table.head,
         )
-    return places[0]
+
+
+def _say_no_header(table: Table) -> str:
+    if table.is_named:
+        return ""
+    return (
+        "; the first row looks like data, so that there is no header line: state "
+        "spot.history.names = [...], a name for each column"
+    )
 
 
 def _stated_bar(history: History, market: str) -> Bar:
@@ -229,7 +228,7 @@ def _check_bar(table: Table, bar: Bar, part: str) -> None:
     for field in ("close", "high", "low"):
         column = getattr(bar, field)
         if column is not None:
-            check_column(table, column, f"spot.history.{part}{field}")
+            check_column(table, column, "spot.history", f"{part}{field}")
 
 
 def _is_of_moments(table: Table, time: str) -> bool:
@@ -258,9 +257,10 @@ def _has_dates_alone(table: Table, place: int) -> bool:
     )
 
 
-def _asset(history: History, table: Table) -> str | None:
+def find_asset(history: History, table: Table) -> str | None:
+    """Return the column that names assets, as stated or by its name and what it holds."""
     if history.asset is not None:
-        check_column(table, history.asset, "spot.history.asset")
+        check_column(table, history.asset, "spot.history", "asset")
         return history.asset
     for name in ASSETS:
         for n, column in enumerate(table.columns):
@@ -277,7 +277,7 @@ def _columns_by_market(table: Table, markets: Sequence[str]) -> dict[str, Bar]:
         named = [
             column
             for column in table.columns
-            if _coin_and_role(column) in ((coin_of(market), ""), (coin_of(market), "close"))
+            if coin_and_role(column) in ((coin_of(market), ""), (coin_of(market), "close"))
         ]
         if len(named) != 1:
             return {}
@@ -285,7 +285,7 @@ def _columns_by_market(table: Table, markets: Sequence[str]) -> dict[str, Bar]:
     return found
 
 
-def _coin_and_role(column: str) -> tuple[str, str]:
+def coin_and_role(column: str) -> tuple[str, str]:
     """Split "Close BTC-USD" or "BTC_close" into a coin and what its column holds."""
     for words in (column.split(" "), column.split("_")):
         if len(words) == 2:
@@ -311,15 +311,9 @@ def _guess(table: Table, names: Sequence[str], field: str, notes: list[str]) -> 
             if chosen[0] != field:
                 notes.append(f"{field} of the column '{chosen[0]}'")
             return chosen[0]
-    header = ""
-    if not table.is_named:
-        header = (
-            "; the first row looks like data, so that there is no header line: state "
-            "spot.history.names = [...], a name for each column"
-        )
     raise HistoryError(
         f"{table.path}: no column is known to be the {field}; the file has "
-        f"{_listed(table.columns)}; set spot.history.{field}{header}",
+        f"{_listed(table.columns)}; set spot.history.{field}{_say_no_header(table)}",
         table.head,
     )
 

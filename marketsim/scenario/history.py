@@ -22,10 +22,10 @@ from marketsim.scenario.bars import (
     Bars,
     read_bars,
     read_time,
-    show_time,
 )
 from marketsim.scenario.spot_model import History
 from marketsim.scenario.unpacking import HistoryError
+from marketsim.scenario.written_dates import show_time
 from marketsim.streams import Stream, asset_key, fill_normal
 
 __all__ = ["HistoryError", "HistoryPath", "load_history"]
@@ -164,9 +164,7 @@ def _replay(
 
 
 def _check_gaps(history: History, bars: Bars) -> list[str]:
-    gap = bars.opening[1:] - bars.closing[:-1]
-    if bars.is_moments:  # prices of no bar are always some way apart
-        gap = gap - int(np.median(gap)) if len(gap) else gap
+    gap = bars.gaps()
     longest = int(gap.max(initial=0))
     if longest > history.max_gap * HOUR:
         b = int(np.argmax(gap > history.max_gap * HOUR)) + 1

@@ -30,6 +30,7 @@ SCENARIO, BASE, DESIGN, TARGETS = "scenario", "base scenario", "design", "file o
 STATEMENTS = (SCENARIO, BASE, DESIGN, TARGETS)
 #: Files of which every byte counts.
 PRICES, STRATEGY, IMPORTED, NETWORK = "price file", "strategy", "imported module", "graph file"
+RATES = "funding file"
 #: What an experiment makes of its runs; they do not depend on it.
 CODE = "code of an experiment"
 #: Digits of a hash that are shown.
@@ -288,7 +289,7 @@ def scenario_inputs(
                 try:
                     if what == STRATEGY:
                         read_strategy(file, name)
-                    elif what == PRICES:
+                    elif what in (PRICES, RATES):
                         with open_input(what, file):
                             pass
                     else:
@@ -317,6 +318,8 @@ def without_paths(scenario: "Scenario", **options: Any) -> dict[str, Any]:
     data = scenario.model_dump(mode="json", **options)
     if data["spot"].get("history") is not None:
         data["spot"]["history"]["path"] = ""
+    rates = data["venue"]["funding"].get("history", {})
+    data["venue"]["funding"]["history"] = dict.fromkeys(rates, "")
     for population in data["populations"].values():
         place, colon, name = population["strategy"].rpartition(":")
         if place.endswith(".py"):
@@ -441,6 +444,8 @@ def _named_files(scenario: "Scenario") -> Iterator[tuple[str, str, str, Path]]:
     spot = scenario.spot
     if spot.kind == "history" and spot.history is not None:
         yield "spot.history.path", PRICES, str(spot.history.path.absolute()), spot.history.path
+    for market, file in scenario.venue.funding.history.items():
+        yield f"venue.funding.history.{market}", RATES, str(file.absolute()), file
     for name, population in scenario.populations.items():
         place, colon, _ = population.strategy.rpartition(":")
         file = _strategy_file(place) if colon else None

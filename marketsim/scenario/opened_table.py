@@ -25,7 +25,9 @@ from marketsim.scenario.unpacking import (
 
 
 @contextmanager
-def open_table(path: Path, what: str, reading: Reading, option: str) -> Iterator[Table]:
+def open_table(
+    path: Path, what: str, reading: Reading, option: str, named_by: str
+) -> Iterator[Table]:
     """Open a file and understand it as a table; its rows are read while it is open.
 
     Parameters
@@ -37,6 +39,8 @@ def open_table(path: Path, what: str, reading: Reading, option: str) -> Iterator
         What the user states of it.
     option : str
         Where that is stated, for errors: "spot.history".
+    named_by : str
+        The option that names the file, for errors.
 
     Yields
     ------
@@ -47,7 +51,7 @@ def open_table(path: Path, what: str, reading: Reading, option: str) -> Iterator
     HistoryError
         If it is no table; the message says what it is and what to do.
     """
-    with open_packed(path, what, f"{option}.path") as packed:
+    with open_packed(path, what, named_by) as packed:
         head = packed.head()
         packing = "".join(f", {name}" for name in reversed(packed.packings))
         if head.startswith((PARQUET, ARROW, FEATHER_1, ARROW_STREAM)):

@@ -100,3 +100,15 @@ def time_of_day(found: re.Match[str]) -> int:
     return (
         hours * HOUR + int(found["mi"] or 0) * HOUR // 60 + int(found["s"] or 0) * SECOND + fraction
     )
+
+
+def show_time(nanoseconds: int) -> str:
+    """Write a UTC time without seconds that are zero.
+
+    Examples
+    --------
+    >>> show_time(1_760_130_900_000_000_000)
+    '2025-10-10 21:15 UTC'
+    """
+    time = pd.Timestamp(int(nanoseconds))
+    return time.strftime("%Y-%m-%d %H:%M:%S").removesuffix(":00") + " UTC"
