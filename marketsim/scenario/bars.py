@@ -284,7 +284,7 @@ def market_bars(history: History, market: str, read: Read) -> Bars:
         rows = rows[np.argsort(read.time[rows], kind="stable")]
         notes.append("rows of the file put in the order of time")
     marks = read.roles.marks
-    if marks is None and history.bar_minutes is None and is_irregular(np.unique(read.time[rows])):
+    if marks is None and history.bar_minutes is None and is_irregular(read.time[rows]):
         marks = "moment"
         notes.append("rows at irregular times: each taken as the price at its moment")
     rows = _without_repeats(history, market, read, rows, marks == "moment", notes)

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 #: Of no meaning for the number: signs of currency, and spaces between groups of thousands.
 _ORNAMENT = re.compile("[$€£¥₿\\s'’\u00a0\u2009\u202f]")
@@ -146,4 +147,10 @@ def to_floats(column: Any, decimal: str = ".") -> Any:
     if column.dtype == np.float32:
         # the decimal number that was stored, 0.11 and not 0.10999999940395355
         return column.to_numpy().astype(str).astype(np.float64)
+    if decimal == ".":
+        try:  # as exact as Python's float(), and fast
+            typed = pa.array(column, from_pandas=True).cast(pa.float64())
+            return np.array(typed.to_numpy(zero_copy_only=False), np.float64)
+        except (pa.ArrowException, TypeError):
+            pass  # some need more than that
     return np.array([to_float(value, decimal) for value in column.tolist()], np.float64)

@@ -186,17 +186,14 @@ class Times:
 
     def _add_numbers(self, out: Any, rows: Any, text: Any, column: Any) -> None:
         """Read UNIX times, dates without separators and a spreadsheet's day numbers."""
-        parts = text.str.extract(r"^([+-]?\d+)(?:\.(\d*))?$")
-        if parts[0].isna().any():  # 1.7e12: a number, but not its digits
-            spelled = [format(float(value), ".9f").rstrip("0") for value in text]
-            parts = pd.Series(spelled).str.extract(r"^([+-]?\d+)(?:\.(\d*))?$")
-        digits = parts[0].str.lstrip("+")
+        digits, fraction = _split_numbers(text)
         length = digits.str.len().to_numpy()
         if (length > 19).any():
             self._fail(column, int(rows[np.argmax(length > 19)]), "is not a time: too many digits")
         whole = digits.astype("int64").to_numpy()
-        fraction = parts[1].fillna("").tolist()
-        is_whole = np.array([not part.strip("0") for part in fraction])
+        is_whole = np.ones(len(whole), bool)
+        if fraction is not None:
+            is_whole = np.array([not part.strip("0") for part in fraction])
         is_compact = np.zeros(len(whole), bool)
         for count, (form, kind) in COMPACT.items():
             here = np.flatnonzero(is_whole & (length == count))
@@ -215,7 +212,7 @@ class Times:
         serial = rest[is_serial[rest]]
         if len(serial):
             self._note("day numbers of a spreadsheet", column.index[rows[serial]])
-            nanoseconds = [_serial(int(whole[n]), fraction[n]) for n in serial]
+            nanoseconds = [_serial(int(whole[n]), fraction[n] if fraction else "") for n in serial]
             dates = pd.Series(np.array(nanoseconds, "datetime64[ns]"))
             self._place(out, rows[serial], dates, column)
         unix = rest[~is_serial[rest]]
@@ -228,8 +225,10 @@ class Times:
             first = bound
             if len(here):
                 self._note(kind, column.index[rows[here]])
-                parts_of = [round(float(f"0.{fraction[n] or 0}") * unit) for n in here]
-                out[rows[here]] = whole[here] * unit + np.array(parts_of, np.int64)
+                out[rows[here]] = whole[here] * unit
+                if fraction is not None:
+                    parts = [round(float(f"0.{fraction[n] or 0}") * unit) for n in here]
+                    out[rows[here]] += np.array(parts, np.int64)
 
     def _fail_small(self, column: Any, at: int, number: int) -> None:
         if 1900 <= number <= 2120:
@@ -383,6 +382,17 @@ class Times:
                 dates.to_numpy().astype("datetime64[ns]").astype(np.int64) + np.array(unsure.clock)
             )
         return np.concatenate(found)
+
+
+def _split_numbers(text: Any) -> tuple[Any, list[str] | None]:
+    """Return the digits before and behind the points of numbers; None if there are no points."""
+    if text.str.fullmatch(r"\d+").all():
+        return text, None
+    parts = text.str.extract(r"^([+-]?\d+)(?:\.(\d*))?$")
+    if parts[0].isna().any():  # 1.7e12: a number, but not its digits
+        spelled = [format(float(value), ".9f").rstrip("0") for value in text]
+        parts = pd.Series(spelled).str.extract(r"^([+-]?\d+)(?:\.(\d*))?$")
+    return parts[0].str.lstrip("+"), parts[1].fillna("").tolist()
 
 
 class _Unsure:
