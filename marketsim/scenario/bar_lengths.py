@@ -11,6 +11,8 @@ from marketsim.scenario.written_dates import DAY, HOUR
 CHANGE_OF_CLOCK = HOUR
 #: Mean days of a month, and how far a month may be from them.
 MONTH_DAYS, MONTH_SLACK = 30.4369, 3 * DAY
+#: Rows by which it is told whether they are bars at all.
+SAMPLE = 100_000
 #: A bar may begin this share of its length early: clocks of exchanges err.
 EARLY_SHARE = 0.05
 
@@ -28,6 +30,8 @@ class Ends(NamedTuple):
 def most_common_distance(marks: Any) -> int | None:
     """Return the distance most rows are from the next one, the shorter of two; None without any."""
     distance = np.diff(marks)
+    if len(distance) and distance[0] > 0 and (distance == distance[0]).mean() > 0.5:
+        return int(distance[0])
     distance = distance[distance > 0]
     if len(distance) == 0:
         return None
@@ -37,7 +41,7 @@ def most_common_distance(marks: Any) -> int | None:
 
 def is_irregular(marks: Any) -> bool:
     """Tell whether rows are no bars: less than half of them are as far apart as others."""
-    distance = np.diff(marks)
+    distance = np.diff(marks[:SAMPLE])
     distance = distance[distance > 0]
     if len(distance) < 3:
         return False

@@ -192,7 +192,7 @@ def _read_all(
     wrong: dict[str, dict[int, str]] = {name: {} for name in columns}
     try:
         for chunk in table.read(wanted, CHUNK_ROWS):
-            row = np.asarray(chunk.index, np.int64) + 1
+            row = np.asarray(chunk.index, np.int32) + 1
             rows.append(row)
             column = chunk[place[roles.time[0]]]
             if len(roles.time) == 2:
@@ -281,7 +281,7 @@ def market_bars(history: History, market: str, read: Read) -> Bars:
     rows, notes = _rows_of(history, market, read)
     bar = read.roles.bars[market]
     if not bool((np.diff(read.time[rows]) >= 0).all()):
-        rows = rows[np.argsort(read.time[rows], kind="stable")]
+        rows = np.arange(len(read.time))[rows][np.argsort(read.time[rows], kind="stable")]
         notes.append("rows of the file put in the order of time")
     marks = read.roles.marks
     if marks is None and history.bar_minutes is None and is_irregular(read.time[rows]):
@@ -325,7 +325,7 @@ def market_bars(history: History, market: str, read: Read) -> Bars:
 def _rows_of(history: History, market: str, read: Read) -> tuple[Any, list[str]]:
     """Return the rows of one market in the order of the file."""
     if read.asset is None:
-        return np.arange(len(read.time)), []
+        return slice(None), []  # all of them, without a copy
     name = history.symbols.get(market, market)
     notes = []
     if name not in read.assets and market not in history.symbols:
@@ -351,6 +351,7 @@ def _without_repeats(
     same = np.diff(time) == 0
     if not same.any():
         return rows
+    rows = np.arange(len(read.time))[rows]
     if at_moments:  # the last of a moment is its price
         notes.append(f"{int(same.sum())} prices followed by another at the same moment left out")
         return rows[np.append(~same, True)]

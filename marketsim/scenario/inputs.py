@@ -444,8 +444,8 @@ def _named_files(scenario: "Scenario") -> Iterator[tuple[str, str, str, Path]]:
     spot = scenario.spot
     if spot.kind == "history" and spot.history is not None:
         yield "spot.history.path", PRICES, str(spot.history.path.absolute()), spot.history.path
-    for market, file in scenario.venue.funding.history.items():
-        yield f"venue.funding.history.{market}", RATES, str(file.absolute()), file
+    for market, rates in scenario.venue.funding.history.items():
+        yield f"venue.funding.history.{market}", RATES, str(rates.absolute()), rates
     for name, population in scenario.populations.items():
         place, colon, _ = population.strategy.rpartition(":")
         file = _strategy_file(place) if colon else None

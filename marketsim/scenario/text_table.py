@@ -98,7 +98,7 @@ def read_text(packed: Packed, head: bytes, packing: str, reading: Reading, optio
             warnings.simplefilter("error", pd.errors.ParserWarning)
             # as text: how pandas reads decimal numbers has changed in the last bit between versions
             chunks: Any = pd.read_csv(
-                stream,  # type: ignore[arg-type]
+                stream,
                 sep=shape.separator,
                 header=None,
                 names=range(shape.width),

@@ -261,7 +261,7 @@ class Times:
             self._add_worded(out, rows[left], text.iloc[left].tolist(), column)
 
     def _add_formatted(self, out: Any, rows: Any, text: Any, column: Any) -> None:
-        dates = pd.to_datetime(text, format=self.time_format, errors="coerce", utc=None)
+        dates = pd.to_datetime(text, format=self.time_format, errors="coerce")
         wrong = dates.isna().to_numpy()
         if wrong.any():
             at = int(rows[np.argmax(wrong)])
