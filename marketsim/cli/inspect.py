@@ -22,8 +22,7 @@ def inspect(
         typer.Option(
             "--set",
             metavar="FIELD=VALUE",
-            help="State a field of spot.history, as decimal=',' or time_format='%d/%m/%Y'; may be "
-            "repeated.",
+            help="State a field of spot.history, as close=last or bar_minutes=60; may be repeated.",
         ),
     ] = None,
     as_toml: Annotated[

@@ -44,8 +44,8 @@ def stress(
         typer.Option(
             metavar="RATE",
             help="Rate per 8 h of all positions (0.01%) or of one market (BTC=0.01%, may be "
-            "repeated); a file of the rates a market was charged (BTC=FILE, as exchanges publish "
-            "them); or a run folder, for its rates.",
+            "repeated); a file of the rates a market was charged (BTC=rates.csv, as exchanges "
+            "publish them); or a run folder, for its rates.",
         ),
     ] = None,
     days: Annotated[

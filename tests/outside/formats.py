@@ -1,9 +1,10 @@
 """Price files as exchanges and data services publish them, made small.
 
 All hold the same candles. The shapes follow the publishers' public pages: data.binance.vision
-(README of binance-public-data), cryptodatadownload.com, the CSV export and ``/coins/{id}/market_chart`` of
-CoinGecko, investing.com and coinmarketcap.com "historical data", the data folder of freqtrade, what
-``yfinance.download(...).to_csv`` writes, ``fetch_ohlcv`` of ccxt, the CSV datasets of Tardis.
+(README of binance-public-data), cryptodatadownload.com, the CSV export and
+``/coins/{id}/market_chart`` of CoinGecko, investing.com and coinmarketcap.com "historical data",
+the data folder of freqtrade, what ``yfinance.download(...).to_csv`` writes, ``fetch_ohlcv`` of
+ccxt, the CSV datasets of Tardis.
 """
 
 import gzip

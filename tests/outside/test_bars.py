@@ -115,7 +115,7 @@ def test_a_clock_that_errs_is_said_and_no_fault(load: Load, shift: int) -> None:
 
 
 def test_a_bar_that_begins_much_too_early_is_refused(load: Load) -> None:
-    with pytest.raises(HistoryError, match="40 min after row 12, less than a bar; .* of 60 min"):
+    with pytest.raises(HistoryError, match=r"40 min after row 12, less than a bar; .* of 60 min"):
         load(hourly(-1200))
 
 
@@ -139,7 +139,7 @@ def test_a_row_that_repeats_another_is_left_out_and_said(load: Load) -> None:
 
 def test_two_prices_for_one_time_are_refused(load: Load) -> None:
     with pytest.raises(
-        HistoryError, match="row 25 .* the same time as row 24; their prices differ"
+        HistoryError, match=r"row 25 .* the same time as row 24; their prices differ"
     ):
         load([*hourly(0), hourly(0)[-1]], [*range(100, 124), 999])
 

@@ -99,7 +99,9 @@ READ: dict[str, tuple[list[str], pd.DatetimeIndex, dict[str, Any]]] = {
     "day, month by name": (written(Y, "%d %b %Y"), Y, {}),
     "day, month by name, hyphens": (written(Y, "%d-%b-%Y"), Y, {}),
     "weekday": (written(N, "%a, %d %b %Y %H:%M:%S GMT"), N, {}),
-    "a browser's": (written(N, "%a %b %d %Y %H:%M:%S GMT+0000 (Coordinated Universal Time)"), N, {}),
+    "a browser's": (
+        written(N, "%a %b %d %Y %H:%M:%S GMT+0000 (Coordinated Universal Time)"), N, {},
+    ),
 }  # fmt: skip
 
 
