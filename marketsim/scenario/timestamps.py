@@ -140,6 +140,8 @@ class Times:
             self._add_numbers(out, np.arange(len(column)), column.astype("str"), column)
         else:
             text = column.astype("str").str.strip().fillna("")
+            if text.str.contains(",").any():  # a day number with a decimal comma
+                text = text.str.replace(r"^(\d{5}),(\d+)$", r"\1.\2", regex=True)
             is_number = text.str.fullmatch(_NUMBER).to_numpy(bool, copy=True)
             if self.time_format:
                 is_number[:] = False

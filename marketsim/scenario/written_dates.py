@@ -12,7 +12,7 @@ MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", 
 _CLOCK = (
     r"(?:[T ,]+(?P<h>\d{1,2})(?::(?P<mi>\d{2}))?(?::(?P<s>\d{2})(?:[.,](?P<f>\d{1,9}))?)?"
     r"[ -]?(?P<half>[AaPp]\.?[Mm]\.?)?)?"
-    r"\s*(?:GMT|UTC)?(?P<zone>[+-]\d{2}:?\d{2}|Z)?(?:\s*\(.*\))?"
+    r"\s*(?:GMT|UTC)?(?P<zone>[+-]\d{2}:?\d{2}|Z)?(?:\s*UTC)?(?:\s*\(.*\))?"
 )
 #: Year first; numbers with the year last; names of months.
 _YEAR_FIRST = re.compile(

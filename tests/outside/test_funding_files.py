@@ -6,11 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import pytest
 
-from marketsim import ScenarioError, Simulation, load_run, load_simulation
+from marketsim import InterventionError, ScenarioError, Simulation, load_run, load_simulation
 from marketsim.scenario.funding_file import read_rates
 from marketsim.scenario.history import HistoryError
 from marketsim.scenario.loader import load_scenario, parse_scenario
@@ -267,4 +266,5 @@ def test_a_copy_and_a_saved_run_pay_on(portfolio: Path) -> None:
 
 def test_given_rates_act_when_a_run_starts_only(portfolio: Path) -> None:
     run = Simulation(load_scenario("quickstart"), 1)
-    assert np.size(run.world.given_rate) == 0
+    with pytest.raises(InterventionError, match="acts only when a market starts"):
+        run.set("venue.funding.history", {"BTC": str(portfolio.parent / "btc.csv")})
