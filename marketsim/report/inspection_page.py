@@ -58,10 +58,13 @@ def _series(found: Inspection, series: Series) -> Text:
 
 
 def _rows(found: Inspection, series: Series) -> Table:
-    if found.holds == "prices":
-        rows = new_table("row", "from", "to", "close", left=0)
+    if found.holds != "prices":
+        headers = ["paid at", "rate"]
+    elif all(row.time == row.until for row in series.rows):
+        headers = ["at", "price"]
     else:
-        rows = new_table("row", "paid at", "rate", left=0)
+        headers = ["from", "to", "close"]
+    rows = new_table("row", *headers, left=0)
     before = None
     for row in series.rows:
         if (
@@ -70,7 +73,7 @@ def _rows(found: Inspection, series: Series) -> Table:
             and row is series.rows[len(series.rows) // 2]
         ):
             rows.add_row("...")
-        cells = [row.time, row.until] if found.holds == "prices" else [row.time]
+        cells = [row.time, row.until][: len(headers) - 1]
         rows.add_row(str(row.number), *cells, _value(found, row.value))
         before = row
     return rows

@@ -15,6 +15,7 @@ from marketsim.scenario.column_roles import (
     CLOSES,
     HIGHS,
     LOWS,
+    OPENINGS,
     coin_and_role,
     coin_of,
     find_asset,
@@ -32,6 +33,8 @@ from marketsim.scenario.written_dates import HOUR, show_time
 MAX_MARKETS, MAX_STEPS = 6, 3 * 1440
 #: Rows shown from each end.
 SHOWN_ROWS = 3
+#: Names of columns in capitals that are no coins.
+NO_COINS = (*OPENINGS, *HIGHS, *LOWS, "open", "volume", "vol", "amount", "trades", "id")
 #: A market's name where neither the file nor its name say of which coin it is.
 UNNAMED = "COIN"
 CROWD = """
@@ -126,6 +129,8 @@ def inspect_file(history: History) -> Inspection:
     everything = [market_bars(stated, market, read) for market in list(markets)[:MAX_MARKETS]]
     series = [_price_series(bars, stated.symbols.get(bars.market)) for bars in everything]
     notes = list(dict.fromkeys([*read.notes, *(note for b in everything for note in b.notes)]))
+    if list(markets) == [UNNAMED]:
+        notes.append(f"nothing says of which coin: it is called {UNNAMED}")
     if len(markets) > MAX_MARKETS:
         notes.append(f"{len(markets)} assets; the first {MAX_MARKETS} are shown")
     marks = "moments" if everything[0].is_moments else f"the {read.roles.marks or 'open'} of bars"
@@ -170,11 +175,13 @@ def _coin_columns(table: Table) -> Iterator[str]:
         yield from dict.fromkeys(closes)
         return
     for place, (coin, role) in enumerate(found):
-        texts = table.texts(place)
+        texts, name = table.texts(place), table.columns[place]
         is_name = re.fullmatch(r"[A-Z0-9]{2,10}", coin) and not coin.isdigit()
-        if not role and is_name and texts and all(map(looks_like_number, texts)):
-            if plain_name(table.columns[place]) not in ("time", "date", "unix", "timestamp", "ts"):
-                yield coin
+        is_symbol = name.isupper() or coin != name.upper()  # BTC, btc-usd; not Schluss
+        if role or not is_name or not is_symbol or plain_name(name) in NO_COINS:
+            continue
+        if texts and all(map(looks_like_number, texts)):
+            yield coin
 
 
 def _coin_in(name: str) -> str | None:

@@ -296,7 +296,8 @@ class Times:
         if naive:
             at = np.array([row for row, _ in naive])
             dates = pd.Series(np.array([ns for _, ns in naive], "datetime64[ns]"))
-            self._note("dates in words or figures", column.index[at])
+            if "day.month.year" not in self.kinds:
+                self._note("dates in words or figures", column.index[at])
             self._place(out, at, dates, column)
         if unsure.row:
             self._note("day, month and year", column.index[unsure.row])

@@ -81,6 +81,15 @@ def test_inspect_knows_the_coin_by_the_file(tmp_path: Path) -> None:
         assert found.series[0].market == "BTC", name
 
 
+def test_columns_in_another_language_are_no_coins(tmp_path: Path, marketsim: Callable) -> None:
+    made = next(make for make in PRICE_FORMATS if make.__name__ == "excel")()
+    done = marketsim("inspect", put(made, tmp_path))
+    assert done.exit_code == 2
+    assert "no column is known to be the close; the file has Datum, Er" in done.stderr
+    assert "set spot.history.close" in done.stderr
+    assert "first lines as read:\n  Datum;" in done.stderr
+
+
 def test_funding_is_understood_as_such(tmp_path: Path, marketsim: Callable) -> None:
     file = put(binance_funding(), tmp_path)
     done = marketsim("inspect", file)
