@@ -65,17 +65,11 @@ def _rows(found: Inspection, series: Series) -> Table:
     else:
         headers = ["from", "to", "close"]
     rows = new_table("row", *headers, left=0)
-    before = None
-    for row in series.rows:
-        if (
-            before is not None
-            and len(series.rows) > 1
-            and row is series.rows[len(series.rows) // 2]
-        ):
+    for n, row in enumerate(series.rows):
+        if n == len(series.rows) // 2 and series.count > len(series.rows):
             rows.add_row("...")
         cells = [row.time, row.until][: len(headers) - 1]
         rows.add_row(str(row.number), *cells, _value(found, row.value))
-        before = row
     return rows
 
 
