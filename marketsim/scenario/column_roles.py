@@ -174,9 +174,7 @@ def clock_column(table: Table, date: str) -> str | None:
     for n, name in enumerate(table.columns):
         texts = table.texts(n)[:50]
         named = "time" in plain_name(name).split("_") or plain_name(name) in ("hour", "clock")
-        pattern = r"\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?( ?[AaPp][Mm])?" + (
-            r"|\d{4}|\d{6}" if named else ""
-        )
+        pattern = r"\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?( ?[AaPp][Mm])?" + (r"|\d{1,6}" if named else "")
         if name != date and texts and all(re.fullmatch(pattern, text) for text in texts):
             return name
     return None

@@ -91,7 +91,7 @@ def read_text(packed: Packed, head: bytes, packing: str, reading: Reading, optio
         packing += ", UTF-16"
     elif encoding == "cp1252":
         notes.append("not UTF-8: letters beyond ASCII read as those of Western Europe")
-    has_comments = any(line.lstrip().startswith("#") for line in lines[:first])
+    has_comments = any(line.startswith("#") for line in lines)
 
     def read(places: Sequence[int], rows: int) -> Iterator[pd.DataFrame]:
         with warnings.catch_warnings(), packed.open() as stream:
@@ -273,7 +273,8 @@ def _check_width(
     if reading.names is None and len(header) > 1 and abs(len(header) - width) == 1:
         raise HistoryError(
             f"{packed.path}: cannot be read as CSV: the header names {len(header)} columns, the "
-            f"rows have {width} fields; correct it, or state {option}.names",
+            f"rows have {width} fields. If numbers have a decimal comma or a thousands separator, put "
+            f"them in quotes or separate fields by ';'; else state {option}.names",
             shown,
         )
 

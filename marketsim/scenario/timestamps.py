@@ -93,8 +93,11 @@ def join_date_and_time(dates: Any, clocks: Any) -> Any:
     clocks = clocks.astype("str").str.strip()
     bare = clocks.str.fullmatch(r"\d{1,6}")
     if bare.any():
-        longest = 4 if clocks[bare].str.len().max() <= 4 else 6
-        digits = clocks.where(bare, "0").str.zfill(longest)
+        longest = int(clocks[bare].str.len().max())
+        digits = clocks.where(bare, "0")
+        if longest <= 2:  # hours
+            digits = digits.str.zfill(2) + "00"
+        digits = digits.str.zfill(4 if longest <= 4 else 6)
         colons = digits.str.replace(r"^(\d\d)(\d\d)(\d\d)?$", r"\1:\2:\3", regex=True)
         clocks = clocks.where(~bare, colons.str.rstrip(":"))
     return dates + " " + clocks

@@ -111,6 +111,7 @@ READ: dict[str, tuple[str | bytes, str, dict[str, object], float]] = {
     "no header, named as usual": (lines(), "p.csv", {"time": "time", "close": "close"}, 0),
     "comment": ("# hourly, UTC\n" + PLAIN, "p.csv", {}, 0),
     "comments of another kind": ("// from X\n// hourly, UTC\n" + PLAIN, "p.csv", {}, 0),
+    "comments among the rows": (PLAIN.replace(ISO[5], "# x\n" + ISO[5]) + "# end", "p.csv", {}, 0),
     "a header in a comment": ("# time,close\n" + lines(), "p.csv", {}, 0),
     "banner": ("Source: X, 2025-01-01\n\n" + PLAIN, "p.csv", {}, 0),
     "banner of a link": ("https://www.example.com/a?b=1,2\n" + PLAIN, "p.csv", {}, 0),
@@ -230,6 +231,8 @@ REFUSED: dict[str, tuple[str | bytes, str, str]] = {
         r"99,760 written with a thousands separator or with a decimal comma\? State "
         r"spot\.history\.decimal",
     ),
+    "thousands without quotes": (lines(show=lambda p: f"{p:,}", header="time,close"), "p.csv",
+        "a decimal comma or a thousands separator, put them in quotes"),
     "points that may be thousands": (
         lines(";", lambda p: f"{p:,}".replace(",", "."), "time;close"), "p.csv",
         r"99\.760 written with a thousands separator or with a decimal point\?",

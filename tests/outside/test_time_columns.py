@@ -195,6 +195,16 @@ def test_date_and_time_of_day_may_be_bare_digits(tmp_path: Path) -> None:
         assert path.price[:, 0].tolist() == [100.0 + n for n in range(24)]
 
 
+def test_hours_may_have_a_column_of_their_own(tmp_path: Path) -> None:
+    file = tmp_path / "p.csv"
+    rows = (f"{time:%Y-%m-%d},{time.hour},{100 + n}\n" for n, time in enumerate(H))
+    file.write_text("date,hour,close\n" + "".join(rows))
+    path = load_history(History(path=file), ["BTC"], 60.0)
+    assert path.price[:, 0].tolist() == [100.0 + n for n in range(24)]
+    with pytest.raises(HistoryError, match="the time of day is in another column, 'hour'"):
+        load_history(History(path=file, time="date"), ["BTC"], 60.0)
+
+
 def test_a_column_twice_is_refused_where_it_is_needed(tmp_path: Path) -> None:
     file = tmp_path / "p.csv"
     rows = "".join(f"{time},{100 + n},{50 + n}\n" for n, time in enumerate(unix(H, 1)))
