@@ -273,8 +273,8 @@ def _check_width(
     if reading.names is None and len(header) > 1 and abs(len(header) - width) == 1:
         raise HistoryError(
             f"{packed.path}: cannot be read as CSV: the header names {len(header)} columns, the "
-            f"rows have {width} fields. If numbers have a decimal comma or a thousands separator, put "
-            f"them in quotes or separate fields by ';'; else state {option}.names",
+            f"rows have {width} fields. If numbers have a decimal comma or a thousands separator, "
+            f"put them in quotes or separate fields by ';'; else state {option}.names",
             shown,
         )
 
