@@ -15,6 +15,7 @@ from marketsim.cli.compare import compare
 from marketsim.cli.contagion import contagion
 from marketsim.cli.experiment import experiment
 from marketsim.cli.explain import explain
+from marketsim.cli.inspect import inspect
 from marketsim.cli.live import live
 from marketsim.cli.movie import movie
 from marketsim.cli.odd import odd
@@ -81,6 +82,7 @@ app.command()(movie)
 app.command()(talk)
 app.command()(explain)
 app.command()(stress)
+app.command()(inspect)
 app.command()(scenarios)
 app.command()(schema)
 app.command()(odd)

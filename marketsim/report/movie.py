@@ -1,7 +1,6 @@
 """A run as a movie: prices, liquidations as they burn, what has been sold where."""
 
 import shutil
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -188,7 +187,7 @@ class _Scene:
         ]
         self._dots[n].set_offsets(np.column_stack([at[seen], price[seen]]))
         self._dots[n].set_sizes(self._area * usd[seen] / self._largest)
-        self._dots[n].set_facecolors(colors)
+        self._dots[n].set_facecolor(colors)
         steps = np.concatenate([[0.0], at[seen], [hours]])
         sums = np.concatenate([[0.0], np.cumsum(usd[seen])])
         self._sold[n].set_data(steps, np.append(sums, sums[-1]))
@@ -200,10 +199,10 @@ def _prices(rows: "pd.DataFrame") -> tuple[Any, Any, Any]:
     percent = [
         100.0 * (rows[name].to_numpy() / start - 1.0) for name in ("mark_price", "index_price")
     ]
-    return rows["hours"].to_numpy(), *percent
+    return rows["hours"].to_numpy(), percent[0], percent[1]
 
 
-def _burns(run: Run, name: str) -> tuple[Any, Any, Any, Sequence[bool]]:
+def _burns(run: Run, name: str) -> tuple[Any, Any, Any, Any]:
     """Return hours, USD and place of a market's liquidations, and whether they were longs."""
     found = liquidated(run, name)
     start = float(rows_of(run.markets, name)["index_price"].iloc[0])

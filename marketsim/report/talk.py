@@ -109,7 +109,7 @@ def write_talk(folder: Path, progress: Stage) -> Iterator[Path]:
     for act in ACTS:
         runs = _perform(act, folder, progress)
         with progress(act.title) as advance:
-            recorded = record_runs(*runs, progress=advance)
+            recorded = record_runs(runs[0], runs[1] if runs[1:] else None, advance)
         replay = folder / f"{act.file}.html"
         write_text(replay_page(recorded), replay)
         yield replay

@@ -14,6 +14,7 @@ from marketsim.run.attributes import RunAttributes
 from marketsim.run.loop import Tape, new_tape, record_row
 from marketsim.scenario.build_world import RuleChange
 from marketsim.scenario.coercion import whole_number
+from marketsim.scenario.funding_file import load_given_rates
 from marketsim.scenario.history import HistoryError, HistoryPath, load_history
 from marketsim.scenario.inputs import InputLog
 from marketsim.scenario.schema import Scenario
@@ -202,13 +203,31 @@ def lengthen(run: RunAttributes, num_steps: int) -> None:
     """
     longer = run.scenario.lasting(num_steps)
     history = _longer_history(run, longer)
+    given_rate, said = _longer_rates(run, longer)
     tape = longer_tape(run, num_steps)
     if history is not None:
         run.world = run.world._replace(history=history.price)
-        run._history_notes = tuple(history.notes)
+        run._history_notes = (*history.notes, *said)
+    if given_rate is not None:
+        run.world = run.world._replace(given_rate=given_rate)
     if not run.scenario.is_open:
         run.scenario = longer
     run.num_steps, run.tape = num_steps, tape
+
+
+def _longer_rates(run: RunAttributes, longer: Scenario) -> tuple[Any, list[str]]:
+    """Read more of the funding rates that are given."""
+    if len(run.world.given_rate) == 0:
+        return None, []
+    if run.scenario.is_open:  # they have been read to their end
+        if longer.num_steps > len(run.world.given_rate):
+            raise HistoryError(
+                f"venue.funding.history: too short for {longer.num_steps} steps: it has rates for "
+                f"{len(run.world.given_rate)}; run no further"
+            )
+        return None, []
+    with InputLog(run.inputs, "when the run began"):
+        return load_given_rates(longer, longer.num_steps, run._start_time)
 
 
 def longer_tape(run: RunAttributes, num_steps: int) -> Tape:

@@ -37,6 +37,7 @@ from marketsim.run.settings import follow, keep_caps
 from marketsim.run.steering import Steered, act, put_orders, take
 from marketsim.scenario.build import build_state
 from marketsim.scenario.build_world import build_world, rule_changes
+from marketsim.scenario.funding_file import load_given_rates
 from marketsim.scenario.history import HistoryPath, load_history
 from marketsim.scenario.inputs import InputLog
 from marketsim.scenario.loader import resolved_toml
@@ -103,8 +104,11 @@ class Simulation(Steered, Measures):
         self.inputs = InputLog()
         with self.inputs:
             history = self._load_history()
-        self._history_notes = tuple(history.notes) if history else ()
         self._start_time = np.datetime64(history.start.replace(tzinfo=None)) if history else None
+        with self.inputs:
+            planned = None if scenario.is_open else self.num_steps
+            given_rate, said = load_given_rates(scenario, planned, self._start_time)
+        self._history_notes = (*(history.notes if history else ()), *said)
         self._prices = self._first_prices(history)
         with self.inputs:
             chosen = check_strategies(scenario, strategies)
@@ -120,6 +124,7 @@ class Simulation(Steered, Measures):
             scenario.markets,
             step_minutes=scenario.step_minutes,
             history=history,
+            given_rate=given_rate,
         )
         self._check_range(update_index(self.world, self.state, NONE))
         self.state.market["mark_ticks"] = self.state.market["index_ticks"]

@@ -46,6 +46,7 @@ def build_world(
     *,
     step_minutes: float,
     history: "HistoryPath | None" = None,
+    given_rate: Any = None,
 ) -> World:
     """Build the arrays of the outside world.
 
@@ -58,6 +59,8 @@ def build_world(
     step_minutes : float
     history : HistoryPath, optional
         Of these markets in this order; needed for ``kind = "history"``.
+    given_rate : array, optional
+        (steps, markets) funding rates that are paid as they are; NaN: by the venue's rule.
 
     Returns
     -------
@@ -78,7 +81,10 @@ def build_world(
         len(spot.sources),
         num_shocks=len(rows),
         num_steps=0 if history is None else history.num_steps,
+        num_given=0 if given_rate is None else len(given_rate),
     )
+    if given_rate is not None:
+        world.given_rate[:] = given_rate
     _write_shocks(world, rows)
     if spot.kind == "history" and history is not None:
         world.history[:] = history.price

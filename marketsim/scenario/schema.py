@@ -290,6 +290,9 @@ class Scenario(Part):
     def _name_problems(self) -> Iterator[Problem]:
         for line in contradictions(self.spot, self.shocks, self.markets, self.step_minutes):
             yield Problem("", line)
+        for name in self.venue.funding.history:
+            if name not in self.markets:
+                yield Problem(f"venue.funding.history.{name}", one_of(name, self.markets), name)
         for name, population in self.populations.items():
             stated = [("markets", market) for market in population.markets or ()]
             for group, content in population.groups.items():
