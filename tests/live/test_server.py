@@ -12,12 +12,14 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
+from marketsim.bench.market import sized_scenario
 from marketsim.live import server as served
 from marketsim.live.security import BURST, MAX_FRAME, MAX_MESSAGE
 from marketsim.live.serving import AddressError, make_server, open_port, page_address
 from marketsim.live.setup import Catalogue
 from marketsim.report.page_text import page_files, read_page
 from marketsim.report.wire import unpack
+from marketsim.scenario.writer import resolved_toml
 
 HOST = "127.0.0.1"
 
@@ -285,3 +287,40 @@ def test_an_address_that_is_none_is_refused():
 )
 def test_the_address_of_the_page_can_be_opened(host, address):
     assert page_address(host, 8642) == address
+
+
+@pytest.mark.slow
+def test_a_hundred_thousand_accounts_leave_the_page_responsive(tmp_path):
+    file = tmp_path / "large.toml"
+    file.write_text(resolved_toml(sized_scenario(100_000, 1_000)))
+    bound = open_port(HOST, 18_742, may_move=True)
+    number = bound.getsockname()[1]
+    server = make_server(Catalogue(str(file)), 1, HOST, number)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]}, daemon=True)
+    thread.start()
+
+    async def body(line):
+        start = (await until(line, "start")).header
+        await ready(line)
+        await say(line, "speed", steps_per_second=0)
+        await say(line, "play")
+        frames = await until(line, "frames")
+        waits = []
+        for name in page_files()[:6]:
+            began = time.perf_counter()
+            await asyncio.to_thread(get, number, f"/{name}")
+            waits.append(time.perf_counter() - began)
+        began = time.perf_counter()
+        await say(line, "pause")
+        await until(line, "status", lambda header: not header["running"])
+        return start, frames.arrays, waits, time.perf_counter() - began
+
+    start, arrays, waits, pause = talk(number, body)
+    server.should_exit = True
+    thread.join(60)
+    assert start["accounts"]["total"] == 100_000
+    assert len(start["accounts"]["drawn"]) == 300
+    assert start["sampled"] is True
+    assert arrays["health"].shape[1] == 300
+    assert sorted(waits)[len(waits) // 2] < 1.0
+    assert pause < 5.0
