@@ -18,6 +18,7 @@ from marketsim.cli.explain import explain
 from marketsim.cli.odd import odd
 from marketsim.cli.plot import plot
 from marketsim.cli.query import query
+from marketsim.cli.replay import replay
 from marketsim.cli.rerun import rerun
 from marketsim.cli.run import run
 from marketsim.cli.scenarios import scenarios
@@ -69,6 +70,7 @@ app.command()(run)
 app.command()(cascade)
 app.command()(contagion)
 app.command()(plot)
+app.command()(replay)
 app.command()(explain)
 app.command()(stress)
 app.command()(scenarios)
