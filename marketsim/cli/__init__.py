@@ -15,6 +15,7 @@ from marketsim.cli.compare import compare
 from marketsim.cli.contagion import contagion
 from marketsim.cli.experiment import experiment
 from marketsim.cli.explain import explain
+from marketsim.cli.live import live
 from marketsim.cli.odd import odd
 from marketsim.cli.plot import plot
 from marketsim.cli.query import query
@@ -71,6 +72,7 @@ app.command()(cascade)
 app.command()(contagion)
 app.command()(plot)
 app.command()(replay)
+app.command()(live)
 app.command()(explain)
 app.command()(stress)
 app.command()(scenarios)
