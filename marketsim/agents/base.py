@@ -117,6 +117,10 @@ class BuiltIn(Parameters):
     def set_up(self, traders: "Traders", g: int, seed: int) -> None:
         """Set what population `g` remembers before the first step."""
 
+    def welcome(self, traders: "Traders", g: int, accounts: Indices, seed: int) -> None:  # noqa: ARG002
+        """Set what newcomers remember who take over these accounts of population `g`."""
+        traders.memory[accounts] = 0.0
+
 
 class Habits(Record):
     """What a trader is like, as drawn: see `marketsim.scenario.population.Population`."""
@@ -139,7 +143,17 @@ class Trader(Habits):
     population: I4
     elapsed: I4  #: steps between the last two looks
     attention: F8  #: mean steps between two looks; inf: never again
-    is_retired: I8  #: 1: leaves the market and decides no more
+    is_retired: I8  #: 1: leaves the market, or has left, and decides no more
+
+
+class Stay(Record):
+    """A trader's time with its account, which others may have had before it."""
+
+    generation: I8  #: traders who had the account before
+    before: I8  #: atoms that they paid in
+    until: I8  #: step from which it leaves of its own accord
+    reason: I8  #: why it leaves: `marketsim.tape.arrivals.Turn`
+    is_vacant: I8  #: 1: it is gone, and nobody has the account
 
 
 class Population(Record):
@@ -150,6 +164,13 @@ class Population(Record):
     stop: I8
     plans_hedge: I8  #: 1: its strategy has PLANS_HEDGE
     has_opinions: I8  #: 1: its strategy has HAS_OPINIONS
+    # who comes and goes, see `marketsim.scenario.population.Turnover`; times are steps
+    turns_over: I8  #: 1: traders come and go
+    look: I8  #: between two looks at whether to leave
+    wait: F8  #: mean, until a newcomer takes over an account that was left
+    stay: F8  #: mean, of a trader; inf: never leaves of its own accord
+    withdraw_above: F8  #: multiple of the deposit; inf: withdraws no profit
+    ruin_below: F8  #: multiple of the deposit
 
 
 class Public(Record):
@@ -182,6 +203,9 @@ class Traders(NamedTuple):
     weight: NDArray[np.float64]  #: (G, M) share of each market
     public: Rows[Public]  #: (M,) what everyone sees
     next_wake: NDArray[np.int64]  #: (N,) step at which each looks again
+    stay: Rows[Stay]  #: (N,)
+    #: (N,) step at which each looks whether to leave, or at which a newcomer takes over
+    next_turn: NDArray[np.int64]
     memory: NDArray[np.float64]  #: (N, M, MEMORY)
     awake: Indices  #: (N,) int64, scratch: who wakes
     caller: Indices  #: (N,) int64: whose decision Python makes in this step
@@ -298,6 +322,8 @@ def allocate_traders(
         weight=np.zeros((num_populations, num_markets)),
         public=records(Public, num_markets),
         next_wake=np.zeros(num_traders, np.int64),
+        stay=records(Stay, num_traders),
+        next_turn=np.zeros(num_traders, np.int64),
         memory=np.zeros((num_traders, num_markets, MEMORY)),
         awake=np.zeros(max(num_traders, 1), np.int64),
         caller=np.zeros(max(num_traders, 1), np.int64),

@@ -1,7 +1,7 @@
 """The users' own traders of a run: who wakes is asked, what fails is named."""
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -152,6 +152,22 @@ class Callers:
             raise
         except (Exception, SystemExit) as error:
             raise self._named(error, g, step, i) from error
+
+    @contextmanager
+    def blamed(self, account: int, step: int) -> Iterator[None]:
+        """Run a user's code for one account's trader; what it raises is named.
+
+        Raises
+        ------
+        OwnTraderError
+        """
+        try:
+            yield
+        except (ScenarioError, OwnTraderError):
+            raise
+        except (Exception, SystemExit) as error:
+            g = int(self._traders.trader[account].population)
+            raise self._named(error, g, step, account) from error
 
     def _trader(self, g: int, i: int) -> Plain:
         if self._find_trader is None:

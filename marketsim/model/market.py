@@ -18,7 +18,7 @@ from marketsim.agents.own import OwnClass, PlainParameters
 from marketsim.contagion.exposure import Exposure
 from marketsim.contagion.heatmap import LiquidationMap
 from marketsim.contagion.matrix import ContagionMatrix
-from marketsim.engine.state import ATOMS
+from marketsim.engine.state import ATOMS, NONE
 from marketsim.model.memory import remember, remind
 from marketsim.model.stepping import ModelSimulation, SteppedModel
 from marketsim.model.trader import Trader, TraderView
@@ -92,6 +92,7 @@ class PerpMarket(Steered, SteppedModel):
     """
 
     _lacks_views = False  #: whether the built-in traders' agents are still to be made
+    _listed: NDArray[np.int64]  #: of each account, the generation of its agent; NONE: has none
 
     def __init__(
         self,
@@ -120,7 +121,6 @@ class PerpMarket(Steered, SteppedModel):
         super().__init__(rng=seed)
         loosen(self)
         self._own: dict[int, Trader] = {}
-        self._gone: set[int] = set()  # who has left, and whose views Mesa may still have
         # unlike a method of the dict, this is copied with it
         find_trader: Any = partial(getitem, self._own)
         return cast(FindTrader, find_trader)
@@ -130,7 +130,8 @@ class PerpMarket(Steered, SteppedModel):
         self.simulation = simulation
         self._places = {name: m for m, name in enumerate(simulation.market_names)}
         self._next_id = simulation.roster.num_traders + 1
-        for account in simulation.callers.plain_accounts():
+        self._plain = frozenset(simulation.callers.plain_accounts())
+        for account in sorted(self._plain):
             if not simulation.traders.trader[account].is_retired:
                 self._own[account] = self._make_trader(account)
         self._lacks_views = True
@@ -198,15 +199,18 @@ class PerpMarket(Steered, SteppedModel):
         """Let a trader leave the market; `TraderView.remove` calls it."""
         self._own.pop(trader.account, None)
         self.simulation.retire(trader.account)
-        self._gone.discard(trader.account)  # it sees to that itself
 
     def lose(self, account: int) -> None:
-        """Let Mesa's agents lose a trader who leaves the market."""
+        """Let Mesa's agents lose a trader who leaves the market; views go when looked for."""
         own = self._own.pop(account, None)
-        if own is None:
-            self._gone.add(account)
-        else:
+        if own is not None:
             own.drop()
+
+    def gain(self, account: int) -> None:
+        """Make the object of a newcomer of a user's own class, in place of the one who left."""
+        if account in self._plain:
+            self.lose(account)
+            self._own[account] = self._make_trader(account)
 
     @property
     def insurance_fund(self) -> float:
@@ -335,22 +339,28 @@ class PerpMarket(Steered, SteppedModel):
         return trader
 
     def _make_views(self) -> None:
-        """Register an agent for every trader, in the order of accounts, once.
+        """Register an agent for every trader, in the order of accounts, and no other.
 
-        Then let go of those who have left since.
+        Once; after that whenever traders have come or left since.
         """
-        gone, self._gone = self._gone, set()
-        if not self._lacks_views:
-            for agent in super().agents.select(lambda each: _is_of(each, gone)) if gone else ():
-                agent.drop()
+        traders = self.simulation.traders
+        present = np.where(traders.trader["is_retired"] == 0, traders.stay["generation"], NONE)
+        if not self._lacks_views and np.array_equal(present, self._listed):
             return
-        self._lacks_views = False  # before they are made: each of them registers with the model
-        for account in range(self.simulation.roster.num_traders):
-            if account in self._own:
-                self.deregister_agent(self._own[account])
-                self.register_agent(self._own[account])
-            elif not self.simulation.traders.trader[account].is_retired:
+        self._lacks_views, self._listed = False, present  # first: each registers with the model
+        known = {
+            each.account: each
+            for each in super().agents
+            if isinstance(each, TraderView) and each.generation == present[each.account]
+        }
+        for agent in super().agents.select(lambda each: isinstance(each, TraderView)):
+            agent.drop()
+        for account in np.flatnonzero(present != NONE).tolist():
+            agent = self._own.get(account, known.get(account))
+            if agent is None:
                 TraderView(self, account)
+            else:
+                self.register_agent(agent)
 
     def market_index(self, name: str) -> int:
         """Return the number of a market.
@@ -394,34 +404,3 @@ class PerpMarket(Steered, SteppedModel):
     def _read(self, array: Any, field: str, name: str) -> float:
         return float(array[field].item(self.market_index(name)))
 
-
-def _is_of(agent: mesa.Agent, accounts: set[int]) -> bool:
-    """Tell whether an agent is the trader of one of some accounts."""
-    return isinstance(agent, TraderView) and agent.account in accounts
-
-
-def _choose_seed(scenario: Scenario, rng: Any, deprecated: Deprecated) -> int:
-    """Return the seed asked for, else the one a scenario states, else a fresh one."""
-    if unknown := [name for name in deprecated if name != "seed"]:
-        raise TypeError(f"PerpMarket has no argument {unknown[0]!r}")
-    given = rng
-    if (old := deprecated.get("seed")) is not None:
-        if rng is not None:
-            raise ValueError("rng and seed are the same: give one of them")
-        warnings.warn(
-            "seed= is deprecated and will be removed: use rng=, which means the same",
-            FutureWarning,
-            stacklevel=3,
-        )
-        given = old
-    if given is None:
-        stated = "seed" in scenario.model_fields_set
-        return scenario.seed if stated else secrets.randbits(FRESH_BITS)
-    if isinstance(given, bool) or not isinstance(given, int | np.integer):
-        raise TypeError(f"rng = {given!r}: must be a whole number, the seed of the run")
-    if not 0 <= given < SEEDS:
-        raise ValueError(f"rng = {given}: must lie in 0 .. 2**63 - 1")
-    return int(given)
-
-
-__all__ = ["PerpMarket", "TraderView"]

@@ -94,6 +94,12 @@ class ModelSimulation(Simulation):
         if self._model.is_alive:
             self._model().lose(account)
 
+    def welcome(self, account: int) -> None:
+        """Note that a newcomer has taken an account over; a user's own class makes its object."""
+        if self._model.is_alive:
+            with self.callers.blamed(account, self.step_count), self.callers.fence():
+                self._model().gain(account)
+
     def _ask(self) -> None:
         if self._runs_ahead:
             self._model().count_up_to(self.step_count + 1)
@@ -151,6 +157,10 @@ class SteppedModel(mesa.Model):
     @abstractmethod
     def lose(self, account: int) -> None:
         """Let Mesa's agents lose a trader who leaves the market."""
+
+    @abstractmethod
+    def gain(self, account: int) -> None:
+        """Make the object of a newcomer of a user's own class."""
 
     def step(self) -> None:
         """Advance one step.

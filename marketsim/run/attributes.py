@@ -87,6 +87,9 @@ class RunAttributes:
         self.traders.trader[account].is_retired = 1
         self.traders.next_wake[account] = 0
 
+    def welcome(self, account: int) -> None:
+        """Note that a newcomer has taken an account over."""
+
     def check_between_steps(self, what: str) -> None:
         """Refuse to copy a run, or to run it on, while its traders decide.
 

@@ -24,6 +24,7 @@ from marketsim.scenario.errors import nearest
 from marketsim.scenario.schema import Scenario
 from marketsim.tape.events import (
     Table,
+    arrivals,
     as_rows,
     deleveragings,
     fills,
@@ -89,6 +90,12 @@ def _funding(at: Moment) -> Table:
     return funding(dataclasses.replace(at.run, funding=rows))
 
 
+def _arrivals(at: Moment) -> Table:
+    rows = at.tape.arrival[: int(at.tape.clock[0].num_arrivals)]
+    first = np.searchsorted(rows["step"], at.state.totals[0].step)
+    return arrivals(dataclasses.replace(at.run, arrival=rows[first:]))
+
+
 def _quotes(at: Moment) -> Table:
     series, steps = records(Series, 1, len(at.state.market)), records(Step, 1)
     record_step(at.state, at.world, series, steps, 0)
@@ -133,6 +140,7 @@ EVENTS = {
     "cascade": Event(News.LIQUIDATION, _cascades),
     "adl": Event(News.ADL, _deleveragings),
     "funding": Event(News.FUNDING, _funding),
+    "arrival": Event(News.ARRIVAL, _arrivals),
     "step": Event(News.STEP, _quotes),
 }
 

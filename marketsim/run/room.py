@@ -80,6 +80,7 @@ def tape_rows(tape: Tape) -> dict[str, int]:
         **dict.fromkeys(("series", "deviation", "steps"), rows),
         **dict.fromkeys(("wealth", "exposure"), moments),
         "funding": int(clock.num_funding),
+        "arrival": int(clock.num_arrivals),
     }
 
 
@@ -97,6 +98,7 @@ def open_tape(run: RunAttributes) -> Tape:
         num_settlements=count_settlements(scenario, run._changes, phase, 0, run.num_steps),
         series_every=scenario.steps_of(scenario.record.series_minutes),
         wealth_every=scenario.steps_of(scenario.record.population_minutes),
+        num_turning=sum(p.count for p in scenario.populations.values() if p.turnover is not None),
         seed=run.seed,
     )
     record_wealth(run.state, tape.group, tape.wealth, tape.exposure, 0, 0)

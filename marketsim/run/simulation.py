@@ -29,6 +29,7 @@ from marketsim.run.loop import (
     order_of_action,
 )
 from marketsim.run.measures import Measures
+from marketsim.run.newcomers import admit
 from marketsim.run.out_of_range import price_out_of_range
 from marketsim.run.progress import Progress
 from marketsim.run.room import allow_steps, complete_rows, funding_phase, open_tape
@@ -186,6 +187,7 @@ class Simulation(Steered, Measures):
             self._apply_rules()
             self._keep_snapshot()
             self._keep_measures()
+            admit(self)
             act(self)
             if self.interventions.orders:
                 self._open_step()
@@ -242,7 +244,7 @@ class Simulation(Steered, Measures):
 
         Parameters
         ----------
-        event : {"fill", "liquidation", "cascade", "adl", "funding", "step"}
+        event : {"fill", "liquidation", "cascade", "adl", "funding", "arrival", "step"}
         call : callable
             Takes the rows, one read-only structured array; see ``docs/steering.md``.
 
@@ -295,6 +297,7 @@ class Simulation(Steered, Measures):
             If a user's own trader fails.
         """
         self._apply_rules()
+        admit(self)
         act(self)
         self._open_step()
         self.state = make_room(self.state)
@@ -385,6 +388,7 @@ class Simulation(Steered, Measures):
             exposure=tape.exposure[:moments],
             population=np.append(self.roster.population, NONE).astype(np.int64),
             deposit=np.array(state.account["deposit"]),
+            generation=np.append(self.traders.stay["generation"], 0),
             pool=np.array(state.position["pool"], np.int64),
             start=self._start,
             end=take_snapshot(state),
@@ -392,6 +396,7 @@ class Simulation(Steered, Measures):
             conservation_error=int(totals.conservation_error),
             struck=steered.struck_markets,
             strikes=steered.strikes,
+            arrival=tape.arrival[: int(tape.clock[0].num_arrivals)],
             contagion_steps=self._contagion.steps,
             contagion=self._contagion.matrices(len(self.market_names)),
             heat=self._contagion.heat,
