@@ -125,7 +125,7 @@ def profit_to_take(
 ) -> int:
     """Return the atoms a trader takes out: what it owns beyond a multiple of its deposit.
 
-    As far as its margin allows, and nothing where that is little; profit that is not realised stays.
+    As far as its margin allows, and nothing where that is little; what is not realised stays.
     """
     excess = wealth - withdraw_above * deposit
     least = LEAST_WITHDRAWAL * deposit

@@ -345,22 +345,23 @@ class PerpMarket(Steered, SteppedModel):
         """
         traders = self.simulation.traders
         present = np.where(traders.trader["is_retired"] == 0, traders.stay["generation"], NONE)
-        if not self._lacks_views and np.array_equal(present, self._listed):
-            return
+        listed = np.full_like(present, NONE) if self._lacks_views else self._listed
+        changed = np.flatnonzero(present != listed)
         self._lacks_views, self._listed = False, present  # first: each registers with the model
-        known = {
-            each.account: each
-            for each in super().agents
-            if isinstance(each, TraderView) and each.generation == present[each.account]
-        }
-        for agent in super().agents.select(lambda each: isinstance(each, TraderView)):
-            agent.drop()
+        if len(changed) == 0:
+            return
+        agents = {each.account: each for each in super().agents if isinstance(each, TraderView)}
+        for account in changed.tolist():
+            if account in agents and agents[account].generation != present[account]:
+                agents.pop(account).drop()
+        if (present[changed] == NONE).all():
+            return
         for account in np.flatnonzero(present != NONE).tolist():
-            agent = self._own.get(account, known.get(account))
-            if agent is None:
-                TraderView(self, account)
+            if account in agents:
+                self.deregister_agent(agents[account])
+                self.register_agent(agents[account])
             else:
-                self.register_agent(agent)
+                TraderView(self, account)
 
     def market_index(self, name: str) -> int:
         """Return the number of a market.
@@ -404,3 +405,29 @@ class PerpMarket(Steered, SteppedModel):
     def _read(self, array: Any, field: str, name: str) -> float:
         return float(array[field].item(self.market_index(name)))
 
+
+def _choose_seed(scenario: Scenario, rng: Any, deprecated: Deprecated) -> int:
+    """Return the seed asked for, else the one a scenario states, else a fresh one."""
+    if unknown := [name for name in deprecated if name != "seed"]:
+        raise TypeError(f"PerpMarket has no argument {unknown[0]!r}")
+    given = rng
+    if (old := deprecated.get("seed")) is not None:
+        if rng is not None:
+            raise ValueError("rng and seed are the same: give one of them")
+        warnings.warn(
+            "seed= is deprecated and will be removed: use rng=, which means the same",
+            FutureWarning,
+            stacklevel=3,
+        )
+        given = old
+    if given is None:
+        stated = "seed" in scenario.model_fields_set
+        return scenario.seed if stated else secrets.randbits(FRESH_BITS)
+    if isinstance(given, bool) or not isinstance(given, int | np.integer):
+        raise TypeError(f"rng = {given!r}: must be a whole number, the seed of the run")
+    if not 0 <= given < SEEDS:
+        raise ValueError(f"rng = {given}: must lie in 0 .. 2**63 - 1")
+    return int(given)
+
+
+__all__ = ["PerpMarket", "TraderView"]

@@ -37,7 +37,7 @@ def trader_outcomes(result: RunResult) -> Outcomes:
     account = np.repeat(np.arange(len(stop)), newcomers + 1)
     # Numbers of traders: of an account's last one, of that of a generation, of that at a time.
     last = stop - 1
-    trader = last[row["account"]] - (result.generation[row["account"]] - row["generation"])
+    trader = last[row["account"]] - (result.traders_before[row["account"]] - row["generation"])
     paid, got = np.zeros(len(account), np.int64), np.zeros(len(account), np.int64)
     arrived = last - newcomers
     for step, i, atoms in result.payments:

@@ -30,8 +30,8 @@ def population_risk(result: RunResult) -> list[dict[str, float | None]]:
     loss of the worst 5 % of the daily returns (expected shortfall), `tail_loss_account` that of the
     worst 5 % of the traders, what they ended with and took out over what they deposited (where
     traders come and go, an account's each by itself). `ruined_share` counts traders for whom that
-    is less than a tenth, `liquidated_share` accounts that met a liquidation order. `leverage_mean` is gross notional over equity, mean over the
-    population series. What does not exist is None.
+    is less than a tenth, `liquidated_share` accounts that met a liquidation order. `leverage_mean`
+    is gross notional over equity, mean over the population series. What does not exist is None.
 
     Parameters
     ----------

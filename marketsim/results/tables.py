@@ -48,7 +48,7 @@ def build_tables(result: RunResult) -> dict[str, Table]:
     -------
     dict of dict
         Columns by table name. `depth`, `book`, `fills` and `snapshots` are there only if they were
-        recorded, `arrivals` only if somebody came or left.
+        recorded, `arrivals` only if traders come and go.
     """
     builders: dict[str, Callable[[RunResult], Table]] = {
         "markets": markets,
@@ -67,7 +67,7 @@ def build_tables(result: RunResult) -> dict[str, Table]:
         builders["reproduction"] = reproduction
     if len(result.heat):
         builders["liquidation_heatmap"] = liquidation_heatmap
-    if len(result.arrival):
+    if len(result.generation):
         builders["arrivals"] = arrivals
     if len(result.depth):
         builders["depth"] = depth
@@ -136,8 +136,8 @@ def populations(result: RunResult) -> Table:
     Profit is there twice: in USD and, exactly, in atoms (1e-6 USD); the atoms by cause add up to
     `profit_atoms`, which is the change of equity, less what was paid in since the start, plus what
     was taken out. `deposit_usd` is what all traders paid in, at the start and since, newcomers
-    included, `withdrawn_usd` what they took out; `num_traders` counts the accounts' first traders
-    and the newcomers.
+    included, `withdrawn_usd` what those took out who left or took profit; `num_traders` counts the
+    accounts' first traders and the newcomers.
     """
     names = [*result.population_names, FUND_NAME]
     group = np.where(result.population < 0, len(names) - 1, result.population)
@@ -158,7 +158,7 @@ def populations(result: RunResult) -> Table:
     return {
         "population": np.array(names),
         "num_accounts": np.bincount(group, minlength=len(names)),
-        "num_traders": total(result.generation + 1),
+        "num_traders": total(result.traders_before + 1),
         "deposit_usd": total(result.deposit) / ATOMS,
         "withdrawn_usd": total(result.withdrawn) / ATOMS,
         "equity_start_usd": total(result.start.equity) / ATOMS,
@@ -201,13 +201,14 @@ def accounts(result: RunResult) -> Table:
     Where traders come and go, `generation` counts those who had the account before the one who has
     it at the end (or had it last). Deposits, withdrawals and profit are those of all of them
     together: `equity_end_usd` is `equity_start_usd`, plus what was paid in since, less
-    `withdrawn_usd`, plus `profit_usd`. Who paid what when, `arrivals` says.
+    what was taken out, plus `profit_usd`. Who paid what when, `arrivals` says; what interventions
+    took out is not part of `withdrawn_usd`, they stand in the scenario.
     """
     start, end, profit = result.start, result.end, result.profit
     table: Table = {
         "account": np.arange(len(result.population)),
         "population": np.array(result.account_population()),
-        "generation": result.generation,
+        "generation": result.traders_before,
         "deposit_usd": result.deposit / ATOMS,
         "withdrawn_usd": result.withdrawn / ATOMS,
         "equity_start_usd": start.equity / ATOMS,

@@ -64,6 +64,7 @@ class Clock(Averaging):
 
     seed: I8
     step: I8  #: the next step
+    warm_up: I8  #: steps before the record begins
     is_open: I8  #: 1: the step's intents are there, it has to be cleared
     series_every: I8  #: steps per row of the series
     wealth_every: I8  #: steps per row of the population series
@@ -239,13 +240,16 @@ def has_room(state: State) -> bool:
 def record(state: State, world: World, traders: Traders, tape: Tape, t: int) -> None:
     """Write what step `t` leaves behind; what a row shows as it ended is written with its end."""
     clock = tape.clock[0]
-    row = t // clock.series_every
+    if t < clock.warm_up:
+        return
+    done = t - clock.warm_up + 1
+    row = (done - 1) // clock.series_every
     record_step(state, world, tape.series, tape.steps, row)
-    if (t + 1) % clock.series_every == 0:
+    if done % clock.series_every == 0:
         record_row(state, world, traders, tape, row)
-    if (t + 1) % clock.wealth_every == 0:
-        moment = (t + 1) // clock.wealth_every
-        record_wealth(state, tape.group, tape.wealth, tape.exposure, moment, t + 1)
+    if done % clock.wealth_every == 0:
+        moment = done // clock.wealth_every
+        record_wealth(state, tape.group, tape.wealth, tape.exposure, moment, done)
 
 
 @kernel

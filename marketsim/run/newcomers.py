@@ -47,6 +47,12 @@ def admit(run: RunAttributes) -> None:
     clock.next_arrival = run.traders.next_turn[vacant].min(initial=UNLIMITED)
 
 
+def generations(run: RunAttributes) -> Integers:
+    """Return how many had each account before its last trader; nothing if nobody comes or goes."""
+    turns = run.tape.clock[0].num_turning > 0
+    return np.append(run.traders.stay["generation"], 0) if turns else np.zeros(0, np.int64)
+
+
 def _make_room(run: RunAttributes, num_rows: int) -> None:
     """Lengthen the tape of arrivals if it cannot take so many more rows."""
     rows, used = run.tape.arrival, int(run.tape.clock[0].num_arrivals)

@@ -29,7 +29,7 @@ from marketsim.run.loop import (
     order_of_action,
 )
 from marketsim.run.measures import Measures
-from marketsim.run.newcomers import admit
+from marketsim.run.newcomers import admit, generations
 from marketsim.run.out_of_range import price_out_of_range
 from marketsim.run.progress import Progress
 from marketsim.run.room import allow_steps, complete_rows, funding_phase, open_tape
@@ -388,7 +388,6 @@ class Simulation(Steered, Measures):
             exposure=tape.exposure[:moments],
             population=np.append(self.roster.population, NONE).astype(np.int64),
             deposit=np.array(state.account["deposit"]),
-            generation=np.append(self.traders.stay["generation"], 0),
             pool=np.array(state.position["pool"], np.int64),
             start=self._start,
             end=take_snapshot(state),
@@ -397,6 +396,7 @@ class Simulation(Steered, Measures):
             struck=steered.struck_markets,
             strikes=steered.strikes,
             arrival=tape.arrival[: int(tape.clock[0].num_arrivals)],
+            generation=generations(self),
             contagion_steps=self._contagion.steps,
             contagion=self._contagion.matrices(len(self.market_names)),
             heat=self._contagion.heat,

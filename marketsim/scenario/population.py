@@ -126,8 +126,8 @@ class Turnover(Part):
     wait_hours: Hours = 24.0
     """Mean hours until a newcomer has an account that was left; waits are exponential."""
     stay_hours: Hours | Never = 720.0
-    """Mean hours a trader stays, whatever it holds, before it leaves of its own accord; exponential.
-    "never": until it is ruined."""
+    """Mean hours a trader stays, whatever it holds, before it leaves of its own accord; stays are
+    exponential. "never": until it is ruined."""
     withdraw_above: Multiple | Never = 2.0
     """Multiple of its deposit above which a trader takes profit out: the excess, as far as margin
     allows and where it is a twentieth of the deposit or more; "never": it leaves all in."""

@@ -136,8 +136,6 @@ class RunResult:
     exposure: Block[Holding]  #: (moments, G + 1, M)
     population: Integers  #: (N + 1,) index into `population_names`; the fund's is NONE
     deposit: Integers  #: (N + 1,) atoms that all traders of the account paid in
-    #: (N + 1,) traders who had the account before the one who has it at the end
-    generation: Integers = field(metadata=_STATED)
     pool: Integers  #: (N + 1, M) number of the pool that holds each position
     start: Snapshot
     end: Snapshot
@@ -158,6 +156,8 @@ class RunResult:
     snapshots: tuple[tuple[int, Snapshot], ...] = ()  #: (step, accounts), between start and end
     #: (rows,) traders who came, took profit and left
     arrival: Rows[Arrival] = field(default_factory=lambda: records(Arrival, 0), metadata=_CHOSEN)
+    #: (N + 1,) traders who had the account before the last one; empty if none comes or goes
+    generation: Integers = field(default_factory=lambda: np.zeros(0, np.int64), metadata=_CHOSEN)
     #: (rows,) what rested near the mids
     depth: Rows[Depth] = field(default_factory=lambda: records(Depth, 0), metadata=_CHOSEN)
     #: (rows,) whole books
@@ -196,11 +196,16 @@ class RunResult:
         return Flows(*(column[order] for column in found))
 
     @property
+    def traders_before(self) -> Integers:
+        """(N + 1,) traders who had each account before the last one."""
+        none = np.zeros(len(self.deposit), np.int64)
+        return self.generation if len(self.generation) else none
+
+    @property
     def withdrawn(self) -> Integers:
-        """(N + 1,) atoms that all traders of each account have taken out."""
-        flows = self.flows
+        """(N + 1,) atoms taken out of each account by traders who left or took profit."""
         taken = np.zeros(len(self.deposit), np.int64)
-        np.add.at(taken, flows.account, np.maximum(-flows.atoms, 0))
+        np.add.at(taken, self.arrival["account"], np.maximum(-self.arrival["atoms"], 0))
         return taken
 
     def account_population(self) -> list[str]:

@@ -96,7 +96,6 @@ class StubMarket:
             fill=records(Fill, 0),
             population=np.array([0, 0, 0, -1]),
             deposit=np.zeros(4, np.int64),
-            generation=np.zeros(4, np.int64),
             pool=np.zeros((4, 1), np.int64),
             start=snapshot,
             end=snapshot,

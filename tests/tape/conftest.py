@@ -128,7 +128,6 @@ def make_result() -> Callable[..., RunResult]:
             "fill": records(Fill, 0),
             "population": np.array([0, 0, 1, -1]),
             "deposit": np.array(state.account["deposit"]),
-            "generation": np.zeros(4, np.int64),
             "pool": np.array(state.position["pool"], np.int64),
             "start": start,
             "end": take_snapshot(state),
