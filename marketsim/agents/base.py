@@ -23,7 +23,7 @@ from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler
 from pydantic_core import CoreSchema
 
 from marketsim.engine import orders
-from marketsim.engine._jit import by_reference, kernel
+from marketsim.engine._jit import by_reference, inlined, kernel
 from marketsim.engine.ledger import holdings_value
 from marketsim.engine.pools import assess_pool, haircut_holdings
 from marketsim.engine.records import F8, I4, I8, Indices, Record, Rows, records, zeroed
@@ -260,9 +260,9 @@ def market_order(
     limit_order(state, i, m, size, price, flags | Flag.IMMEDIATE.value, 0)
 
 
-@kernel
-def account_equity_usd(state: State, i: int) -> float:
-    """Equity of an account over its main pool and side pools, USD, holdings with haircut."""
+@inlined
+def account_equity_atoms(state: State, i: int) -> int:
+    """Equity of an account over its main pool and side pools, atoms, holdings with haircut."""
     assess_pool(state, i)
     equity = state.pool[i].equity
     for m in range(len(state.market)):
@@ -273,7 +273,13 @@ def account_equity_usd(state: State, i: int) -> float:
         if not is_counted:
             assess_pool(state, p)
             equity += state.pool[p].equity
-    return equity * 1e-6
+    return equity
+
+
+@kernel
+def account_equity_usd(state: State, i: int) -> float:
+    """Equity of an account over its main pool and side pools, USD, holdings with haircut."""
+    return account_equity_atoms(state, i) * 1e-6
 
 
 @kernel
@@ -289,6 +295,12 @@ def wealth_usd(state: State, i: int) -> float:
         account_equity_usd(state, i)
         + (holdings_value(state, i) - haircut_holdings(state, i)) * 1e-6
     )
+
+
+@kernel
+def wealth_atoms(state: State, i: int) -> int:
+    """Everything an account owns, atoms: cash of all pools, positions at mark, holdings in full."""
+    return account_equity_atoms(state, i) + holdings_value(state, i) - haircut_holdings(state, i)
 
 
 @kernel

@@ -9,12 +9,12 @@ number of those who had it before.
 
 import math
 
-from marketsim.agents.base import Traders, wealth_usd
+from marketsim.agents.base import Traders, wealth_atoms
 from marketsim.engine import ledger
 from marketsim.engine._jit import kernel
 from marketsim.engine.pools import withdrawable
 from marketsim.engine.records import Indices, Rows
-from marketsim.engine.state import ATOMS, MAX_ATOMS, NONE, ONE, UNLIMITED, State, widen
+from marketsim.engine.state import MAX_ATOMS, NONE, ONE, UNLIMITED, State, widen
 from marketsim.streams import Stream, exponential, uniform
 from marketsim.tape.arrivals import Arrival, Turn, note_turn
 
@@ -82,8 +82,8 @@ def look(state: State, traders: Traders, g: int, i: int, t: int, seed: int) -> t
     stay = traders.stay[i]
     trader = traders.trader[i]
     if trader.is_retired == 0:
-        deposit = (state.account[i].deposit - stay.before) / ATOMS
-        wealth = wealth_usd(state, i)
+        deposit = float(state.account[i].deposit - stay.before)
+        wealth = float(wealth_atoms(state, i))
         reason = reason_to_leave(state, traders, g, i, wealth, deposit, t)
         if reason == NONE:
             traders.next_turn[i] = min(t + population.look, max(stay.until, t + 1))
@@ -109,7 +109,7 @@ def look(state: State, traders: Traders, g: int, i: int, t: int, seed: int) -> t
 def reason_to_leave(
     state: State, traders: Traders, g: int, i: int, wealth: float, deposit: float, t: int
 ) -> int:
-    """Return why a trader leaves now, NONE if it stays."""
+    """Return why a trader leaves now who owns `wealth`, NONE if it stays; money is atoms."""
     if wealth < traders.population[g].ruin_below * deposit:
         return Turn.RUINED.value
     if t >= traders.stay[i].until:
@@ -123,7 +123,7 @@ def reason_to_leave(
 def profit_to_take(
     state: State, i: int, wealth: float, deposit: float, withdraw_above: float
 ) -> int:
-    """Return the atoms a trader takes out: what it owns beyond a multiple of its deposit.
+    """Return the atoms a trader takes out: what it owns beyond a multiple of its deposit, atoms.
 
     As far as its margin allows, and nothing where that is little; what is not realised stays.
     """
@@ -131,8 +131,8 @@ def profit_to_take(
     least = LEAST_WITHDRAWAL * deposit
     if excess < least:
         return 0
-    amount = min(int(excess * ATOMS), withdrawable(state, i))
-    return amount if amount >= least * ATOMS else 0
+    amount = min(int(excess), withdrawable(state, i))
+    return amount if amount >= least else 0
 
 
 @kernel
