@@ -20,7 +20,7 @@ from marketsim.agents.own import (
     source_file,
 )
 from marketsim.agents.view import MarketView
-from marketsim.engine.state import State
+from marketsim.engine.state import UNLIMITED, State
 from marketsim.scenario.errors import ScenarioError
 
 #: Given an account, returns its trader in plain Python, a Mesa agent.
@@ -66,7 +66,7 @@ class Callers:
         self._populations = [int(g) for g in np.flatnonzero(kinds == OWN)]
         spans = zip(traders.population["start"], traders.population["stop"], strict=True)
         self._rows = [(int(start), int(stop)) for start, stop in spans]  # of each population
-        self._asked = -1  #: step
+        self._asked = -UNLIMITED  #: step
         self._others = 0  #: intents of the built-in traders in that step
 
     @property

@@ -27,6 +27,7 @@ from marketsim.results import by_report
 from marketsim.run.data import SavedMarketError
 from marketsim.run.hooks import Hook, Listener
 from marketsim.run.measures import BookImpact
+from marketsim.run.progress import Progress
 from marketsim.run.saved import Saved, save_run
 from marketsim.run.steering import Steered
 from marketsim.scenario.inputs import InputLog
@@ -66,6 +67,8 @@ class PerpMarket(Steered, SteppedModel):
     strategies : mapping, optional
         Own classes, from `marketsim.Strategy` or `marketsim.Trader`, by the name a population's
         ``strategy`` calls them.
+    progress : callable, optional
+        Called with (steps done, steps asked) a few times a second while a scenario's warm-up lasts.
     **deprecated
         ``seed``, the former name of `rng`.
 
@@ -100,6 +103,7 @@ class PerpMarket(Steered, SteppedModel):
         rng: int | None = None,
         overrides: list[tuple[str, str]] | None = None,
         strategies: Mapping[str, OwnClass] | None = None,
+        progress: Progress | None = None,
         **deprecated: Unpack[Deprecated],
     ) -> None:
         loaded = scenario
@@ -115,6 +119,7 @@ class PerpMarket(Steered, SteppedModel):
         find_trader = self._begin(seed)
         self._take(ModelSimulation(self, loaded, seed, strategies, find_trader))
         self.simulation.inputs.precede(read)
+        self.simulation.let_warm_up(progress)
 
     def _begin(self, seed: int) -> FindTrader:
         """Set up what is Mesa's; return what finds the traders of users' own."""

@@ -38,6 +38,9 @@ class ModelSimulation(Simulation):
         self._runs_ahead = False  # of Mesa's counters
         super().__init__(scenario, seed, strategies, find_trader)
 
+    def _warm_up_first(self, progress: Progress | None) -> None:
+        """Wait until the traders of users' own are there; the model sees to it."""
+
     @classmethod
     def revived(
         cls,

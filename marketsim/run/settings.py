@@ -128,7 +128,7 @@ def _wait_anew(run: RunAttributes, accounts: Integers) -> None:
 
     Who looks in the coming step does so, and who left the market stays away.
     """
-    t = run.step_count
+    t = run.step_count + run.warm_up
     trader, next_wake = run.traders.trader, run.traders.next_wake
     waits = (next_wake[accounts] > t) & (trader["is_retired"][accounts] == 0)
     accounts = accounts[waits]

@@ -1,7 +1,7 @@
 """What a finished run leaves in memory, before anything is written or summed up."""
 
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,7 @@ from marketsim.tape.wealth import Holding, Wealth
 #: Name of the insurance fund where accounts are listed by population.
 FUND_NAME = "insurance_fund"
 
+Array = TypeVar("Array", bound=Any)
 Integers = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
@@ -93,6 +94,15 @@ _STATED = {LEFT_OUT: "what the run was given, in no table"}
 #: Key of a field's metadata: why an empty one is left out of the digest.
 ABSENT = "left out of the digest while empty"
 _CHOSEN = {ABSENT: "recorded by choice, and later than the first digests"}
+
+
+def since_warm_up(rows: Array, warm_up: int) -> Array:
+    """Return rows whose steps count from the record's first."""
+    if warm_up == 0:
+        return rows
+    found = rows.copy()
+    found["step"] -= warm_up
+    return found
 
 
 class Flows(NamedTuple):

@@ -33,8 +33,8 @@ def cash_of(state: Any, i: int) -> int:
 def test_who_leaves_and_takes_profit_is_as_in_plain_python() -> None:
     simulation = Simulation(lively(), 1)
     seen: Counter[str] = Counter()
-    for _ in range(simulation.num_steps - 1):
-        simulation.run(1)
+    for _ in range(simulation.num_steps // 2 - 1):
+        simulation.run(2)
         twin = at_stage_three(simulation)
         t, clock = int(twin.tape.clock[0].step), twin.tape.clock[0]
         accounts, rows = plain.turn_over(twin, t)
