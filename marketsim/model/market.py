@@ -94,8 +94,8 @@ class PerpMarket(Steered, SteppedModel):
     1
     """
 
-    _lacks_views = False  #: whether the built-in traders' agents are still to be made
-    _listed: NDArray[np.int64]  #: of each account, the generation of its agent; NONE: has none
+    #: Of each account, the generation of its agent, NONE if there is none; None without a run yet.
+    _listed: NDArray[np.int64] | None = None
 
     def __init__(
         self,
@@ -139,7 +139,7 @@ class PerpMarket(Steered, SteppedModel):
         for account in sorted(self._plain):
             if not simulation.traders.trader[account].is_retired:
                 self._own[account] = self._make_trader(account)
-        self._lacks_views = True
+        self._listed = np.full(simulation.roster.num_traders, NONE)
 
     @property
     def seed(self) -> int:
@@ -348,11 +348,12 @@ class PerpMarket(Steered, SteppedModel):
 
         Once; after that whenever traders have come or left since.
         """
+        if self._listed is None:
+            return
         traders = self.simulation.traders
         present = np.where(traders.trader["is_retired"] == 0, traders.stay["generation"], NONE)
-        listed = np.full_like(present, NONE) if self._lacks_views else self._listed
-        changed = np.flatnonzero(present != listed)
-        self._lacks_views, self._listed = False, present  # first: each registers with the model
+        changed = np.flatnonzero(present != self._listed)
+        self._listed = present  # before they are made: each of them registers with the model
         if len(changed) == 0:
             return
         agents = {each.account: each for each in super().agents if isinstance(each, TraderView)}
