@@ -117,7 +117,13 @@ class BuiltIn(Parameters):
     def set_up(self, traders: "Traders", g: int, seed: int) -> None:
         """Set what population `g` remembers before the first step."""
 
-    def welcome(self, traders: "Traders", g: int, accounts: Indices, seed: int) -> None:  # noqa: ARG002
+    def welcome(
+        self,
+        traders: "Traders",
+        g: int,  # noqa: ARG002
+        accounts: NDArray[np.int64],
+        seed: int,  # noqa: ARG002
+    ) -> None:
         """Set what newcomers remember who take over these accounts of population `g`."""
         traders.memory[accounts] = 0.0
 

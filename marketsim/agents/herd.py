@@ -125,7 +125,7 @@ class Herd(BuiltIn):
         """Draw everybody's first opinion."""
         seed_opinions(traders, traders.parameters[g]["herd"], g, seed)
 
-    def welcome(self, traders: Traders, g: int, accounts: Indices, seed: int) -> None:
+    def welcome(self, traders: Traders, g: int, accounts: NDArray[np.int64], seed: int) -> None:
         """Draw the newcomers' first opinions, as the crowd stands."""
         renew_opinions(traders, traders.parameters[g]["herd"], g, accounts, seed)
 

@@ -74,7 +74,7 @@ class TraderView(KnowsModel, mesa.Agent):
     @property
     def capital(self) -> float:
         """USD it has deposited, when it came and since."""
-        before = self.model.simulation.traders.stay["before"].item(self._account)
+        before: int = self.model.simulation.traders.stay["before"].item(self._account)
         deposit: int = self._state.account["deposit"].item(self._account)
         return (deposit - before) / ATOMS
 

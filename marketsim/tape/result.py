@@ -100,7 +100,7 @@ def since_warm_up(rows: Array, warm_up: int) -> Array:
     """Return rows whose steps count from the record's first."""
     if warm_up == 0:
         return rows
-    found = rows.copy()
+    found: Array = rows.copy()
     found["step"] -= warm_up
     return found
 

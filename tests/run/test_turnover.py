@@ -163,10 +163,11 @@ def test_newcomers_change_nobody_s_luck_and_nor_do_others_change_theirs() -> Non
         "markets": ["TWO"],
     }
     found = []
-    for others in (populations, dict(reversed(populations.items()))):
-        simulation = Simulation(lively(populations=others | {"idle": idle}), 2)
-        rows = simulation.roster.rows_of("idle")
-        simulation.traders.next_wake[rows] = 2**62
+    backwards = dict(reversed(populations.items()))
+    for others in (populations, {"idle": idle} | populations, backwards | {"idle": idle}):
+        simulation = Simulation(lively(populations=others), 2)
+        if "idle" in others:
+            simulation.traders.next_wake[simulation.roster.rows_of("idle")] = 2**62
         simulation.run(simulation.num_steps)
         result = simulation.result()
         where = {name: simulation.roster.rows_of(name).start for name in populations}
@@ -176,8 +177,7 @@ def test_newcomers_change_nobody_s_luck_and_nor_do_others_change_theirs() -> Non
             (step, name, account - where[name], *rest) for name, (step, account, *rest) in told
         )
         found.append((rows_told, result.series["mark_ticks"].tolist()))
-    assert found[0][0] == found[1][0]
-    assert found[0][1] == found[1][1]
+    assert found[0] == found[1] == found[2]
     assert len(found[0][0]) > 50
 
 
