@@ -158,7 +158,7 @@ class Stay(Record):
     generation: I8  #: traders who had the account before
     before: I8  #: atoms that they paid in
     until: I8  #: step from which it leaves of its own accord
-    reason: I8  #: why it leaves: `marketsim.tape.arrivals.Turn`
+    reason: I8  #: why it leaves: Turn
     is_vacant: I8  #: 1: it is gone, and nobody has the account
 
 

@@ -182,7 +182,7 @@ def _open(scenario: "Scenario", seed: int, quiet: bool) -> "Simulation":
     from marketsim.report.progress_bars import progress_bar
 
     with progress_bar(f"{scenario.name}: warm-up", quiet) as advance:
-        return open_simulation(scenario, seed, advance)
+        return open_simulation(scenario, seed, progress=advance)
 
 
 def finish(simulation: "Simulation", quiet: bool, saving: Checkpoint | None = None) -> "RunResult":
