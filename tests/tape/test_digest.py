@@ -42,6 +42,7 @@ BEHIND = {
 def full() -> RunResult:
     """A run that has recorded all that can be recorded."""
     record = {
+        "warm_up": 0.5,
         "fills": True,
         "snapshot_minutes": 120,
         "contagion_minutes": 60,
