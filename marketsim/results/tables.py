@@ -135,9 +135,9 @@ def populations(result: RunResult) -> Table:
 
     Profit is there twice: in USD and, exactly, in atoms (1e-6 USD); the atoms by cause add up to
     `profit_atoms`, which is the change of equity, less what was paid in since the start, plus what
-    was taken out. `deposit_usd` is what all traders paid in, at the start and since, newcomers
-    included, `withdrawn_usd` what those took out who left or took profit; `num_traders` counts the
-    accounts' first traders and the newcomers.
+    was taken out. `deposit_usd` is what all traders paid in, at the start and since. Where traders
+    come and go, `withdrawn_usd` is what those took out who left or took profit, and `num_traders`
+    counts the accounts' first traders and the newcomers.
     """
     names = [*result.population_names, FUND_NAME]
     group = np.where(result.population < 0, len(names) - 1, result.population)
@@ -148,6 +148,10 @@ def populations(result: RunResult) -> Table:
         return sums
 
     profit = result.profit
+    turned: Table = {}
+    if len(result.generation):
+        turned["num_traders"] = total(result.generation + 1)
+        turned["withdrawn_usd"] = total(result.withdrawn) / ATOMS
     liquidated = np.unique(result.liquidation["account"])
     row = result.liquidation
     notional = np.zeros(len(group), np.int64)
@@ -158,9 +162,8 @@ def populations(result: RunResult) -> Table:
     return {
         "population": np.array(names),
         "num_accounts": np.bincount(group, minlength=len(names)),
-        "num_traders": total(result.traders_before + 1),
         "deposit_usd": total(result.deposit) / ATOMS,
-        "withdrawn_usd": total(result.withdrawn) / ATOMS,
+        **turned,
         "equity_start_usd": total(result.start.equity) / ATOMS,
         "equity_end_usd": total(result.end.equity) / ATOMS,
         "profit_usd": total(profit.sum(axis=1)) / ATOMS,
@@ -205,12 +208,15 @@ def accounts(result: RunResult) -> Table:
     took out is not part of `withdrawn_usd`, they stand in the scenario.
     """
     start, end, profit = result.start, result.end, result.profit
+    turned: Table = {}
+    if len(result.generation):
+        turned["generation"] = result.generation
+        turned["withdrawn_usd"] = result.withdrawn / ATOMS
     table: Table = {
         "account": np.arange(len(result.population)),
         "population": np.array(result.account_population()),
-        "generation": result.traders_before,
         "deposit_usd": result.deposit / ATOMS,
-        "withdrawn_usd": result.withdrawn / ATOMS,
+        **turned,
         "equity_start_usd": start.equity / ATOMS,
         "equity_end_usd": end.equity / ATOMS,
         "cash_end_usd": end.cash / ATOMS,
