@@ -177,7 +177,12 @@ def _open(scenario: "Scenario", seed: int, quiet: bool) -> "Simulation":
     from marketsim.model.opening import open_simulation
 
     announce_compiling(quiet)
-    return open_simulation(scenario, seed)
+    if scenario.warm_up_steps == 0:
+        return open_simulation(scenario, seed)
+    from marketsim.report.progress_bars import progress_bar
+
+    with progress_bar(f"{scenario.name}: warm-up", quiet) as advance:
+        return open_simulation(scenario, seed, progress=advance)
 
 
 def finish(simulation: "Simulation", quiet: bool, saving: Checkpoint | None = None) -> "RunResult":

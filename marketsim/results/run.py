@@ -150,6 +150,11 @@ class Run:
         return self.table("fills")
 
     @cached_property
+    def arrivals(self) -> "pd.DataFrame":
+        """One row per trader who came, took profit or left, if the scenario's come and go."""
+        return self.table("arrivals")
+
+    @cached_property
     def reproduction(self) -> "pd.DataFrame":
         """One row per side and moment: the reproduction number, if the scenario recorded it."""
         return self.table("reproduction")

@@ -137,13 +137,17 @@ def write_process(
             asset.displacement = 0.0
 
 
-def add_shocks(world: World, rows: Sequence[Row]) -> World:
-    """Return the outside world with rows more at the end of its schedule."""
+def add_shocks(world: World, rows: Sequence[Row], warm_up: int = 0) -> World:
+    """Return the outside world with rows more at the end of its schedule.
+
+    Their steps count from the end of so many of `warm_up`.
+    """
     first = len(world.shock)
     longer = schedule(first + len(rows))
     longer[:first] = world.shock
     world = world._replace(shock=longer)
     _write_shocks(world, rows, first)
+    world.shock["start"][first:] += warm_up
     return world
 
 

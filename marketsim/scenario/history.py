@@ -57,6 +57,7 @@ def load_history(
     step_minutes: float,
     num_steps: int | None = None,
     seed: int = 0,
+    warm_up: int = 0,
 ) -> HistoryPath:
     """Read a file and bring it to the steps of a run.
 
@@ -70,6 +71,8 @@ def load_history(
         By default all the file (or the stated window) has.
     seed : int
         Of the run; matters for ``bridge = "brownian"`` only.
+    warm_up : int, optional
+        Those of them before the record begins; of all the file has, one more is needed.
 
     Returns
     -------
@@ -82,7 +85,7 @@ def load_history(
     """
     step = round(step_minutes * MINUTE)
     everything, understood = read_bars(history, markets)
-    start, num_steps = _place(history, everything, step, num_steps)
+    start, num_steps = _place(history, everything, step, num_steps, warm_up)
     price = np.empty((num_steps + 1, len(markets)))
     end = show_time(start + num_steps * step)
     notes = [
@@ -103,7 +106,7 @@ def load_history(
 
 
 def _place(
-    history: History, everything: list[Bars], step: int, num_steps: int | None
+    history: History, everything: list[Bars], step: int, num_steps: int | None, warm_up: int
 ) -> tuple[int, int]:
     """Return the UTC nanoseconds of the start and the number of steps."""
     late = max(everything, key=lambda bars: int(bars.closing[0]))
@@ -125,11 +128,13 @@ def _place(
     span = f"{show_time(start)} to {show_time(end)}"
     if available < 1:
         raise HistoryError(f"{history.path}: {span} has no step; check spot.history.start and end")
-    if num_steps is not None and num_steps > available:
+    needed = warm_up + 1 if num_steps is None else num_steps
+    if needed > available:
         for bars in everything:
             bars.prices()  # a wrong row is the better thing to report, all of them are needed
+        before = f", {warm_up} of them of record.warm_up" if warm_up else ""
         raise HistoryError(
-            f"{history.path}: too short for {num_steps} steps: {span} has {available} "
+            f"{history.path}: too short for {needed} steps{before}: {span} has {available} "
             f"({available * step / HOUR / 24:.4g} days); ask for fewer or change start and end"
         )
     return start, available if num_steps is None else num_steps

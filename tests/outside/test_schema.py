@@ -113,6 +113,8 @@ WAYS: dict[str, Callable[[Any], Any]] = {
     "Record.book_minutes": field_of_scenario("record.book_minutes"),
     "RuleShock.field": lambda field: shock({"kind": "rule", "field": field, "value": 4}),
     "Spot.history": history,
+    "Turnover.stay_hours": field_of_scenario("populations.holders.turnover.stay_hours"),
+    "Turnover.withdraw_above": field_of_scenario("populations.holders.turnover.withdraw_above"),
     ".days": field_of_scenario("days"),
     ".metrics": lambda metric: parse_design({**DESIGN, "metrics": [metric]}),
     ".keep": lambda kept: parse_design({**DESIGN, "keep": [kept]}),
