@@ -3,10 +3,11 @@
 Public names load on first use, so that importing the package costs nothing.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from marketsim.results import by_report
 from marketsim.scenario import by_strategy
 
 if TYPE_CHECKING:
@@ -116,6 +117,25 @@ def _parameter_schema(strategy: str) -> dict[str, Any] | None:
 by_strategy.default_habits = _default_habits
 by_strategy.parameter_problems = _parameter_problems
 by_strategy.parameter_schema = _parameter_schema
+
+
+def _plots(run: "Run") -> Any:
+    return import_module("marketsim.report.run_plots").RunPlots(run)
+
+
+def _html(thing: Any) -> str:
+    text: str = import_module("marketsim.report.rich_html").as_html(thing)
+    return text
+
+
+def _show(runs: "Sequence[Simulation]", height: int) -> Any:
+    return import_module("marketsim.report.rich_html").show(runs, height)
+
+
+# What hangs on runs, accounts and markets loads when it is first asked for.
+by_report.plots = _plots
+by_report.html = _html
+by_report.show = _show
 
 
 def __dir__() -> list[str]:

@@ -44,6 +44,7 @@ class Stream(IntEnum):
     PRICE = 16  #: where a limit order is placed
     LIQUIDATION = 17
     INTERVENTION = 18  #: whom a share of a population means
+    TURNOVER = 19  #: who takes an account over, and when traders come and go
     VOLATILITY = 20  #: time scales of the factor's and the assets' volatility
 
 
@@ -271,6 +272,29 @@ def trader_key(population: str, index: int) -> int:
     True
     """
     return _signed(_name_key("trader", population) + index * _STRIDE)
+
+
+def newcomer_key(key: int, generation: int) -> int:
+    """Return the key of the trader who is the `generation`-th to take over another's account.
+
+    Parameters
+    ----------
+    key : int
+        Of the account's first trader.
+    generation : int
+        From 1.
+
+    Returns
+    -------
+    int
+        An int64.
+
+    Examples
+    --------
+    >>> newcomer_key(5, 1) == newcomer_key(5, 1), newcomer_key(5, 1) == newcomer_key(5, 2)
+    (True, False)
+    """
+    return _signed(int(bits(0, int(Stream.TURNOVER), key, generation, 0)))
 
 
 def trader_keys(population: str, num_traders: int) -> Any:

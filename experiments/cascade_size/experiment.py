@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from marketsim.report.charts import line_figure, save_figure
+from marketsim.report.canvas import save_figure
+from marketsim.report.charts import line_figure
 from marketsim.report.experiment import Check, above, below, every, written
 from marketsim.study.analysis import cell_means
 from marketsim.study.statistics import (
@@ -33,8 +34,6 @@ FIGURES = {
     FALL: ("unshocked.mark_fall", 100.0),
 }
 RESAMPLES = 1000
-#: Bins of R in the figure, with as many runs in each where R differs.
-NUM_BINS = 10
 
 
 def effects(runs: "pd.DataFrame") -> "pd.DataFrame":
@@ -207,22 +206,20 @@ def _deep(found: "pd.DataFrame") -> Check:
     )
 
 
-def draw(runs: "pd.DataFrame", path: Path) -> None:
-    """Draw what was liquidated over R: means of bins of runs with like R."""
-    import pandas as pd
-
-    found = effects(runs)
-    rows = []
-    for (fall, move), part in found.groupby(["fall", "move"]):
-        places = pd.qcut(part[R], min(NUM_BINS, len(part)), labels=False, duplicates="drop")
-        for _, members in part.groupby(places):
-            mean = bootstrap_mean(members[SIZE])
-            name = f"fall {-100 * fall:g} %, R at {100 * move:g} %"
-            rows.append({"x": members[R].median(), "group": name, **mean._asdict()})
-    figure = line_figure(pd.DataFrame(rows), R, "liquidated, % of open interest")
-    figure.axes[0].set_xscale("symlog", linthresh=0.1)
-    figure.axes[0].xaxis.set_major_formatter(lambda value, _: f"{value:g}")
-    figure.axes[0].set_ylim(bottom=0.0)
+def draw(table: "pd.DataFrame", path: Path) -> None:
+    """Draw what was liquidated over R, a point per setting: means over seeds."""
+    keys = ["cell", "fall", "move"]
+    sides = [table[table["metric"] == name].set_index(keys) for name in (R, SIZE)]
+    both = sides[1].assign(x=sides[0]["value"]).reset_index()
+    names = [f"fall {-100 * row.fall:g} %, R at {100 * row.move:g} %" for row in both.itertuples()]
+    figure = line_figure(
+        both.assign(group=names), R, "liquidated, % of open interest", is_joined=False
+    )
+    axes = figure.axes[0]
+    axes.set_xscale("symlog", linthresh=0.1)
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    axes.set_xlim(left=0.0)
+    axes.set_ylim(bottom=0.0)
     save_figure(figure, path)
 
 

@@ -4,7 +4,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from marketsim.report.charts import line_figure, save_figure
+from marketsim.report.canvas import save_figure
+from marketsim.report.charts import line_figure
 from marketsim.report.experiment import Check, above, below, every, written
 from marketsim.study.analysis import cell_means
 from marketsim.study.statistics import Interval, bootstrap_mean, paired_difference
@@ -164,19 +165,17 @@ def _isolated(found: "pd.DataFrame") -> Check:
     )
 
 
-def draw(runs: "pd.DataFrame", path: Path) -> None:
+def draw(table: "pd.DataFrame", path: Path) -> None:
     """Draw the fall elsewhere over the cross share: alignment by depth."""
-    table = cell_means(effects(runs), PARAMETERS, [FALL])
-    table = table[table["alignment"].isin([0.0, 1.0])]
-    table = table.assign(
-        x=table["cross_share"],
+    shown = table[(table["metric"] == FALL) & table["alignment"].isin([0.0, 1.0])]
+    shown = shown.assign(
+        x=shown["cross_share"],
         group=[
             f"{'aligned' if row.alignment else 'mixed'}, {row.depth_capital / 1000:g}k"
-            for row in table.itertuples()
+            for row in shown.itertuples()
         ],
     )
-    figure = line_figure(table, "cross share", "fall of GOLD and OIL, %")
-    save_figure(figure, path)
+    save_figure(line_figure(shown, "cross share", "fall of GOLD and OIL, %"), path)
 
 
 def headline(runs: "pd.DataFrame") -> str:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from marketsim.engine.formulas.closing import liquidation_price
-from marketsim.report.charts import line_figure, save_figure
+from marketsim.report.canvas import save_figure
+from marketsim.report.charts import line_figure
 from marketsim.report.experiment import Check, above, every, near, written
 from marketsim.study.analysis import cell_means
 from marketsim.study.statistics import bootstrap_mean, paired_difference
@@ -255,11 +256,10 @@ def _ruin(found: "pd.DataFrame") -> Check:
     )
 
 
-def draw(runs: "pd.DataFrame", path: Path) -> None:
+def draw(table: "pd.DataFrame", path: Path) -> None:
     """Draw the share of accounts liquidated over leverage, by mode, in calm and in stress."""
     import pandas as pd
 
-    table = tabulate(runs)
     shown = {
         ("cross", "calm"): "cross, calm",
         ("cross", "stressed"): "cross, stressed",
@@ -271,21 +271,15 @@ def draw(runs: "pd.DataFrame", path: Path) -> None:
     for (mode, variant), name in shown.items():
         part = table[(table["metric"] == liquidated(mode)) & (table["variant"] == variant)]
         parts.append(part.assign(x=part["leverage"], group=name))
-    law = [
-        {"x": leverage, "value": theory, "low": theory, "high": theory, "group": "closed form, one"}
-        for leverage in sorted(runs["leverage"].unique())
-        for theory in [closed_form(leverage)]
-    ]
+    law = "one position, closed form"
+    values = {leverage: closed_form(leverage) for leverage in sorted(table["leverage"].unique())}
+    parts.append(pd.DataFrame({"x": values.keys(), "value": values.values(), "group": law}))
     figure = line_figure(
-        pd.concat([*parts, pd.DataFrame(law)]),
+        pd.concat(parts),
         "exposure per dollar of margin",
         "accounts liquidated in 7 days, %",
+        theory=[law],
     )
-    axes = figure.axes[0]
-    for line in axes.lines:
-        if line.get_label() == "closed form, one":
-            line.set(linestyle="--", marker="", color="black")
-    axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=18)
     save_figure(figure, path)
 
 

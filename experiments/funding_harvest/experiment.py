@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from marketsim.report.charts import line_figure, save_figure
+from marketsim.report.canvas import save_figure
+from marketsim.report.charts import line_figure
 from marketsim.report.experiment import Check, above, below, every, written
 from marketsim.study.analysis import cell_means
 from marketsim.study.statistics import Interval, bootstrap_mean, paired_difference
@@ -159,16 +160,12 @@ def _ruin(found: "pd.DataFrame") -> Check:
     )
 
 
-def draw(runs: "pd.DataFrame", path: Path) -> None:
+def draw(table: "pd.DataFrame", path: Path) -> None:
     """Draw the return over carry's capital, in calm and in the squeeze."""
-    found = effects(runs)
-    usual = found[np.isclose(found["taker_fee"], USUAL_FEE)]
-    names = {"calm": "calm", "squeeze": "squeeze", "collateral": "squeeze, coins\nare collateral"}
-    table = cell_means(usual, PARAMETERS, [RETURN])
-    table = table.assign(x=table["carry_traders"], group=[names[v] for v in table["variant"]])
-    figure = line_figure(table, "carry traders", "return in 14 days, %")
-    figure.axes[0].axhline(0.0, color="black", linewidth=1)
-    save_figure(figure, path)
+    shown = table[(table["metric"] == RETURN) & np.isclose(table["taker_fee"], USUAL_FEE)]
+    names = {"calm": "calm", "squeeze": "squeeze", "collateral": "squeeze, coins are collateral"}
+    shown = shown.assign(x=shown["carry_traders"], group=[names[each] for each in shown["variant"]])
+    save_figure(line_figure(shown, "carry traders", "return in 14 days, %"), path)
 
 
 def headline(runs: "pd.DataFrame") -> str:

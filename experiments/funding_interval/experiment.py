@@ -3,7 +3,8 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from marketsim.report.charts import line_figure, save_figure
+from marketsim.report.canvas import save_figure
+from marketsim.report.charts import line_figure
 from marketsim.report.experiment import Check, above, below, every, written
 from marketsim.study.analysis import cell_means
 from marketsim.study.statistics import Interval, bootstrap_mean, paired_difference
@@ -174,12 +175,14 @@ def _dead_band(found: "pd.DataFrame") -> Check:
     )
 
 
-def draw(runs: "pd.DataFrame", path: Path) -> None:
+def draw(table: "pd.DataFrame", path: Path) -> None:
     """Draw the premium's width over the response, a line per interval."""
-    found = effects(runs)
-    table = cell_means(found[found["variant"] == "usual"], ["interval", "response"], [PREMIUM])
-    table = table.assign(x=table["response"], group=[NAMES[each] for each in table["interval"]])
-    figure = line_figure(table, "response to funding, 1 / funding_scale", "premium sd, bp")
+    shown = table[(table["metric"] == PREMIUM) & (table["variant"] == "usual")]
+    shown = shown.assign(
+        x=1.0 / shown["funding_scale"],
+        group=[NAMES[str(each)] for each in shown["interval"]],
+    )
+    figure = line_figure(shown, "response to funding, 1 / funding_scale", "premium sd, bp")
     figure.axes[0].set_xscale("log", base=2)
     figure.axes[0].xaxis.set_major_formatter(lambda value, _: f"{value:g}")
     save_figure(figure, path)

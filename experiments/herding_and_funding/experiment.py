@@ -8,7 +8,8 @@ import numpy as np
 from scipy.linalg import expm
 
 from marketsim.agents.herd import critical_field
-from marketsim.report.charts import line_figure, save_figure
+from marketsim.report.canvas import save_figure
+from marketsim.report.charts import line_figure
 from marketsim.report.experiment import Check, above, below, every, near, written
 from marketsim.study.analysis import cell_means
 from marketsim.study.statistics import Interval, bootstrap_mean, paired_difference
@@ -179,26 +180,23 @@ def _cheaper(found: "pd.DataFrame", dials: list[float]) -> Check:
     )
 
 
-def draw(runs: "pd.DataFrame", path: Path) -> None:
+def draw(table: "pd.DataFrame", path: Path) -> None:
     """Draw the crowd's size over the dial, beside the closed form."""
     import pandas as pd
 
-    table = cell_means(effects(runs), PARAMETERS, [HERD])
-    table = table.assign(x=table["dial"], group=[f"e = {e:g}" for e in table["independence"]])
+    shown = table[table["metric"] == HERD]
+    shown = shown.assign(x=shown["dial"], group=[f"e = {e:g}" for e in shown["independence"]])
     law = [
-        {"x": dial, "group": f"e = {e:g}, law"} | dict.fromkeys(("value", "low", "high"), theory)
-        for e in sorted(runs["independence"].unique())
-        for dial in sorted(runs["dial"].unique())
-        for theory in [closed_form(e, dial)]
+        {"x": dial, "group": f"e = {e:g}, closed form", "value": closed_form(e, dial)}
+        for e in sorted(shown["independence"].unique())
+        for dial in sorted(shown["dial"].unique())
     ]
-    both = pd.concat([table, pd.DataFrame(law)])
-    figure = line_figure(both, "phi / phi_c", "mean |herd index|")
-    axes = figure.axes[0]
-    drawn = {str(line.get_label()): line for line in axes.lines}
-    for name, line in drawn.items():
-        if name.endswith(", law"):
-            line.set(linestyle="--", marker="", color=drawn[name.removesuffix(", law")].get_color())
-    axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=18)
+    figure = line_figure(
+        pd.concat([shown, pd.DataFrame(law)]),
+        "phi / phi_c",
+        "mean |herd index|",
+        theory=list(dict.fromkeys(row["group"] for row in law)),
+    )
     save_figure(figure, path)
 
 

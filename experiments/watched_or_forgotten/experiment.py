@@ -3,7 +3,8 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from marketsim.report.charts import bar_figure, save_figure
+from marketsim.report.canvas import save_figure
+from marketsim.report.charts import bar_figure
 from marketsim.report.experiment import Check, above, below, every, near, written
 from marketsim.study.analysis import cell_means
 from marketsim.study.statistics import Interval, bootstrap_mean, paired_difference
@@ -134,14 +135,18 @@ def _system(found: "pd.DataFrame") -> Check:
     )
 
 
-def draw(runs: "pd.DataFrame", path: Path) -> None:
+def draw(table: "pd.DataFrame", path: Path) -> None:
     """Draw own liquidations by habit, of one alone and of everybody."""
-    found = effects(runs)
     names = {"forgotten": "forgotten"}
     for habit in HABITS:
         for who, label in (("one", "mine"), ("everybody", "everybody's")):
             names[f"{habit}_{who}"] = f"{habit.replace('_', '-')}, {label}"
-    bars = {name: bootstrap_mean(_cell(found, each, OWN)) for each, name in names.items()}
+    rows = table[(table["metric"] == OWN) & (table["fall"] == table["fall"].min())]
+    rows = rows.set_index("variant")
+    bars = {
+        name: Interval(*map(float, rows.loc[each, ["value", "low", "high"]]))
+        for each, name in names.items()
+    }
     save_figure(bar_figure(bars, "own accounts liquidated, %"), path)
 
 

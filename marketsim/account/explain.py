@@ -10,6 +10,7 @@ from marketsim.account.rerun import read_columns, rerun
 from marketsim.account.statement import Account, Statement, state_account
 from marketsim.engine import liquidation, margin, pools
 from marketsim.engine.state import ATOMS
+from marketsim.results import by_report
 from marketsim.results.run import Run, load_run
 from marketsim.run.progress import Progress
 from marketsim.run.simulation import Simulation
@@ -118,6 +119,9 @@ class Explanation:
     equity_end_usd: float
     profit_usd: dict[str, float]  #: over the whole run, by cause
     liquidations: tuple[LiquidationOrder, ...]
+
+    def _repr_html_(self) -> str:
+        return by_report.html(self)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain numbers and lists, for JSON."""

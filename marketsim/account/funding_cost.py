@@ -1,7 +1,7 @@
 """What holding a portfolio costs in funding, and when funding alone would have it liquidated.
 
-Prices stay where they are; the venue's own rounding and margin pass decide. Rates are given, or
-those of a finished run.
+Prices stay where they are; the venue's own rounding and margin pass decide. Rates are given, those
+of a finished run, or those a real venue charged.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,7 +17,9 @@ from marketsim.engine.formulas.rates import funding_payment
 from marketsim.engine.state import Cause, SettlementPrice, State
 from marketsim.results.run import Run
 from marketsim.scenario.errors import ScenarioError, one_of
+from marketsim.scenario.funding_file import RateFile
 from marketsim.scenario.population import Mode
+from marketsim.scenario.written_dates import HOUR
 from marketsim.tape.files import RunFolderError
 
 #: Rates are quoted for so many hours.
@@ -103,6 +105,53 @@ def given_rates(
         for n in range(count)
         for name, rate in rates.items()
     ]
+
+
+def filed_rates(
+    portfolio: Portfolio, files: Mapping[str, RateFile], days: float | None = None
+) -> tuple[list[Settlement], float]:
+    """List the settlements of real funding rates, from the first that all files have.
+
+    Parameters
+    ----------
+    portfolio : Portfolio
+    files : mapping of str to RateFile
+        By market.
+    days : float, optional
+        As many from there; by default as many as all files have.
+
+    Returns
+    -------
+    settlements : list of Settlement
+        In the order of time.
+    days : float
+
+    Raises
+    ------
+    ScenarioError
+        If a market does not exist, or the files have fewer days.
+    """
+    problems = [
+        f"funding {name}: no such market; {one_of(name, portfolio.markets)}"
+        for name in files
+        if name not in portfolio.markets
+    ]
+    begin = max(file.time[0] / HOUR - file.hours[0] for file in files.values())
+    length = (min(file.time[-1] for file in files.values()) / HOUR - begin) / 24.0
+    if length <= 0:
+        problems.append(f"funding of {', '.join(files)}: the files have no time in common")
+    if days is not None and not 0 < days <= length * 1.000001:
+        problems.append(f"days {days:g}: the funding files have {length:g}")
+    if problems:
+        raise ScenarioError(problems, portfolio.name)
+    days = length if days is None else days
+    found = [
+        Settlement(ends, name, float(rate), float(hours) / QUOTED_HOURS)
+        for name, file in files.items()
+        for ends, rate, hours in zip(file.time / HOUR - begin, file.rate, file.hours, strict=True)
+        if 1e-9 < ends <= days * 24.0 + 1e-9
+    ]
+    return sorted(found, key=lambda settlement: settlement.hours), days
 
 
 def recorded_rates(

@@ -16,6 +16,7 @@ from marketsim.engine import margin, pools
 from marketsim.engine.paper import TRADER as ME
 from marketsim.engine.paper import move_in, paper_venue, trial_copy
 from marketsim.engine.state import ATOMS, MAX_PRICE_TICKS, ONE, State
+from marketsim.results import by_report
 
 #: The move by which every market is tried, as a fraction.
 MOVE = 0.01
@@ -95,6 +96,9 @@ class Statement:
     equity_usd: float  #: of all pools, after haircuts
     buffer_usd: float  #: of all pools with a position
     pools: tuple[PoolStatement, ...]
+
+    def _repr_html_(self) -> str:
+        return by_report.html(self)
 
     @property
     def positions(self) -> tuple[PositionStatement, ...]:

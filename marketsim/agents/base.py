@@ -23,7 +23,7 @@ from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler
 from pydantic_core import CoreSchema
 
 from marketsim.engine import orders
-from marketsim.engine._jit import by_reference, kernel
+from marketsim.engine._jit import by_reference, inlined, kernel
 from marketsim.engine.ledger import holdings_value
 from marketsim.engine.pools import assess_pool, haircut_holdings
 from marketsim.engine.records import F8, I4, I8, Indices, Record, Rows, records, zeroed
@@ -117,6 +117,16 @@ class BuiltIn(Parameters):
     def set_up(self, traders: "Traders", g: int, seed: int) -> None:
         """Set what population `g` remembers before the first step."""
 
+    def welcome(
+        self,
+        traders: "Traders",
+        g: int,  # noqa: ARG002
+        accounts: NDArray[np.int64],
+        seed: int,  # noqa: ARG002
+    ) -> None:
+        """Set what newcomers remember who take over these accounts of population `g`."""
+        traders.memory[accounts] = 0.0
+
 
 class Habits(Record):
     """What a trader is like, as drawn: see `marketsim.scenario.population.Population`."""
@@ -139,7 +149,17 @@ class Trader(Habits):
     population: I4
     elapsed: I4  #: steps between the last two looks
     attention: F8  #: mean steps between two looks; inf: never again
-    is_retired: I8  #: 1: leaves the market and decides no more
+    is_retired: I8  #: 1: leaves the market, or has left, and decides no more
+
+
+class Stay(Record):
+    """A trader's time with its account, which others may have had before it."""
+
+    generation: I8  #: traders who had the account before
+    before: I8  #: atoms that they paid in
+    until: I8  #: step from which it leaves of its own accord
+    reason: I8  #: why it leaves: Turn
+    is_vacant: I8  #: 1: it is gone, and nobody has the account
 
 
 class Population(Record):
@@ -150,6 +170,13 @@ class Population(Record):
     stop: I8
     plans_hedge: I8  #: 1: its strategy has PLANS_HEDGE
     has_opinions: I8  #: 1: its strategy has HAS_OPINIONS
+    # who comes and goes, see `marketsim.scenario.population.Turnover`; times are steps
+    turns_over: I8  #: 1: traders come and go
+    look: I8  #: between two looks at whether to leave
+    wait: F8  #: mean, until a newcomer takes over an account that was left
+    stay: F8  #: mean, of a trader; inf: never leaves of its own accord
+    withdraw_above: F8  #: multiple of the deposit; inf: withdraws no profit
+    ruin_below: F8  #: multiple of the deposit
 
 
 class Public(Record):
@@ -183,6 +210,9 @@ class Traders(NamedTuple):
     weight: NDArray[np.float64]  #: (G, M) share of each market
     public: Rows[Public]  #: (M,) what everyone sees
     next_wake: NDArray[np.int64]  #: (N,) step at which each looks again
+    stay: Rows[Stay]  #: (N,)
+    #: (N,) step at which each looks whether to leave, or at which a newcomer takes over
+    next_turn: NDArray[np.int64]
     memory: NDArray[np.float64]  #: (N, M, MEMORY)
     awake: Indices  #: (N,) int64, scratch: who wakes
     caller: Indices  #: (N,) int64: whose decision Python makes in this step
@@ -237,9 +267,9 @@ def market_order(
     limit_order(state, i, m, size, price, flags | Flag.IMMEDIATE.value, 0)
 
 
-@kernel
-def account_equity_usd(state: State, i: int) -> float:
-    """Equity of an account over its main pool and side pools, USD, holdings with haircut."""
+@inlined
+def account_equity_atoms(state: State, i: int) -> int:
+    """Equity of an account over its main pool and side pools, atoms, holdings with haircut."""
     assess_pool(state, i)
     equity = state.pool[i].equity
     for m in range(len(state.market)):
@@ -250,7 +280,13 @@ def account_equity_usd(state: State, i: int) -> float:
         if not is_counted:
             assess_pool(state, p)
             equity += state.pool[p].equity
-    return equity * 1e-6
+    return equity
+
+
+@kernel
+def account_equity_usd(state: State, i: int) -> float:
+    """Equity of an account over its main pool and side pools, USD, holdings with haircut."""
+    return account_equity_atoms(state, i) * 1e-6
 
 
 @kernel
@@ -266,6 +302,12 @@ def wealth_usd(state: State, i: int) -> float:
         account_equity_usd(state, i)
         + (holdings_value(state, i) - haircut_holdings(state, i)) * 1e-6
     )
+
+
+@kernel
+def wealth_atoms(state: State, i: int) -> int:
+    """Everything an account owns, atoms: cash of all pools, positions at mark, holdings in full."""
+    return account_equity_atoms(state, i) + holdings_value(state, i) - haircut_holdings(state, i)
 
 
 @kernel
@@ -299,6 +341,8 @@ def allocate_traders(
         weight=np.zeros((num_populations, num_markets)),
         public=records(Public, num_markets),
         next_wake=np.zeros(num_traders, np.int64),
+        stay=records(Stay, num_traders),
+        next_turn=np.zeros(num_traders, np.int64),
         memory=np.zeros((num_traders, num_markets, MEMORY)),
         awake=np.zeros(max(num_traders, 1), np.int64),
         caller=np.zeros(max(num_traders, 1), np.int64),

@@ -88,8 +88,14 @@ class Batch:
 
     @lazy
     def capital(self) -> Any:
-        """(n,) USD deposited at the start."""
-        return locked(self._state.account["deposit"][self._account] / ATOMS)
+        """(n,) USD deposited, when they came and since."""
+        before = self._traders.stay["before"][self._account]
+        return locked((self._state.account["deposit"][self._account] - before) / ATOMS)
+
+    @lazy
+    def generation(self) -> Any:
+        """(n,) traders who had the account before: one more when a newcomer has taken it over."""
+        return locked(self._traders.stay["generation"][self._account])
 
     @lazy
     def size(self) -> Any:

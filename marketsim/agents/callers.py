@@ -1,7 +1,7 @@
 """The users' own traders of a run: who wakes is asked, what fails is named."""
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -20,7 +20,7 @@ from marketsim.agents.own import (
     source_file,
 )
 from marketsim.agents.view import MarketView
-from marketsim.engine.state import State
+from marketsim.engine.state import UNLIMITED, State
 from marketsim.scenario.errors import ScenarioError
 
 #: Given an account, returns its trader in plain Python, a Mesa agent.
@@ -66,7 +66,7 @@ class Callers:
         self._populations = [int(g) for g in np.flatnonzero(kinds == OWN)]
         spans = zip(traders.population["start"], traders.population["stop"], strict=True)
         self._rows = [(int(start), int(stop)) for start, stop in spans]  # of each population
-        self._asked = -1  #: step
+        self._asked = -UNLIMITED  #: step
         self._others = 0  #: intents of the built-in traders in that step
 
     @property
@@ -152,6 +152,22 @@ class Callers:
             raise
         except (Exception, SystemExit) as error:
             raise self._named(error, g, step, i) from error
+
+    @contextmanager
+    def blamed(self, account: int, step: int) -> Iterator[None]:
+        """Run a user's code for one account's trader; what it raises is named.
+
+        Raises
+        ------
+        OwnTraderError
+        """
+        try:
+            yield
+        except (ScenarioError, OwnTraderError):
+            raise
+        except (Exception, SystemExit) as error:
+            g = int(self._traders.trader[account].population)
+            raise self._named(error, g, step, account) from error
 
     def _trader(self, g: int, i: int) -> Plain:
         if self._find_trader is None:

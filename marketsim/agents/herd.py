@@ -5,13 +5,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from marketsim.agents.base import STOPPED, BuiltIn, Traders, position_coins, wealth_usd
 from marketsim.agents.habits import affordable_notional, mean_wait, move_position
 from marketsim.agents.network import build_graph, read_graph
 from marketsim.engine._jit import kernel
-from marketsim.engine.records import F8, Record
+from marketsim.engine.records import F8, Indices, Record
 from marketsim.engine.state import State
 from marketsim.streams import Stream, uniform
 
@@ -124,6 +125,10 @@ class Herd(BuiltIn):
         """Draw everybody's first opinion."""
         seed_opinions(traders, traders.parameters[g]["herd"], g, seed)
 
+    def welcome(self, traders: Traders, g: int, accounts: NDArray[np.int64], seed: int) -> None:
+        """Draw the newcomers' first opinions, as the crowd stands."""
+        renew_opinions(traders, traders.parameters[g]["herd"], g, accounts, seed)
+
     @staticmethod
     @kernel
     def decide(
@@ -192,19 +197,63 @@ def critical_field(num_traders: int, independence: float) -> float:
 def seed_opinions(traders: Traders, p: Rates, g: int, seed: int) -> None:
     """Draw everybody's first opinion and who has one for all; overwrites memory and `crowd`."""
     population = traders.population[g]
-    num_markets = traders.weight.shape[1]
-    stream = Stream.OPINION.value
-    long_share = p.up / (p.up + p.down)
+    long_share = np.full(traders.weight.shape[1], p.up / (p.up + p.down))
     for i in range(population.start, population.stop):
-        key = traders.trader[i].key
-        is_aligned = uniform(seed, stream, key, 0, _ALIGNED_DRAW) < p.alignment
-        traders.memory[i, 0, ALIGNED] = 1.0 if is_aligned else 0.0
+        traders.memory[i, 0, ALIGNED] = draw_alignment(traders, p, i, seed)
+        draw_opinions(traders, g, i, long_share, seed)
+
+
+@kernel
+def renew_opinions(traders: Traders, p: Rates, g: int, accounts: Indices, seed: int) -> None:
+    r"""Draw the first opinions of newcomers; overwrites their memory and `crowd`.
+
+    A newcomer is long with the probability that it would settle at among the others, so that it
+    changes no law of the crowd:
+
+    .. math:: \frac{a_+ + h n_+}{a_+ + a_- + h (n_+ + n_-)}
+    """
+    num_markets = traders.weight.shape[1]
+    long_share = np.empty(num_markets)
+    for i in accounts:
         for m in range(num_markets):
+            traders.crowd[g, m] -= 1.0 if traders.memory[i, m, OPINION] > 0.0 else 0.0
+        traders.memory[i] = 0.0
+        is_aligned = draw_alignment(traders, p, i, seed)
+        traders.memory[i, 0, ALIGNED] = is_aligned
+        total = count = 0.0
+        for m in range(num_markets):
+            long, short = count_peers(traders, g, i, m)
+            alone = p.up + p.down
+            long_share[m] = (p.up + p.herding * long) / (alone + p.herding * (long + short))
             if traders.weight[g, m] > 0.0:
-                own = key if is_aligned else key ^ traders.public[m].key
-                draw = uniform(seed, stream, own, 0, 0)
-                traders.memory[i, m, OPINION] = 1.0 if draw < long_share else -1.0
-                traders.crowd[g, m] += 1.0 if draw < long_share else 0.0
+                total += long_share[m]
+                count += 1.0
+        if is_aligned > 0.0:
+            long_share[:] = total / count
+        draw_opinions(traders, g, i, long_share, seed)
+
+
+@kernel
+def draw_alignment(traders: Traders, p: Rates, i: int, seed: int) -> float:
+    """Return 1 for a trader who has one opinion for all its markets, 0 for others."""
+    key = traders.trader[i].key
+    draw = uniform(seed, Stream.OPINION.value, key, 0, _ALIGNED_DRAW)
+    return 1.0 if draw < p.alignment else 0.0
+
+
+@kernel
+def draw_opinions(
+    traders: Traders, g: int, i: int, long_share: NDArray[np.float64], seed: int
+) -> None:
+    """Draw a trader's opinions, long with the probability ``long_share[m]``, and count them."""
+    key = traders.trader[i].key
+    is_aligned = traders.memory[i, 0, ALIGNED] > 0.0
+    for m in range(len(long_share)):
+        if traders.weight[g, m] > 0.0:
+            own = key if is_aligned else key ^ traders.public[m].key
+            draw = uniform(seed, Stream.OPINION.value, own, 0, 0)
+            traders.memory[i, m, OPINION] = 1.0 if draw < long_share[m] else -1.0
+            traders.crowd[g, m] += 1.0 if draw < long_share[m] else 0.0
 
 
 @kernel

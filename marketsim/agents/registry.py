@@ -1,5 +1,6 @@
 """From a scenario's populations to checked strategies, and to the traders' arrays."""
 
+import math
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from typing import Any
@@ -10,13 +11,17 @@ from pydantic import ValidationError
 from marketsim.agents.base import OWN, BuiltIn, Habits, Parameters, Traders, allocate_traders
 from marketsim.agents.own import Plain, find_strategy, own_class, parameters_class
 from marketsim.agents.strategies import PARAMETERS, STRATEGIES
+from marketsim.agents.turnover import begin_stay
 from marketsim.engine.state import UNLIMITED, State
 from marketsim.scenario.errors import ScenarioError, explain, one_of
 from marketsim.scenario.loader import json_schema
+from marketsim.scenario.population import Turnover
 from marketsim.scenario.roster import Roster
 from marketsim.scenario.schema import Scenario
 from marketsim.streams import Stream, asset_key, bits, exponential
 
+#: Hours between two looks of a trader at whether to leave.
+LOOK_HOURS = 1.0
 #: Annual volatility the makers expect before they have seen any.
 FIRST_VOLATILITY = 0.6
 
@@ -157,8 +162,12 @@ def build_traders(
         row.start, row.stop = rows.start, rows.stop
         if isinstance(values, BuiltIn):
             _set_up_strategy(traders, g, roster.strategies[g], values, seed)
-        if not (isinstance(values, BuiltIn) and values.ACTS_FIRST):
-            traders.next_wake[rows] = _first_wakes(traders, rows, seed, scenario)
+        accounts = np.arange(rows.start, rows.stop)
+        wake_first(traders, accounts, values, 0, seed, scenario.step_minutes)
+        turnover = scenario.populations[roster.names[g]].turnover
+        if turnover is not None:
+            _write_turnover(row, turnover, scenario)
+            begin_stay(traders, g, accounts, 0, seed)
     return traders
 
 
@@ -200,14 +209,39 @@ def _link_traders(roster: Roster, chosen: Sequence[Parameters], seed: int) -> tu
     return span, np.array(links or [0], np.int64)
 
 
-def _first_wakes(traders: Traders, rows: slice, seed: int, scenario: Scenario) -> Any:
-    """Spread the first look over one attention span, over the first day for who looks once."""
-    day = 1440 / scenario.step_minutes
-    mean = np.minimum(traders.trader["attention"][rows], day)
-    draws = np.array(
-        [exponential(seed, int(Stream.WAKE), int(k), 0, 1) for k in traders.trader["key"][rows]]
-    )
-    return np.minimum(np.ceil(mean * draws), UNLIMITED).astype(np.int64)
+def wake_first(
+    traders: Traders, accounts: Any, values: Parameters, t: int, seed: int, step_minutes: float
+) -> None:
+    """Spread the first look over one attention span, over the first day for who looks once.
+
+    Overwrites the next waking of traders of one population who begin in step `t`.
+    """
+    traders.next_wake[accounts] = t
+    if isinstance(values, BuiltIn) and values.ACTS_FIRST:
+        return
+    mean = np.minimum(traders.trader["attention"][accounts], 1440 / step_minutes)
+    keys = traders.trader["key"][accounts]
+    draws = np.array([exponential(seed, int(Stream.WAKE), int(k), 0, 1) for k in keys])
+    wait = np.minimum(np.ceil(mean * draws), UNLIMITED - t)
+    traders.next_wake[accounts] += wait.astype(np.int64)
+
+
+def _write_turnover(row: Any, turnover: Turnover, scenario: Scenario) -> None:
+    """Write how a population's traders come and go, in steps."""
+
+    def steps(hours: float) -> float:
+        return 60.0 * hours / scenario.step_minutes
+
+    row.turns_over = 1
+    row.look = max(round(steps(LOOK_HOURS)), 1)
+    row.wait = steps(turnover.wait_hours)
+    row.stay = steps(_number(turnover.stay_hours))
+    row.withdraw_above = _number(turnover.withdraw_above)
+    row.ruin_below = turnover.ruin_below
+
+
+def _number(value: float | str) -> float:
+    return math.inf if isinstance(value, str) else value
 
 
 def most_intents(scenario: Scenario, chosen: list[Parameters]) -> int:

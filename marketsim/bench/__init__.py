@@ -4,7 +4,8 @@ The *causes* workload tells what recording the causes of liquidations costs, the
 workload what watching the reproduction number does, the *own* workload what calls into users' own
 traders cost, the *sweep* workload what a sweep costs beside its runs (its lines have ``runs`` in
 place of accounts and steps), and the *branch* workload what copying, saving and loading a running
-market does (its lines have seconds in place of orders). The *hints* workload tells what every
+market does (its lines have seconds in place of orders). The *live* workload tells how fast the page
+is (its lines have steps and frames a second, and bytes). The *hints* workload tells what every
 prefetch gains (its lines have percentages), and only runs when it is named.
 
 One JSON object per line on standard output, with at least ``workload``, ``system``,
@@ -23,14 +24,14 @@ def main(
     Parameters
     ----------
     workload : str, optional
-        "book", "market", "causes", "contagion", "own", "sweep", "branch" or "hints".
+        "book", "market", "causes", "contagion", "own", "sweep", "branch", "live" or "hints".
         All but the last if None.
     accounts, steps : int, optional
         Size of the workload; its own sizes by default.
     runs : int, optional
         Size of the sweep workload.
     """
-    from marketsim.bench import book, branch, causes, contagion, hints, market, own, sweep
+    from marketsim.bench import book, branch, causes, contagion, hints, live, market, own, sweep
 
     workloads = {
         "book": book,
@@ -39,9 +40,10 @@ def main(
         "contagion": contagion,
         "own": own,
         "branch": branch,
+        "live": live,
         "hints": hints,
     }
-    every_time = ["book", "market", "causes", "contagion", "own", "sweep", "branch"]
+    every_time = ["book", "market", "causes", "contagion", "own", "sweep", "branch", "live"]
     for name in [workload] if workload else every_time:
         if name == "sweep":
             sweep.bench(runs)

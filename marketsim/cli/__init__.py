@@ -15,8 +15,14 @@ from marketsim.cli.compare import compare
 from marketsim.cli.contagion import contagion
 from marketsim.cli.experiment import experiment
 from marketsim.cli.explain import explain
+from marketsim.cli.inspect import inspect
+from marketsim.cli.live import live
+from marketsim.cli.movie import movie
 from marketsim.cli.odd import odd
+from marketsim.cli.plot import plot
 from marketsim.cli.query import query
+from marketsim.cli.replay import replay
+from marketsim.cli.report import report
 from marketsim.cli.rerun import rerun
 from marketsim.cli.run import run
 from marketsim.cli.scenarios import scenarios
@@ -24,6 +30,7 @@ from marketsim.cli.schema import schema
 from marketsim.cli.status import status
 from marketsim.cli.stress import stress
 from marketsim.cli.sweep import sweep
+from marketsim.cli.talk import talk
 from marketsim.cli.validate import validate
 
 __all__ = ["app", "main"]
@@ -67,8 +74,15 @@ def _options(
 app.command()(run)
 app.command()(cascade)
 app.command()(contagion)
+app.command()(plot)
+app.command()(replay)
+app.command()(live)
+app.command()(report)
+app.command()(movie)
+app.command()(talk)
 app.command()(explain)
 app.command()(stress)
+app.command()(inspect)
 app.command()(scenarios)
 app.command()(schema)
 app.command()(odd)

@@ -18,6 +18,7 @@ class Workload(StrEnum):
     OWN = "own"
     SWEEP = "sweep"
     BRANCH = "branch"
+    LIVE = "live"
     HINTS = "hints"
 
 
@@ -25,7 +26,7 @@ def bench(
     workload: Annotated[
         Workload | None,
         typer.Argument(
-            help="book, market, causes, contagion, own, sweep, branch or hints. "
+            help="book, market, causes, contagion, own, sweep, branch, live or hints. "
             "[default: all but hints]"
         ),
     ] = None,
@@ -35,7 +36,7 @@ def bench(
         int | None, typer.Option(min=1, help="Number of runs of the sweep. [default: 10,000]")
     ] = None,
 ) -> None:
-    """Time the order book, a whole market, own traders, recording of causes, sweeps and copies.
+    """Time the order book, a whole market, own traders, causes, sweeps, copies and the live page.
 
     One JSON object per line and system.
     """

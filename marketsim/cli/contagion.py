@@ -9,7 +9,6 @@ import typer
 from marketsim.cli.errors import explained, refuse
 
 if TYPE_CHECKING:
-    from marketsim.contagion.matrix import Contagion
     from marketsim.results.run import Run
 
 
@@ -36,7 +35,7 @@ def contagion(
         series = loaded.contagion()
         if not len(series.steps):
             refuse(f"{run}: the run is too short, it holds no contagion matrix")
-        drawn = _draw(loaded, series, out) if out is not None else []
+        drawn = _draw(loaded, out) if out is not None else []
         summary = {
             "scenario": loaded.scenario,
             "seed": loaded.seed,
@@ -57,13 +56,11 @@ def contagion(
                 typer.echo(f"drawn {path}")
 
 
-def _draw(run: "Run", series: "Contagion", out: Path) -> list[Path]:
+def _draw(run: "Run", out: Path) -> list[Path]:
     from marketsim.report.contagion_page import draw_contagion
 
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         refuse(f"--out {out}: cannot be made: {error}")
-    has_maps = "liquidation_heatmap" in run.tables
-    maps = {market: run.heatmap(market) for market in series.markets if has_maps}
-    return draw_contagion(series, maps, out)
+    return draw_contagion(run, out)

@@ -29,6 +29,9 @@ def experiment(
     full: Annotated[
         bool, typer.Option("--full", help="All runs; updates the experiment's own folder.")
     ] = False,
+    redraw: Annotated[
+        bool, typer.Option("--redraw", help="Only draw its figure, from the results it has.")
+    ] = False,
     workers: Annotated[
         int | None, typer.Option(min=1, help="Worker processes. [default: one per core]")
     ] = None,
@@ -53,10 +56,13 @@ def experiment(
     is 0. Exit code 3: some runs failed, and the results are without them.
     """
     with explained():
-        if quick and full:
-            refuse("--quick and --full exclude each other")
+        if quick + full + redraw > 1:
+            refuse("--quick, --full and --redraw exclude each other")
         if name is None:
             _list(root, as_json)
+            return
+        if redraw:
+            _redraw(root, name)
             return
         form = "full" if full else "quick"
 
@@ -88,6 +94,13 @@ def experiment(
         if swept.failures:
             typer.echo(f"{swept.failures:,} runs failed: marketsim status {folder}", err=True)
             raise typer.Exit(SOME_FAILED)
+
+
+def _redraw(root: Path, name: str) -> None:
+    from marketsim.report.experiment import load_experiment
+    from marketsim.report.experiment import redraw as draw_again
+
+    typer.echo(f"drawn {draw_again(load_experiment(root, name, 'full'))}")
 
 
 def _sweep(loaded: "Experiment", folder: Path, workers: int | None, quiet: bool) -> "SweepReport":

@@ -2,6 +2,8 @@
 
 import json
 import math
+import os
+import shlex
 import warnings
 from dataclasses import replace
 from pathlib import Path
@@ -175,7 +177,12 @@ def _open(scenario: "Scenario", seed: int, quiet: bool) -> "Simulation":
     from marketsim.model.opening import open_simulation
 
     announce_compiling(quiet)
-    return open_simulation(scenario, seed)
+    if scenario.warm_up_steps == 0:
+        return open_simulation(scenario, seed)
+    from marketsim.report.progress_bars import progress_bar
+
+    with progress_bar(f"{scenario.name}: warm-up", quiet) as advance:
+        return open_simulation(scenario, seed, progress=advance)
 
 
 def finish(simulation: "Simulation", quiet: bool, saving: Checkpoint | None = None) -> "RunResult":
@@ -230,3 +237,5 @@ def _report(summary: dict[str, Any], target: Path, as_json: bool, quiet: bool) -
     console = Console(soft_wrap=False)
     console.print(render_summary(summary))
     typer.echo(f"written to {target}")
+    shown = shlex.quote(os.path.relpath(target))
+    typer.echo(f"look into it: marketsim report {shown}   (also cascade, plot, replay, movie)")

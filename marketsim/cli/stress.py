@@ -1,7 +1,7 @@
 """``marketsim stress``: a portfolio of the user's own under a shock, margin mode by margin mode."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -44,12 +44,13 @@ def stress(
         typer.Option(
             metavar="RATE",
             help="Rate per 8 h of all positions (0.01%) or of one market (BTC=0.01%, may be "
-            "repeated); or a run folder, for its rates.",
+            "repeated); a file of the rates a market was charged (BTC=rates.csv, as exchanges "
+            "publish them); or a run folder, for its rates.",
         ),
     ] = None,
     days: Annotated[
         float | None,
-        typer.Option(help="Days of funding. [default: 30, or those of the run folder]"),
+        typer.Option(help="Days of funding. [default: 30, or those of the files or run folder]"),
     ] = None,
     mode: Annotated[
         list[str] | None,
@@ -125,7 +126,8 @@ def _settlements(
     portfolio: "Portfolio", funding: Sequence[str], days: float | None
 ) -> "tuple[Sequence[Settlement], float]":
     """Turn what --funding says into settlements and the days they stand for."""
-    from marketsim.account.funding_cost import given_rates, recorded_rates
+    from marketsim.account.funding_cost import filed_rates, given_rates, recorded_rates
+    from marketsim.scenario.funding_file import read_rates
 
     if not funding:
         if days is not None:
@@ -134,14 +136,40 @@ def _settlements(
     if len(funding) == 1 and "=" not in funding[0]:
         rate = _fraction(funding[0])
         if rate is None:
+            if Path(funding[0]).is_file():
+                refuse(f"--funding {funding[0]}: say of which market: BTC={funding[0]}")
             from marketsim.results.run import load_run
 
             run = load_run(funding[0])
-            found = recorded_rates(portfolio, run, days)
+            recorded = recorded_rates(portfolio, run, days)
             length = run.summary["steps"] * run.summary["step_minutes"] / 1440.0
-            return found, float(length) if days is None else days
-        rates = dict.fromkeys(portfolio.positions, rate)
+            return recorded, float(length) if days is None else days
+        rates: dict[str, float] = dict.fromkeys(portfolio.positions, rate)
+        files: dict[str, Path] = {}
     else:
-        rates = dict(_parse_rate("--funding", text) for text in funding)
+        files = dict(_files(funding))
+        rates = dict(
+            _parse_rate("--funding", text)
+            for text in funding
+            if text.partition("=")[0].strip() not in files
+        )
+    found: list[Settlement] = []
+    if files:
+        read = {
+            name: read_rates(path, name, f"--funding {name}=FILE") for name, path in files.items()
+        }
+        found, days = filed_rates(portfolio, read, days)
     length = DEFAULT_DAYS if days is None else days
-    return given_rates(portfolio, rates, length), length
+    if rates or not files:
+        found += given_rates(portfolio, rates, length)
+    return sorted(found, key=lambda each: each.hours), length
+
+
+def _files(funding: Sequence[str]) -> Iterator[tuple[str, Path]]:
+    """Go through what --funding gives as MARKET=FILE."""
+    for text in funding:
+        name, equals, value = text.partition("=")
+        path = Path(value.strip())
+        is_file = path.exists() or (path.suffix and not value.rstrip().endswith("%"))
+        if equals and name.strip() and is_file and _fraction(value) is None:
+            yield name.strip(), path

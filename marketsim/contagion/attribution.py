@@ -53,8 +53,8 @@ class SeizureCause(Record):
     weight: F8  #: share of all that was lost
 
 
-def tabulate_causes(result: RunResult) -> dict[str, Any]:
-    """Tabulate why each liquidation came.
+def tabulate_causes(result: RunResult, first_row: int = 0) -> dict[str, Any]:
+    """Tabulate why each liquidation came, from a row of the table of liquidations on.
 
     Several liquidations of one pool at one time have the same causes. `liquidation` and `parent`
     (-1: none) are rows of the table of liquidations; `market` is where the loss arose, empty for
@@ -63,7 +63,7 @@ def tabulate_causes(result: RunResult) -> dict[str, Any]:
     cause = seizure_causes(result) if result.has_causes else records(SeizureCause, 0)
     # One block of rows per seizure, repeated for each of its liquidations.
     first = np.searchsorted(cause["seizure"], np.arange(len(result.seizure) + 1))
-    seizure = result.impact["seizure"]
+    seizure = result.impact["seizure"][first_row:]
     count = np.diff(first)[seizure]
     ends = np.cumsum(count)
     total = int(ends[-1]) if len(ends) else 0
@@ -71,7 +71,7 @@ def tabulate_causes(result: RunResult) -> dict[str, Any]:
     chosen = cause[row]
     kinds = np.array([kind.name.lower() for kind in LossKind])
     return {
-        "liquidation": np.repeat(np.arange(len(seizure)), count),
+        "liquidation": first_row + np.repeat(np.arange(len(seizure)), count),
         "market": np.array([*result.market_names, ""])[chosen["market"]],
         "kind": kinds[chosen["kind"]],
         "parent": chosen["parent"],

@@ -106,14 +106,14 @@ def link_liquidations(
     generation = np.zeros(len(step), np.int64)
     for n in np.flatnonzero(parent >= 0):
         generation[n] = generation[parent[n]] + 1
-    strike = _strikes_of(causes, step, strikes, least_tie)
+    strike = strikes_behind(causes, step, strikes, least_tie)
     # Legs of one pool, and what goes back to one shock, hang together through the first of them.
     groups = [seizure, np.where(strike >= 0, strike, len(strikes) + np.arange(len(step)))]
     bonds = [(ties.cause, ties.effect), *((_firsts(each), None) for each in groups)]
     return Links(parent, generation, strike, _components(len(step), bonds))
 
 
-def _strikes_of(causes: Mapping[str, Any], step: Any, strikes: Any, least_tie: float) -> Any:
+def strikes_behind(causes: Mapping[str, Any], step: Any, strikes: Any, least_tie: float) -> Any:
     """Return the shock that weighs most among the causes of each liquidation."""
     found = np.full(len(step), -1)
     heaviest = np.full(len(step), max(least_tie, 1e-12))

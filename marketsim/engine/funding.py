@@ -1,4 +1,9 @@
-"""Stage 10: the premium is sampled every step; at interval ends the rate is set and paid."""
+"""Stage 10: the premium is sampled every step; at interval ends the rate is set and paid.
+
+Where rates are given, those of a real venue say, they stand in for what premia would make.
+"""
+
+import math
 
 from marketsim.engine import causes, ledger
 from marketsim.engine._jit import kernel
@@ -11,6 +16,18 @@ from marketsim.engine.formulas.rates import (
     premium,
 )
 from marketsim.engine.state import AverageRule, Cause, SettlementPrice, State, widen
+from marketsim.engine.world import World
+
+
+@kernel
+def take_given_rates(world: World, state: State, t: int) -> None:
+    """Set the rates that are given for a step; overwrites `is_rate_given` and `given_rate`."""
+    if t >= len(world.given_rate):
+        return
+    for m in range(len(state.market)):
+        market = state.market[m]
+        market.given_rate = world.given_rate[t, m]
+        market.is_rate_given = 0 if math.isnan(market.given_rate) else 1
 
 
 @kernel
@@ -54,7 +71,9 @@ def average_premium(state: State, m: int) -> float:
 
 @kernel
 def current_rate(state: State, m: int) -> float:
-    """Funding rate per 8 h that the samples so far give: what a venue shows as predicted."""
+    """Funding rate per 8 h: given, or by the samples so far; what a venue shows as predicted."""
+    if state.market[m].is_rate_given:
+        return state.market[m].given_rate
     venue = state.venue[0]
     rate = dead_band_rate(average_premium(state, m), venue.interest_rate, venue.dead_band)
     return cap_rate(rate, state.market[m].funding_cap)

@@ -182,6 +182,8 @@ class Market(Record):
     premium_weight: F8  #: sum of their weights
     num_samples: I8
     funding_rate: F8  #: last settled rate, per 8 h
+    is_rate_given: I8  #: 1: the rate is a file's, not found from premia
+    given_rate: F8  #: of this step, per 8 h, if it is a file's
     # open interest and the step's counters
     open_interest: I8  #: lots, one-sided
     oi_ratio: I8  #: 1e-9: how far open interest is between its two caps

@@ -28,6 +28,7 @@ from marketsim.engine.world import World
 def open_step(state: State, world: World, t: int) -> int:
     """Stages 1 and 2: spot and index move; return the market that left the price range or NONE."""
     begin_counts(state, t)
+    funding.take_given_rates(world, state, t)
     lost = spot.move_spot(world, state, t)
     if lost == NONE:
         lost = index.update_index(world, state, t)

@@ -155,7 +155,7 @@ class News(Record):
 
 @by_reference
 class World(NamedTuple):
-    """All arrays of the outside world; M markets, K sources, T steps of history."""
+    """All arrays of the outside world; M markets, K sources, T steps of history, G of rates."""
 
     factor: Rows[Factor]  #: (1,)
     asset: Rows[Asset]  #: (M,)
@@ -163,13 +163,19 @@ class World(NamedTuple):
     source: Rows[Source]  #: (K,) those of one market side by side
     shock: Rows[Shock]  #: (shocks,)
     history: NDArray[np.float64]  #: (T + 1, M) USD; row t is the price before step t
+    given_rate: NDArray[np.float64]  #: (G, M) funding rate per 8 h of each step; NaN: the venue's
     common_draw: Rows[News]  #: (1,)
     own_draw: Rows[News]  #: (M,)
     sorted_price: NDArray[np.float64]  #: (K,) scratch of the median
 
 
 def allocate_world(
-    num_markets: int, num_sources: int, *, num_shocks: int = 0, num_steps: int = 0
+    num_markets: int,
+    num_sources: int,
+    *,
+    num_shocks: int = 0,
+    num_steps: int = 0,
+    num_given: int = 0,
 ) -> World:
     """Allocate constant prices of 1 USD, each printed by ``num_sources`` equal venues.
 
@@ -182,6 +188,8 @@ def allocate_world(
         Rows of the schedule; an unset row never strikes.
     num_steps : int
         Steps of the history; its prices are to be filled in.
+    num_given : int
+        Steps whose funding rates are given; they are to be filled in.
 
     Returns
     -------
@@ -194,6 +202,7 @@ def allocate_world(
         source=records(Source, num_markets * num_sources),
         shock=schedule(num_shocks),
         history=np.ones((num_steps + 1, num_markets)),
+        given_rate=np.full((num_given, num_markets), np.nan),
         common_draw=records(News, 1),
         own_draw=records(News, num_markets),
         sorted_price=np.zeros(num_markets * num_sources),

@@ -18,14 +18,16 @@ from marketsim.agents.own import OwnClass, PlainParameters
 from marketsim.contagion.exposure import Exposure
 from marketsim.contagion.heatmap import LiquidationMap
 from marketsim.contagion.matrix import ContagionMatrix
-from marketsim.engine.state import ATOMS
+from marketsim.engine.state import ATOMS, NONE
 from marketsim.model.memory import remember, remind
 from marketsim.model.stepping import ModelSimulation, SteppedModel
 from marketsim.model.trader import Trader, TraderView
 from marketsim.model.weak import loosen
+from marketsim.results import by_report
 from marketsim.run.data import SavedMarketError
 from marketsim.run.hooks import Hook, Listener
 from marketsim.run.measures import BookImpact
+from marketsim.run.progress import Progress
 from marketsim.run.saved import Saved, save_run
 from marketsim.run.steering import Steered
 from marketsim.scenario.inputs import InputLog
@@ -65,6 +67,8 @@ class PerpMarket(Steered, SteppedModel):
     strategies : mapping, optional
         Own classes, from `marketsim.Strategy` or `marketsim.Trader`, by the name a population's
         ``strategy`` calls them.
+    progress : callable, optional
+        Called with (steps done, steps asked) a few times a second while a scenario's warm-up lasts.
     **deprecated
         ``seed``, the former name of `rng`.
 
@@ -90,7 +94,8 @@ class PerpMarket(Steered, SteppedModel):
     1
     """
 
-    _lacks_views = False  #: whether the built-in traders' agents are still to be made
+    #: Of each account, the generation of its agent, NONE if there is none; None without a run yet.
+    _listed: NDArray[np.int64] | None = None
 
     def __init__(
         self,
@@ -98,6 +103,7 @@ class PerpMarket(Steered, SteppedModel):
         rng: int | None = None,
         overrides: list[tuple[str, str]] | None = None,
         strategies: Mapping[str, OwnClass] | None = None,
+        progress: Progress | None = None,
         **deprecated: Unpack[Deprecated],
     ) -> None:
         loaded = scenario
@@ -113,13 +119,13 @@ class PerpMarket(Steered, SteppedModel):
         find_trader = self._begin(seed)
         self._take(ModelSimulation(self, loaded, seed, strategies, find_trader))
         self.simulation.inputs.precede(read)
+        self.simulation.let_warm_up(progress)
 
     def _begin(self, seed: int) -> FindTrader:
         """Set up what is Mesa's; return what finds the traders of users' own."""
         super().__init__(rng=seed)
         loosen(self)
         self._own: dict[int, Trader] = {}
-        self._gone: set[int] = set()  # who has left, and whose views Mesa may still have
         # unlike a method of the dict, this is copied with it
         find_trader: Any = partial(getitem, self._own)
         return cast(FindTrader, find_trader)
@@ -129,10 +135,11 @@ class PerpMarket(Steered, SteppedModel):
         self.simulation = simulation
         self._places = {name: m for m, name in enumerate(simulation.market_names)}
         self._next_id = simulation.roster.num_traders + 1
-        for account in simulation.callers.plain_accounts():
+        self._plain = frozenset(simulation.callers.plain_accounts())
+        for account in sorted(self._plain):
             if not simulation.traders.trader[account].is_retired:
                 self._own[account] = self._make_trader(account)
-        self._lacks_views = True
+        self._listed = np.full(simulation.roster.num_traders, NONE)
 
     @property
     def seed(self) -> int:
@@ -197,15 +204,18 @@ class PerpMarket(Steered, SteppedModel):
         """Let a trader leave the market; `TraderView.remove` calls it."""
         self._own.pop(trader.account, None)
         self.simulation.retire(trader.account)
-        self._gone.discard(trader.account)  # it sees to that itself
 
     def lose(self, account: int) -> None:
-        """Let Mesa's agents lose a trader who leaves the market."""
+        """Let Mesa's agents lose a trader who leaves the market; views go when looked for."""
         own = self._own.pop(account, None)
-        if own is None:
-            self._gone.add(account)
-        else:
+        if own is not None:
             own.drop()
+
+    def gain(self, account: int) -> None:
+        """Make the object of a newcomer of a user's own class, in place of the one who left."""
+        if account in self._plain:
+            self.lose(account)
+            self._own[account] = self._make_trader(account)
 
     @property
     def insurance_fund(self) -> float:
@@ -297,6 +307,29 @@ class PerpMarket(Steered, SteppedModel):
         """Take the positions of all accounts as they are now."""
         return self.simulation.exposure()
 
+    def show(self, twin: "PerpMarket | None" = None, height: int = 720) -> Any:
+        """Show the replay of what the market has done so far, where a notebook stands.
+
+        It is made again from its scenario and seed, watched from the first step on.
+
+        Parameters
+        ----------
+        twin : PerpMarket, optional
+            Drawn behind it: the same seed with another rule, say.
+        height : int, optional
+            Pixels.
+
+        Raises
+        ------
+        ValueError
+            If nothing has happened yet, or it has traders of your own that were given from Python.
+        """
+        runs = [each.simulation for each in (self, twin) if each is not None]
+        return by_report.show(runs, height)
+
+    def _repr_html_(self) -> str:
+        return by_report.html(self.simulation)
+
     def liquidation_map(self, market: str) -> LiquidationMap:
         """Find the marks at which a market's positions would be liquidated now."""
         return self.simulation.liquidation_map(market)
@@ -311,21 +344,29 @@ class PerpMarket(Steered, SteppedModel):
         return trader
 
     def _make_views(self) -> None:
-        """Register an agent for every trader, in the order of accounts, once.
+        """Register an agent for every trader, in the order of accounts, and no other.
 
-        Then let go of those who have left since.
+        Once; after that whenever traders have come or left since.
         """
-        gone, self._gone = self._gone, set()
-        if not self._lacks_views:
-            for agent in super().agents.select(lambda each: _is_of(each, gone)) if gone else ():
-                agent.drop()
+        if self._listed is None:
             return
-        self._lacks_views = False  # before they are made: each of them registers with the model
-        for account in range(self.simulation.roster.num_traders):
-            if account in self._own:
-                self.deregister_agent(self._own[account])
-                self.register_agent(self._own[account])
-            elif not self.simulation.traders.trader[account].is_retired:
+        traders = self.simulation.traders
+        present = np.where(traders.trader["is_retired"] == 0, traders.stay["generation"], NONE)
+        changed = np.flatnonzero(present != self._listed)
+        self._listed = present  # before they are made: each of them registers with the model
+        if len(changed) == 0:
+            return
+        agents = {each.account: each for each in super().agents if isinstance(each, TraderView)}
+        for account in changed.tolist():
+            if account in agents and agents[account].generation != present[account]:
+                agents.pop(account).drop()
+        if (present[changed] == NONE).all():
+            return
+        for account in np.flatnonzero(present != NONE).tolist():
+            if account in agents:
+                self.deregister_agent(agents[account])
+                self.register_agent(agents[account])
+            else:
                 TraderView(self, account)
 
     def market_index(self, name: str) -> int:
@@ -369,11 +410,6 @@ class PerpMarket(Steered, SteppedModel):
 
     def _read(self, array: Any, field: str, name: str) -> float:
         return float(array[field].item(self.market_index(name)))
-
-
-def _is_of(agent: mesa.Agent, accounts: set[int]) -> bool:
-    """Tell whether an agent is the trader of one of some accounts."""
-    return isinstance(agent, TraderView) and agent.account in accounts
 
 
 def _choose_seed(scenario: Scenario, rng: Any, deprecated: Deprecated) -> int:

@@ -9,11 +9,15 @@ from marketsim.scenario.schema import Scenario
 if TYPE_CHECKING:
     from marketsim.agents.own import OwnClass
     from marketsim.model.market import PerpMarket
+    from marketsim.run.progress import Progress
     from marketsim.run.simulation import Simulation
 
 
 def open_simulation(
-    scenario: Scenario, seed: int, strategies: "Mapping[str, OwnClass] | None" = None
+    scenario: Scenario,
+    seed: int,
+    strategies: "Mapping[str, OwnClass] | None" = None,
+    progress: "Progress | None" = None,
 ) -> "Simulation":
     """Open a run; traders in plain Python, who are Mesa agents, get their model.
 
@@ -24,6 +28,8 @@ def open_simulation(
         Of all random draws.
     strategies : mapping, optional
         Users' own classes by the name a population's ``strategy`` calls them.
+    progress : callable, optional
+        Called with (steps done, steps asked) while a scenario's warm-up lasts.
 
     Returns
     -------
@@ -41,10 +47,11 @@ def open_simulation(
         if needs_face(scenario, strategies):
             from marketsim.model.market import PerpMarket  # Mesa takes seconds to load
 
-            return PerpMarket(scenario, seed, strategies=strategies).give_away()
+            market = PerpMarket(scenario, seed, strategies=strategies, progress=progress)
+            return market.give_away()
     from marketsim.run.simulation import Simulation
 
-    return Simulation(scenario, seed, strategies)
+    return Simulation(scenario, seed, strategies, progress=progress)
 
 
 def load_market(

@@ -74,7 +74,7 @@ def run_scenario(
     if scenario.is_open:
         raise ValueError(f'{scenario.name}: days = "open": it has no end; say days')
     seed = scenario.seed if seed is None else seed
-    simulation = open_simulation(scenario, seed, strategies)
+    simulation = open_simulation(scenario, seed, strategies, progress)
     simulation.inputs.precede(read)
     simulation.run(simulation.num_steps, progress)
     return hold_run(simulation.result())

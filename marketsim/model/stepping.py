@@ -38,6 +38,9 @@ class ModelSimulation(Simulation):
         self._runs_ahead = False  # of Mesa's counters
         super().__init__(scenario, seed, strategies, find_trader)
 
+    def _warm_up_first(self, progress: Progress | None) -> None:
+        """Wait until the traders of users' own are there; the model sees to it."""
+
     @classmethod
     def revived(
         cls,
@@ -93,6 +96,12 @@ class ModelSimulation(Simulation):
         super().leave(account)
         if self._model.is_alive:
             self._model().lose(account)
+
+    def welcome(self, account: int) -> None:
+        """Note that a newcomer has taken an account over; a user's own class makes its object."""
+        if self._model.is_alive:
+            with self.callers.blamed(account, self.step_count), self.callers.fence():
+                self._model().gain(account)
 
     def _ask(self) -> None:
         if self._runs_ahead:
@@ -151,6 +160,10 @@ class SteppedModel(mesa.Model):
     @abstractmethod
     def lose(self, account: int) -> None:
         """Let Mesa's agents lose a trader who leaves the market."""
+
+    @abstractmethod
+    def gain(self, account: int) -> None:
+        """Make the object of a newcomer of a user's own class."""
 
     def step(self) -> None:
         """Advance one step.

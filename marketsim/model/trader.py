@@ -53,6 +53,7 @@ class TraderView(KnowsModel, mesa.Agent):
 
     def __init__(self, model: Market, account: int) -> None:
         self._account = account  # first: the model registers it by its account
+        self._generation: int = model.simulation.traders.stay["generation"].item(account)
         super().__init__(model)
         roster = model.simulation.roster
         place = int(roster.population[account])
@@ -66,9 +67,16 @@ class TraderView(KnowsModel, mesa.Agent):
         return self._account
 
     @property
+    def generation(self) -> int:
+        """Traders who had its account before."""
+        return self._generation
+
+    @property
     def capital(self) -> float:
-        """USD deposited, at the start and since."""
-        return float(self._state.account["deposit"][self.account]) / ATOMS
+        """USD it has deposited, when it came and since."""
+        before: int = self.model.simulation.traders.stay["before"].item(self._account)
+        deposit: int = self._state.account["deposit"].item(self._account)
+        return (deposit - before) / ATOMS
 
     @property
     def cash(self) -> float:
@@ -136,8 +144,10 @@ class TraderView(KnowsModel, mesa.Agent):
 
     @property
     def is_retired(self) -> bool:
-        """Whether it was removed from the market."""
-        return bool(self.model.simulation.traders.trader["is_retired"].item(self.account))
+        """Whether it was removed from the market or leaves it; its account may be another's now."""
+        traders = self.model.simulation.traders
+        is_retired = bool(traders.trader["is_retired"].item(self._account))
+        return is_retired or traders.stay["generation"].item(self._account) != self._generation
 
     def remove(self) -> None:
         """Retire the trader: Mesa's agents lose it, and it leaves the market.

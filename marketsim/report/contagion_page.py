@@ -2,18 +2,15 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from marketsim.contagion.matrix import Contagion
 from marketsim.report.layout import titled_table
 from marketsim.report.numbers import fixed
-
-if TYPE_CHECKING:
-    import pandas as pd
+from marketsim.results.run import Run
 
 #: More markets than this make too wide a table for a terminal.
 MAX_COLUMNS = 6
@@ -91,16 +88,12 @@ def _concentration(rows: list[dict[str, Any]]) -> Table:
     return table
 
 
-def draw_contagion(
-    contagion: Contagion, heatmaps: Mapping[str, "pd.DataFrame"], folder: Path
-) -> list[Path]:
-    """Draw R over time, M at its peak and the liquidation heat maps.
+def draw_contagion(run: Run, folder: Path) -> list[Path]:
+    """Draw R over time with the matrix at its peak, and every market's liquidation heat map.
 
     Parameters
     ----------
-    contagion : Contagion
-    heatmaps : mapping of pandas.DataFrame
-        By market, as `marketsim.results.run.Run.heatmap` returns them; an empty one is left out.
+    run : Run
     folder : Path
         Must be there.
 
@@ -109,23 +102,18 @@ def draw_contagion(
     list of Path
         What was drawn.
     """
-    from marketsim.report.charts import heat_map, line_figure, save_figure
+    from marketsim.report.canvas import find_look, save_figure
+    from marketsim.report.picture import draw_picture
+    from marketsim.report.plots.kinds import find_kind
 
-    numbers = contagion.reproduction_number
-    lines = numbers.reset_index().melt("hours", var_name="group", value_name="value").dropna()
-    lines = lines.rename(columns={"hours": "x"}).assign(low=lines["value"], high=lines["value"])
-    figure = line_figure(lines, "hours", "reproduction number R", marker="")
-    drawn = [save_figure(figure, folder / "reproduction_number.png")]
-    larger = numbers.max()
-    side = str(larger.fillna(-1.0).idxmax())
-    matrix = contagion.peak(side).table(side)
-    # The figure's rows go upwards: the first market on top, as in a table.
-    figure = heat_map(matrix[::-1], "market that moves", "market that follows", f"M, {side}")
-    drawn.append(save_figure(figure, folder / "contagion_matrix.png"))
-    for market, grid in heatmaps.items():
-        if not len(grid):
-            continue
-        held = grid.where(grid > 0.0)
-        figure = heat_map(held, "hours", f"mark of {market}, USD", "USD liquidated there")
-        drawn.append(save_figure(figure, folder / f"liquidation_heatmap_{market}.png"))
-    return drawn
+    look = find_look()
+    pictures: dict[str, tuple[str, dict[str, str]]] = {"contagion": ("contagion", {})}
+    if "liquidation_heatmap" in run.tables:
+        held = run.liquidation_heatmap["market"].astype(str)
+        for market in (name for name in run.market_names if (held == name).any()):
+            kind = "liquidation-heatmap"
+            pictures[f"{kind}-{market}"] = (kind, {"market": market})
+    return [
+        save_figure(draw_picture(find_kind(kind), [run], look, options), folder / f"{name}.png")
+        for name, (kind, options) in pictures.items()
+    ]

@@ -1,10 +1,11 @@
 """Experiments: a question, the runs that answer it, and what was predicted before them.
 
-An experiment is a folder. `design.toml` states the runs; `experiment.py` has four functions that
+An experiment is a folder. `design.toml` states the runs; `experiment.py` has four functions. Three
 take the table of runs (`marketsim.sweep.table.load_sweep`): ``tabulate`` returns the means of the
 cells as `marketsim.study.analysis.cell_means` does, ``check`` the list of predictions, each a
-`Check`, ``draw`` writes the figure to a path, ``headline`` says in one line what was found. In
-`README.md` the numbers stand between two marks, and only `publish` writes there.
+`Check`, ``headline`` says in one line what was found. ``draw`` takes the means of the cells, which
+are kept, and writes the figure to a path: it can be drawn again without the runs. In `README.md`
+the numbers stand between two marks, and only `publish` writes there.
 """
 
 import hashlib
@@ -278,7 +279,7 @@ def report(
     table = experiment.code.tabulate(good)
     checks: list[Check] = experiment.code.check(good)
     target.mkdir(parents=True, exist_ok=True)
-    experiment.code.draw(good, target / FIGURE_FILE)
+    experiment.code.draw(table, target / FIGURE_FILE)
     write_csv(table, target / TABLE_FILE)
     result = {
         "experiment": experiment.name,
@@ -295,6 +296,33 @@ def report(
     text = json.dumps(result, indent=2, ensure_ascii=False, allow_nan=False)
     write_text(text + "\n", target / RESULT_FILE)
     return result
+
+
+def redraw(experiment: Experiment) -> Path:
+    """Draw the figure of an experiment again from the results of its last full run.
+
+    Parameters
+    ----------
+    experiment : Experiment
+
+    Returns
+    -------
+    Path
+        The figure.
+
+    Raises
+    ------
+    ExperimentError
+        If there are no results.
+    """
+    import pandas as pd
+
+    table = experiment.folder / TABLE_FILE
+    if not table.is_file():
+        raise ExperimentError(["no results yet; --full makes them"], str(table))
+    figure = experiment.folder / FIGURE_FILE
+    experiment.code.draw(pd.read_csv(table), figure)
+    return figure
 
 
 def publish(folder: Path) -> None:

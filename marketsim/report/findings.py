@@ -1,5 +1,6 @@
 """The analysis of a sweep: for a terminal, and as files in CSV, Markdown and PNG."""
 
+import math
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -10,7 +11,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from marketsim.report.charts import bar_figure, heat_map, line_figure, save_figure
+from marketsim.report.canvas import save_figure
+from marketsim.report.charts import bar_figure, difference_figure, heat_map, line_figure
 from marketsim.report.layout import (
     records,
     to_markdown,
@@ -43,6 +45,9 @@ INDEX_LABELS = {
 
 #: Rows of a table shown on a terminal; all of them are in the files.
 MAX_ROWS = 30
+
+#: Quantities whose differences fit into one figure.
+MAX_DIFFERENCES = 10
 
 #: A file's name without its ending, and what draws it.
 Drawing = tuple[str, Callable[[], "Figure"]]
@@ -84,11 +89,11 @@ def write_analysis(
         text += [f"## {phase.metric}, {phase.variant}\n", to_markdown(phase_text(phase))]
     written.append(folder / "analysis.md")
     write_text("\n".join(text), written[-1])
-    drawings = list(_drawings(analysis)) if figures else []
-    for done, (name, draw) in enumerate(drawings):
+    todo = list(drawings(analysis)) if figures else []
+    for done, (name, draw) in enumerate(todo):
         written.append(save_figure(draw(), folder / f"{name}.png"))
         if progress is not None:
-            progress(done + 1, len(drawings))
+            progress(done + 1, len(todo))
     return written
 
 
@@ -190,7 +195,8 @@ def phase_name(phase: Phase) -> str:
     return "-".join(parts)
 
 
-def _drawings(analysis: SweepAnalysis) -> Iterator[Drawing]:
+def drawings(analysis: SweepAnalysis) -> Iterator[Drawing]:
+    """List the figures of an analysis: the name of each and what draws it."""
     varied = [name for name in analysis.design.parameter_names if _is_varied(analysis, name)]
     if len(analysis.sensitivities):
         yield from _bars(analysis.sensitivities)
@@ -234,13 +240,11 @@ def _phase_map(phase: Phase, label: str) -> "Figure":
 
 
 def _difference_drawings(analysis: SweepAnalysis, varied: list[str]) -> Iterator[Drawing]:
-    """Draw differences over what was varied; where nothing was, in parts of the base."""
+    """Draw differences over what was varied; where nothing was, all quantities in one figure."""
     for twin, part in analysis.differences.groupby("variant", sort=False):
         label = f"{twin} - {analysis.base}"
         if not varied:
-            effects = relative_effects(part)
-            text = f"{label}, % of {analysis.base}"
-            yield f"difference-{twin}", partial(bar_figure, effects, text)
+            yield from _all_differences(part, str(twin), label)
             continue
         for metric in analysis.metrics:
             rows = part[part["metric"] == metric].rename(columns={"difference": "value"})
@@ -249,35 +253,41 @@ def _difference_drawings(analysis: SweepAnalysis, varied: list[str]) -> Iterator
                 rows = rows.rename(columns={varied[0]: "x"})
                 yield name, partial(line_figure, rows, short_names(varied)[varied[0]], text)
             else:
-                phase = Phase(
-                    str(twin),
-                    metric,
-                    varied[1],
-                    varied[0],
-                    phase_table(rows, metric, varied[1], varied[0]),
-                )
-                yield name, partial(_phase_map, phase, text)
+                yield name, partial(_difference_map, rows, metric, varied, text)
 
 
-def relative_effects(table: "pd.DataFrame") -> dict[str, Interval]:
-    """Express differences in percent of the base's mean; those of a base of zero are left out.
+def _all_differences(part: "pd.DataFrame", twin: str, label: str) -> Iterator[Drawing]:
+    """Draw the differences of a design of one cell, so many quantities to a figure."""
+    ends = part[["difference", "low", "high"]].to_numpy(np.float64)
+    found = dict(zip(map(str, part["metric"]), map(_interval, ends), strict=True))
+    bases = dict(zip(map(str, part["metric"]), part["base"].to_numpy(np.float64), strict=True))
+    known = [name for name, each in found.items() if math.isfinite(each.value)]
+    for first in range(0, len(known), MAX_DIFFERENCES):
+        names = known[first : first + MAX_DIFFERENCES]
+        page = first // MAX_DIFFERENCES
+        yield (
+            f"difference-{twin}" + (f"-{page + 1}" if page else ""),
+            partial(
+                difference_figure,
+                {name: found[name] for name in names},
+                {name: bases[name] for name in names},
+                label,
+            ),
+        )
 
-    Parameters
-    ----------
-    table : pandas.DataFrame
-        As `marketsim.study.analysis.paired_differences` returns it, of one cell.
 
-    Returns
-    -------
-    dict of Interval
-    """
-    base = table["base"].to_numpy(np.float64)
-    ends = table[["difference", "low", "high"]].to_numpy(np.float64)
-    return {
-        str(metric): _interval(100.0 * each / abs(whole))
-        for metric, whole, each in zip(table["metric"], base, ends, strict=True)
-        if abs(whole) > 0.0
-    }
+def _difference_map(rows: "pd.DataFrame", metric: str, varied: list[str], label: str) -> "Figure":
+    """Draw a difference over two parameters; what may be zero is told apart."""
+    up, along = varied[1], varied[0]
+    clear = rows.assign(value=((rows["low"] > 0.0) | (rows["high"] < 0.0)).astype(float))
+    names = short_names([along, up])
+    return heat_map(
+        phase_table(rows, metric, up, along),
+        names[along],
+        names[up],
+        label,
+        is_clear=phase_table(clear, metric, up, along) == 1.0,
+    )
 
 
 def _interval(ends: Floats) -> Interval:

@@ -138,6 +138,8 @@ def interval(value: float, low: float, high: float, digits: int = 4) -> str:
 def short_names(names: Sequence[str]) -> dict[str, str]:
     """Shorten paths of a scenario: without the tables that all have, and to the last two parts.
 
+    A place in a list stays with the list's name.
+
     Parameters
     ----------
     names : sequence of str
@@ -151,11 +153,14 @@ def short_names(names: Sequence[str]) -> dict[str, str]:
     --------
     >>> list(short_names(["populations.crowd.parameters.phi", "venue.funding.cap"]).values())
     ['crowd.phi', 'funding.cap']
+    >>> list(short_names(["shocks.0.size"]).values())
+    ['shocks.0.size']
     """
     short = {}
     for name in names:
         parts = [part for part in name.split(".") if part not in CONTAINERS]
-        short[name] = ".".join(parts[-2:])
+        is_listed = len(parts) > 2 and parts[-2].isdigit()
+        short[name] = ".".join(parts[-3 if is_listed else -2 :])
     found = list(short.values())
     return {name: each if found.count(each) == 1 else name for name, each in short.items()}
 

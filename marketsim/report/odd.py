@@ -35,7 +35,7 @@ ENTITIES: Mapping[str, tuple[type[Record], ...]] = {
     "Account": (state.Account, state.Position),
     "Pool": (state.Pool, state.Draw),
     "Order": (state.Order,),
-    "Trader": (base.Trader, base.Habits),
+    "Trader": (base.Trader, base.Habits, base.Stay),
     "What every trader sees of a market": (base.Public,),
     "Common factor": (world.Factor, world.Returns),
     "Asset": (world.Asset,),

@@ -160,13 +160,16 @@ def account_figures(populations: Mapping[str, Mapping[str, Any]], fund: str) -> 
     members = [figures for name, figures in populations.items() if name != fund]
     num_accounts = sum(each["num_accounts"] for each in members)
     liquidated = sum(each["accounts_liquidated"] for each in members)
-    ruined = sum(each["num_accounts"] * (each["ruined_share"] or 0.0) for each in members)
+    traders = [each.get("num_traders", each["num_accounts"]) for each in members]
+    ruined = sum(
+        count * (each["ruined_share"] or 0.0) for count, each in zip(traders, members, strict=True)
+    )
     return {
         "num_accounts": num_accounts,
         "accounts_liquidated": liquidated,
         "accounts_liquidated_share": _ratio(liquidated, num_accounts),
         "accounts_ruined": round(ruined),
-        "accounts_ruined_share": _ratio(ruined, num_accounts),
+        "accounts_ruined_share": _ratio(ruined, sum(traders)),
     }
 
 

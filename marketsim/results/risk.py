@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 
 from marketsim.engine.state import NONE
-from marketsim.tape.result import Floats, Integers, RunResult
+from marketsim.results.outcomes import trader_outcomes
+from marketsim.tape.result import Floats, RunResult
 
 #: With fewer daily returns there is no Sharpe ratio.
 MIN_DAYS = 10
@@ -20,16 +21,17 @@ RUIN = 0.9
 def population_risk(result: RunResult) -> list[dict[str, float | None]]:
     """Measure return and risk of every population and, last, the insurance fund.
 
-    `total_return` is the change of equity over equity at the start. Money that interventions
-    brought or took is no return: it counts as capital from the moment of the series before it.
+    `total_return` is the change of equity over equity at the start. Money that interventions and
+    newcomers brought, or leavers took, is no return: what came counts as capital from the moment of
+    the series before it, what left up to the moment after.
     `sharpe_gross` and `sharpe_net` are annualised Sharpe ratios of daily returns, before and after
     trading fees, without a risk-free rate. `max_drawdown` is the largest fall from a previous high,
     as a share of that high, at the times the population series has. `tail_loss_day` is the mean
     loss of the worst 5 % of the daily returns (expected shortfall), `tail_loss_account` that of the
-    worst 5 % of the accounts, what they ended with and took out over what they deposited.
-    `ruined_share` counts accounts for which that is less than a tenth, `liquidated_share` those
-    that met a liquidation order. `leverage_mean` is gross notional over equity, mean over the
-    population series. What does not exist is None.
+    worst 5 % of the traders, what they ended with and took out over what they deposited (where
+    traders come and go, an account's each by itself). `ruined_share` counts traders for whom that
+    is less than a tenth, `liquidated_share` accounts that met a liquidation order. `leverage_mean`
+    is gross notional over equity, mean over the population series. What does not exist is None.
 
     Parameters
     ----------
@@ -41,17 +43,18 @@ def population_risk(result: RunResult) -> list[dict[str, float | None]]:
     """
     num_groups = len(result.population_names) + 1
     group = np.where(result.population == NONE, num_groups - 1, result.population)
-    end = result.end.equity + _taken_out(result)
-    ruined = end < (1.0 - RUIN) * result.deposit
+    traders = trader_outcomes(result)
+    ruined = traders.got < (1.0 - RUIN) * traders.paid_in
     liquidated = np.zeros(len(group), bool)
     liquidated[result.liquidation["account"]] = True
-    end_return = np.full(len(group), np.nan)
-    np.divide(end, result.deposit, out=end_return, where=result.deposit > 0)
+    end_return = np.full(len(ruined), np.nan)
+    np.divide(traders.got, traders.paid_in, out=end_return, where=traders.paid_in > 0)
     end_return -= 1.0
     days = _day_ends(result)
     figures: list[dict[str, float | None]] = []
     for g in range(num_groups):
         members = group == g
+        those = members[traders.account]
         equity = result.wealth["equity"][:, g].astype(np.float64)
         owned = equity
         fees = result.wealth["fees"][:, g].astype(np.float64)
@@ -65,21 +68,13 @@ def population_risk(result: RunResult) -> list[dict[str, float | None]]:
                 "sharpe_net": sharpe_ratio(daily),
                 "max_drawdown": max_drawdown(equity),
                 "tail_loss_day": tail_loss(daily) if len(daily) >= MIN_DAYS else None,
-                "tail_loss_account": tail_loss(end_return[members]),
+                "tail_loss_account": tail_loss(end_return[those]),
                 "leverage_mean": _mean_leverage(held, owned),
-                "ruined_share": float(np.mean(ruined[members])) if members.any() else None,
+                "ruined_share": float(np.mean(ruined[those])) if members.any() else None,
                 "liquidated_share": float(np.mean(liquidated[members])) if members.any() else None,
             }
         )
     return figures
-
-
-def _taken_out(result: RunResult) -> Integers:
-    """Return what interventions took out of each account, atoms."""
-    taken = np.zeros(len(result.deposit), np.int64)
-    for _, account, atoms in result.payments:
-        taken[account] += max(-atoms, 0)
-    return taken
 
 
 def _without_payments(
@@ -87,18 +82,21 @@ def _without_payments(
 ) -> tuple[Floats, Floats]:
     """Return a population's equity and fees as they would be if nobody had paid in or taken out.
 
-    Between two moments equity grows in proportion to what was there and what came.
+    Between two moments equity grows in proportion to what was there and what came; what left had
+    grown with it. Where there was nothing, nothing grows.
     """
     steps = result.wealth["step"][:, 0]
-    paid = np.zeros(len(steps))
-    for step, account, atoms in result.payments:
-        if members[account] and step < steps[-1]:
-            paid[int(np.searchsorted(steps, step, side="right"))] += atoms
-    if not paid.any():
+    flows = result.flows
+    those = members[flows.account] & (flows.step < steps[-1])
+    moment = np.searchsorted(steps, flows.step[those], side="right") - 1
+    paid, taken = np.zeros(len(steps) - 1), np.zeros(len(steps) - 1)
+    np.add.at(paid, moment, np.maximum(flows.atoms[those], 0))
+    np.add.at(taken, moment, np.maximum(-flows.atoms[those], 0))
+    if not (paid.any() or taken.any()):
         return equity, fees
-    capital = equity[:-1] + paid[1:]
-    zero = np.zeros(len(capital))
-    growth = np.divide(equity[1:], capital, out=zero, where=capital > 0)
+    capital = equity[:-1] + paid
+    growth = np.ones(len(capital))
+    np.divide(equity[1:] + taken, capital, out=growth, where=capital > 0)
     alone = equity[0] * np.concatenate([[1.0], np.cumprod(growth)])
     scale = np.divide(alone[:-1], capital, out=np.zeros(len(capital)), where=capital > 0)
     return alone, np.concatenate([[0.0], np.cumsum(scale * np.diff(fees))])

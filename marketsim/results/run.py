@@ -5,6 +5,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from marketsim.results import by_report
 from marketsim.scenario.inputs import Input, read_inputs
 from marketsim.tape.files import RunFolderError, is_sealed, open_verified, read_record
 
@@ -149,6 +150,11 @@ class Run:
         return self.table("fills")
 
     @cached_property
+    def arrivals(self) -> "pd.DataFrame":
+        """One row per trader who came, took profit or left, if the scenario's come and go."""
+        return self.table("arrivals")
+
+    @cached_property
     def reproduction(self) -> "pd.DataFrame":
         """One row per side and moment: the reproduction number, if the scenario recorded it."""
         return self.table("reproduction")
@@ -157,6 +163,14 @@ class Run:
     def liquidation_heatmap(self) -> "pd.DataFrame":
         """One row per moment, market, side and price band, if the scenario recorded it."""
         return self.table("liquidation_heatmap")
+
+    @cached_property
+    def plot(self) -> Any:
+        """Figures of the run, a method for each kind: ``run.plot.funding_heatmap(ax=None)``."""
+        return by_report.plots(self)
+
+    def _repr_html_(self) -> str:
+        return by_report.html(self)
 
     def cascades(self, min_weight: float = 0.05) -> "list[Cascade]":
         """Group the liquidations into cascades, largest first.

@@ -53,7 +53,8 @@ def run_figures(result: RunResult) -> dict[str, Any]:
     Of the whole venue: `conservation_error_atoms` (largest seen; 0), `insurance_fund_usd` (equity
     of the fund at the end), `adl_usd` (notional deleveraged, at mark), `socialised_usd`,
     `fees_usd`, `num_accounts` (the fund left out), `accounts_liquidated` (met a liquidation order),
-    `accounts_ruined` (ended with less than a tenth of their deposit) and their shares; how
+    `accounts_ruined` (traders who ended with less than a tenth of their deposit, those who left
+    included) and their shares; how
     liquidations spread, as `marketsim.contagion.ties.cascade_figures` has it; and of its
     markets together, sums or means (each market counts the same) of the figures below, as
     `marketsim.results.figures` lists them. The same of the markets that no scheduled jump or crash

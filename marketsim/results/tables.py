@@ -17,6 +17,7 @@ from marketsim.engine.state import ATOMS, Cause
 from marketsim.tape.depth import REACHES
 from marketsim.tape.events import (
     Table,
+    arrivals,
     clock,
     deleveragings,
     fills,
@@ -47,7 +48,7 @@ def build_tables(result: RunResult) -> dict[str, Table]:
     -------
     dict of dict
         Columns by table name. `depth`, `book`, `fills` and `snapshots` are there only if they were
-        recorded.
+        recorded, `arrivals` only if traders come and go.
     """
     builders: dict[str, Callable[[RunResult], Table]] = {
         "markets": markets,
@@ -66,6 +67,8 @@ def build_tables(result: RunResult) -> dict[str, Table]:
         builders["reproduction"] = reproduction
     if len(result.heat):
         builders["liquidation_heatmap"] = liquidation_heatmap
+    if len(result.generation):
+        builders["arrivals"] = arrivals
     if len(result.depth):
         builders["depth"] = depth
     if len(result.book):
@@ -131,7 +134,10 @@ def populations(result: RunResult) -> Table:
     """Tabulate capital, profit by cause and liquidations of every population and the fund.
 
     Profit is there twice: in USD and, exactly, in atoms (1e-6 USD); the atoms by cause add up to
-    `profit_atoms`, which is the change of equity.
+    `profit_atoms`, which is the change of equity, less what was paid in since the start, plus what
+    was taken out. `deposit_usd` is what all traders paid in, at the start and since. Where traders
+    come and go, `withdrawn_usd` is what those took out who left or took profit, and `num_traders`
+    counts the accounts' first traders and the newcomers.
     """
     names = [*result.population_names, FUND_NAME]
     group = np.where(result.population < 0, len(names) - 1, result.population)
@@ -142,6 +148,10 @@ def populations(result: RunResult) -> Table:
         return sums
 
     profit = result.profit
+    turned: Table = {}
+    if len(result.generation):
+        turned["num_traders"] = total(result.generation + 1)
+        turned["withdrawn_usd"] = total(result.withdrawn) / ATOMS
     liquidated = np.unique(result.liquidation["account"])
     row = result.liquidation
     notional = np.zeros(len(group), np.int64)
@@ -153,6 +163,7 @@ def populations(result: RunResult) -> Table:
         "population": np.array(names),
         "num_accounts": np.bincount(group, minlength=len(names)),
         "deposit_usd": total(result.deposit) / ATOMS,
+        **turned,
         "equity_start_usd": total(result.start.equity) / ATOMS,
         "equity_end_usd": total(result.end.equity) / ATOMS,
         "profit_usd": total(profit.sum(axis=1)) / ATOMS,
@@ -167,7 +178,8 @@ def populations(result: RunResult) -> Table:
 def population_series(result: RunResult) -> Table:
     """Tabulate every population and the fund over time, start and end included.
 
-    `step` counts the steps done. `equity_usd` is everything owned, nothing haircut; `fees_usd` the
+    `step` counts the steps done. `equity_usd` is everything owned, nothing haircut, by whoever has
+    the accounts by then: it moves with what newcomers bring and leavers take; `fees_usd` the
     trading fees paid so far, rebates off; `net_usd_<market>` and `gross_usd_<market>` signed and
     absolute size x mark.
     """
@@ -187,12 +199,24 @@ def population_series(result: RunResult) -> Table:
 
 
 def accounts(result: RunResult) -> Table:
-    """Tabulate every account at start and end, its profit by cause, and the fund (last row)."""
+    """Tabulate every account at start and end, its profit by cause, and the fund (last row).
+
+    Where traders come and go, `generation` counts those who had the account before the one who has
+    it at the end (or had it last). Deposits, withdrawals and profit are those of all of them
+    together: `equity_end_usd` is `equity_start_usd`, plus what was paid in since, less
+    what was taken out, plus `profit_usd`. Who paid what when, `arrivals` says; what interventions
+    took out is not part of `withdrawn_usd`, they stand in the scenario.
+    """
     start, end, profit = result.start, result.end, result.profit
+    turned: Table = {}
+    if len(result.generation):
+        turned["generation"] = result.generation
+        turned["withdrawn_usd"] = result.withdrawn / ATOMS
     table: Table = {
         "account": np.arange(len(result.population)),
         "population": np.array(result.account_population()),
         "deposit_usd": result.deposit / ATOMS,
+        **turned,
         "equity_start_usd": start.equity / ATOMS,
         "equity_end_usd": end.equity / ATOMS,
         "cash_end_usd": end.cash / ATOMS,

@@ -20,7 +20,7 @@ from marketsim.scenario.inputs import InputLog
 from marketsim.scenario.roster import Roster
 from marketsim.scenario.schema import Scenario
 from marketsim.tape.depth import DepthTape
-from marketsim.tape.result import Floats, Snapshot
+from marketsim.tape.result import Floats, Integers, Snapshot
 
 
 class RunAttributes:
@@ -50,14 +50,21 @@ class RunAttributes:
     hooks: Hooks  #: who is told what happens; copies and saved files have none
     is_stopped: bool  #: whether `stop` has ended the last run early
     _start: Snapshot
+    _paid_before: Integers  #: (N + 1,) atoms paid into each account that are none of its deposits
     _started: float  #: time on the wall, seconds
     _build_seconds: float
     _run_seconds: float
 
     @property
     def step_count(self) -> int:
-        """Steps done so far."""
-        count: int = self.tape.clock["step"].item()
+        """Steps of the record done so far; negative before it begins."""
+        count: int = self.tape.clock["step"].item() - self.warm_up
+        return count
+
+    @property
+    def warm_up(self) -> int:
+        """Steps before the record begins, which the clock counts too."""
+        count: int = self.tape.clock["warm_up"].item()
         return count
 
     @property
@@ -86,6 +93,9 @@ class RunAttributes:
         """Let a trader decide no more, and leave the market from the next step on."""
         self.traders.trader[account].is_retired = 1
         self.traders.next_wake[account] = 0
+
+    def welcome(self, account: int) -> None:
+        """Note that a newcomer has taken an account over."""
 
     def check_between_steps(self, what: str) -> None:
         """Refuse to copy a run, or to run it on, while its traders decide.
@@ -132,6 +142,7 @@ SAVED = (
     "_contagion",
     "_depth",
     "_start",
+    "_paid_before",
     "_build_seconds",
     "_run_seconds",
 )

@@ -63,7 +63,8 @@ def copy_run(run: R, memo: dict[int, Any]) -> R:
     copy = object.__new__(type(run))
     memo[id(run)] = copy
     snapshots = [snapshot for _, snapshot in run._snapshots]
-    for each in (run.scenario, run._rules, run.roster, run._start, run.world.history, *snapshots):
+    outside = (run.world.history, run.world.given_rate)
+    for each in (run.scenario, run._rules, run.roster, run._start, *outside, *snapshots):
         memo[id(each)] = each
     used = state_rows(run.state) | tape_rows(run.tape)
     for group in (run.state, run.world, run.traders, run.tape):

@@ -24,6 +24,7 @@ from marketsim.scenario.errors import nearest
 from marketsim.scenario.schema import Scenario
 from marketsim.tape.events import (
     Table,
+    arrivals,
     as_rows,
     deleveragings,
     fills,
@@ -31,7 +32,7 @@ from marketsim.tape.events import (
     liquidations,
     quotes,
 )
-from marketsim.tape.result import RunResult
+from marketsim.tape.result import RunResult, since_warm_up
 from marketsim.tape.series import Series, Settlement, Step, record_step
 
 #: What is called with the rows of an event.
@@ -63,22 +64,27 @@ class Moment(NamedTuple):
     tape: Tape
     scenario: Scenario  #: with what has been done from outside so far
 
+    def since_start(self, rows: Any) -> Any:
+        """Return rows whose steps count from the record's first."""
+        return since_warm_up(rows, int(self.tape.clock[0].warm_up))
+
 
 def _fills(at: Moment) -> Table:
     stop = int(at.state.totals[0].num_fills)
     count = int(at.state.market["num_fills"].sum())
-    return fills(dataclasses.replace(at.run, fill=at.state.fill[stop - count : stop]))
+    rows = at.since_start(at.state.fill[stop - count : stop])
+    return fills(dataclasses.replace(at.run, fill=rows))
 
 
 def _liquidations(at: Moment) -> Table:
     totals = at.state.totals[0]
-    rows = at.state.liquidation[totals.step_liquidations : totals.num_liquidations]
+    rows = at.since_start(at.state.liquidation[totals.step_liquidations : totals.num_liquidations])
     return liquidations(dataclasses.replace(at.run, liquidation=rows))
 
 
 def _deleveragings(at: Moment) -> Table:
     totals = at.state.totals[0]
-    rows = at.state.deleverage[totals.step_deleverages : totals.num_deleverages]
+    rows = at.since_start(at.state.deleverage[totals.step_deleverages : totals.num_deleverages])
     return deleveragings(dataclasses.replace(at.run, deleverage=rows))
 
 
@@ -86,13 +92,19 @@ def _funding(at: Moment) -> Table:
     stop = int(at.tape.clock[0].num_funding)
     rows: Rows[Settlement] = at.tape.funding[max(stop - len(at.state.market), 0) : stop]
     rows = rows[rows["step"] == at.state.totals[0].step]
-    return funding(dataclasses.replace(at.run, funding=rows))
+    return funding(dataclasses.replace(at.run, funding=at.since_start(rows)))
+
+
+def _arrivals(at: Moment) -> Table:
+    rows = at.tape.arrival[: int(at.tape.clock[0].num_arrivals)]
+    first = np.searchsorted(rows["step"], at.state.totals[0].step)
+    return arrivals(dataclasses.replace(at.run, arrival=at.since_start(rows[first:])))
 
 
 def _quotes(at: Moment) -> Table:
     series, steps = records(Series, 1, len(at.state.market)), records(Step, 1)
     record_step(at.state, at.world, series, steps, 0)
-    return quotes(dataclasses.replace(at.run, series=series, steps=steps))
+    return quotes(dataclasses.replace(at.run, series=series, steps=at.since_start(steps)))
 
 
 def _cascades(at: Moment) -> Table:
@@ -101,7 +113,7 @@ def _cascades(at: Moment) -> Table:
     count = int(totals.num_liquidations)
     run = dataclasses.replace(
         at.run,
-        liquidation=at.state.liquidation[:count],
+        liquidation=at.since_start(at.state.liquidation[:count]),
         impact=at.state.impact[:count],
         seizure=at.state.seizure[: int(totals.num_seizures)],
         loss=at.state.loss[: int(totals.num_losses)],
@@ -133,6 +145,7 @@ EVENTS = {
     "cascade": Event(News.LIQUIDATION, _cascades),
     "adl": Event(News.ADL, _deleveragings),
     "funding": Event(News.FUNDING, _funding),
+    "arrival": Event(News.ARRIVAL, _arrivals),
     "step": Event(News.STEP, _quotes),
 }
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from marketsim.agents import habits, strategies
+from marketsim.agents import habits, strategies, turnover
 from marketsim.agents.base import OWN, Averaging, Traders, observe
 from marketsim.engine import causes, funding, step
 from marketsim.engine._jit import by_reference, kernel
@@ -20,6 +20,7 @@ from marketsim.engine.state import (
     MAX_ROWS_PER_STEP,
     NONE,
     TREE_LEVELS,
+    UNLIMITED,
     Flag,
     IntentKind,
     State,
@@ -27,6 +28,7 @@ from marketsim.engine.state import (
 )
 from marketsim.engine.world import World
 from marketsim.streams import Stream, draw_news, uniform
+from marketsim.tape.arrivals import Arrival
 from marketsim.tape.crowd import record_crowd
 from marketsim.tape.series import (
     Series,
@@ -43,6 +45,7 @@ DONE = 0
 TOO_SHORT = 1
 OUT_OF_RANGE = 2
 ASK = 3
+TURN = 4
 
 
 class News(IntEnum):
@@ -53,6 +56,7 @@ class News(IntEnum):
     LIQUIDATION = 4
     ADL = 8
     FUNDING = 16
+    ARRIVAL = 32
 
 
 class Clock(Averaging):
@@ -60,6 +64,7 @@ class Clock(Averaging):
 
     seed: I8
     step: I8  #: the next step
+    warm_up: I8  #: steps before the record begins
     is_open: I8  #: 1: the step's intents are there, it has to be cleared
     series_every: I8  #: steps per row of the series
     wealth_every: I8  #: steps per row of the population series
@@ -67,6 +72,9 @@ class Clock(Averaging):
     num_callers: I8  #: traders whose decision Python makes in this step
     lost_market: I8  #: the market whose price left the range
     heard: I8  #: News, added up: what the run pauses for after a step
+    num_turning: I8  #: accounts whose traders come and go
+    num_arrivals: I8  #: rows of the tape of arrivals used
+    next_arrival: I8  #: step at which the next newcomer takes over an account
 
 
 @by_reference
@@ -80,6 +88,7 @@ class Tape(NamedTuple):
     deviation: NDArray[np.float64]  #: (rows, M, venues) spot venue price / index price - 1
     wealth: Grid[Wealth]  #: (rows, G + 1) row 0 is the start
     exposure: Block[Holding]  #: (rows, G + 1, M)
+    arrival: Rows[Arrival]  #: (rows,)
     group: Indices  #: (N + 1,) int64: population of each account, G of the fund
     herd_size: NDArray[np.float64]  #: (M,) herd traders who trade each market
 
@@ -93,6 +102,7 @@ def new_tape(
     num_settlements: int,
     series_every: int,
     wealth_every: int,
+    num_turning: int,
     seed: int,
 ) -> Tape:
     """Allocate the tape of a run that settles funding so many times."""
@@ -107,6 +117,7 @@ def new_tape(
         deviation=np.zeros((rows, num_markets, num_venues)),
         wealth=records(Wealth, moments, num_groups),
         exposure=records(Holding, moments, num_groups, num_markets),
+        arrival=records(Arrival, 2 * num_turning),
         group=group,
         herd_size=herd_size,
     )
@@ -114,6 +125,8 @@ def new_tape(
     clock.seed = seed
     clock.series_every = series_every
     clock.wealth_every = wealth_every
+    clock.num_turning = num_turning
+    clock.next_arrival = UNLIMITED
     return tape
 
 
@@ -230,13 +243,16 @@ def has_room(state: State) -> bool:
 def record(state: State, world: World, traders: Traders, tape: Tape, t: int) -> None:
     """Write what step `t` leaves behind; what a row shows as it ended is written with its end."""
     clock = tape.clock[0]
-    row = t // clock.series_every
+    if t < clock.warm_up:
+        return
+    done = t - clock.warm_up + 1
+    row = (done - 1) // clock.series_every
     record_step(state, world, tape.series, tape.steps, row)
-    if (t + 1) % clock.series_every == 0:
+    if done % clock.series_every == 0:
         record_row(state, world, traders, tape, row)
-    if (t + 1) % clock.wealth_every == 0:
-        moment = (t + 1) // clock.wealth_every
-        record_wealth(state, tape.group, tape.wealth, tape.exposure, moment, t + 1)
+    if done % clock.wealth_every == 0:
+        moment = done // clock.wealth_every
+        record_wealth(state, tape.group, tape.wealth, tape.exposure, moment, done)
 
 
 @kernel
@@ -256,13 +272,35 @@ def open_step(state: State, world: World, traders: Traders, tape: Tape, t: int) 
         clock.lost_market = lost
         return OUT_OF_RANGE
     observe(state, traders, clock)
+    if clock.num_turning > 0:
+        turn_over(state, traders, tape, t)
     clock.num_callers = decide(state, traders, t, clock.seed)
     clock.is_open = 1
     return ASK if clock.num_callers > 0 else DONE
 
 
 @kernel
-def news_of(state: State, has_settled: bool) -> int:
+def turn_over(state: State, traders: Traders, tape: Tape, t: int) -> None:
+    """Let leavers leave and the others take profit; overwrites the tape of arrivals."""
+    clock = tape.clock[0]
+    clock.num_arrivals, first = turnover.turn_over(
+        state, traders, tape.arrival, clock.num_arrivals, t, clock.seed
+    )
+    clock.next_arrival = min(clock.next_arrival, first)
+
+
+@kernel
+def has_newcomers(tape: Tape) -> bool:
+    """Tell whether Python has to see to arrivals first: newcomers are due, or no room is left."""
+    clock = tape.clock[0]
+    if clock.num_turning == 0:
+        return False
+    room = len(tape.arrival) - clock.num_arrivals
+    return clock.next_arrival <= clock.step or room < clock.num_turning
+
+
+@kernel
+def news_of(state: State, tape: Tape, has_settled: bool) -> int:
     """Add up what has happened in the step just done, as `News`."""
     totals = state.totals[0]
     news = News.STEP.value
@@ -273,20 +311,28 @@ def news_of(state: State, has_settled: bool) -> int:
         news |= News.LIQUIDATION.value
     if totals.num_deleverages > totals.step_deleverages:
         news |= News.ADL.value
-    return news | News.FUNDING.value if has_settled else news
+    if has_settled:
+        news |= News.FUNDING.value
+    last = tape.clock[0].num_arrivals - 1
+    if last >= 0 and tape.arrival[last].step == totals.step:
+        news |= News.ARRIVAL.value
+    return news
 
 
 @kernel
 def run_steps(state: State, world: World, traders: Traders, tape: Tape, stop: int) -> int:
-    """Run to step `stop`; return DONE, TOO_SHORT, OUT_OF_RANGE or ASK.
+    """Run to step `stop`; return DONE, TOO_SHORT, OUT_OF_RANGE, ASK or TURN.
 
     ASK means that traders of `traders.caller` decide in Python now; call again when they have.
+    TURN, between two steps, that newcomers take over accounts.
     DONE comes before step `stop` where there are news of what is heard.
     """
     clock = tape.clock[0]
     while clock.step < stop:
         t = clock.step
         if clock.is_open == 0:
+            if has_newcomers(tape):
+                return TURN
             outcome = open_step(state, world, traders, tape, t)
             if outcome != DONE:
                 return outcome
@@ -300,7 +346,7 @@ def run_steps(state: State, world: World, traders: Traders, tape: Tape, stop: in
         record(state, world, traders, tape, t)
         clock.is_open = 0
         clock.step = t + 1
-        if clock.heard != 0 and clock.heard & news_of(state, has_settled) != 0:
+        if clock.heard != 0 and clock.heard & news_of(state, tape, has_settled) != 0:
             return DONE
     return DONE
 
@@ -343,7 +389,7 @@ def advance(
     state : State
         The same venue, perhaps in longer arrays.
     outcome : int
-        DONE, OUT_OF_RANGE or ASK.
+        DONE, OUT_OF_RANGE, ASK or TURN.
     """
     outcome = run_steps(state, world, traders, tape, stop)
     while outcome == TOO_SHORT:

@@ -14,6 +14,7 @@ from marketsim.run.attributes import RunAttributes
 from marketsim.run.loop import Tape, new_tape, record_row
 from marketsim.scenario.build_world import RuleChange
 from marketsim.scenario.coercion import whole_number
+from marketsim.scenario.funding_file import load_given_rates
 from marketsim.scenario.history import HistoryError, HistoryPath, load_history
 from marketsim.scenario.inputs import InputLog
 from marketsim.scenario.schema import Scenario
@@ -73,12 +74,14 @@ def state_rows(state: State) -> dict[str, int]:
 def tape_rows(tape: Tape) -> dict[str, int]:
     """Count the rows in use of the arrays that are longer than what they hold."""
     clock = tape.clock[0]
-    rows = -(-int(clock.step) // int(clock.series_every))
-    moments = int(clock.step) // int(clock.wealth_every) + 1
+    done = max(int(clock.step - clock.warm_up), 0)
+    rows = -(-done // int(clock.series_every))
+    moments = done // int(clock.wealth_every) + 1
     return {
         **dict.fromkeys(("series", "deviation", "steps"), rows),
         **dict.fromkeys(("wealth", "exposure"), moments),
         "funding": int(clock.num_funding),
+        "arrival": int(clock.num_arrivals),
     }
 
 
@@ -87,7 +90,8 @@ def open_tape(run: RunAttributes) -> Tape:
     scenario, roster = run.scenario, run.roster
     counted = run.traders.population["has_opinions"]
     heads = np.bincount(roster.population, minlength=len(roster.names)) * counted
-    phase = int(run.state.venue[0].funding_phase)
+    warm_up = scenario.warm_up_steps
+    phase = int(run.state.venue[0].funding_phase) + warm_up
     tape = new_tape(
         run.num_steps,
         np.append(roster.population, len(roster.names)).astype(np.int64),
@@ -96,9 +100,11 @@ def open_tape(run: RunAttributes) -> Tape:
         num_settlements=count_settlements(scenario, run._changes, phase, 0, run.num_steps),
         series_every=scenario.steps_of(scenario.record.series_minutes),
         wealth_every=scenario.steps_of(scenario.record.population_minutes),
+        num_turning=sum(p.count for p in scenario.populations.values() if p.turnover is not None),
         seed=run.seed,
     )
     record_wealth(run.state, tape.group, tape.wealth, tape.exposure, 0, 0)
+    tape.clock["warm_up"] = warm_up
     hours = scenario.step_minutes / 60.0
     for name, span in AVERAGE_HOURS.items():
         tape.clock[f"{name}_weight"] = min(hours / span, 1.0)
@@ -202,19 +208,37 @@ def lengthen(run: RunAttributes, num_steps: int) -> None:
     """
     longer = run.scenario.lasting(num_steps)
     history = _longer_history(run, longer)
+    given_rate, said = _longer_rates(run, longer)
     tape = longer_tape(run, num_steps)
     if history is not None:
         run.world = run.world._replace(history=history.price)
-        run._history_notes = tuple(history.notes)
+        run._history_notes = (*history.notes, *said)
+    if given_rate is not None:
+        run.world = run.world._replace(given_rate=given_rate)
     if not run.scenario.is_open:
         run.scenario = longer
     run.num_steps, run.tape = num_steps, tape
 
 
+def _longer_rates(run: RunAttributes, longer: Scenario) -> tuple[Any, list[str]]:
+    """Read more of the funding rates that are given."""
+    if len(run.world.given_rate) == 0:
+        return None, []
+    if run.scenario.is_open:  # they have been read to their end
+        if longer.num_steps > len(run.world.given_rate):
+            raise HistoryError(
+                f"venue.funding.history: too short for {longer.num_steps} steps: it has rates for "
+                f"{len(run.world.given_rate)}; run no further"
+            )
+        return None, []
+    with InputLog(run.inputs, "when the run began"):
+        return load_given_rates(longer, longer.num_steps, run._start_time)
+
+
 def longer_tape(run: RunAttributes, num_steps: int) -> Tape:
     """Return the tape with room for so many steps, and for their settlements by today's rules."""
     clock, tape = run.tape.clock[0], run.tape
-    phase, step = int(run.state.venue[0].funding_phase), int(clock.step)
+    phase, step = int(run.state.venue[0].funding_phase) + run.warm_up, run.step_count
     settlements = count_settlements(run._rules, run._changes, phase, step, num_steps)
     rows = -(-num_steps // int(clock.series_every))
     moments = -(-num_steps // int(clock.wealth_every)) + 1
@@ -239,15 +263,21 @@ def _longer_history(run: RunAttributes, longer: Scenario) -> HistoryPath | None:
         return None
     known = run.world.history
     if run.scenario.is_open:  # it has been read to its end
-        if longer.num_steps >= len(known):
+        left = len(known) - 1 - run.warm_up
+        if longer.num_steps > left:
             raise HistoryError(
                 f"{longer.spot.history.path}: too short for {longer.num_steps} steps: it has "
-                f"{len(known) - 1}; run no further"
+                f"{left}; run no further"
             )
         return None
     with InputLog(run.inputs, "when the run began"):
         history = load_history(
-            longer.spot.history, run.market_names, longer.step_minutes, longer.num_steps, run.seed
+            longer.spot.history,
+            run.market_names,
+            longer.step_minutes,
+            longer.num_steps + run.warm_up,
+            run.seed,
+            run.warm_up,
         )
     if not np.array_equal(history.price[: len(known)], known):
         raise HistoryError(

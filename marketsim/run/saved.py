@@ -40,6 +40,7 @@ from marketsim.scenario.inputs import (
     IMPORTED,
     NETWORK,
     PRICES,
+    RATES,
     SHOWN,
     STRATEGY,
     InputLog,
@@ -50,7 +51,7 @@ from marketsim.scenario.schema import Scenario
 from marketsim.scenario.wording import show
 
 #: Inputs that must be as they were: what a scenario names. What it was read from may change.
-NAMED = (PRICES, STRATEGY, IMPORTED, NETWORK)
+NAMED = (PRICES, RATES, STRATEGY, IMPORTED, NETWORK)
 
 #: Where the bases of a user's class come from that are not the user's.
 LIBRARIES = {*sys.stdlib_module_names, "marketsim", "mesa", "pydantic"}

@@ -111,9 +111,8 @@ def _write_habit(
     run: RunAttributes, then: Scenario, name: str, habit: str, accounts: Integers
 ) -> None:
     """Give traders the habit that a scenario with it would have drawn for them."""
-    keys = run.roster.keys[accounts]
-    value = draw_habit(then, name, habit, run.seed, keys)
     trader = run.traders.trader
+    value = draw_habit(then, name, habit, run.seed, trader["key"][accounts])
     if habit == "attention":
         trader["attention"][accounts] = value / then.step_minutes
         _wait_anew(run, accounts)
@@ -129,12 +128,11 @@ def _wait_anew(run: RunAttributes, accounts: Integers) -> None:
 
     Who looks in the coming step does so, and who left the market stays away.
     """
-    t = run.step_count
+    t = run.step_count + run.warm_up
     trader, next_wake = run.traders.trader, run.traders.next_wake
     waits = (next_wake[accounts] > t) & (trader["is_retired"][accounts] == 0)
     accounts = accounts[waits]
-    keys = run.roster.keys[accounts]
-    draws = draw_uniform(run.seed, Stream.WAKE, keys, WAKE_DRAW, t)
+    draws = draw_uniform(run.seed, Stream.WAKE, trader["key"][accounts], WAKE_DRAW, t)
     for i, draw in zip(accounts.tolist(), draws.tolist(), strict=True):
         wait = float(trader["attention"][i]) * -math.log(draw)
         next_wake[i] = UNLIMITED if wait >= 1e15 else t - 1 + max(math.ceil(wait), 1)
@@ -149,14 +147,21 @@ def _change_modes(
     if change.path.endswith(".margin_mode"):
         uniform = _draw(run, accounts, number, MODE_DRAW)
         modes = pick_modes(then.populations[name], uniform)
-    kept = 0
-    for mode in range(len(MODES)):
-        kept += _enter_mode(run, then, name, accounts[modes == mode], mode)
+    kept = enter_modes(run, then, name, accounts, modes)
     if kept == 0:
         return None
     return (
         f"{change.path}: {kept} of {len(accounts)} traders keep the pools they have, the initial "
         "margin of their positions is more than their equity"
+    )
+
+
+def enter_modes(
+    run: RunAttributes, then: Scenario, name: str, accounts: Integers, modes: Any
+) -> int:
+    """Put accounts of a population into margin modes, one each; return how many could not."""
+    return sum(
+        _enter_mode(run, then, name, accounts[modes == mode], mode) for mode in range(len(MODES))
     )
 
 
@@ -212,7 +217,7 @@ def _write_limits(
     run: RunAttributes, then: Scenario, name: str, accounts: Integers, side: Any, mode: int
 ) -> None:
     """Write what the side pools of accounts may draw."""
-    state, roster = run.state, run.roster
+    state = run.state
     owner = np.asarray(state.pool["owner"])
     others = np.isin(owner, accounts) & (np.arange(len(owner)) >= len(state.account))
     state.draw["limit"][others] = 0
@@ -220,6 +225,8 @@ def _write_limits(
         return
     numbered = enumerate(then.populations[name].groups.values())
     limited = [(draw, group) for draw, group in numbered if group.draw_limit != "unlimited"]
+    keys = run.traders.trader["key"][accounts]
+    capital = draw_habit(then, name, "capital", run.seed, keys)
     for place, (draw, group) in enumerate(limited):
-        usd = draw_limit(group, draw, run.seed, roster.keys[accounts], roster.capital[accounts])
+        usd = draw_limit(group, draw, run.seed, keys, capital)
         write_draw_limits(state, side[:, place], usd)

@@ -14,11 +14,11 @@ from marketsim.agents.registry import build_traders, check_strategies, most_inte
 from marketsim.contagion.recorder import ContagionTape
 from marketsim.engine import causes
 from marketsim.engine.index import update_index
-from marketsim.engine.records import Rows
 from marketsim.engine.state import NONE
 from marketsim.engine.step import clear_step
 from marketsim.run.agenda import Interventions
 from marketsim.run.branch import copy_run
+from marketsim.run.collect import collect_result
 from marketsim.run.hooks import Hook, Hooks, Listener
 from marketsim.run.loop import (
     ASK,
@@ -29,26 +29,33 @@ from marketsim.run.loop import (
     order_of_action,
 )
 from marketsim.run.measures import Measures
+from marketsim.run.newcomers import admit
 from marketsim.run.out_of_range import price_out_of_range
 from marketsim.run.progress import Progress
-from marketsim.run.room import allow_steps, complete_rows, funding_phase, open_tape
+from marketsim.run.room import allow_steps, funding_phase, open_tape
 from marketsim.run.saved import save_run
 from marketsim.run.settings import follow, keep_caps
 from marketsim.run.steering import Steered, act, put_orders, take
+from marketsim.run.warm_up import begin_record
 from marketsim.scenario.build import build_state
 from marketsim.scenario.build_world import build_world, rule_changes
+from marketsim.scenario.funding_file import load_given_rates
 from marketsim.scenario.history import HistoryPath, load_history
 from marketsim.scenario.inputs import InputLog
-from marketsim.scenario.loader import resolved_toml
 from marketsim.scenario.schema import Scenario
 from marketsim.tape.depth import DepthTape
 from marketsim.tape.digest import digest_result
-from marketsim.tape.result import Floats, RunResult, take_snapshot
-from marketsim.tape.series import Settlement
+from marketsim.tape.result import RunResult, take_snapshot
 
 #: A kernel call lasts about so long: between two, progress is shown and Ctrl-C is heard.
 CHUNK_SECONDS = 0.2
 FIRST_CHUNK = 64
+
+
+def next_chunk(chunk: int, num_steps: int, seconds: float) -> int:
+    """Return how many steps to make in the next call, after one of so many and so long."""
+    pace = num_steps / max(seconds, 1e-9)
+    return max(int(min(pace * CHUNK_SECONDS, 4.0 * chunk)), 1)
 
 
 class Simulation(Steered, Measures):
@@ -64,6 +71,8 @@ class Simulation(Steered, Measures):
     find_trader : callable, optional
         Given an account, returns its trader in plain Python; `marketsim.PerpMarket`, which makes
         these, hands it over. Only scenarios with such traders need it.
+    progress : callable, optional
+        Called with (steps done, steps asked) a few times a second while a scenario's warm-up lasts.
 
     Attributes
     ----------
@@ -94,6 +103,7 @@ class Simulation(Steered, Measures):
         seed: int,
         strategies: Mapping[str, OwnClass] | None = None,
         find_trader: FindTrader | None = None,
+        progress: Progress | None = None,
     ) -> None:
         self._started = time.perf_counter()
         self.scenario = scenario
@@ -103,8 +113,11 @@ class Simulation(Steered, Measures):
         self.inputs = InputLog()
         with self.inputs:
             history = self._load_history()
-        self._history_notes = tuple(history.notes) if history else ()
         self._start_time = np.datetime64(history.start.replace(tzinfo=None)) if history else None
+        with self.inputs:
+            planned = None if scenario.is_open else self.num_steps
+            given_rate, said = load_given_rates(scenario, planned, self._start_time)
+        self._history_notes = (*(history.notes if history else ()), *said)
         self._prices = self._first_prices(history)
         with self.inputs:
             chosen = check_strategies(scenario, strategies)
@@ -114,13 +127,18 @@ class Simulation(Steered, Measures):
         )
         self.state.totals[0].record_fills = int(scenario.record.fills)
         self.state.venue[0].funding_phase = funding_phase(self._start_time, scenario.step_minutes)
+        if self._start_time is not None:  # that of the record
+            minutes = scenario.warm_up_steps * scenario.step_minutes
+            self._start_time += np.timedelta64(round(minutes * 60e6), "us")
         self.world = build_world(
             scenario.spot,
             scenario.shocks,
             scenario.markets,
             step_minutes=scenario.step_minutes,
             history=history,
+            given_rate=given_rate,
         )
+        self.world.shock["start"] += scenario.warm_up_steps
         self._check_range(update_index(self.world, self.state, NONE))
         self.state.market["mark_ticks"] = self.state.market["index_ticks"]
         if scenario.record.causes:
@@ -137,12 +155,39 @@ class Simulation(Steered, Measures):
         record = scenario.record
         self._depth = DepthTape(*map(scenario.span, (record.depth_minutes, record.book_minutes)))
         self._start = take_snapshot(self.state)
+        self._paid_before = np.zeros(len(self.state.account), np.int64)
         self.tape = open_tape(self)
         keep_caps(self)
         self.hooks = Hooks()
         self.is_stopped = False
         self._run_seconds = 0.0
+        self._warm_up_first(progress)
         self._build_seconds = time.perf_counter() - self._started
+
+    def _warm_up_first(self, progress: Progress | None) -> None:
+        self.let_warm_up(progress)
+
+    def let_warm_up(self, progress: Progress | None = None) -> None:
+        """Run the time before the record; it then begins with the coming step.
+
+        Raises
+        ------
+        PriceOutOfRangeError
+            If an index price leaves the range of the order book.
+        OwnTraderError
+            If a user's own trader fails.
+        """
+        first, chunk = self.step_count, FIRST_CHUNK
+        while self.step_count < 0:
+            admit(self)
+            before, began = self.step_count, time.perf_counter()
+            if self._advance(min(before + chunk, 0)) == OUT_OF_RANGE:
+                self._check_range(int(self.tape.clock[0].lost_market))
+            chunk = next_chunk(chunk, self.step_count - before, time.perf_counter() - began)
+            if progress is not None:
+                progress(self.step_count - first, -first)
+        if first < 0:
+            begin_record(self)
 
     def run(self, num_steps: int, progress: Progress | None = None, extend: bool = False) -> None:
         """Advance by a number of steps.
@@ -181,6 +226,7 @@ class Simulation(Steered, Measures):
             self._apply_rules()
             self._keep_snapshot()
             self._keep_measures()
+            admit(self)
             act(self)
             if self.interventions.orders:
                 self._open_step()
@@ -192,9 +238,7 @@ class Simulation(Steered, Measures):
                 self._check_range(int(self.tape.clock[0].lost_market))
             if self.hooks.heard:
                 self._tell()
-            spent = max(time.perf_counter() - here, 1e-9)
-            pace = (self.step_count - before) / spent
-            chunk = max(int(min(pace * CHUNK_SECONDS, 4.0 * chunk)), 1)
+            chunk = next_chunk(chunk, self.step_count - before, time.perf_counter() - here)
             if progress is not None:
                 progress(self.step_count - first, num_steps)
         self._complete()
@@ -237,7 +281,7 @@ class Simulation(Steered, Measures):
 
         Parameters
         ----------
-        event : {"fill", "liquidation", "cascade", "adl", "funding", "step"}
+        event : {"fill", "liquidation", "cascade", "adl", "funding", "arrival", "step"}
         call : callable
             Takes the rows, one read-only structured array; see ``docs/steering.md``.
 
@@ -290,11 +334,12 @@ class Simulation(Steered, Measures):
             If a user's own trader fails.
         """
         self._apply_rules()
+        admit(self)
         act(self)
         self._open_step()
         self.state = make_room(self.state)
         self.state.venue[0].max_rounds = rounds
-        t = self.step_count
+        t = int(self.tape.clock[0].step)
         clear_step(self.state, order_of_action(self.state, self.traders, t, self.seed))
 
     def intervene(self, kind: str, **fields: Any) -> None:
@@ -326,7 +371,9 @@ class Simulation(Steered, Measures):
                     self._ask()
                 if clock.is_open and self._pauses():  # who was asked wants to
                     goal = self.step_count + 1
-                self.state, outcome = advance(self.state, self.world, self.traders, self.tape, goal)
+                self.state, outcome = advance(
+                    self.state, self.world, self.traders, self.tape, goal + self.warm_up
+                )
         return outcome
 
     def _ask(self) -> None:
@@ -346,63 +393,7 @@ class Simulation(Steered, Measures):
 
     def result(self) -> RunResult:
         """Collect what the steps done so far have left."""
-        state, tape = self.state, self.tape
-        totals = state.totals[0]
-        funding = tape.funding[: int(tape.clock[0].num_funding)]
-        rows = -(-self.step_count // int(tape.clock[0].series_every))
-        moments = -(-self.step_count // int(tape.clock[0].wealth_every)) + 1
-        complete_rows(self, rows - 1, moments - 1)
-        steered = self.steered
-        return RunResult(
-            scenario=self.scenario.name,
-            scenario_text=resolved_toml(steered),
-            seed=self.seed,
-            num_steps=self.step_count,
-            step_minutes=self.scenario.step_minutes,
-            market_names=self.market_names,
-            venue_names=tuple(self.scenario.spot.sources),
-            population_names=self.roster.names,
-            tick_size=np.array(state.market["tick_size"]),
-            lot_size=np.array(state.market["lot_size"]),
-            tick_atoms=np.array(state.market["tick_atoms"]),
-            series=tape.series[:rows],
-            deviation=tape.deviation[:rows],
-            steps=tape.steps[:rows],
-            funding=funding,
-            funding_cap=self._funding_cap(funding),
-            liquidation=state.liquidation[: int(totals.num_liquidations)],
-            impact=state.impact[: int(totals.num_liquidations) * int(totals.record_causes)],
-            seizure=state.seizure[: int(totals.num_seizures)],
-            loss=state.loss[: int(totals.num_losses)],
-            deleverage=state.deleverage[: int(totals.num_deleverages)],
-            fill=state.fill[: int(totals.num_fills)],
-            wealth=tape.wealth[:moments],
-            exposure=tape.exposure[:moments],
-            population=np.append(self.roster.population, NONE).astype(np.int64),
-            deposit=np.array(state.account["deposit"]),
-            pool=np.array(state.position["pool"], np.int64),
-            start=self._start,
-            end=take_snapshot(state),
-            outcome=np.array(totals.outcome),
-            conservation_error=int(totals.conservation_error),
-            struck=steered.struck_markets,
-            strikes=steered.strikes,
-            contagion_steps=self._contagion.steps,
-            contagion=self._contagion.matrices(len(self.market_names)),
-            heat=self._contagion.heat,
-            depth=self._depth.depth,
-            book=self._depth.book,
-            snapshots=tuple(self._snapshots),
-            start_time=self._start_time,
-            notes=(*self.notes, *self.interventions.notes),
-            inputs=tuple(self.inputs),
-            payments=tuple(self.interventions.payments),
-            timings={
-                "build": self._build_seconds,
-                "run": self._run_seconds,
-                "wall": time.perf_counter() - self._started,
-            },
-        )
+        return collect_result(self)
 
     def _load_history(self) -> HistoryPath | None:
         if self.scenario.spot.history is None or self.scenario.spot.kind != "history":
@@ -411,8 +402,9 @@ class Simulation(Steered, Measures):
             self.scenario.spot.history,
             self.market_names,
             self.scenario.step_minutes,
-            None if self.scenario.is_open else self.num_steps,
+            None if self.scenario.is_open else self.num_steps + self.scenario.warm_up_steps,
             self.seed,
+            self.scenario.warm_up_steps,
         )
 
     def _first_prices(self, history: HistoryPath | None) -> Mapping[str, float]:
@@ -426,13 +418,6 @@ class Simulation(Steered, Measures):
             change = self._changes.pop(0)
             self._contagion.forget(self.step_count)
             follow(self, self._rules.with_rule(change.field, change.value))
-
-    def _funding_cap(self, funding: Rows[Settlement]) -> Floats:
-        """Return the cap in force at each settlement."""
-        first = [step for step, _ in self._caps]
-        place = np.searchsorted(first, funding["step"], side="right") - 1
-        caps: Floats = np.array([cap for _, cap in self._caps])[place, funding["market"]]
-        return caps
 
     def _complete(self) -> None:
         """Bring all that is recorded up to the step just done."""

@@ -52,7 +52,7 @@ def take(run: RunAttributes, kind: Any, fields: dict[str, Any]) -> None:
         raise InterventionError(
             f"{kind}: at_step: it acts at the next step; a scenario states others"
         )
-    entry = read_intervention(kind, {"at_step": run.step_count + is_open, **fields})
+    entry = read_intervention(kind, {"at_step": max(run.step_count, 0) + is_open, **fields})
     for problem in entry.problems(run.scenario):
         raise InterventionError(f"{kind}: {problem.line()}")
     if isinstance(entry, RetireIntervention) and not _leaves(run, entry.account):
@@ -194,7 +194,7 @@ def _do(run: RunAttributes, number: int, entry: Intervention) -> None:
         assert shock is not None
         sources = tuple(run.scenario.spot.sources)
         rows = shock.rows(run.market_names, sources, step_minutes)
-        run.world = add_shocks(run.world, rows)
+        run.world = add_shocks(run.world, rows, run.warm_up)
 
 
 def put_orders(run: RunAttributes) -> State:

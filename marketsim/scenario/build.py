@@ -118,7 +118,7 @@ def write_rules(
         row.maker_fee = to_fraction(market.maker_fee)
         row.taker_fee = to_fraction(market.taker_fee)
         row.impact_atoms = _count(market.impact_notional, atoms)
-        row.funding_cap = _funding_cap(scenario.venue, market)
+        row.funding_cap = funding_cap(scenario.venue, market)
         row.liquidates = int(market.liquidations)
         row.max_position_lots = market.position_limit(prices[name], atoms)
         amount = previous = 0
@@ -173,7 +173,7 @@ def _write_venue(row: Any, venue: Venue, scenario: Scenario, atoms: int) -> None
     row.rank_rule = RankRule[rules.rank_rule.upper()]
 
 
-def _funding_cap(venue: Venue, market: Market) -> float:
+def funding_cap(venue: Venue, market: Market) -> float:
     """Return the largest funding rate of a market, per 8 h."""
     if market.funding_cap is not None:
         return market.funding_cap

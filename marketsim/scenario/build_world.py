@@ -46,6 +46,7 @@ def build_world(
     *,
     step_minutes: float,
     history: "HistoryPath | None" = None,
+    given_rate: Any = None,
 ) -> World:
     """Build the arrays of the outside world.
 
@@ -58,6 +59,8 @@ def build_world(
     step_minutes : float
     history : HistoryPath, optional
         Of these markets in this order; needed for ``kind = "history"``.
+    given_rate : array, optional
+        (steps, markets) funding rates that are paid as they are; NaN: by the venue's rule.
 
     Returns
     -------
@@ -78,7 +81,10 @@ def build_world(
         len(spot.sources),
         num_shocks=len(rows),
         num_steps=0 if history is None else history.num_steps,
+        num_given=0 if given_rate is None else len(given_rate),
     )
+    if given_rate is not None:
+        world.given_rate[:] = given_rate
     _write_shocks(world, rows)
     if spot.kind == "history" and history is not None:
         world.history[:] = history.price
@@ -136,13 +142,17 @@ def write_process(
             asset.displacement = 0.0
 
 
-def add_shocks(world: World, rows: Sequence[Row]) -> World:
-    """Return the outside world with rows more at the end of its schedule."""
+def add_shocks(world: World, rows: Sequence[Row], warm_up: int = 0) -> World:
+    """Return the outside world with rows more at the end of its schedule.
+
+    Their steps count from the end of so many of `warm_up`.
+    """
     first = len(world.shock)
     longer = schedule(first + len(rows))
     longer[:first] = world.shock
     world = world._replace(shock=longer)
     _write_shocks(world, rows, first)
+    world.shock["start"][first:] += warm_up
     return world
 
 

@@ -20,12 +20,12 @@ from marketsim.scenario.bars import (
     HOUR,
     MINUTE,
     Bars,
-    HistoryError,
     read_bars,
     read_time,
-    show_time,
 )
 from marketsim.scenario.spot_model import History
+from marketsim.scenario.unpacking import HistoryError
+from marketsim.scenario.written_dates import show_time
 from marketsim.streams import Stream, asset_key, fill_normal
 
 __all__ = ["HistoryError", "HistoryPath", "load_history"]
@@ -57,6 +57,7 @@ def load_history(
     step_minutes: float,
     num_steps: int | None = None,
     seed: int = 0,
+    warm_up: int = 0,
 ) -> HistoryPath:
     """Read a file and bring it to the steps of a run.
 
@@ -70,6 +71,8 @@ def load_history(
         By default all the file (or the stated window) has.
     seed : int
         Of the run; matters for ``bridge = "brownian"`` only.
+    warm_up : int, optional
+        Those of them before the record begins; of all the file has, one more is needed.
 
     Returns
     -------
@@ -81,13 +84,14 @@ def load_history(
         If the file cannot be replayed; the message says where it fails and what to do.
     """
     step = round(step_minutes * MINUTE)
-    everything = read_bars(history, markets)
-    start, num_steps = _place(history, everything, step, num_steps)
+    everything, understood = read_bars(history, markets)
+    start, num_steps = _place(history, everything, step, num_steps, warm_up)
     price = np.empty((num_steps + 1, len(markets)))
     end = show_time(start + num_steps * step)
     notes = [
         f"{history.path}: {', '.join(markets)} from {show_time(start)} to {end}, {num_steps} steps"
     ]
+    notes += [f"{history.path.name}: {note}" for note in understood]
     shared: dict[str, list[str]] = {}
     for m, bars in enumerate(everything):
         first = int(np.searchsorted(bars.closing, start, side="right")) - 1
@@ -102,7 +106,7 @@ def load_history(
 
 
 def _place(
-    history: History, everything: list[Bars], step: int, num_steps: int | None
+    history: History, everything: list[Bars], step: int, num_steps: int | None, warm_up: int
 ) -> tuple[int, int]:
     """Return the UTC nanoseconds of the start and the number of steps."""
     late = max(everything, key=lambda bars: int(bars.closing[0]))
@@ -124,11 +128,13 @@ def _place(
     span = f"{show_time(start)} to {show_time(end)}"
     if available < 1:
         raise HistoryError(f"{history.path}: {span} has no step; check spot.history.start and end")
-    if num_steps is not None and num_steps > available:
+    needed = warm_up + 1 if num_steps is None else num_steps
+    if needed > available:
         for bars in everything:
             bars.prices()  # a wrong row is the better thing to report, all of them are needed
+        before = f", {warm_up} of them of record.warm_up" if warm_up else ""
         raise HistoryError(
-            f"{history.path}: too short for {num_steps} steps: {span} has {available} "
+            f"{history.path}: too short for {needed} steps{before}: {span} has {available} "
             f"({available * step / HOUR / 24:.4g} days); ask for fewer or change start and end"
         )
     return start, available if num_steps is None else num_steps
@@ -139,21 +145,18 @@ def _replay(
 ) -> tuple[Any, list[str]]:
     """Return one market's price at rows 0 .. num_steps and notes on how it was made."""
     close, high, low = bars.prices()
-    notes = _check_gaps(history, bars)
-    if not bars.was_sorted:
-        notes.append("rows of the file put in the order of time")
+    notes = [*_check_gaps(history, bars), *bars.notes]
     # row of the first step that ends at or after the bar: nothing is known before it happened
     closes = -(-(bars.closing - start) // step)
     opens = -(-(bars.opening - start) // step)
     base = int(closes[0])
     known = np.full(int(closes[-1]) - base + 1, np.nan)
-    length = f"bars of {(bars.closing[0] - bars.opening[0]) / MINUTE:g} min"
     if high is None:
-        notes.append(f"{length}, closes only")
+        notes.append(f"{bars.length}, closes only")
     else:
         passed = _pass_extremes(known, opens - base, closes - base, close, high, low)
         rule = "pass their high and low, the one nearer to the open first"
-        notes.append(f"{length}, {passed} of {len(close) - 1} {rule}")
+        notes.append(f"{bars.length}, {passed} of {len(close) - 1} {rule}")
     known[closes - base] = close
     path = _bridge(history.bridge, known)
     if history.bridge == "brownian":
@@ -166,14 +169,14 @@ def _replay(
 
 
 def _check_gaps(history: History, bars: Bars) -> list[str]:
-    gap = bars.opening[1:] - bars.closing[:-1]
+    gap = bars.gaps()
     longest = int(gap.max(initial=0))
     if longest > history.max_gap * HOUR:
         b = int(np.argmax(gap > history.max_gap * HOUR)) + 1
         problem = f"a gap of {gap[b - 1] / HOUR:.4g} h before this row"
         fix = f"spot.history.max_gap allows {history.max_gap:g} h"
-        raise bars.error(b, history.time, problem, fix)
-    if longest == 0:
+        raise bars.error(b, bars.time_column, problem, fix)
+    if longest == 0 or bars.is_moments:
         return []
     return [f"gaps bridged: {int((gap > 0).sum())}, the longest {longest / HOUR:.4g} h"]
 

@@ -1,7 +1,8 @@
 """What a run is made from: the files behind its scenario, each with the hash of its content.
 
-A file is read whole and once by `read_input`, so that what is hashed is what is used. Every
-`InputLog` that is open meanwhile notes it, and refuses it if it expects another content.
+A file is read whole and once by `read_input`, so that what is hashed is what is used; one that may
+be large is opened by `open_input`, which hashes it first and refuses it if it changes meanwhile.
+Every `InputLog` that is open notes it, and refuses it if it expects another content.
 
 Of a strategy these are its own file and the Python files beside it that it imports. What else its
 code reads, and what it imports from elsewhere, is not known here.
@@ -17,7 +18,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 from marketsim.scenario.errors import ScenarioError
 
@@ -29,6 +30,7 @@ SCENARIO, BASE, DESIGN, TARGETS = "scenario", "base scenario", "design", "file o
 STATEMENTS = (SCENARIO, BASE, DESIGN, TARGETS)
 #: Files of which every byte counts.
 PRICES, STRATEGY, IMPORTED, NETWORK = "price file", "strategy", "imported module", "graph file"
+RATES = "funding file"
 #: What an experiment makes of its runs; they do not depend on it.
 CODE = "code of an experiment"
 #: Digits of a hash that are shown.
@@ -154,6 +156,54 @@ def read_input(what: str, file: Path, name: str | None = None) -> bytes:
     return content
 
 
+@contextmanager
+def open_input(what: str, file: Path) -> Iterator[IO[bytes]]:
+    """Open an input too large to be read whole, and note it.
+
+    Its content is hashed before it is used, where a log is open, and must stay as it is meanwhile.
+
+    Parameters
+    ----------
+    what : str
+        "price file", say.
+    file : Path
+
+    Yields
+    ------
+    binary file
+        At its beginning.
+
+    Raises
+    ------
+    OSError
+        If it cannot be read.
+    InputChangedError
+        If it is not what an open log expects, or changes while it is read.
+    """
+    name = str(file.absolute())
+    try:
+        if not file.is_file():
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(file))
+        stream = file.open("rb")
+    except OSError as error:
+        _miss(name, error.strerror or str(error))
+        raise
+    with stream:
+        before = _version(stream)
+        if _open_logs.get():
+            _note_hash(what, name, hashlib.file_digest(stream, "sha256").hexdigest())
+            stream.seek(0)
+        yield stream
+        if _version(stream) != before:
+            msg = f"{name}: the {what} changed while it was read; begin again once it is complete"
+            raise InputChangedError(msg)
+
+
+def _version(stream: IO[bytes]) -> tuple[int, int]:
+    found = os.fstat(stream.fileno())
+    return found.st_mtime_ns, found.st_size
+
+
 def _miss(name: str, reason: str) -> None:
     for log in _open_logs.get():
         log.miss(name, reason)
@@ -167,11 +217,13 @@ def note_input(what: str, name: str, content: bytes) -> None:
     InputChangedError
         If it is not what an open log expects.
     """
-    logs = _open_logs.get()
-    if logs:
-        found = Input(what, name, hashlib.sha256(content).hexdigest())
-        for log in logs:
-            log.note(found)
+    if _open_logs.get():
+        _note_hash(what, name, hashlib.sha256(content).hexdigest())
+
+
+def _note_hash(what: str, name: str, sha256: str) -> None:
+    for log in _open_logs.get():
+        log.note(Input(what, name, sha256))
 
 
 def read_strategy(file: Path, name: str | None = None) -> bytes:
@@ -237,6 +289,9 @@ def scenario_inputs(
                 try:
                     if what == STRATEGY:
                         read_strategy(file, name)
+                    elif what in (PRICES, RATES):
+                        with open_input(what, file):
+                            pass
                     else:
                         read_input(what, file, name)
                 except OSError as error:
@@ -263,6 +318,8 @@ def without_paths(scenario: "Scenario", **options: Any) -> dict[str, Any]:
     data = scenario.model_dump(mode="json", **options)
     if data["spot"].get("history") is not None:
         data["spot"]["history"]["path"] = ""
+    rates = data["venue"]["funding"].get("history", {})
+    data["venue"]["funding"]["history"] = dict.fromkeys(rates, "")
     for population in data["populations"].values():
         place, colon, name = population["strategy"].rpartition(":")
         if place.endswith(".py"):
@@ -387,6 +444,8 @@ def _named_files(scenario: "Scenario") -> Iterator[tuple[str, str, str, Path]]:
     spot = scenario.spot
     if spot.kind == "history" and spot.history is not None:
         yield "spot.history.path", PRICES, str(spot.history.path.absolute()), spot.history.path
+    for market, rates in scenario.venue.funding.history.items():
+        yield f"venue.funding.history.{market}", RATES, str(rates.absolute()), rates
     for name, population in scenario.populations.items():
         place, colon, _ = population.strategy.rpartition(":")
         file = _strategy_file(place) if colon else None

@@ -1,6 +1,7 @@
 """When a change of a field acts on a running market; the schema says it of every field.
 
-``"live": true`` beside a field means that a change of it, or of anything beneath it, acts at once;
+``"live": true`` beside a field means that a change of it, or of anything beneath it, acts at once,
+but for a field beneath that says otherwise;
 ``"at reset"`` that a running market keeps what it started with; ``false`` that it never acts.
 """
 
@@ -40,12 +41,13 @@ def acts(schema: dict[str, Any], keys: Sequence[str], data: Any = None) -> bool 
     bool or str or None
         As beside the field; None for a table whose fields differ.
     """
+    said: bool | str | None = None
     for place in range(1, len(keys) + 1):
         for node in nodes_at(schema, tuple(keys[:place]), data, whole=True):
             if "live" in node:
-                said: bool | str = node["live"]
-                return said
-    return None
+                said = node["live"]
+                break
+    return said
 
 
 def unknown_key(schema: dict[str, Any], keys: Sequence[str], data: Any) -> str | None:

@@ -44,7 +44,11 @@ __all__ = [
 ]
 
 #: Fields that hold the path of a file; "*" is any name.
-PATHS = (("spot", "history", "path"), ("populations", "*", "parameters", "network_file"))
+PATHS = (
+    ("spot", "history", "path"),
+    ("venue", "funding", "history", "*"),
+    ("populations", "*", "parameters", "network_file"),
+)
 #: What stands for a wrong field that must be there, so that all others are still checked.
 STAND_INS = {
     "price": 100.0,
@@ -374,8 +378,9 @@ def _resolve_paths(data: dict[str, Any], folder: Path) -> None:
     """Make the paths a file states absolute; they are relative to the file."""
     for *tables, field in PATHS:
         for node in _tables_at(data, tables):
-            if isinstance(node.get(field), str) and node[field]:
-                node[field] = str(absolute_path(node[field], folder))
+            for name in list(node) if field == "*" else [field]:
+                if isinstance(node.get(name), str) and node[name]:
+                    node[name] = str(absolute_path(node[name], folder))
     populations = data.get("populations")
     for population in populations.values() if isinstance(populations, dict) else ():
         if isinstance(population, dict) and isinstance(population.get("strategy"), str):

@@ -106,6 +106,35 @@ class Group(Part):
         return self
 
 
+#: A span of time, or a multiple, that may never be reached.
+Hours: TypeAlias = Annotated[float, Field(gt=0, le=1e9)]
+Multiple: TypeAlias = Annotated[float, Field(ge=1, le=1e9)]
+Never: TypeAlias = Literal["never"]
+
+
+class Turnover(Part):
+    """Traders come and go: who leaves takes its money along, and a newcomer has the account.
+
+    A trader who leaves withdraws its orders, closes its positions at the market, over as many steps
+    as the book needs, sells its coins and takes all of its money out. Then, after a random wait,
+    a newcomer has the account: it pays in capital of its own, and all of its habits are drawn anew.
+    Whether it leaves or takes profit, a trader considers once an hour. Besides those described
+    here, who is retired leaves for good, and who holds nothing and would never look at the market
+    again ("never" in `attention`).
+    """
+
+    wait_hours: Hours = 24.0
+    """Mean hours until a newcomer has an account that was left; waits are exponential."""
+    stay_hours: Hours | Never = 720.0
+    """Mean hours a trader stays, whatever it holds, before it leaves of its own accord; stays are
+    exponential. "never": until it is ruined."""
+    withdraw_above: Multiple | Never = 2.0
+    """Multiple of its deposit above which a trader takes profit out: the excess, as far as margin
+    allows and where it is a twentieth of the deposit or more; "never": it leaves all in."""
+    ruin_below: float = Field(0.1, ge=0, lt=1)
+    """Share of its deposit below which a trader gives up and leaves."""
+
+
 class Population(Part):
     """Traders of one strategy; each habit is a constant or a distribution over traders."""
 
@@ -157,6 +186,9 @@ class Population(Part):
     """Fraction of mid a market order may move away from it at most."""
     parameters: Live[dict[str, Any]] = Field(default_factory=dict)
     """The strategy's own parameters; its class in `marketsim.agents` checks them."""
+    turnover: Turnover | None = None
+    """Traders come and go; left out: all stay to the end, whatever becomes of them. An empty table
+    is one with its defaults."""
 
     @model_validator(mode="before")
     @classmethod

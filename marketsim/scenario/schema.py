@@ -67,6 +67,11 @@ _INTERVALS = (
 class Record(Part):
     """What a run writes down."""
 
+    warm_up: float = Field(0.0, ge=0, le=24.0 * MAX_DAYS)
+    """Hours that the market runs before its record begins, a whole number of steps. Steps and hours
+    of all that is stated and recorded, of shocks and interventions too, count from the record's
+    first; what an account owns by then counts as its deposit. Every run takes the time it costs."""
+
     fills: bool = False
     """Whether every fill is written; off, the liquidations and the totals remain."""
     causes: bool = True
@@ -158,6 +163,11 @@ class Scenario(Part):
             text = "must be a number here: only a run made from Python goes on without an end"
             raise ScenarioError([Problem("days", text, self.days).line()], self.name)
         return self.steps_of(1440.0 * self.days)
+
+    @property
+    def warm_up_steps(self) -> int:
+        """Steps before the record begins."""
+        return round(60.0 * self.record.warm_up / self.step_minutes)
 
     @property
     def num_traders(self) -> int:
@@ -258,6 +268,7 @@ class Scenario(Part):
             ("record.series_minutes", self.record.series_minutes, 1.0),
             ("record.population_minutes", self.record.population_minutes, 1.0),
             ("record.snapshot_minutes", self.record.snapshot_minutes, 1.0),
+            ("record.warm_up", self.record.warm_up or "none", 60.0),
         ]
         for path, span, unit in spans:
             if isinstance(span, str):
@@ -273,9 +284,11 @@ class Scenario(Part):
                 "two prices follows from all that are replayed"
             )
             yield Problem("days", text, self.days)
-        if not self.is_open and self.num_steps > MAX_STEPS:
-            text = f"{self.num_steps} steps, more than {MAX_STEPS}: raise step_minutes"
-            yield Problem("days", text, self.days)
+        num_steps = self.warm_up_steps + (0 if self.is_open else self.num_steps)
+        if num_steps > MAX_STEPS:
+            path = "days" if self.warm_up_steps == 0 else "record.warm_up"
+            text = f"{num_steps} steps, more than {MAX_STEPS}: raise step_minutes"
+            yield Problem(path, text, self.days if path == "days" else self.record.warm_up)
 
     def _price_problems(self) -> Iterator[Problem]:
         for name, market in self.markets.items():
@@ -290,6 +303,9 @@ class Scenario(Part):
     def _name_problems(self) -> Iterator[Problem]:
         for line in contradictions(self.spot, self.shocks, self.markets, self.step_minutes):
             yield Problem("", line)
+        for name in self.venue.funding.history:
+            if name not in self.markets:
+                yield Problem(f"venue.funding.history.{name}", one_of(name, self.markets), name)
         for name, population in self.populations.items():
             stated = [("markets", market) for market in population.markets or ()]
             for group, content in population.groups.items():

@@ -167,20 +167,46 @@ class Bar(Part):
         return _with_both_extremes(self)
 
 
-class History(Part):
-    """A file of prices to replay."""
+class Reading(Part):
+    """How a file is to be read; what is left out is told from the file, and said in a note."""
+
+    names: tuple[Name, ...] | None = Field(None, min_length=1)
+    """Names of all columns in their order, for a file without a header line or in place of it."""
+    separator: Annotated[str, Field(min_length=1, max_length=1)] | None = None
+    """Character between the fields of a text."""
+    skip_lines: int | None = Field(None, ge=0, le=1000)
+    """Lines above the header of a text, or above its first row, that are not part of the table."""
+    decimal: Literal[".", ","] | None = None
+    """Decimal point of the prices; the other sign may stand between thousands."""
+    time_format: Name | None = None
+    """How times are written, as "%d/%m/%Y %H:%M" (the directives of Python's strptime)."""
+    timezone: Name = "UTC"
+    """Zone of times without an offset, in the file and here; times with one are converted."""
+
+    @field_validator("timezone")
+    @classmethod
+    def _check_zone(cls, zone: str) -> str:
+        try:
+            ZoneInfo(zone)
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            raise ValueError("not a time zone; write for example 'UTC' or 'Asia/Tokyo'") from None
+        return zone
+
+
+class History(Reading):
+    """A file of prices to replay; `marketsim inspect FILE` prints this table for a file."""
 
     path: Path
-    """CSV or Parquet file."""
-    format: Literal["long", "wide"] = "long"
-    """long: a row per time and asset; wide: a row per time, columns per market."""
-    time: Name = "time"
-    """Column of the times."""
-    time_marks: Literal["open", "close"] = "open"
-    """Which end of its bar a time marks."""
-    asset: Name = "asset"
+    """CSV, JSON, Parquet or Arrow (feather) file, also packed by gzip, zip, bzip2, xz or zstd."""
+    format: Literal["long", "wide"] | None = None
+    """long: a row per time and asset, or one asset; wide: a row per time, columns per market."""
+    time: Name | Annotated[tuple[Name, ...], Field(min_length=2, max_length=2)] | None = None
+    """Column of the times, or the two of the date and the time of day."""
+    time_marks: Literal["open", "close", "moment"] | None = None
+    """Which end of its bar a time marks; moment: each row is a price at that time, of no bar."""
+    asset: Name | None = None
     """Long format: column of the asset's name."""
-    close: Name = "close"
+    close: Name | None = None
     """Long format: column of the price at the end of the bar."""
     high: Name | None = None
     """Long format: column of the bar's highest price; with `low`, bars pass their extremes."""
@@ -194,8 +220,6 @@ class History(Part):
     """Left out: the first moment at which all markets have a price."""
     end: datetime | None = None
     """Left out: the last such moment."""
-    timezone: Name = "UTC"
-    """Zone of times without an offset, in the file and here; times with one are converted."""
     bar_minutes: Annotated[float, Field(ge=0.001, le=1e6)] | None = None
     """Length of a bar; left out: the most common distance of two rows."""
     bridge: Literal["linear", "hold", "brownian"] = "linear"
@@ -209,15 +233,6 @@ class History(Part):
         if isinstance(moment, bool | int | float):
             raise ValueError("must be a time, for example 2025-10-10T21:15:00Z")
         return moment
-
-    @field_validator("timezone")
-    @classmethod
-    def _check_zone(cls, zone: str) -> str:
-        try:
-            ZoneInfo(zone)
-        except (ZoneInfoNotFoundError, ValueError, OSError):
-            raise ValueError("not a time zone; write for example 'UTC' or 'Asia/Tokyo'") from None
-        return zone
 
     @model_validator(mode="after")
     def _check_columns(self) -> "History":

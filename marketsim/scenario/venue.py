@@ -3,6 +3,7 @@
 import tomllib
 from functools import cache
 from importlib.resources import files
+from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import ConfigDict, Field, model_validator
@@ -69,6 +70,9 @@ class Funding(Rules):
     """Largest premium sample, fraction of the index, of either sign."""
     settlement_price: Literal["index", "mark"]
     """Price at which a payment values the position."""
+    history: Fixed[dict[str, Path]] = Field(default_factory=dict)
+    """Market -> file of the rates a real venue charged, paid instead of those the rules above give.
+    A run with a calendar pays at each time what the file has for it, another from its first row."""
 
     @model_validator(mode="after")
     def _positive(self) -> "Funding":

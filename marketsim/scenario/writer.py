@@ -18,8 +18,23 @@ def resolved_toml(scenario: Scenario) -> str:
     -------
     str
     """
+    return toml_text(scenario.model_dump(mode="json", exclude_none=True))
+
+
+def toml_text(tables: dict[str, Any]) -> str:
+    """Write tables of plain values as TOML.
+
+    Examples
+    --------
+    >>> print(toml_text({"name": "few", "set": {"days": 1.0, "venue.preset": "dydx"}}), end="")
+    name = "few"
+    <BLANKLINE>
+    [set]
+    days = 1.0
+    "venue.preset" = "dydx"
+    """
     lines: list[str] = []
-    _write_table(scenario.model_dump(mode="json", exclude_none=True), (), lines)
+    _write_table(tables, (), lines)
     return "\n".join(lines).lstrip("\n") + "\n"
 
 

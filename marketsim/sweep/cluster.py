@@ -7,6 +7,7 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import BrokenExecutor, Executor, Future
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,6 +18,8 @@ PATIENCE = 10
 #: Seconds between two looks at the workers, and without any before it is said.
 LOOK_SECONDS = 5.0
 SILENCE = 30.0
+#: How often a call is queued again whose result was lost on its way.
+RESENDS = 3
 #: What is said when the scheduler has gone.
 LOST = "no scheduler answers any more"
 #: How a file of SLURM settings is told from an address.
@@ -62,12 +65,40 @@ class ClusterExecutor(Executor):
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         """Queue a call; see `concurrent.futures.Executor.submit`."""
+        found: Future[Any] = Future()
+        self._send(found, partial(fn, *args, **kwargs), RESENDS)
+        return found
+
+    def _send(self, found: Future[Any], call: Callable[[], Any], resends: int) -> None:
+        """Queue a call whose outcome goes to a future; one that Dask mistakes is queued again.
+
+        Dask asks for a result and then how it came about. Where the worker goes between the two, it
+        takes the result for an error's three parts, and says that it cannot unpack it.
+        """
         try:
-            return self._executor.submit(fn, *args, **kwargs)
+            sent = self._executor.submit(call)
         except Exception as error:
             if self._client.status == "closed":
                 raise BrokenExecutor(LOST) from error
             raise
+
+        def pass_on(done: Future[Any]) -> None:
+            if done.cancelled():
+                found.cancel()
+                found.set_running_or_notify_cancel()
+                return
+            error = done.exception()
+            if resends and isinstance(error, ValueError) and "unpack" in str(error):
+                try:
+                    self._send(found, call, resends - 1)
+                except Exception as fault:
+                    found.set_exception(fault)
+            elif error is not None:
+                found.set_exception(error)
+            else:
+                found.set_result(done.result())
+
+        sent.add_done_callback(pass_on)
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: ARG002
         """Take no more calls, and drop those under way unless they are waited for.

@@ -133,6 +133,8 @@ def name_metrics(task: Task) -> tuple[str, tuple[str, ...]]:
 
     scenario = resolve_scenario(task.tables, task.changes)
     with warnings.catch_warnings(action="ignore"):
+        record = scenario.record.model_copy(update={"warm_up": 0.0})
+        scenario = scenario.model_copy(update={"record": record})
         # A step compiles the kernels once for all workers; should it fail, the run will tell.
         with contextlib.suppress(Exception):
             _open(task, scenario).run(1)

@@ -1,4 +1,4 @@
-"""What happened, as a user reads it: quotes, fills, liquidations, deleveragings, settlements.
+"""What happened, as a user reads it: quotes, fills, liquidations, settlements, arrivals, ...
 
 Prices are USD per coin, sizes coins (long > 0), rates per 8 h. Tables of a run, and what hooks are
 told of a step, are the same columns of more and of fewer rows.
@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from marketsim.engine.state import ATOMS, Stage
+from marketsim.tape.arrivals import Turn
 from marketsim.tape.result import FUND_NAME, RunResult
 
 #: Columns by name; every column of a table is equally long.
@@ -146,6 +147,26 @@ def fills(result: RunResult) -> Table:
         "maker": row["maker"],
         "size": row["size"] * result.lot_size[m],
         "price": row["price"] * result.tick_size[m],
+    }
+
+
+def arrivals(result: RunResult) -> Table:
+    """Tabulate who came and who left: one row per trader who comes, takes profit or leaves.
+
+    `kind` is `arrival` (a newcomer has paid in), `withdrawal` (a trader who stays took profit out),
+    or why a trader left with all it had: `ruined`, `finished` (its time was over), `idle` (it held
+    nothing and would never have looked again) or `retired`. `usd` is what came into the account,
+    negative what left; `generation` counts the traders who had the account before.
+    """
+    row = result.arrival
+    kind = np.array([member.name.lower() for member in Turn])
+    return {
+        **step_ends(result, row["step"]),
+        "account": row["account"],
+        "generation": row["generation"],
+        "population": named_populations(result, row["account"]),
+        "kind": kind[row["kind"]],
+        "usd": row["atoms"] / ATOMS,
     }
 
 

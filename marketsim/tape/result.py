@@ -1,7 +1,7 @@
 """What a finished run leaves in memory, before anything is written or summed up."""
 
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +10,7 @@ from marketsim.engine.cause_records import Impact, Loss, Seizure
 from marketsim.engine.ledger import account_equity
 from marketsim.engine.records import Block, Grid, Rows, records
 from marketsim.engine.state import NONE, Cause, Deleverage, Fill, Liquidation, State
+from marketsim.tape.arrivals import Arrival
 from marketsim.tape.depth import BookLevel, Depth
 from marketsim.tape.series import Series, Settlement, Step
 from marketsim.tape.wealth import Holding, Wealth
@@ -17,6 +18,7 @@ from marketsim.tape.wealth import Holding, Wealth
 #: Name of the insurance fund where accounts are listed by population.
 FUND_NAME = "insurance_fund"
 
+Array = TypeVar("Array", bound=Any)
 Integers = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
@@ -94,6 +96,23 @@ ABSENT = "left out of the digest while empty"
 _CHOSEN = {ABSENT: "recorded by choice, and later than the first digests"}
 
 
+def since_warm_up(rows: Array, warm_up: int) -> Array:
+    """Return rows whose steps count from the record's first."""
+    if warm_up == 0:
+        return rows
+    found: Array = rows.copy()
+    found["step"] -= warm_up
+    return found
+
+
+class Flows(NamedTuple):
+    """Money from the outside world; negative: to it."""
+
+    step: Integers  #: in or before which
+    account: Integers
+    atoms: Integers
+
+
 @dataclass(frozen=True, eq=False)
 class RunResult:
     """Everything a finished run leaves; N accounts and the fund, M markets, T rows of the series.
@@ -126,7 +145,7 @@ class RunResult:
     wealth: Grid[Wealth]  #: (moments, G + 1) of each population and the fund, from start to end
     exposure: Block[Holding]  #: (moments, G + 1, M)
     population: Integers  #: (N + 1,) index into `population_names`; the fund's is NONE
-    deposit: Integers  #: (N + 1,) atoms
+    deposit: Integers  #: (N + 1,) atoms that all traders of the account paid in
     pool: Integers  #: (N + 1, M) number of the pool that holds each position
     start: Snapshot
     end: Snapshot
@@ -145,6 +164,10 @@ class RunResult:
     contagion: Floats = field(default_factory=lambda: np.zeros((0, 2, 0, 0)))  #: moments, 2, M, M
     heat: Any = ()  #: (rows,) `Heat` of the liquidation heat map
     snapshots: tuple[tuple[int, Snapshot], ...] = ()  #: (step, accounts), between start and end
+    #: (rows,) traders who came, took profit and left
+    arrival: Rows[Arrival] = field(default_factory=lambda: records(Arrival, 0), metadata=_CHOSEN)
+    #: (N + 1,) traders who had the account before the last one; empty if none comes or goes
+    generation: Integers = field(default_factory=lambda: np.zeros(0, np.int64), metadata=_CHOSEN)
     #: (rows,) what rested near the mids
     depth: Rows[Depth] = field(default_factory=lambda: records(Depth, 0), metadata=_CHOSEN)
     #: (rows,) whole books
@@ -168,6 +191,32 @@ class RunResult:
     def profit(self) -> Integers:
         """(N + 1, causes) atoms: every account's profit and loss by cause."""
         return profit_by_cause(self.start, self.end)
+
+    @property
+    def flows(self) -> Flows:
+        """All money from and to the outside world since the start, in the order of steps."""
+        step, account, atoms = np.array(self.payments, np.int64).reshape(-1, 3).T
+        row = self.arrival
+        found = Flows(
+            np.concatenate([step, row["step"]]),
+            np.concatenate([account, row["account"]]),
+            np.concatenate([atoms, row["atoms"]]),
+        )
+        order = np.argsort(found.step, kind="stable")
+        return Flows(*(column[order] for column in found))
+
+    @property
+    def traders_before(self) -> Integers:
+        """(N + 1,) traders who had each account before the last one."""
+        none = np.zeros(len(self.deposit), np.int64)
+        return self.generation if len(self.generation) else none
+
+    @property
+    def withdrawn(self) -> Integers:
+        """(N + 1,) atoms taken out of each account by traders who left or took profit."""
+        taken = np.zeros(len(self.deposit), np.int64)
+        np.add.at(taken, self.arrival["account"], np.maximum(-self.arrival["atoms"], 0))
+        return taken
 
     def account_population(self) -> list[str]:
         """Name every account's population, the fund's included."""

@@ -56,7 +56,8 @@ class StubMarket:
 
     conservation_error = 0
 
-    def __init__(self, scenario: Any, seed: int, strategies: Any = None) -> None:
+    def __init__(self, scenario: Any, seed: int, strategies: None, progress: None) -> None:
+        assert strategies is progress is None
         self.scenario, self.seed = scenario, seed
         self.inputs = InputLog()
         self.step_count, self.num_steps = 0, scenario.num_steps

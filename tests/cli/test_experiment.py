@@ -44,7 +44,8 @@ replicates = 3
 """
 CODE = '''\
 """A question of two cells."""
-from marketsim.report.charts import line_figure, save_figure
+from marketsim.report.canvas import save_figure
+from marketsim.report.charts import line_figure
 from marketsim.study.analysis import cell_means
 from marketsim.report.experiment import Check, above, written
 from marketsim.study.statistics import bootstrap_mean
@@ -65,9 +66,8 @@ def check(runs):
     ]
 
 
-def draw(runs, path):
-    table = tabulate(runs).assign(x=lambda found: found[COUNT])
-    save_figure(line_figure(table, "traders", "volume, USD"), path)
+def draw(table, path):
+    save_figure(line_figure(table.assign(x=table[COUNT]), "traders", "volume, USD"), path)
 
 
 def headline(runs):

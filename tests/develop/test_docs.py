@@ -20,6 +20,7 @@ PAGES = [
     ROOT / "CONTRIBUTING.md",
     GLOSSARY,
     STEERING,
+    ROOT / "docs" / "figures.md",
     *sorted((ROOT / "docs" / "develop").glob("*.md")),
 ]
 #: Public projects whose files are named as examples.

@@ -6,6 +6,7 @@ import pytest
 
 from marketsim.engine import funding
 from marketsim.engine.state import ATOMS, AverageRule, Cause, IntentKind, SettlementPrice
+from marketsim.engine.world import allocate_world
 from tests.engine.small import PRICE, hold, open_venue, send, set_price, settle_interval, usd
 
 
@@ -118,6 +119,25 @@ def test_rate_without_dead_band_is_premium_plus_interest():
 def test_rate_is_capped_by_the_market(premium, rate):
     state = averaged(premium, market={"funding_cap": 0.004})
     assert funding.current_rate(state, 0) == pytest.approx(rate)
+
+
+def test_a_given_rate_stands_in_for_that_of_the_premia():
+    world = allocate_world(1, 1, num_given=3)
+    world.given_rate[:, 0] = [0.02, math.nan, -0.01]
+    state = averaged(0.003, market={"funding_cap": 0.004})
+    found = []
+    for t in range(4):
+        funding.take_given_rates(world, state, t)
+        found.append(funding.current_rate(state, 0))
+    assert found[0] == 0.02  # and no cap of the venue's
+    assert found[1] == pytest.approx(0.003)
+    assert found[2:] == [-0.01, -0.01]
+
+
+def test_without_given_rates_nothing_is_given():
+    state = averaged(0.003)
+    funding.take_given_rates(allocate_world(1, 1), state, 0)
+    assert funding.current_rate(state, 0) == pytest.approx(0.003)
 
 
 @pytest.mark.parametrize("step", range(9))

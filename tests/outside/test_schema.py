@@ -87,6 +87,9 @@ WAYS: dict[str, Callable[[Any], Any]] = {
     "Funding.dead_band": field_of_scenario("venue.funding.dead_band"),
     "Group.draw_limit": group,
     "PortfolioGroup.draw_limit": group,
+    "History.time_format": lambda value: load_scenario(
+        "history", [("spot.history.time_format", json.dumps(value))]
+    ),
     "OutageShock.factor": lambda mode: shock(
         {"kind": "outage", "source": "first", "minutes": 9, "mode": mode, "factor": 1.1}
     ),
@@ -110,6 +113,8 @@ WAYS: dict[str, Callable[[Any], Any]] = {
     "Record.book_minutes": field_of_scenario("record.book_minutes"),
     "RuleShock.field": lambda field: shock({"kind": "rule", "field": field, "value": 4}),
     "Spot.history": history,
+    "Turnover.stay_hours": field_of_scenario("populations.holders.turnover.stay_hours"),
+    "Turnover.withdraw_above": field_of_scenario("populations.holders.turnover.withdraw_above"),
     ".days": field_of_scenario("days"),
     ".metrics": lambda metric: parse_design({**DESIGN, "metrics": [metric]}),
     ".keep": lambda kept: parse_design({**DESIGN, "keep": [kept]}),
@@ -183,11 +188,15 @@ def test_what_help_shows_works(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mine.toml").write_text(to_toml(PORTFOLIO))
+    hours = [f"2025-01-01T0{n}:00Z" for n in range(4)]
+    (tmp_path / "rates.csv").write_text("time,funding_rate\n" + "".join(f"{t},0\n" for t in hours))
+    (tmp_path / "prices.csv").write_text("time,last\n" + "".join(f"{t},9\n" for t in hours))
     stress = ("stress", "mine.toml", "--quiet")
     tried = {
         "stress.shock": lambda shown: marketsim(*stress, "--shock", shown),
         "stress.funding": lambda shown: marketsim(*stress, "--funding", shown),
         "stress.set_": lambda shown: marketsim(*stress, "--set", shown),
+        "inspect.set_": lambda shown: marketsim("inspect", "prices.csv", "--set", shown),
     }
     shown = {name: EXAMPLE.findall(text) for name, text in help_texts().items()}
     shown = {name: found for name, found in shown.items() if found}

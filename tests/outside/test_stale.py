@@ -103,7 +103,7 @@ from marketsim.study.analysis import cell_means
 def tabulate(runs): return cell_means(runs, ["populations.noise.count"], ["volume_usd"])
 from marketsim.report.experiment import Check
 def check(runs): return [Check("They trade", "sense", "yes", True)]
-def draw(runs, path): path.write_text("")
+def draw(table, path): path.write_text("")
 def headline(runs): return "They do."
 """,
     "experiments/trade/README.md": "# Do they trade?\n<!-- results: written by `marketsim "

@@ -92,6 +92,7 @@ def world_of(outside: Outside) -> World:
         len(outside.assets[0].sources),
         num_shocks=len(outside.shocks),
         num_steps=max(len(outside.history) - 1, 0),
+        num_given=len(outside.given_rates),
     )
     write(world.factor[0], outside.factor)
     for m, asset in enumerate(outside.assets):
@@ -105,6 +106,8 @@ def world_of(outside: Outside) -> World:
         write(world.shock[j], shock)
     if outside.history:
         world.history[:] = outside.history
+    if outside.given_rates:
+        world.given_rate[:] = outside.given_rates
     return world
 
 

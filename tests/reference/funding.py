@@ -100,6 +100,8 @@ def weighted_sum(venue: Venue, market: Market) -> tuple[float, float]:
 
 def funding_rate(venue: Venue, market: Market) -> float:
     """The rate per 8 h of the samples so far; missing ones count as zero."""
+    if market.stated_rate is not None:
+        return market.stated_rate
     rules = venue.rules
     total, weights = weighted_sum(venue, market)
     begun = (venue.funding_since + rules.funding_phase) % rules.funding_interval

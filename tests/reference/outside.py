@@ -146,6 +146,7 @@ class Outside:
     assets: list[Asset]
     shocks: list[Shock] = field(default_factory=list)
     history: list[list[float]] = field(default_factory=list)  #: a row per step, prices before it
+    given_rates: list[list[float]] = field(default_factory=list)  #: a row per step, NaN: none
     common_news: News = field(default_factory=News)
     own_news: list[News] = field(default_factory=list)
 

@@ -49,6 +49,7 @@ class Scenario:
             self.world.factor.kind = SpotKind.HISTORY
             self.world.shocks.clear()
             self.world.history = round_history(self.luck, len(self.venue.markets), self.num_steps)
+        self.give_rates()
 
     def draw_news(self) -> None:
         """Draw the luck of a step."""
@@ -72,6 +73,15 @@ class Scenario:
     def begin_within_an_interval(self) -> None:
         """Put the start of some venues between two funding settlements."""
         self.venue.rules.funding_phase = Random(f"calendar {self.seed}").choice((0, 0, 1, 5))
+
+    def give_rates(self) -> None:
+        """Give some venues the funding rates of some of their markets, in most of the steps."""
+        luck = Random(f"given rates {self.seed}")
+        if luck.random() < 0.2:
+            self.world.given_rates = [
+                [luck.choice((math.nan, luck.uniform(-0.02, 0.02))) for _ in self.venue.markets]
+                for _ in range(self.num_steps)
+            ]
 
     def change_rules(self) -> bool:
         """Change the venue's rules if a change is due; tell whether it was.

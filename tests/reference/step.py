@@ -24,9 +24,13 @@ def open_step(venue: Venue, world: Outside, t: int) -> int:
     venue.step = t
     venue.first_liquidation = len(venue.liquidations)
     venue.first_deleverage = len(venue.deleverages)
-    for market in venue.markets:
+    for m, market in enumerate(venue.markets):
         market.volume = market.num_fills = 0
         market.liquidated_atoms = market.num_liquidations = 0
+        if world.given_rates:
+            rate = world.given_rates[t][m]
+            market.stated_rate = None if math.isnan(rate) else rate
+            venue.seen["given rate"] += market.stated_rate is not None
     lost = max(outside.move_spot(venue, world, t), outside.update_index(venue, world, t))
     times_news = [math.exp(asset.displacement) for asset in world.assets]
     quotes = journal.quotes_of(venue)

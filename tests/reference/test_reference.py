@@ -57,7 +57,7 @@ PHENOMENA = (
     *("cancel", "cancel at price", "coins bought", "coins seized", "coins sold"),
     *("counterparty passed over", "deleverage at bankruptcy", "deleverage at mark", "draw"),
     *("expiry", "fund paid a deficit", "fund paid for a fill", "fund unwinding"),
-    *("settlement of part of an interval", "settlement of more than an interval"),
+    *("given rate", "settlement of part of an interval", "settlement of more than an interval"),
     *("funding payment", "idle attempt", "loss drawn", "maker at the position limit"),
     *("maker without margin", "margin added"),
     *("margin removed", "reduce-only order dropped", "second round", "self-trade prevented"),

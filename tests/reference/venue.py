@@ -98,6 +98,7 @@ class Market:
     premium: float = 0.0
     samples: list[float] = field(default_factory=list)
     funding_rate: float = 0.0
+    stated_rate: float | None = None  #: of this step, instead of what premia make
     oi_ratio: int = 0
     volume: int = 0
     num_fills: int = 0

@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from marketsim.report.findings import relative_effects, title, write_analysis
+from marketsim.report.findings import title, write_analysis
 from marketsim.report.layout import to_markdown, with_intervals
 from marketsim.report.numbers import interval, number, short_names
 from marketsim.study.analysis import SweepAnalysis, cell_means, paired_differences, phases
@@ -84,17 +84,14 @@ def test_a_csv_has_every_digit_and_markdown_the_interval(tmp_path):
     assert title(found, "differences").startswith("Paired differences, twin - base")
 
 
-def test_effects_in_percent_leave_out_what_was_zero():
-    table = pd.DataFrame(
-        {
-            "metric": ["a", "b", "c"],
-            "base": [-4.0, 0.0, 2.0],
-            "difference": [1.0, 1.0, -1.0],
-            "low": [0.0, 0.0, -2.0],
-            "high": [2.0, 2.0, 0.0],
-        }
-    )
-    assert relative_effects(table) == {"a": (25.0, 0.0, 50.0), "c": (-50.0, -100.0, 0.0)}
+def test_differences_of_one_cell_are_drawn_in_their_own_units(tmp_path):
+    names = {path.name for path in write_analysis(analysis({}), tmp_path)}
+    assert "difference-twin.png" in names
+
+
+def test_a_place_in_a_list_keeps_the_list_s_name():
+    names = ["shocks.0.size", "shocks.1.size", "venue.fee"]
+    assert list(short_names(names).values()) == names
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,7 @@ from marketsim.results.cascades import find_cascades
 from marketsim.results.tables import build_tables
 from marketsim.run.hooks import EVENTS
 from marketsim.scenario.schema import Scenario
+from marketsim.tape.arrivals import Turn
 from marketsim.tape.digest import digest_result
 from marketsim.tape.result import RunResult
 from tests.agents.small import HABITS
@@ -35,6 +36,7 @@ BEHIND = {
     "liquidation": ("liquidations", ("step", "hours", "account", "market", "notional_usd")),
     "adl": ("deleveragings", ("step", "liquidation", "account", "population", "cost_usd")),
     "funding": ("funding", ("step", "market", "funding_rate", "paid_usd")),
+    "arrival": ("arrivals", ("step", "hours", "account", "generation", "kind", "usd")),
     "step": ("markets", ("step", "hours", "market", "mark_price", "volume_usd", "premium")),
 }
 
@@ -54,7 +56,9 @@ class Stepped(PerpMarket):
 def recorded() -> Scenario:
     """Six hours in which everything happens and is recorded; holders fall at once and by turns."""
     slow = {**CRASH, "at": 3.5, "fall_minutes": 30, "size": -0.3}
-    return eventful(record={"fills": True}, shocks=[CRASH, slow])
+    noise = {**RISKY["noise"], "turnover": {"stay_hours": 2.0, "wait_hours": 0.5}}
+    populations = {**RISKY, "noise": noise}
+    return eventful(record={"fills": True}, shocks=[CRASH, slow], populations=populations)
 
 
 def finish(model: Any) -> RunResult:
@@ -186,7 +190,8 @@ def test_a_run_pauses_only_for_what_is_heard(
         "step": set(range(plain.num_steps)),
     }[event]
     early = {done - 1 for goal, done in goals if done < goal}
-    assert early <= news
+    came = plain.arrival[plain.arrival["kind"] == Turn.ARRIVAL]
+    assert early <= news | set((came["step"] - 1).tolist())
     assert news <= {done - 1 for _, done in goals}
 
 

@@ -180,8 +180,8 @@ BAD = {
     "wrong time column": (LONG, {"time": "date"}, "there is no column 'date'"),
     "wrong asset column": (LONG, {"asset": "aset"}, "no column 'aset' (did you mean 'asset'?)"),
     "market absent": (
-        LONG.replace("BTC", "BTCUSDT"), {},
-        "column 'asset': no row is 'BTC' (did you mean 'BTCUSDT'?); the file has BTCUSDT, XRP",
+        LONG.replace("BTC", "WBTC"), {},
+        "column 'asset': no row is 'BTC' (did you mean 'WBTC'?); the file has WBTC, XRP",
     ),
     "missing price": (
         LONG.replace("BTC,102,", "BTC,,"), {},
@@ -209,8 +209,8 @@ BAD = {
         "column 'close': BTC: the close is below the low",
     ),
     "duplicate time": (
-        row("2025-10-10 00:05:00,BTC,102,103,95"), {},
-        "row 7 (2025-10-10 00:05 UTC), column 'time': BTC: the same time as row 2; delete one",
+        row("2025-10-10 00:05:00,BTC,103,103,95"), {},
+        "row 7 (2025-10-10 00:05 UTC), column 'time': BTC: the same time as row 2; their prices",
     ),
     "overlapping bars": (
         row("2025-10-10 00:12:00,BTC,102,103,95"), {"bar_minutes": 5},
@@ -254,8 +254,8 @@ BAD = {
     ),
     "one row": (LONG[:61], {}, "BTC has fewer than two times; set spot.history.bar_minutes"),
     "no rows": (LONG[:26], {}, "the file has no rows"),
-    "empty file": ("", {}, "cannot be read as CSV: No columns to parse from file"),
-    "ragged rows": (row("2025-10-10 00:15:00,BTC,1,2,3,4,5"), {}, "cannot be read as CSV: Error"),
+    "empty file": ("", {}, "the file is empty"),
+    "ragged rows": (row("2025-10-10 00:15:00,BTC,1,2,3,4,5"), {}, "cannot be read as a table: Err"),
     "one field too many": (
         LONG.replace("1.9\n", "1.9,5\n").replace("9\n", "9,5\n"), {}, "cannot be read as CSV"
     ),
@@ -293,10 +293,10 @@ def test_a_missing_file_is_named_with_the_nearest(tmp_path):
         load_history(History(path=tmp_path / "nowhere" / "price.csv"), ["BTC"], 1.0)
 
 
-def test_a_file_that_is_neither_csv_nor_parquet_is_refused(tmp_path):
-    (tmp_path / "prices.xlsx").write_bytes(b"PK")
-    with pytest.raises(HistoryError, match="neither CSV nor Parquet"):
-        load_history(History(path=tmp_path / "prices.xlsx"), ["BTC"], 1.0)
+def test_a_text_without_fields_is_refused_and_shown(tmp_path):
+    (tmp_path / "prices.csv").write_text("Dear all,\nno prices today.\n")
+    with pytest.raises(HistoryError, match=r"a text that is no table(.|\n)*no prices today"):
+        load_history(History(path=tmp_path / "prices.csv"), ["BTC"], 1.0)
 
 
 @pytest.mark.parametrize("name", ["prices.parquet", "prices.csv"])

@@ -10,7 +10,7 @@ from marketsim.run.simulation import Simulation
 from marketsim.scenario.inputs import Input
 from marketsim.tape.digest import digest_result
 from marketsim.tape.result import LEFT_OUT, RunResult
-from tests.run.test_simulation import eventful
+from tests.run.test_simulation import RISKY, eventful
 
 FIELDS = dataclasses.fields(RunResult)
 DIGESTED = [each.name for each in FIELDS if LEFT_OUT not in each.metadata]
@@ -34,6 +34,7 @@ BEHIND = {
     "book": ("book", "size"),
     "snapshots": ("end", "equity"),
     "fills": ("fill", "price"),
+    "arrivals": ("arrival", "atoms"),
 }
 
 
@@ -41,6 +42,7 @@ BEHIND = {
 def full() -> RunResult:
     """A run that has recorded all that can be recorded."""
     record = {
+        "warm_up": 0.5,
         "fills": True,
         "snapshot_minutes": 120,
         "contagion_minutes": 60,
@@ -49,7 +51,9 @@ def full() -> RunResult:
         "book_minutes": 120,
     }
     deposit = {"at_step": 5, "kind": "deposit", "account": 30, "usd": 100.0}
-    given = eventful(record=record, interventions=[deposit])
+    holders = RISKY["holder"] | {"turnover": {"stay_hours": 1.0, "wait_hours": 0.5}}
+    populations = RISKY | {"holder": holders}
+    given = eventful(record=record, interventions=[deposit], populations=populations)
     assert not {False, "never"} & set(given.record.model_dump().values())
     simulation = Simulation(given, 1)
     simulation.run(simulation.num_steps)

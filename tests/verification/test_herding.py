@@ -17,6 +17,7 @@ from marketsim.agents.herd import Herd, critical_field, switch_probability
 from marketsim.agents.strategies import decide
 from marketsim.engine._jit import kernel
 from marketsim.run.simulation import Simulation
+from marketsim.streams import newcomer_key
 from tests.agents.small import only
 
 pytestmark = pytest.mark.slow
@@ -105,6 +106,27 @@ LAWS = [
     (200, 0.8, 0.4, 250),
     (150, 8.0, 12.0, 3000),
 ]
+
+
+@pytest.mark.parametrize(("num_traders", "up", "down"), [(20, 2.0, 2.0), (20, 1.0, 3.0)])
+def test_newcomers_leave_the_law_of_the_crowd_as_it_is(num_traders, up, down):
+    """Replaced one by one, with nobody changing its mind, they come to the same law."""
+    parameters = {"independence": 0.5 * (up + down), "bias": (up - down) / (up + down)}
+    simulation = herd(num_traders, **parameters)
+    traders = simulation.traders
+    optimists = np.zeros(3000)
+    for k in range(len(optimists)):
+        for i in range(num_traders):
+            traders.trader[i].key = newcomer_key(i, k + 1)
+        strategy = simulation.callers.parameters_of(0)
+        strategy.welcome(traders, 0, np.arange(num_traders), simulation.seed)
+        optimists[k] = traders.crowd[0, 0]
+    assert traders.crowd[0, 0] == (traders.memory[:num_traders, 0, 0] > 0).sum()
+    law = betabinom(num_traders, up, down)
+    worth = effective(optimists)
+    assert worth > 100
+    gap = np.abs(cdf(optimists, num_traders) - law.cdf(np.arange(num_traders + 1))).max()
+    assert gap < 1.63 / math.sqrt(worth)
 
 
 @pytest.mark.parametrize(("num_traders", "up", "down", "hours"), LAWS)

@@ -1,0 +1,49 @@
+"""``marketsim talk``: replays and slides of the story, ready to be shown."""
+
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from marketsim.cli.errors import explained, refuse
+from marketsim.cli.run import announce_compiling
+
+if TYPE_CHECKING:
+    from marketsim.run.progress import Progress
+
+
+def talk(
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder, made if missing.")] = Path(
+        "talk"
+    ),
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace the files of an earlier talk there.")
+    ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bars.")] = False,
+) -> None:
+    """Make a talk of four chapters and six slides from shipped scenarios, in a few minutes.
+
+    The chapters are replays that open by double click, without a network; index.html leads through
+    them. Example: `marketsim talk -o friday`
+    """
+    with explained():
+        if out.exists() and not out.is_dir():
+            refuse(f"--out {out}: is a file, not a folder")
+        if out.is_dir() and any(out.iterdir()) and not force:
+            refuse(
+                f"--out {out}: is not empty; --force replaces the files of an earlier talk there"
+            )
+
+        from marketsim.report.progress_bars import progress_bar
+        from marketsim.report.talk import write_talk
+
+        announce_compiling(quiet)
+
+        def stage(name: str) -> "AbstractContextManager[Progress | None]":
+            return progress_bar(name, quiet)
+
+        for file in write_talk(out, stage):
+            if not quiet:
+                typer.echo(f"written {file}")
+        typer.echo(f"open {out / 'index.html'} in a browser")

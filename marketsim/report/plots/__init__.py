@@ -1,0 +1,1 @@
+"""The figures of runs, one file each; `kinds.py` lists them."""

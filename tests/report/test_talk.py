@@ -1,0 +1,48 @@
+"""The talk: chapters and slides from shipped scenarios, and a page that leads through them."""
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+import marketsim
+from marketsim.cli import app
+from marketsim.report import talk
+from marketsim.report.plots.kinds import find_kind
+from marketsim.scenario.loader import list_scenarios
+
+
+def test_it_is_four_chapters_and_six_slides_of_shipped_scenarios() -> None:
+    shipped = {name for name, _ in list_scenarios()}
+    assert len(talk.ACTS) == 4
+    assert sum(len(act.slides) for act in talk.ACTS) == 6
+    for act in talk.ACTS:
+        assert set(act.scenarios) <= shipped
+        for kind, _ in act.slides:
+            assert find_kind(kind).num_runs in {1, len(act.scenarios)}
+
+
+@pytest.mark.slow
+def test_the_command_makes_it(tmp_path: Path, monkeypatch) -> None:
+    acts = [
+        replace(talk.ACTS[2], days=0.05, slides=(("payers", "Who paid"),)),
+        replace(talk.ACTS[3], days=0.55),
+    ]
+    monkeypatch.setattr(talk, "ACTS", acts)
+    monkeypatch.setattr(talk, "_RECORD", [])
+    out = tmp_path / "friday"
+    answer = CliRunner().invoke(app, ["talk", "-o", str(out), "-q"])
+    assert answer.exit_code == 0, answer.output
+    index = (out / "index.html").read_text()
+    named = re.findall(r'(?:href|src)="([^"]+)"', index)
+    assert len(named) == 2 + 3
+    assert [name for name in named if not (out / name).is_file()] == []
+    run = marketsim.load_run(out / "runs" / "contagion")
+    assert run.digest in (out / "4-pools.html").read_text() or (out / "4-pools.html").stat().st_size
+    for file in (out / "4-pools-ghost.svg", out / "4-pools-network.png", out / "3-cascade.html"):
+        assert file.stat().st_size > 1000
+    again = CliRunner().invoke(app, ["talk", "-o", str(out), "-q"])
+    assert again.exit_code == 2
+    assert "--force" in again.output
