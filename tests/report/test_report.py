@@ -42,6 +42,13 @@ def test_it_tells_the_numbers_of_the_summary_and_repeats_them(run, page: str) ->
     assert text.count("jump of BTC") >= 1
 
 
+def test_it_calls_no_cascade_what_is_none(run, page: str) -> None:
+    assert run.summary["largest_cascade_depth"] == 1
+    assert "none pushed by another" in page
+    table = page.partition("The largest cascades")[2].partition("</table>")[0]
+    assert table.count("<tr>") - 1 == run.summary["cascades"] < len(run.cascades())
+
+
 def test_it_is_one_file_without_script_or_network(page: str) -> None:
     assert "default-src &#x27;none&#x27;" in page
     assert "<script" not in page
