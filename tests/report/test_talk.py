@@ -46,3 +46,9 @@ def test_the_command_makes_it(tmp_path: Path, monkeypatch) -> None:
     again = CliRunner().invoke(app, ["talk", "-o", str(out), "-q"])
     assert again.exit_code == 2
     assert "--force" in again.output
+
+
+def test_its_commands_record_what_its_runs_did() -> None:
+    page = "".join(talk._leads())
+    for path, value in talk._RECORD:
+        assert page.count(f"--set {path}={value}") == sum(len(act.scenarios) for act in talk.ACTS)
