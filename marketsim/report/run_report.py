@@ -1,5 +1,6 @@
 """The report of a run: its story in numbers, figures, tables, limits, and what repeats it."""
 
+import shlex
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -224,9 +225,9 @@ def _cascades(run: Run) -> "pd.DataFrame | None":
 
 def _commands(run: Run) -> list[str]:
     """Return the command that makes a run again from its folder, and those that look into it."""
-    folder = run.path.name
+    folder = shlex.quote(run.path.name)
     return [
-        f"marketsim run {folder}/scenario.toml --seed {run.seed}",
+        f"marketsim run {shlex.quote(f'{run.path.name}/scenario.toml')} --seed {run.seed}",
         f"marketsim report {folder}",
         f"marketsim replay {folder}",
         f"marketsim cascade {folder}",

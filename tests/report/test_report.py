@@ -1,6 +1,8 @@
 """Reports: one page each, true to the folder, in which hostile names stay names."""
 
+import html
 import re
+import shlex
 from pathlib import Path
 
 import pytest
@@ -76,6 +78,15 @@ def test_names_that_read_like_markup_stay_names(run) -> None:
     assert "&lt;img src=x onerror=alert(1)&gt;" in page
 
 
+def test_its_commands_can_be_pasted_whatever_the_folder_is_called(run, tmp_path: Path) -> None:
+    name = "my run; echo"
+    page = report_run(run.save(tmp_path / name))
+    commands = html.unescape(page.rpartition("<pre><code>")[2].partition("</code>")[0])
+    words = [shlex.split(line) for line in commands.splitlines()]
+    assert words[0] == ["marketsim", "run", f"{name}/scenario.toml", "--seed", "1"]
+    assert [line[2] for line in words[1:]] == [name] * 3
+
+
 def test_the_command_writes_it_beside_the_run(run, tmp_path: Path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     run.save("run")
@@ -111,7 +122,9 @@ def test_sweeps_and_comparisons_have_a_report(tmp_path: Path) -> None:
         "quickstart",
         {"venue.funding.interval_hours": 1.0},
         seeds=2,
+        first_seed=5,
         days=0.1,
+        set_={"populations.noise.attention": {"kind": "uniform", "min": 5.0, "max": 20.0}},
         metrics=["volume_usd", "open_interest_usd"],
         workers=1,
         out=folder,
@@ -121,6 +134,8 @@ def test_sweeps_and_comparisons_have_a_report(tmp_path: Path) -> None:
     assert "venue.funding.interval_hours" in page
     assert "volume_usd" in page
     assert "<figure>" in page
+    attention = "'populations.noise.attention={ kind = \"uniform\", min = 5.0, max = 20.0 }'"
     assert (
-        "marketsim compare quickstart --change venue.funding.interval_hours=1.0 --seeds 2" in page
+        "marketsim compare quickstart --change venue.funding.interval_hours=1.0 "
+        f"--set {attention} --seeds 2 --seed 5 --days 0.1 --out twins" in html.unescape(page)
     )
