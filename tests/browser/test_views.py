@@ -258,6 +258,10 @@ def test_inspector_says_the_chosen_account_and_its_sum(stage: Any) -> None:
     assert "BTC to liquidation −12.3 %" in text
 
 
+def test_inspector_says_why_it_shows_whom_nobody_chose(stage: Any) -> None:
+    assert "(the most liquidated)" in said(stage, "inspector", 500)
+
+
 def test_what_moves_asks_for_more_drawings_unless_motion_is_reduced(stage: Any) -> None:
     stage.evaluate(
         "page.app.lanes[0].tieRows.via.forEach((_, i, via) => { via[i] = (via[i] + 1) % 3; })"
