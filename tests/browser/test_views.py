@@ -211,6 +211,17 @@ def test_tree_walks_to_the_one_that_pushed(stage: Any) -> None:
     assert to == [12, 28, 19, 21]
 
 
+def test_tree_says_where_nobody_was_pushed(stage: Any) -> None:
+    said = stage.evaluate(
+        """() => {
+          const area = { lane: page.app.lanes[0], theme: page.theme };
+          return page.readings.describeCascade(area, { rows: [0, 1], usd: 5e5, depth: 1 });
+        }"""
+    )
+    assert "none pushed by another" in said
+    assert "The first was" in said
+
+
 def test_dial_says_r_and_on_which_side_of_one(stage: Any) -> None:
     assert "leads to 1.50 more if prices fall (it runs away)" in said(stage, "dial", SHOCK)
     assert "leads to 0.40 more if prices fall (it dies out)" in said(stage, "dial", 1)
