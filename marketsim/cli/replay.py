@@ -44,7 +44,9 @@ def replay(
         from marketsim.report.progress_bars import progress_bar
         from marketsim.report.replay import record_runs, replay_page, write_replay
         from marketsim.results.run import load_run
+        from marketsim.tape.files import check_writable
 
+        check_writable(target)
         first = load_run(run)
         second = None if run2 is None else load_run(run2)
         for folder in (first, second):

@@ -2,6 +2,7 @@
 
 import base64
 import os
+import shlex
 import tempfile
 import zlib
 from collections.abc import Mapping, Sequence
@@ -138,7 +139,7 @@ def record_run(
     }
     simulation = open_again(run, record)
     chosen = choose_drawn(simulation.roster, liquidated_in(run)) if drawn is None else drawn
-    command = f"marketsim run {run.path.name}/scenario.toml --seed {run.seed}"
+    command = f"marketsim run {shlex.quote(f'{run.path.name}/scenario.toml')} --seed {run.seed}"
     source = Source(run.path.name, run.digest, command, run.scenario_text)
     recorded = watch(simulation, steps, chosen, source, lane, progress)
     check_tables(run, simulation.result(), record)

@@ -91,12 +91,14 @@ def test_its_chapters_say_true_numbers(cascade, page):
     chapters = embedded(page)[-1].header["chapters"]
     titles = [each["title"] for each in chapters]
     assert titles[:3] == ["Build-up", "Shock", "First liquidation"]
-    assert set(titles[3:]) == {"Peak of R", "End of the cascade"}
+    assert set(titles[3:]) == {"Peak of R", "End of the liquidations"}
     assert all(each["sentence"].endswith(".") and each["notes"] for each in chapters)
     assert [each["step"] for each in chapters] == sorted(each["step"] for each in chapters)
     largest = cascade.cascades()[0]
-    end = next(each for each in chapters if each["title"] == "End of the cascade")
+    end = next(each for each in chapters if each["title"] == "End of the liquidations")
     assert end["sentence"].startswith(f"{largest.num_accounts} accounts and ")
+    assert largest.depth == 1
+    assert "none pushed by another" in end["sentence"]
     assert end["step"] == largest.start_step + largest.duration_steps
     shock = next(each for each in chapters if each["title"] == "Shock")
     assert shock["step"] == 720
