@@ -1,12 +1,9 @@
 """A replay: a run, made again and recorded, in one HTML file that opens without a network."""
 
 import base64
-import os
 import shlex
-import tempfile
 import zlib
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -205,25 +202,6 @@ def replay_page(recorded: Sequence[Recorded], most_bytes: int | None = None) -> 
             break
         every *= THINNING
     return whole_page(_embedded(messages, SMALL), title)
-
-
-def write_replay(page: str, file: Path) -> None:
-    """Write a page, whole or not at all.
-
-    Raises
-    ------
-    OSError
-        If the file cannot be written.
-    """
-    handle, name = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name[:32]}-")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as stream:
-            stream.write(page)
-        Path(name).chmod(0o644)
-        Path(name).replace(file)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
 
 
 def _embedded(messages: Sequence[Message], level: int) -> str:

@@ -81,9 +81,10 @@ def _complete(run: Run, progress: Progress | None) -> Run:
         if kind.name != "account":
             settings |= lacking(run, kind)
     made = remake(run, settings, progress) if settings else run
-    return next(
-        (complete(made, kind, progress=progress) for kind in kinds if kind.name == "account"), made
-    )
+    for kind in kinds:
+        if kind.name == "account":
+            made = complete(made, kind, progress=progress)
+    return made
 
 
 def _parts(run: Run) -> Iterator[str]:

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from marketsim.report import replay
+from marketsim.report.layout import write_text
 from marketsim.report.page_text import PAGE, page_files, read_page, whole_page
-from marketsim.report.replay import record_run, record_runs, replay_page, write_replay
+from marketsim.report.replay import record_run, record_runs, replay_page
 from marketsim.report.wire import split, unpack
 from marketsim.results.folder import write_run
 from marketsim.results.run import load_run
@@ -168,10 +169,10 @@ def test_it_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
     file = tmp_path / "a.html"
     file.write_text("old")
     with pytest.raises(UnicodeEncodeError):
-        write_replay("new \ud800", file)
+        write_text("new \ud800", file)
     assert file.read_text() == "old"
     assert list(tmp_path.iterdir()) == [file]
-    write_replay("new", file)
+    write_text("new", file)
     assert file.read_text() == "new"
 
 
