@@ -1,4 +1,4 @@
-"""Parts of pages that are written when the site is built, where a page says ``<!-- written: WHAT -->``."""
+"""What is written when the site is built: a page asks for it by ``<!-- written: WHAT -->``."""
 
 import re
 from collections.abc import Callable, Mapping
