@@ -30,6 +30,8 @@ autodoc_class_signature = "mixed"
 numpydoc_show_class_members = False
 numpydoc_xref_param_type = False
 
+smartquotes = False  # options begin with two dashes
+
 html_theme = "pydata_sphinx_theme"
 html_title = "marketsim"
 html_math_renderer = "mathml"

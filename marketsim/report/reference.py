@@ -30,8 +30,8 @@ _ENDINGS = {
     "Shock": "Shocks",
     "Intervention": "Interventions",
 }
-#: What `live` of a field says.
-_ACTS = {True: "at once", False: "never", "at reset": "at the start"}
+#: When a change of a field acts, by what its `live` says.
+_ACTS = {True: "at once", False: "never in a market that runs", "at reset": "at the start"}
 
 
 def describe_fields() -> str:
@@ -76,12 +76,12 @@ def _fields(table: Mapping[str, Any]) -> str:
         default = node.get("default")
         is_table = isinstance(default, dict) and default.get("kind") not in KINDS
         is_told = not is_table and default not in (None, "", [])
-        told = f"`{as_value(default)}`" if is_told else ""
-        if name in table.get("required", ()):
-            told = "required"
-        acts = _ACTS.get(node.get("live"), "")
-        rows.append((f"`{name}`", _allowed(node), told, acts, as_text(node.get("description", ""))))
-    head = ("field", "allowed", "default", "acts", "what it is")
+        values = [_allowed(node)]
+        values += [f"default `{as_value(default)}`"] if is_told else []
+        values += ["required"] if name in table.get("required", ()) else []
+        values += [f"acts {_ACTS[node['live']]}"] if "live" in node else []
+        rows.append((f"`{name}`", as_text(node.get("description", "")), "; ".join(values)))
+    head = ("field", "what it is", "values")
     return as_table(head, rows) if rows else _allowed(table)
 
 
@@ -94,6 +94,9 @@ def _allowed(node: Mapping[str, Any]) -> str:
         told = dict.fromkeys(map(_allowed, choices))
         if len(told) >= len(_PARTS["Distributions"]) and _link("LogNormal") in told:
             return "a number, or a [distribution](#distributions)"
+        for ending in ("Shock", "Intervention"):
+            if all(each.endswith(f"{ending.lower()})") for each in told):
+                return f"[{_ENDINGS[ending].lower()}](#{_ENDINGS[ending].lower()})"
         return " or ".join(told)
     if "const" in node or "enum" in node:
         return " or ".join(f"`{as_value(each)}`" for each in node.get("enum", [node.get("const")]))
