@@ -78,7 +78,7 @@ def run_page(text: str) -> None:
 def run_command(words: list[str], marks: dict[str, str]) -> str:
     """Run a command of ours and return what it printed."""
     assert words[0] == "marketsim", f"{words}: only commands of ours are run"
-    if "shortened design" in marks:
+    if "shortened design" in marks and Path(words[2]).is_file():
         _shorten(Path(words[2]), marks["shortened design"])
     given = [*words[1:], *shlex.split(marks.get("shortened", ""))]
     done = CliRunner().invoke(app, given)
