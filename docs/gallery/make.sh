@@ -32,3 +32,4 @@ marketsim run history --seed 1 --out runs/gallery/history --force --quiet
 marketsim plot runs/gallery/history prices --market XRP --quiet -o docs/gallery/history.png
 marketsim sweep docs/gallery/spill.toml --out runs/gallery/spill --quiet
 marketsim analyze runs/gallery/spill --metric 'markets.*.liquidated_usd' --quiet
+cp runs/gallery/spill/analysis/markets.GOLD.liquidated_usd.png docs/gallery/spill.png
