@@ -18,6 +18,7 @@ EVERYTHING = (
     ("record.depth_minutes", "60"),
     ("record.book_minutes", "300"),
     ("record.snapshot_minutes", "300"),
+    ("populations.noise.turnover", "{stay_hours = 4.0, wait_hours = 1.0}"),
 )
 MARK = re.compile(r"^<!-- written: (\w+) -->$", flags=re.MULTILINE)
 

@@ -20,7 +20,7 @@ _PARTS: Mapping[str, tuple[str, ...]] = {
     "Markets": ("Market", "Tier"),
     "The venue": ("Venue", "Mark", "Funding", "Margin", "Liquidation"),
     "Spot prices": ("Spot", "Factor", "Own", "MarketSpot", "Jumps", "Source", "History", "Bar"),
-    "Populations": ("Population", "Group"),
+    "Populations": ("Population", "Group", "Turnover"),
     "Distributions": ("Constant", "LogNormal", "Pareto", "Uniform", "Choice", "Mixture"),
     "What is recorded": ("Record",),
 }

@@ -34,6 +34,9 @@ SHOWN = ("index", "gallery", "reference/index", "reference/scenario", "reference
 SHOWN += ("guide", "understand", "reference/api", "develop/index")
 #: Pages that were there before the site, and who tests them.
 ELSEWHERE = {
+    "clusters": "tests/sweep/test_slurm.py",
+    "notebooks": "docs/notebooks.md",
+    "price-files": "",
     "figures": "tests/report/test_pictures_of_docs.py",
     "glossary": "tests/develop/test_docs.py",
     "live": "tests/live/test_commands.py",
@@ -42,6 +45,7 @@ ELSEWHERE = {
 }
 #: Examples of commands that are not run, and why.
 NOT_RUN = {
+    "inspect": "prices.csv stands for a file of yours; tests/cli has them",
     "live": "serves until Ctrl-C",
     "talk": "takes minutes, and no option makes it shorter",
     "rerun": "KEY stands for a key of the sweep's table",
