@@ -36,7 +36,7 @@ SHOWN += ("guide", "understand", "reference/api", "develop/index")
 ELSEWHERE = {
     "clusters": "tests/sweep/test_slurm.py",
     "notebooks": "docs/notebooks.md",
-    "price-files": "",
+    "price-files": "nobody yet: its files are the reader's",
     "figures": "tests/report/test_pictures_of_docs.py",
     "glossary": "tests/develop/test_docs.py",
     "live": "tests/live/test_commands.py",
@@ -45,7 +45,7 @@ ELSEWHERE = {
 }
 #: Examples of commands that are not run, and why.
 NOT_RUN = {
-    "inspect": "prices.csv stands for a file of yours; tests/cli has them",
+    "inspect": "prices.csv stands for a file of yours",
     "live": "serves until Ctrl-C",
     "talk": "takes minutes, and no option makes it shorter",
     "rerun": "KEY stands for a key of the sweep's table",
