@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from marketsim.cli.errors import explained, refuse
+from marketsim.cli.errors import explained
+from marketsim.cli.targets import spare
 
 
 def movie(
@@ -25,9 +26,7 @@ def movie(
     Time runs slowly where much is liquidated.
     """
     with explained():
-        target = out or Path(f"{run.resolve().name}.gif")
-        if target.exists() and not force:
-            refuse(f"{target}: is there already; --force replaces it")
+        target = spare(out or Path(f"{run.resolve().name}.gif"), force)
 
         from marketsim.report.canvas import find_look
         from marketsim.report.movie import check_movie, write_movie

@@ -7,21 +7,14 @@ from typing import Annotated
 import typer
 
 from marketsim.cli.errors import explained
-from marketsim.cli.run import parse_set
+from marketsim.cli.run import Changes, parse_set
 
 
 def odd(
     scenario: Annotated[
         str, typer.Argument(help="Name of a shipped scenario, or the path of a TOML file.")
     ],
-    set_: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="PATH.TO.FIELD=VALUE",
-            help="Change one field of the scenario; may be repeated.",
-        ),
-    ] = None,
+    set_: Changes = None,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="File to write. [default: the terminal]")
     ] = None,

@@ -7,6 +7,7 @@ import typer
 
 from marketsim.cli.errors import explained, refuse, say
 from marketsim.cli.run import announce_compiling
+from marketsim.cli.targets import choose_page
 from marketsim.cli.trust import Trust, confirm_strategies
 
 
@@ -32,19 +33,18 @@ def replay(
     strategies of your own it had; outside the current folder you are asked.
     """
     with explained():
-        target = out or Path(f"{run.resolve().name}-replay.html")
-        if target.suffix not in (".html", ".htm"):
-            refuse(f"--out {target}: must end in .html")
-        if target.exists() and not force:
-            refuse(f"{target}: is there already; --force replaces it")
+        target = choose_page(out, run, "replay", force)
         if not target.resolve().parent.is_dir():
             refuse(f"{target}: there is no folder {target.parent}")
 
         from marketsim.account.rerun import read_scenario
+        from marketsim.report.layout import write_text
         from marketsim.report.progress_bars import progress_bar
-        from marketsim.report.replay import record_runs, replay_page, write_replay
+        from marketsim.report.replay import record_runs, replay_page
         from marketsim.results.run import load_run
+        from marketsim.tape.files import check_writable
 
+        check_writable(target)
         first = load_run(run)
         second = None if run2 is None else load_run(run2)
         for folder in (first, second):
@@ -54,8 +54,5 @@ def replay(
         with progress_bar(first.scenario, quiet) as advance:
             recorded = record_runs(first, second, advance)
         page = replay_page(recorded)
-        try:
-            write_replay(page, target)
-        except OSError as error:
-            refuse(f"--out {target}: cannot be written: {error.strerror}")
+        write_text(page, target)
         say(f"written to {target} ({len(page.encode()) / 1e6:.2f} MB): open it in a browser")

@@ -5,8 +5,9 @@ from typing import Annotated
 
 import typer
 
-from marketsim.cli.errors import explained, refuse, say
+from marketsim.cli.errors import explained, say
 from marketsim.cli.run import announce_compiling
+from marketsim.cli.targets import choose_page
 from marketsim.cli.trust import Trust, confirm_strategies
 
 
@@ -27,11 +28,7 @@ def report(
     in memory.
     """
     with explained():
-        target = out or Path(f"{folder.resolve().name}-report.html")
-        if target.suffix not in (".html", ".htm"):
-            refuse(f"--out {target}: must end in .html")
-        if target.exists() and not force:
-            refuse(f"{target}: is there already; --force replaces it")
+        target = choose_page(out, folder, "report", force)
 
         from marketsim.report.layout import write_text
         from marketsim.report.swept_runs import is_sweep

@@ -7,7 +7,7 @@ import shlex
 import warnings
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import typer
 
@@ -26,6 +26,15 @@ if TYPE_CHECKING:
     from marketsim.scenario.schema import Scenario
     from marketsim.tape.result import RunResult
 
+#: The option that changes a scenario's fields; `parse_set` reads what it is given.
+Changes: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="PATH.TO.FIELD=VALUE",
+        help="Change one field of the scenario; may be repeated.",
+    ),
+]
 #: Where runs go that are not told where.
 DEFAULT_PARENT = Path("runs")
 
@@ -45,14 +54,7 @@ def run(
     days: Annotated[
         float | None, typer.Option(help="How many simulated days, instead of --steps.")
     ] = None,
-    set_: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="PATH.TO.FIELD=VALUE",
-            help="Change one field of the scenario; may be repeated.",
-        ),
-    ] = None,
+    set_: Changes = None,
     out: Annotated[
         Path | None,
         typer.Option(help="Run folder to write. [default: runs/SCENARIO-SEED, or the next free]"),

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from marketsim.cli.errors import explained, refuse
+from marketsim.cli.errors import FAILURE, explained, refuse, say
 from marketsim.cli.run import announce_compiling
 
 if TYPE_CHECKING:
@@ -37,13 +37,19 @@ def talk(
 
         from marketsim.report.progress_bars import progress_bar
         from marketsim.report.talk import write_talk
+        from marketsim.tape.files import check_writable
 
+        check_writable(out / "index.html")
         announce_compiling(quiet)
 
         def stage(name: str) -> "AbstractContextManager[Progress | None]":
             return progress_bar(name, quiet)
 
-        for file in write_talk(out, stage):
-            if not quiet:
-                typer.echo(f"written {file}")
+        try:
+            for file in write_talk(out, stage):
+                if not quiet:
+                    typer.echo(f"written {file}")
+        except KeyboardInterrupt:
+            say(f"interrupted; what was written is whole, in {out}; --force begins anew there")
+            raise typer.Exit(FAILURE) from None
         typer.echo(f"open {out / 'index.html'} in a browser")

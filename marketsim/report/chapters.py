@@ -165,13 +165,16 @@ class _Story:
         lost = float(columns["fund"][first] - columns["fund"][last])
         hit = np.unique(columns["liq_market"][rows])
         fund = f"the insurance fund {'lost' if lost > 0 else 'gained'} {money(abs(lost))}"
-        depth = _counted(int(columns["liq_generation"][rows].max()) + 1, "generation")
+        generations = int(columns["liq_generation"][rows].max()) + 1
+        depth = f"{generations} generations deep"
+        if generations == 1:  # one shock or one pool took all of them
+            depth = "none pushed by another"
+        accounts = _counted(len(np.unique(columns["liq_account"][rows])), "account")
         return Chapter(
             step,
-            "End of the cascade",
-            f"{len(np.unique(columns['liq_account'][rows]))} accounts and "
-            f"{money(columns['liq_usd'][rows].sum())} in {_listed(self.markets, hit)} are gone, "
-            f"{depth} deep; {fund}.",
+            "End of the cascade" if generations > 1 else "End of the liquidations",
+            f"{accounts} and {money(columns['liq_usd'][rows].sum())} in "
+            f"{_listed(self.markets, hit)} are gone, {depth}; {fund}.",
             "Compare with the guess, and with the ghost if there is one: the area between the two "
             "prices is what others were made to sell.",
         )

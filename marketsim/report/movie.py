@@ -1,6 +1,7 @@
 """A run as a movie: prices, liquidations as they burn, what has been sold where."""
 
 import shutil
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,7 @@ from marketsim.report.plots.reading import chosen_markets, place_of, rows_of
 from marketsim.report.style import source_line
 from marketsim.results.run import Run
 from marketsim.run.progress import Progress
+from marketsim.tape.files import atomic
 from marketsim.tape.result import Floats
 
 if TYPE_CHECKING:
@@ -59,7 +61,7 @@ def check_movie(path: Path) -> None:
 
 
 def write_movie(run: Run, path: Path, look: Look, progress: Progress | None = None) -> None:
-    """Write a run as a movie.
+    """Write a run as a movie, whole or not at all.
 
     Time runs fast where nothing happens and slow where much is liquidated.
 
@@ -76,8 +78,18 @@ def write_movie(run: Run, path: Path, look: Look, progress: Progress | None = No
     ------
     FigureError
         If the file's name says no format known.
+    FolderError
+        If it cannot be written.
     """
     check_movie(path)
+    with tempfile.TemporaryDirectory() as folder:
+        drawn = Path(folder) / f"movie{path.suffix}"  # matplotlib writes even what was interrupted
+        _draw(run, drawn, look, progress)
+        with atomic(path) as stream:
+            stream.write(drawn.read_bytes())
+
+
+def _draw(run: Run, path: Path, look: Look, progress: Progress | None) -> None:
     with mpl.rc_context(look.settings):
         figure = Figure(figsize=(look.size.width, look.size.height), layout="constrained")
         scene = _Scene(figure, run, look)

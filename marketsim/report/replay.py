@@ -1,11 +1,9 @@
 """A replay: a run, made again and recorded, in one HTML file that opens without a network."""
 
 import base64
-import os
-import tempfile
+import shlex
 import zlib
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -138,7 +136,7 @@ def record_run(
     }
     simulation = open_again(run, record)
     chosen = choose_drawn(simulation.roster, liquidated_in(run)) if drawn is None else drawn
-    command = f"marketsim run {run.path.name}/scenario.toml --seed {run.seed}"
+    command = f"marketsim run {shlex.quote(f'{run.path.name}/scenario.toml')} --seed {run.seed}"
     source = Source(run.path.name, run.digest, command, run.scenario_text)
     recorded = watch(simulation, steps, chosen, source, lane, progress)
     check_tables(run, simulation.result(), record)
@@ -204,25 +202,6 @@ def replay_page(recorded: Sequence[Recorded], most_bytes: int | None = None) -> 
             break
         every *= THINNING
     return whole_page(_embedded(messages, SMALL), title)
-
-
-def write_replay(page: str, file: Path) -> None:
-    """Write a page, whole or not at all.
-
-    Raises
-    ------
-    OSError
-        If the file cannot be written.
-    """
-    handle, name = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name[:32]}-")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as stream:
-            stream.write(page)
-        Path(name).chmod(0o644)
-        Path(name).replace(file)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
 
 
 def _embedded(messages: Sequence[Message], level: int) -> str:

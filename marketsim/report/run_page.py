@@ -7,7 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from marketsim.report.layout import titled_table
-from marketsim.report.numbers import grouped, short
+from marketsim.report.numbers import counted, grouped, short
 from marketsim.tape.result import FUND_NAME
 
 
@@ -33,10 +33,11 @@ def render_summary(summary: dict[str, Any]) -> Group:
     spread = ""
     if summary["cascades"]:
         spread = (
-            f"largest of {grouped(summary['cascades'])} cascades "
+            f"largest of {counted(summary['cascades'], 'cascade')} "
             f"{short(summary['largest_cascade_usd'])} USD, "
             f"{grouped(summary['largest_cascade_accounts'])} accounts; "
-            f"forced {short(summary['forced_usd'])}, spilled {short(summary['spilled_usd'])}\n"
+            f"forced {short(summary['forced_usd'])} USD, "
+            f"spilled {short(summary['spilled_usd'])} USD\n"
         )
     books = Text(
         f"{spread}insurance fund {grouped(summary['insurance_fund_usd'])} USD, "

@@ -1,5 +1,6 @@
 """The report of a run: its story in numbers, figures, tables, limits, and what repeats it."""
 
+import shlex
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -80,9 +81,10 @@ def _complete(run: Run, progress: Progress | None) -> Run:
         if kind.name != "account":
             settings |= lacking(run, kind)
     made = remake(run, settings, progress) if settings else run
-    return next(
-        (complete(made, kind, progress=progress) for kind in kinds if kind.name == "account"), made
-    )
+    for kind in kinds:
+        if kind.name == "account":
+            made = complete(made, kind, progress=progress)
+    return made
 
 
 def _parts(run: Run) -> Iterator[str]:
@@ -121,7 +123,7 @@ def _shown(kind: Kind) -> str:
 
 def _facts(summary: dict[str, Any]) -> Iterator[tuple[str, str]]:
     days = summary["steps"] * summary["step_minutes"] / 1440.0
-    yield f"{days:g}", f"days, {grouped(summary['steps'])} steps"
+    yield f"{days:g}", f"{'day' if days == 1.0 else 'days'}, {grouped(summary['steps'])} steps"
     yield grouped(summary["num_accounts"]), "traders"
     yield f"{short(summary['liquidated_usd'])} USD", "liquidated"
     yield percent(summary["accounts_liquidated_share"], 0), "of accounts liquidated"
@@ -151,11 +153,12 @@ def _story(run: Run) -> Iterator[str]:
         "they had deposited."
     )
     if told["cascades"]:
+        deep = told["largest_cascade_depth"]
+        depth = "none pushed by another" if deep == 1 else f"in {counted(deep, 'generation')}"
         yield (
             f"{counted(told['cascades'], 'cascade')} tied several accounts together; the largest "
             f"took {short(told['largest_cascade_usd'])} USD from "
-            f"{counted(told['largest_cascade_accounts'], 'account')} in "
-            f"{counted(told['largest_cascade_depth'], 'generation')}."
+            f"{counted(told['largest_cascade_accounts'], 'account')}, {depth}."
         )
         yield (
             f"Of all that was liquidated, {short(told['forced_usd'])} USD fell to forced sales "
@@ -204,7 +207,8 @@ def _populations(run: Run) -> "pd.DataFrame":
 def _cascades(run: Run) -> "pd.DataFrame | None":
     import pandas as pd
 
-    found = run.cascades()[:MAX_CASCADES] if len(run.liquidations) else []
+    spread = run.cascades() if len(run.liquidations) else []
+    found = [each for each in spread if each.num_accounts > 1][:MAX_CASCADES]
     rows = [
         {
             "began with": each.root,
@@ -222,9 +226,9 @@ def _cascades(run: Run) -> "pd.DataFrame | None":
 
 def _commands(run: Run) -> list[str]:
     """Return the command that makes a run again from its folder, and those that look into it."""
-    folder = run.path.name
+    folder = shlex.quote(run.path.name)
     return [
-        f"marketsim run {folder}/scenario.toml --seed {run.seed}",
+        f"marketsim run {shlex.quote(f'{run.path.name}/scenario.toml')} --seed {run.seed}",
         f"marketsim report {folder}",
         f"marketsim replay {folder}",
         f"marketsim cascade {folder}",

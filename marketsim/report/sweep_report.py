@@ -1,5 +1,6 @@
 """The report of a sweep or a comparison: what was varied, what was found, what repeats it."""
 
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -109,10 +110,21 @@ def _tables(analysis: SweepAnalysis) -> Iterator[str]:
 
 def _commands(folder: Path, design: Design) -> list[str]:
     """Return the commands that make the runs again and look into them."""
+    name = shlex.quote(folder.name)
+    first = f"marketsim sweep DESIGN.toml --out {name}   # the design above, or {FILE}"
     if design.name == "compare":
-        twin = design.variants[design.variant_names[-1]]
-        changes = " ".join(f"--change {path}={value}" for path, value in twin.items())
-        first = f"marketsim compare {Path(design.base).stem} {changes} --seeds {design.replicates}"
-    else:
-        first = f"marketsim sweep DESIGN.toml --out {folder.name}   # the design above, or {FILE}"
-    return [first, f"marketsim analyze {folder.name}", f"marketsim report {folder.name}"]
+        first = _comparison(design, folder)
+    return [first, f"marketsim analyze {name}", f"marketsim report {name}"]
+
+
+def _comparison(design: Design, folder: Path) -> str:
+    """Return the command that makes a comparison again."""
+    words = ["marketsim", "compare", design.base]
+    twin = design.variants[design.variant_names[-1]]
+    for option, changes in (("--change", twin), ("--set", design.set)):
+        for path, value in changes.items():
+            words += [option, toml_text({"": value}).strip().replace('"" = ', f"{path}=", 1)]
+    words += ["--seeds", str(design.replicates), "--seed", str(design.seed)]
+    if design.days is not None:
+        words += ["--days", str(design.days)]
+    return shlex.join([*words, "--out", folder.name])

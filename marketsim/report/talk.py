@@ -156,11 +156,12 @@ def _leads() -> Iterator[str]:
                 f"<figcaption>{escape(shows)}</figcaption></figure>"
             )
     yield heading("To repeat it")
+    recorded = "".join(f" --set {path}={value}" for path, value in _RECORD)
     yield command(
         [
             "marketsim talk",
             *(
-                f"marketsim run {name} --seed {SEED} --days {act.days:g}"
+                f"marketsim run {name} --seed {SEED} --days {act.days:g}{recorded}"
                 for act in ACTS
                 for name in act.scenarios
             ),

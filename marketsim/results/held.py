@@ -23,15 +23,12 @@ class HeldRun(Run):
     """A finished run in memory; `save` makes a run folder of it."""
 
     result: RunResult = field(repr=False)
+    columns: dict[str, Table] = field(repr=False)  #: what `build_tables` makes of it
 
     @cached_property
     def scenario_text(self) -> str:
         """The resolved scenario, TOML."""
         return self.result.scenario_text
-
-    @cached_property
-    def _columns(self) -> dict[str, Table]:
-        return build_tables(self.result)
 
     def table(self, name: str) -> "pd.DataFrame":
         """Return one table afresh, as it would be read from the run's folder.
@@ -41,9 +38,9 @@ class HeldRun(Run):
         RunFolderError
             If this run has no such table.
         """
-        if name not in self._columns:
+        if name not in self.columns:
             raise RunFolderError(f"{self.path}: no table {name!r}, only {', '.join(self.tables)}")
-        found: pd.DataFrame = to_arrow(name, self._columns[name]).to_pandas()
+        found: pd.DataFrame = to_arrow(name, self.columns[name]).to_pandas()
         return found
 
     def save(self, path: str | Path, force: bool = False) -> Run:
@@ -78,6 +75,7 @@ def hold_run(result: RunResult, summary: dict[str, Any] | None = None) -> HeldRu
         What `summarise` returned for it, if it is at hand.
     """
     summary = summary or summarise(result)
+    columns = build_tables(result)
     return HeldRun(
         path=Path(f"{result.scenario}-{result.seed}"),
         scenario=result.scenario,
@@ -86,8 +84,9 @@ def hold_run(result: RunResult, summary: dict[str, Any] | None = None) -> HeldRu
         notes=tuple(result.notes),
         summary=summary,
         versions={},
-        tables=tuple(build_tables(result)),
+        tables=tuple(columns),
         inputs=tuple(Input(*each) for each in result.inputs),
         hashes={},
         result=result,
+        columns=columns,
     )

@@ -180,6 +180,9 @@ def _explained(path: Path, option: str) -> Iterator[None]:
         if path.is_dir():
             msg = f"{path}: a folder; name a file in it with {option}"
             raise HistoryError(msg) from None
+        if path.exists():
+            msg = f"{path}: a device or a pipe; save what it gives as a file and set {option}"
+            raise HistoryError(msg) from None
         others = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
         near = nearest(path.name, others)
         where = "" if path.is_absolute() else f" in {Path.cwd()}"

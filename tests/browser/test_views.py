@@ -211,6 +211,17 @@ def test_tree_walks_to_the_one_that_pushed(stage: Any) -> None:
     assert to == [12, 28, 19, 21]
 
 
+def test_tree_says_where_nobody_was_pushed(stage: Any) -> None:
+    said = stage.evaluate(
+        """() => {
+          const area = { lane: page.app.lanes[0], theme: page.theme };
+          return page.readings.describeCascade(area, { rows: [0, 1], usd: 5e5, depth: 1 });
+        }"""
+    )
+    assert "none pushed by another" in said
+    assert "The first was" in said
+
+
 def test_dial_says_r_and_on_which_side_of_one(stage: Any) -> None:
     assert "leads to 1.50 more if prices fall (it runs away)" in said(stage, "dial", SHOCK)
     assert "leads to 0.40 more if prices fall (it dies out)" in said(stage, "dial", 1)
@@ -256,6 +267,10 @@ def test_inspector_says_the_chosen_account_and_its_sum(stage: Any) -> None:
     text = said(stage, "inspector", 500, selected=chosen)
     assert "cash $30; maintenance of BTC −$10; left above maintenance $20" in text
     assert "BTC to liquidation −12.3 %" in text
+
+
+def test_inspector_says_why_it_shows_whom_nobody_chose(stage: Any) -> None:
+    assert "(the most liquidated)" in said(stage, "inspector", 500)
 
 
 def test_what_moves_asks_for_more_drawings_unless_motion_is_reduced(stage: Any) -> None:

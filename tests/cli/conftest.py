@@ -56,7 +56,9 @@ class StubMarket:
 
     conservation_error = 0
 
-    def __init__(self, scenario: Any, seed: int, strategies: None, progress: None) -> None:
+    def __init__(
+        self, scenario: Any, seed: int, strategies: None = None, progress: None = None
+    ) -> None:
         assert strategies is progress is None
         self.scenario, self.seed = scenario, seed
         self.inputs = InputLog()

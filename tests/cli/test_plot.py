@@ -150,3 +150,9 @@ def test_somebody_s_code_is_not_run_unasked(marketsim: Cli, tmp_path: Path) -> N
     assert "--trust" in done.stderr
     assert marketsim("plot", "made", "prices").exit_code == 0
     assert marketsim("plot", "made", "depth", "--trust").exit_code == 0
+
+
+def test_a_replay_that_cannot_be_written_is_refused_before_the_work(marketsim: Cli) -> None:
+    done = marketsim("replay", "nowhere", "-o", "/proc/replay.html")
+    assert done.exit_code == 2
+    assert "/proc/replay.html: cannot be written" in done.stderr

@@ -7,6 +7,7 @@ import json
 import socket
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from websockets.asyncio.client import connect
@@ -57,7 +58,9 @@ def talk(port, body, **options):
         async with connect(f"ws://{HOST}:{port}/socket", **given) as line:
             return await body(line)
 
-    return asyncio.run(main())
+    # In a thread of its own: the tests in a browser leave an event loop running in this one.
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, main()).result()
 
 
 async def until(line, kind, fits=lambda header: True):

@@ -40,7 +40,7 @@ def test_it_is_a_mesa_model_and_its_traders_are_mesa_agents():
 
 def test_agents_are_made_only_when_asked_for_and_only_once():
     model = market(steps=5)
-    alive = [item for item in gc.get_objects() if isinstance(item, TraderView)]
+    alive = [item for item in gc.get_objects() if issubclass(type(item), TraderView)]
     assert not any(view.model is model for view in alive)
     first = list(model.agents)
     assert len(first) == COUNT

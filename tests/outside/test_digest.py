@@ -16,6 +16,7 @@ JUMP = 'shocks=[{kind="jump",at=1,size=-0.25}]'
 
 #: Another value of every field of a scenario's `record`.
 CHANGED = {
+    "warm_up": "0.5",
     "fills": "true",
     "causes": "false",
     "series_minutes": "2",

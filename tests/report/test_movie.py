@@ -47,6 +47,21 @@ def test_it_is_written_as_a_gif_that_ends_on_the_run_s_sum(run, tmp_path, monkey
         assert picture.size[0] == movie._WIDTH
 
 
+def test_one_that_is_interrupted_leaves_the_file_before_as_it_was(run, tmp_path, monkeypatch):
+    monkeypatch.setattr(movie, "PICTURES", 6)
+    file = tmp_path / "run.gif"
+    file.write_bytes(b"before")
+
+    def interrupt(done: int, total: int) -> None:
+        if done == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        movie.write_movie(run, file, find_look(), interrupt)
+    assert file.read_bytes() == b"before"
+    assert [each.name for each in tmp_path.iterdir()] == ["run.gif"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

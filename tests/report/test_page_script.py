@@ -195,3 +195,9 @@ def test_page_names_each_of_its_files_once() -> None:
         assert html.count(f'<script src="{name}"></script>') == 1, name
     assert "style=" not in html
     assert " on" not in html.replace(" one", "")
+
+
+@needs_node
+def test_a_distance_of_prices_has_no_more_digits_than_are_read() -> None:
+    said = run_script("[1234.4, 9, 0.25].map(page.theme.apart)", files=("theme",))
+    assert said == ["$1,234", "$9.00", "$0.2500"]

@@ -210,6 +210,7 @@ def test_an_event_study_is_the_mean_around_the_largest_cascades(two, twin):
         assert course[np.argmin(abs(hours - 0.25))] == pytest.approx(change)
     (axes,) = picture("events", two, twin, market="BTC", before=0.5, after=0.5).axes
     np.testing.assert_allclose(axes.lines[0].get_ydata(), courses.mean(axis=0))
+    assert axes.get_ylabel() == "change of mark price, %"
 
 
 def test_a_ghost_says_how_much_more_was_liquidated(two, twin):
@@ -219,7 +220,7 @@ def test_a_ghost_says_how_much_more_was_liquidated(two, twin):
         for run in (two, twin)
     ]
     word = "more" if usd[0] >= usd[1] else "less"
-    assert any(f"USD {word} liquidated" in text for text in texts(axes))
+    assert any(f"USD {word} liquidated in ETH" in text for text in texts(axes))
     for line, run in zip(axes.lines, (twin, two), strict=True):
         rows = run.markets[run.markets["market"].astype(str) == "ETH"]
         np.testing.assert_array_equal(line.get_ydata(), rows["mark_price"])

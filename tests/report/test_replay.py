@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from marketsim.report import replay
+from marketsim.report.layout import write_text
 from marketsim.report.page_text import PAGE, page_files, read_page, whole_page
-from marketsim.report.replay import record_run, record_runs, replay_page, write_replay
+from marketsim.report.replay import record_run, record_runs, replay_page
 from marketsim.report.wire import split, unpack
 from marketsim.results.folder import write_run
 from marketsim.results.run import load_run
@@ -91,12 +92,14 @@ def test_its_chapters_say_true_numbers(cascade, page):
     chapters = embedded(page)[-1].header["chapters"]
     titles = [each["title"] for each in chapters]
     assert titles[:3] == ["Build-up", "Shock", "First liquidation"]
-    assert set(titles[3:]) == {"Peak of R", "End of the cascade"}
+    assert set(titles[3:]) == {"Peak of R", "End of the liquidations"}
     assert all(each["sentence"].endswith(".") and each["notes"] for each in chapters)
     assert [each["step"] for each in chapters] == sorted(each["step"] for each in chapters)
     largest = cascade.cascades()[0]
-    end = next(each for each in chapters if each["title"] == "End of the cascade")
+    end = next(each for each in chapters if each["title"] == "End of the liquidations")
     assert end["sentence"].startswith(f"{largest.num_accounts} accounts and ")
+    assert largest.depth == 1
+    assert "none pushed by another" in end["sentence"]
     assert end["step"] == largest.start_step + largest.duration_steps
     shock = next(each for each in chapters if each["title"] == "Shock")
     assert shock["step"] == 720
@@ -166,10 +169,10 @@ def test_it_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
     file = tmp_path / "a.html"
     file.write_text("old")
     with pytest.raises(UnicodeEncodeError):
-        write_replay("new \ud800", file)
+        write_text("new \ud800", file)
     assert file.read_text() == "old"
     assert list(tmp_path.iterdir()) == [file]
-    write_replay("new", file)
+    write_text("new", file)
     assert file.read_text() == "new"
 
 

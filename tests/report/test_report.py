@@ -1,6 +1,8 @@
 """Reports: one page each, true to the folder, in which hostile names stay names."""
 
+import html
 import re
+import shlex
 from pathlib import Path
 
 import pytest
@@ -42,6 +44,13 @@ def test_it_tells_the_numbers_of_the_summary_and_repeats_them(run, page: str) ->
     assert text.count("jump of BTC") >= 1
 
 
+def test_it_calls_no_cascade_what_is_none(run, page: str) -> None:
+    assert run.summary["largest_cascade_depth"] == 1
+    assert "none pushed by another" in page
+    table = page.partition("The largest cascades")[2].partition("</table>")[0]
+    assert table.count("<tr>") - 1 == run.summary["cascades"] < len(run.cascades())
+
+
 def test_it_is_one_file_without_script_or_network(page: str) -> None:
     assert "default-src &#x27;none&#x27;" in page
     assert "<script" not in page
@@ -67,6 +76,15 @@ def test_names_that_read_like_markup_stay_names(run) -> None:
     page = report_run(held)
     assert HOSTILE not in page
     assert "&lt;img src=x onerror=alert(1)&gt;" in page
+
+
+def test_its_commands_can_be_pasted_whatever_the_folder_is_called(run, tmp_path: Path) -> None:
+    name = "my run; echo"
+    page = report_run(run.save(tmp_path / name))
+    commands = html.unescape(page.rpartition("<pre><code>")[2].partition("</code>")[0])
+    words = [shlex.split(line) for line in commands.splitlines()]
+    assert words[0] == ["marketsim", "run", f"{name}/scenario.toml", "--seed", "1"]
+    assert [line[2] for line in words[1:]] == [name] * 3
 
 
 def test_the_command_writes_it_beside_the_run(run, tmp_path: Path, monkeypatch) -> None:
@@ -104,7 +122,9 @@ def test_sweeps_and_comparisons_have_a_report(tmp_path: Path) -> None:
         "quickstart",
         {"venue.funding.interval_hours": 1.0},
         seeds=2,
+        first_seed=5,
         days=0.1,
+        set_={"populations.noise.attention": {"kind": "uniform", "min": 5.0, "max": 20.0}},
         metrics=["volume_usd", "open_interest_usd"],
         workers=1,
         out=folder,
@@ -114,6 +134,8 @@ def test_sweeps_and_comparisons_have_a_report(tmp_path: Path) -> None:
     assert "venue.funding.interval_hours" in page
     assert "volume_usd" in page
     assert "<figure>" in page
+    attention = "'populations.noise.attention={ kind = \"uniform\", min = 5.0, max = 20.0 }'"
     assert (
-        "marketsim compare quickstart --change venue.funding.interval_hours=1.0 --seeds 2" in page
+        "marketsim compare quickstart --change venue.funding.interval_hours=1.0 "
+        f"--set {attention} --seeds 2 --seed 5 --days 0.1 --out twins" in html.unescape(page)
     )

@@ -62,7 +62,7 @@ def test_code_of_somebody_s_own_is_not_run_by_a_figure(two, monkeypatch):
 
 def test_a_twin_and_other_runs_are_taken_where_they_belong(two, twin):
     assert two.plot.ghost(twin, market="BTC").get_ylabel() == "mark of BTC, USD"
-    assert two.plot.events(twin).get_ylabel().startswith("mark price")
+    assert two.plot.events(twin).get_ylabel().startswith("change of mark price")
     with pytest.raises(FigureError, match="takes no other run"):
         two.plot.prices(twin)
     with pytest.raises(FigureError, match="two runs"):

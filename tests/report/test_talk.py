@@ -46,3 +46,25 @@ def test_the_command_makes_it(tmp_path: Path, monkeypatch) -> None:
     again = CliRunner().invoke(app, ["talk", "-o", str(out), "-q"])
     assert again.exit_code == 2
     assert "--force" in again.output
+
+
+def test_its_commands_record_what_its_runs_did() -> None:
+    page = "".join(talk._leads())
+    for path, value in talk._RECORD:
+        assert page.count(f"--set {path}={value}") == sum(len(act.scenarios) for act in talk.ACTS)
+
+
+def test_a_folder_that_cannot_be_written_is_refused_before_the_work() -> None:
+    answer = CliRunner().invoke(app, ["talk", "-o", "/proc/talk"])
+    assert answer.exit_code == 2
+    assert "cannot be written" in answer.output
+
+
+def test_an_interrupt_says_what_is_there(tmp_path: Path, monkeypatch) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(talk, "write_talk", interrupted)
+    answer = CliRunner().invoke(app, ["talk", "-o", str(tmp_path / "friday"), "-q"])
+    assert answer.exit_code == 1
+    assert "what was written is whole" in answer.output

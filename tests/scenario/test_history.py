@@ -1,3 +1,4 @@
+import os
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -291,6 +292,12 @@ def test_a_missing_file_is_named_with_the_nearest(tmp_path):
         load_history(History(path=tmp_path / "price.parquet"), ["BTC"], 1.0)
     with pytest.raises(HistoryError, match=r"there is no such file; set spot\.history\.path"):
         load_history(History(path=tmp_path / "nowhere" / "price.csv"), ["BTC"], 1.0)
+
+
+def test_a_pipe_is_called_by_its_name(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(HistoryError, match=r"pipe: a device or a pipe; save what it gives"):
+        load_history(History(path=tmp_path / "pipe"), ["BTC"], 1.0)
 
 
 def test_a_text_without_fields_is_refused_and_shown(tmp_path):

@@ -76,6 +76,7 @@
   function drawBox(area, place, box, title, ticks) {
     const { theme } = area;
     const { px, small } = place;
+    let written = Infinity;
     for (const { y, words, isStrong } of ticks) {
       C.line(
         area,
@@ -87,7 +88,9 @@
         isStrong ? px * 0.13 : 1,
       );
       const how = { px: small, colour: theme.soft, align: "right", baseline: "middle" };
+      if (Math.abs(y - written) < small) continue; // a low chart has no room for all of them
       C.write(area, words, box.x - px * 0.3, y, how);
+      written = y;
     }
     const head = { px: small, weight: 600, baseline: "bottom", room: box.width };
     C.write(area, title, box.x, box.y - px * 0.2, head);
@@ -338,7 +341,8 @@
     if (a < 0) return R.accountName(lane, area.selected.account);
     const name = R.accountName(lane, lane.header.accounts.drawn[a]);
     const isChosen = area.selected && R.drawnIndex(lane).get(area.selected.account) === a;
-    return isChosen ? name : `${name} (the most endangered)`;
+    const why = R.struck(lane).includes(a) ? "the most liquidated" : "the most endangered";
+    return isChosen ? name : `${name} (${why})`;
   }
 
   function draw(area) {

@@ -74,7 +74,7 @@
 
   const scaleOf = (context) => (shown(context) === ALL ? "change" : "usd");
 
-  /* The area between the market and its twin: what liquidations of others did. */
+  /* The area between the market and its twin: what the one change did. */
   function paintGap(u, context) {
     if (shown(context) === ALL || !context.other) return;
     const [x, , mark, twin] = u.data;
@@ -195,7 +195,7 @@
     if (!other || !lane.rows || !other.rows || other.lastStep < lane.firstStep) return "";
     const step = Math.min(time, lane.lastStep, other.lastStep);
     const gap = lane.price("mark", lane.row(step), market) - other.price("mark", other.row(step), market);
-    const size = Math.abs(gap) >= 10 ? page.theme.usd(Math.abs(gap)) : page.theme.price(Math.abs(gap));
+    const size = page.theme.apart(Math.abs(gap));
     const apart = gap ? `${size} ${gap < 0 ? "below" : "above"} the twin` : "";
     const sold = pushed(lane, step, market);
     const forced = sold > 0 ? `${page.theme.usd(sold)} sold because others were liquidated` : "";
@@ -232,7 +232,7 @@
     help:
       "Mark price (thick) and index (dashed), USD. Triangles: liquidations, of longs (from above) " +
       "and of shorts (from below), larger for more dollars. A twin's mark is the thin line; the " +
-      "area between is what liquidations did.",
+      "area between is what the one change did.",
     key:
       ({ lane, market }) =>
       (row) =>

@@ -308,10 +308,12 @@
     const markets = new Set(rows.map((row) => lane.liqs.market[row])).size;
     const steps = lane.liqs.step[rows[rows.length - 1]] - lane.liqs.step[rows[0]] + 1;
     const plural = (n, word) => `${theme.count(n)} ${word}${n === 1 ? "" : "s"}`;
+    // One shock or one pool took all of them.
+    const depth = each.depth === 1 ? "none pushed by another" : plural(each.depth, "generation");
     return (
       `${theme.usd(each.usd)} in ${plural(rows.length, "liquidation")} of ${plural(accounts, "account")}, ` +
-      `${plural(markets, "market")}, ${plural(each.depth, "generation")}, ${minutes(lane, steps)}. ` +
-      `It began with ${liquidationName(lane, rows[0])}.`
+      `${plural(markets, "market")}, ${depth}, ${minutes(lane, steps)}. ` +
+      `The first was ${liquidationName(lane, rows[0])}.`
     );
   }
 

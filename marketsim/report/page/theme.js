@@ -164,6 +164,11 @@
       return "$" + theme.count(value, size >= 1000 ? 0 : size >= 10 ? 2 : 4);
     },
 
+    /* How far two prices are apart, at least 0. */
+    apart(usd) {
+      return usd >= 10 ? theme.usd(usd) : "$" + theme.count(usd, usd >= 1 ? 2 : 4);
+    },
+
     count(value, digits) {
       if (!Number.isFinite(value)) return "–";
       const format = { minimumFractionDigits: digits || 0, maximumFractionDigits: digits || 0 };

@@ -135,9 +135,11 @@ def _bubbles(
 
 
 def _sentence(cascade: Cascade) -> str:
+    alone = "none pushed by another"  # one shock or one pool took all of them
+    depth = alone if cascade.depth == 1 else counted(cascade.depth, "generation")
     return (
         f"{number(cascade.size_usd, 3)} USD, {counted(cascade.num_accounts, 'account')}, "
-        f"{counted(cascade.depth, 'generation')}; began with: {cascade.root}"
+        f"{depth}; began with: {cascade.root}"
     )
 
 

@@ -133,7 +133,7 @@ def _course(run: Run, cascade: Cascade, series: str, market: str | None, hours: 
 def _label(series: str) -> str:
     words = series.replace("_usd", "").replace("_", " ")
     if series in PRICES:
-        return f"{words}, % of its start"
+        return f"change of {words}, %"
     if series in RATES:
         return f"{words}, bp"
     return f"{words}, USD" if series.endswith("_usd") else words

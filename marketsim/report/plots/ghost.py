@@ -37,11 +37,14 @@ def draw(axes: Axes, runs: list[Run], theme: Theme, *, market: str | None = None
     usd = [float(rows_of(each.liquidations, name)["notional_usd"].sum()) for each in runs]
     labels = _labels(run, twin)
     more = usd[0] - usd[1]
-    between = f"{number(abs(more), 3)} USD {'more' if more >= 0 else 'less'} liquidated"
+    short_name = shortened(name, 10)
+    between = (
+        f"{number(abs(more), 3)} USD {'more' if more >= 0 else 'less'} liquidated in {short_name}"
+    )
     legend(
         axes,
         [
-            (thick, f"{labels[0]}: {number(usd[0], 3)} USD liquidated"),
+            (thick, f"{labels[0]}: {number(usd[0], 3)} USD liquidated in {short_name}"),
             (thin, f"{labels[1]}, the ghost: {number(usd[1], 3)} USD"),
         ],
     )
