@@ -71,31 +71,36 @@ def _options(
     """Simulate perpetual-futures markets: margin pools, funding, liquidation cascades."""
 
 
-app.command()(run)
-app.command()(cascade)
-app.command()(contagion)
-app.command()(plot)
-app.command()(replay)
-app.command()(live)
-app.command()(report)
-app.command()(movie)
-app.command()(talk)
-app.command()(explain)
-app.command()(stress)
-app.command()(inspect)
-app.command()(scenarios)
-app.command()(schema)
-app.command()(odd)
-app.command()(validate)
-app.command()(bench)
-app.command()(sweep)
-app.command()(status)
-app.command()(query)
-app.command()(rerun)
-app.command()(analyze)
-app.command()(compare)
-app.command()(calibrate)
-app.command()(experiment)
+#: Every command, in the order of the help, and an example of it.
+_COMMANDS = {
+    run: "marketsim run contagion --seed 7",
+    cascade: "marketsim cascade runs/contagion-7",
+    contagion: "marketsim contagion runs/contagion-7 --out figures",
+    plot: "marketsim plot runs/contagion-7 payers -o payers.png",
+    replay: "marketsim replay runs/contagion-7 -o contagion.html",
+    live: "marketsim live contagion --seed 7",
+    report: "marketsim report runs/contagion-7 -o report.html",
+    movie: "marketsim movie runs/contagion-7 -o contagion.gif",
+    talk: "marketsim talk -o friday",
+    explain: "marketsim explain runs/contagion-7 --account 122",
+    stress: "marketsim stress portfolio.toml --shock BTC=-20% --shock ETH=10%",
+    inspect: "marketsim inspect prices.csv",
+    scenarios: "marketsim scenarios",
+    schema: "marketsim schema",
+    odd: "marketsim odd contagion -o odd.md",
+    validate: "marketsim validate calm --days 90",
+    bench: "marketsim bench market --accounts 1000",
+    sweep: "marketsim sweep spill.toml --out spill",
+    status: "marketsim status spill",
+    query: "marketsim query spill 'SELECT variant, count(*) FROM runs GROUP BY variant'",
+    rerun: "marketsim rerun spill KEY --out again",
+    analyze: "marketsim analyze spill",
+    compare: "marketsim compare contagion --change populations.crowd.margin_mode=isolated",
+    calibrate: "marketsim calibrate premium.toml --out fit",
+    experiment: "marketsim experiment funding_interval --quick",
+}
+for _command, _example in _COMMANDS.items():
+    app.command(epilog=f"Example: `{_example}`")(_command)
 
 
 def main() -> None:

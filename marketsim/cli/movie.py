@@ -24,7 +24,6 @@ def movie(
     """Draw a run as a movie: prices, liquidations as they burn, what has been sold where.
 
     Time runs slowly where much is liquidated.
-    Example: `marketsim movie runs/mark-spiral-1 -o spiral.gif`
     """
     with explained():
         target = spare(out or Path(f"{run.resolve().name}.gif"), force)

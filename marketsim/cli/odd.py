@@ -19,10 +19,7 @@ def odd(
         Path | None, typer.Option("--out", "-o", help="File to write. [default: the terminal]")
     ] = None,
 ) -> None:
-    """Describe a scenario by the ODD protocol, ready for the appendix of a paper (Markdown).
-
-    Example: marketsim odd contagion -o contagion-odd.md
-    """
+    """Describe a scenario by the ODD protocol, ready for the appendix of a paper (Markdown)."""
     with explained():
         from marketsim.report.layout import write_text
         from marketsim.report.odd import describe_scenario

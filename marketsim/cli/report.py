@@ -25,7 +25,7 @@ def report(
     """Write one page of what was found: the story in numbers, figures, tables, limits, commands.
 
     It opens in any browser, without a network. A run that lacks what a figure needs is made again,
-    in memory. Example: `marketsim report runs/contagion-7 -o contagion.html`
+    in memory.
     """
     with explained():
         target = choose_page(out, folder, "report", force)

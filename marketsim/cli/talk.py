@@ -25,7 +25,7 @@ def talk(
     """Make a talk of four chapters and six slides from shipped scenarios, in a few minutes.
 
     The chapters are replays that open by double click, without a network; index.html leads through
-    them. Example: `marketsim talk -o friday`
+    them.
     """
     with explained():
         if out.exists() and not out.is_dir():

@@ -6,7 +6,7 @@ the records, docstrings and fields that define them, so that none can be forgott
 
 import inspect
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from importlib.resources import files
@@ -22,6 +22,7 @@ from marketsim.agents.registry import check_strategies, scenario_schema
 from marketsim.agents.strategies import STRATEGIES, default_habits
 from marketsim.engine import formulas, state, world
 from marketsim.engine.records import Record
+from marketsim.report.markdown import as_table, as_text, as_value, first_paragraph, plain
 from marketsim.run import loop
 from marketsim.scenario.distributions import KINDS
 from marketsim.scenario.schema import Scenario
@@ -44,8 +45,6 @@ ENTITIES: Mapping[str, tuple[type[Record], ...]] = {
 #: Modules of the stages that open one, in order; the traders decide between index and orders.
 _STAGES = ("spot", "index", "orders", "matching", "mark", "margin", "liquidation", "adl", "funding")
 _DECIDE = 2
-#: Characters that would end a cell of a table, or begin what is no text.
-_MARKUP = str.maketrans({"|": "\\|", "<": "&lt;", "\n": " "})
 
 
 def describe_scenario(scenario: Scenario, stated: Mapping[str, Any], command: str) -> str:
@@ -75,7 +74,7 @@ def describe_scenario(scenario: Scenario, stated: Mapping[str, Any], command: st
     is_history = scenario.spot.kind == "history"
     return template.substitute(
         title=f"the scenario `{scenario.name}`",
-        summary=_text(scenario.description or "A scenario without a description of its own."),
+        summary=as_text(scenario.description or "A scenario without a description of its own."),
         command=command,
         version=_version(),
         step="a minute" if scenario.step_minutes == 1 else f"{scenario.step_minutes:g} minutes",
@@ -104,24 +103,11 @@ def _version() -> str:
         return "from its sources"
 
 
-def _text(text: str) -> str:
-    """Return a text that stays text within a table."""
-    return text.strip().translate(_MARKUP)
-
-
-def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
-    lines = [head, tuple("---" for _ in head), *rows]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
-
-
 def _entity(name: str, records: tuple[type[Record], ...]) -> str:
-    rows = [(f"`{field}`", _text(note)) for record in records for field, note in _notes(record)]
-    return f"**{name}.** {_about(records[0])}\n\n{_table(('variable', 'what it is'), rows)}"
-
-
-def _about(thing: Any) -> str:
-    """Return the first paragraph of a docstring on one line."""
-    return " ".join((inspect.getdoc(thing) or "").split("\n\n", 1)[0].split())
+    rows = [(f"`{field}`", as_text(note)) for record in records for field, note in _notes(record)]
+    return (
+        f"**{name}.** {first_paragraph(records[0])}\n\n{as_table(('variable', 'what it is'), rows)}"
+    )
 
 
 def _notes(record: type[Record]) -> Iterator[tuple[str, str]]:
@@ -139,8 +125,8 @@ def _notes(record: type[Record]) -> Iterator[tuple[str, str]]:
 
 def _schedule() -> str:
     """List the stages by the first sentences of those who do them."""
-    stages = [_about(import_module(f"marketsim.engine.{name}")) for name in _STAGES]
-    stages.insert(_DECIDE, _about(loop.decide))
+    stages = [first_paragraph(import_module(f"marketsim.engine.{name}")) for name in _STAGES]
+    stages.insert(_DECIDE, first_paragraph(loop.decide))
     told = [re.sub(r"^Stages? [\d ]+: ", "", text).rstrip(".") for text in stages]
     return "\n".join(f"{n}. {text[0].upper()}{text[1:]}." for n, text in enumerate(told, 1))
 
@@ -165,7 +151,7 @@ def _strategies(scenario: Scenario, chosen: Mapping[str, Any]) -> Iterator[str]:
         strategy = STRATEGIES.get(name) or own_class(values) or type(values)
         text = inspect.cleandoc(strategy.__doc__ or "No description.")
         text = re.sub(r"^References\n-+\n", "References: ", text, flags=re.M)
-        yield f"**{_text(name)}.** " + text.replace("<", "&lt;")
+        yield f"**{as_text(name)}.** " + text.replace("<", "&lt;")
 
 
 def _formulas() -> Iterator[str]:
@@ -177,13 +163,13 @@ def _formulas() -> Iterator[str]:
                 text = inspect.getdoc(function) or ""
                 source = re.search(r"References\n-+\n(.*?)(?=\n\n|\Z)", text, flags=re.S)
                 cited = f" ({' '.join(source[1].split())})" if source else ""
-                yield f"- `{name}`: {_about(function)}{cited}"
+                yield f"- `{name}`: {first_paragraph(function)}{cited}"
 
 
 def _inputs(scenario: Scenario) -> str:
     if scenario.spot.history is not None and scenario.spot.kind == "history":
         name = scenario.spot.history.path.name
-        told = f"Spot prices are replayed from the file `{_text(name)}`; no other data enters."
+        told = f"Spot prices are replayed from the file `{as_text(name)}`; no other data enters."
     else:
         told = (
             "No data enters: spot prices are drawn by the model of the outside world, or constant."
@@ -195,9 +181,9 @@ def _inputs(scenario: Scenario) -> str:
         fields = event.model_dump(exclude_none=True, mode="json")
         when = f"hour {fields.pop('at'):g}" if "at" in fields else f"step {fields.pop('at_step')}"
         kind = fields.pop("kind")
-        stated = ", ".join(f"{key} = {_value(value)}" for key, value in fields.items())
-        rows.append((str(n), when, str(kind), _text(stated)))
-    return f"{told} What is scheduled:\n\n{_table(('', 'when', 'kind', 'fields'), rows)}"
+        stated = ", ".join(f"{key} = {as_value(value)}" for key, value in fields.items())
+        rows.append((str(n), when, str(kind), as_text(stated)))
+    return f"{told} What is scheduled:\n\n{as_table(('', 'when', 'kind', 'fields'), rows)}"
 
 
 class _Parameters:
@@ -222,8 +208,8 @@ class _Parameters:
                 for key, entry in entries:
                     self.add(entry, (*here, key))
             else:
-                told = (f"`{'.'.join(here)}`", _text(_value(_plain(value))))
-                self.rows.append((*told, _text(field.description or ""), self._source(here)))
+                told = (f"`{'.'.join(here)}`", as_text(as_value(plain(value))))
+                self.rows.append((*told, as_text(field.description or ""), self._source(here)))
 
     def _source(self, path: tuple[str, ...]) -> str:
         if _is_stated(self._stated, path):
@@ -249,7 +235,7 @@ def _parameters(
         found.used.add(f"{type(values).__name__}Parameters")
     skipped = {f"`populations.{name}.parameters`" for name in chosen}
     rows = [row for row in found.rows if row[0] not in skipped]
-    return _table(("field", "value", "what it is", "source"), rows), found.used
+    return as_table(("field", "value", "what it is", "source"), rows), found.used
 
 
 def _is_distribution(value: BaseModel) -> bool:
@@ -264,26 +250,6 @@ def _is_stated(stated: Any, path: tuple[str, ...]) -> bool:
     return True
 
 
-def _plain(value: Any) -> Any:
-    """Return a value as plain data."""
-    if isinstance(value, BaseModel):
-        return value.model_dump(mode="json", exclude_none=True)
-    if isinstance(value, tuple | list):
-        return [_plain(each) for each in value]
-    return value
-
-
-def _value(value: Any) -> str:
-    """Write a value as a reader of TOML would."""
-    if isinstance(value, float):
-        return f"{value:g}"
-    if isinstance(value, dict):
-        return "{" + ", ".join(f"{key} = {_value(each)}" for key, each in value.items()) + "}"
-    if isinstance(value, list | tuple):
-        return "[" + ", ".join(map(_value, value)) + "]"
-    return "not stated" if value is None else str(value)
-
-
 def _others(used: set[str]) -> str:
     """List the tables of the schema that are not gone through field by field."""
     parts = []
@@ -291,8 +257,8 @@ def _others(used: set[str]) -> str:
         fields = table.get("properties", {})
         if name not in used and fields:
             rows = [
-                (f"`{key}`", _text(node.get("description", ""))) for key, node in fields.items()
+                (f"`{key}`", as_text(node.get("description", ""))) for key, node in fields.items()
             ]
-            about = _text(table.get("description", "").split("\n\n")[0])
-            parts.append(f"**{name}.** {about}\n\n{_table(('field', 'what it is'), rows)}")
+            about = as_text(table.get("description", "").split("\n\n")[0])
+            parts.append(f"**{name}.** {about}\n\n{as_table(('field', 'what it is'), rows)}")
     return "\n\n".join(parts) or "None."

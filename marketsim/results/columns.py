@@ -216,12 +216,41 @@ def describe_column(table: str, name: str) -> Column:
     >>> describe_column("markets", "open_interest_usd").unit
     'USD'
     """
+    return Column(*_COLUMNS[_key(table, name)])
+
+
+def general_name(table: str, name: str) -> str:
+    """Return the name of a column without those of a run: ``rate_<market>`` for ``rate_BTC``.
+
+    Parameters
+    ----------
+    table, name : str
+
+    Returns
+    -------
+    str
+
+    Raises
+    ------
+    KeyError
+        If nothing is known of it.
+
+    Examples
+    --------
+    >>> general_name("funding_heatmap", "rate_BTC"), general_name("fills", "size")
+    ('rate_<market>', 'size')
+    """
+    return _key(table, name).removeprefix(f"{table}.")
+
+
+def _key(table: str, name: str) -> str:
+    """Find what is said of a column."""
     for key in (f"{table}.{name}", name):
         if key in _COLUMNS:
-            return Column(*_COLUMNS[key])
-    for key, column in _COLUMNS.items():
+            return key
+    for key in _COLUMNS:
         if "<" in key and re.fullmatch(_pattern(key), name):
-            return Column(*column)
+            return key
     raise KeyError(f"no column {name!r} of table {table!r} is described")
 
 

@@ -6,7 +6,7 @@ at which what a row says is true, the END of its step; where a run replays a cal
 tables are joined on `hours` or `time`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -50,34 +50,11 @@ def build_tables(result: RunResult) -> dict[str, Table]:
         Columns by table name. `depth`, `book`, `fills` and `snapshots` are there only if they were
         recorded, `arrivals` only if traders come and go.
     """
-    builders: dict[str, Callable[[RunResult], Table]] = {
-        "markets": markets,
-        "steps": steps,
-        "funding": funding,
-        "funding_heatmap": funding_heatmap,
-        "liquidations": liquidations,
-        "causes": tabulate_causes,
-        "deleveragings": deleveragings,
-        "populations": populations,
-        "population_series": population_series,
-        "accounts": accounts,
+    return {
+        name: build(result)
+        for name, build in BUILDERS.items()
+        if name not in _IF_RECORDED or len(_IF_RECORDED[name](result))
     }
-    if len(result.contagion_steps):
-        builders["contagion"] = contagion
-        builders["reproduction"] = reproduction
-    if len(result.heat):
-        builders["liquidation_heatmap"] = liquidation_heatmap
-    if len(result.generation):
-        builders["arrivals"] = arrivals
-    if len(result.depth):
-        builders["depth"] = depth
-    if len(result.book):
-        builders["book"] = book
-    if result.snapshots:
-        builders["snapshots"] = snapshots
-    if len(result.fill):
-        builders["fills"] = fills
-    return {name: build(result) for name, build in builders.items()}
 
 
 def markets(result: RunResult) -> Table:
@@ -337,3 +314,37 @@ def snapshots(result: RunResult) -> Table:
         size = np.concatenate([moment.size[:, m] for _, moment in moments])
         table[f"size_{name}"] = size * result.lot_size[m]
     return table
+
+
+#: Who builds each table of a run folder, in the folder's order.
+BUILDERS: Mapping[str, Callable[[RunResult], Table]] = {
+    "markets": markets,
+    "steps": steps,
+    "funding": funding,
+    "funding_heatmap": funding_heatmap,
+    "liquidations": liquidations,
+    "causes": tabulate_causes,
+    "deleveragings": deleveragings,
+    "populations": populations,
+    "population_series": population_series,
+    "accounts": accounts,
+    "contagion": contagion,
+    "reproduction": reproduction,
+    "liquidation_heatmap": liquidation_heatmap,
+    "arrivals": arrivals,
+    "depth": depth,
+    "book": book,
+    "snapshots": snapshots,
+    "fills": fills,
+}
+#: Tables that are left out if nothing of them was recorded, and where it would be.
+_IF_RECORDED: Mapping[str, Callable[[RunResult], Any]] = {
+    "contagion": lambda result: result.contagion_steps,
+    "reproduction": lambda result: result.contagion_steps,
+    "liquidation_heatmap": lambda result: result.heat,
+    "arrivals": lambda result: result.generation,
+    "depth": lambda result: result.depth,
+    "book": lambda result: result.book,
+    "snapshots": lambda result: result.snapshots,
+    "fills": lambda result: result.fill,
+}
