@@ -60,7 +60,7 @@ def test_what_the_run_lacks_is_recorded_in_memory(marketsim: Cli, folder: Path) 
 
 def test_causes_that_were_not_recorded_are_found_again(marketsim: Cli, tmp_path: Path) -> None:
     changes = [("record.causes", "false"), ("days", "0.3"), ("record.contagion_minutes", "never")]
-    simulation = Simulation(load_scenario("mark-spiral", changes), 1)
+    simulation = Simulation(load_scenario("quickstart", changes), 1)
     simulation.run(simulation.num_steps)
     bare = write_run(simulation.result(), tmp_path / "bare")
     assert len(load_run(bare).liquidations)

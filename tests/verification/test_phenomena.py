@@ -188,7 +188,7 @@ def test_a_mark_that_follows_the_last_trade_spirals():
     after = 36 * 60
     found = {}
     for rule in ("last", "index"):
-        runs = [run("mark-spiral", seed, ("venue.mark.rule", rule)) for seed in range(6)]
+        runs = [run("mark-spiral", seed, ("venue.mark.rule", rule)) for seed in range(16)]
         found[rule] = np.array([liquidated_share(one, after, after + 180).mean() for one in runs])
         print(f"mark {rule}: {found[rule].mean():.3f} of open interest in three hours")
     assert interval(found["last"] - 2.0 * found["index"])[0] > 0.0
