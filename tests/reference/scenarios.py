@@ -44,6 +44,7 @@ class Scenario:
         self.is_round = self.luck.random() < 0.3
         self.venue = random_venue(self.luck, self.is_round)
         self.begin_within_an_interval()
+        self.give_a_small_fund()
         self.world = random_world(self.luck, self.venue, self.num_steps)
         if self.is_round:
             self.world.factor.kind = SpotKind.HISTORY
@@ -73,6 +74,14 @@ class Scenario:
     def begin_within_an_interval(self) -> None:
         """Put the start of some venues between two funding settlements."""
         self.venue.rules.funding_phase = Random(f"calendar {self.seed}").choice((0, 0, 1, 5))
+
+    def give_a_small_fund(self) -> None:
+        """Give some venues a fund that takes over what may well use it up."""
+        luck = Random(f"fund {self.seed}")
+        if luck.random() < 0.4:
+            unit = max(market.tick_atoms * market.index_ticks for market in self.venue.markets)
+            self.venue.pools[self.venue.fund].cash = luck.choice((2, 5, 12, 30)) * unit
+            self.venue.rules.fund_takeover = 1
 
     def give_rates(self) -> None:
         """Give some venues the funding rates of some of their markets, in most of the steps."""

@@ -250,6 +250,7 @@ class Venue:
     stable_price: int = ONE
     adl_atoms: int = 0
     socialised_atoms: int = 0
+    venue_loss_atoms: int = 0
     flow: Counter[tuple[int, Cause]] = field(default_factory=Counter)
     outcomes: Counter[Outcome] = field(default_factory=Counter)
     seen: Counter[str] = field(default_factory=Counter)  #: what happened, for the test to ask
