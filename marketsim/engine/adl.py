@@ -147,6 +147,8 @@ def close_against(state: State, number: int, j: int, lots: int, at_mark: bool) -
     if totals.num_deleverages - totals.step_deleverages >= MAX_ROWS_PER_STEP:
         return 0
     side = 1 if state.position[i, m].size > 0 else -1
+    held = widen(state.position[j, m].size)
+    gained = held * market.mark_ticks * market.tick_atoms - state.position[j, m].entry_cost
     p = widen(state.position[i, m].pool)
     before = state.pool[p].cash
     closed = close_pair(state, i, j, m, lots, at_mark)
@@ -159,6 +161,8 @@ def close_against(state: State, number: int, j: int, lots: int, at_mark: bool) -
     entry.liquidation = number
     entry.market = m
     entry.account = j
+    entry.size_before = held
+    entry.profit = gained
     entry.size = side * closed
     entry.cash = -received
     entry.cost = received - side * value

@@ -412,6 +412,8 @@ class Deleverage(Record):
     liquidation: I4  #: row of the liquidation it completes
     market: I4
     account: I4  #: the one deleveraged
+    size_before: I8  #: lots it held
+    profit: I8  #: atoms unrealised on them at mark
     size: I8  #: change of that account's position
     cash: I8  #: atoms received
     cost: I8  #: atoms lost against mark

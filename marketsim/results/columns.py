@@ -129,6 +129,8 @@ _COLUMNS: dict[str, tuple[str, str]] = {
     "weight": ("fraction", "share of this cause; those of a liquidation sum to 1"),
     # deleveragings
     "size": ("coins", "size"),
+    "deleveragings.size_before": ("coins", "position before, long positive"),
+    "deleveragings.profit_usd": ("USD", "unrealised on it, at the mark"),
     "deleveragings.size": ("coins", "change of the account's position"),
     "deleveragings.price": ("USD", "price at which it was closed"),
     "cash_usd": ("USD", "cash in the wallet, all pools"),

@@ -69,8 +69,10 @@ def run_figures(result: RunResult) -> dict[str, Any]:
 
     - `liquidated_usd` (notional at mark), `liquidated_share` (over mean open interest),
       `liquidations` (orders of the liquidation engine), `open_interest_usd` (one-sided, at mark,
-      mean over steps) and `open_interest_max_usd`, `volume_usd` (at mark), `two_sided_share` (steps
-      that ended with both a bid and an ask);
+      mean over steps) and `open_interest_max_usd`, `volume_usd` (at mark) and `turnover_day` (of a
+      day, over mean open interest), `two_sided_share` (steps that ended with both a bid and an
+      ask), `depth_share` (USD that rest within 50 bp of the mid, both sides, over open interest:
+      median over the ends of hours);
     - `index_start`, `index_end`, `index_min` (USD), `index_fall` and `mark_fall` (largest fall
       below the first price);
     - `premium_mean_bp`, `premium_std_bp`, `premium_kurtosis` (excess) and `premium_acf_1h`

@@ -164,18 +164,21 @@ def close_against(venue: Venue, number: int, j: int, lots: int, at_mark: bool) -
         if not (agreed and margin.may_change(venue, j, m, -change, -cash)):
             venue.seen["counterparty passed over"] += 1
             return False
+    note_deleverage(venue, number, j, change, cash)
     ledger.trade_off_book(venue, i, j, m, change, cash, Cause.ADL)
     ledger.return_free_cash(venue, venue.positions[j][m].pool)
-    note_deleverage(venue, number, j, change, cash)
     venue.seen["deleverage at mark" if at_mark else "deleverage at bankruptcy"] += 1
     return True
 
 
 def note_deleverage(venue: Venue, number: int, j: int, change: int, cash: int) -> None:
-    """Write down who closed against a liquidation, and what it cost them against the mark."""
+    """Write down who closes against a liquidation, and what it costs them against the mark."""
     row = venue.liquidations[number]
-    cost = cash + venue.value(row.market, change)
-    done = Deleverage(venue.step, number, row.market, j, -change, -cash, cost)
+    m = row.market
+    cost = cash + venue.value(m, change)
+    held = venue.positions[j][m]
+    gain = venue.value(m, held.size) - held.entry_cost
+    done = Deleverage(venue.step, number, m, j, held.size, gain, -change, -cash, cost)
     venue.deleverages.append(done)
     venue.adl_atoms += abs(venue.value(row.market, change))
     row.adl_size += abs(change)

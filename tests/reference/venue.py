@@ -214,6 +214,8 @@ class Deleverage:
     liquidation: int
     market: int
     account: int
+    size_before: int
+    profit: int
     size: int
     cash: int
     cost: int
