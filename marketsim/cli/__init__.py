@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from marketsim.cli.adl import adl
 from marketsim.cli.analyze import analyze
 from marketsim.cli.bench import bench
 from marketsim.cli.calibrate import calibrate
@@ -75,6 +76,7 @@ def _options(
 _COMMANDS = {
     run: "marketsim run contagion --seed 7",
     cascade: "marketsim cascade runs/contagion-7",
+    adl: "marketsim adl runs/contagion-7",
     contagion: "marketsim contagion runs/contagion-7 --out figures",
     plot: "marketsim plot runs/contagion-7 payers -o payers.png",
     replay: "marketsim replay runs/contagion-7 -o contagion.html",

@@ -2,7 +2,8 @@
 
 Auto-deleveraging (ADL) never crosses markets. A first pass down the venue's ranking closes at the
 bankruptcy price and skips whoever it would leave below margin; what is still open is closed at the
-mark, and the loss that remains is shared by all holders of the market (socialised loss).
+mark, and the loss that remains is shared (`socialise`). Where a venue's rule is no ranking, all on
+the other side bear their part (`pro_rata`).
 """
 
 import numpy as np
@@ -10,7 +11,6 @@ import numpy as np
 from marketsim.engine import ledger
 from marketsim.engine._jit import kernel
 from marketsim.engine.formulas.closing import bankruptcy_cash
-from marketsim.engine.formulas.integers import mul_div_up
 from marketsim.engine.formulas.ranks import score_binance, score_bitmex, score_hyperliquid
 from marketsim.engine.formulas.requirements import change_is_accepted
 from marketsim.engine.pools import (
@@ -32,7 +32,7 @@ def score(state: State, i: int, m: int) -> float:
     price ratio is turned round, so that profit ranks high on both sides.
     """
     rule = state.venue[0].rank_rule
-    if rule == RankRule.RANDOM:
+    if rule >= RankRule.RANDOM:  # ranked by priority: drawn at random, or none before another
         return float(state.account[i].priority)
     market = state.market[m]
     position = state.position[i, m]
@@ -137,70 +137,53 @@ def close_pair(state: State, i: int, j: int, m: int, lots: int, at_mark: bool) -
 
 
 @kernel
-def deleverage(state: State, number: int, ranked: Indices, at_mark: bool) -> None:
-    """Close what is left of a liquidated leg down a ranked queue, and write who took it."""
+def close_against(state: State, number: int, j: int, lots: int, at_mark: bool) -> int:
+    """Close `lots` of a liquidated leg against account `j` as `close_pair` does; write it down."""
     totals = state.totals[0]
     record = state.liquidation[number]
     i = widen(record.account)
     m = widen(record.market)
     market = state.market[m]
-    for n in range(len(ranked)):
+    if totals.num_deleverages - totals.step_deleverages >= MAX_ROWS_PER_STEP:
+        return 0
+    side = 1 if state.position[i, m].size > 0 else -1
+    held = widen(state.position[j, m].size)
+    gained = held * market.mark_ticks * market.tick_atoms - state.position[j, m].entry_cost
+    p = widen(state.position[i, m].pool)
+    before = state.pool[p].cash
+    closed = close_pair(state, i, j, m, lots, at_mark)
+    if closed == 0:
+        return 0
+    received = state.pool[p].cash - before
+    value = closed * market.mark_ticks * market.tick_atoms
+    entry = state.deleverage[totals.num_deleverages]
+    entry.step = totals.step
+    entry.liquidation = number
+    entry.market = m
+    entry.account = j
+    entry.size_before = held
+    entry.profit = gained
+    entry.size = side * closed
+    entry.cash = -received
+    entry.cost = received - side * value
+    totals.num_deleverages += 1
+    totals.adl_atoms += value
+    record.adl_size += closed
+    record.adl_cost += entry.cost
+    record.size_after -= side * closed
+    market.liquidated_atoms += value
+    market.volume += closed
+    return closed
+
+
+@kernel
+def deleverage(state: State, number: int, ranked: Indices, at_mark: bool) -> None:
+    """Close what is left of a liquidated leg down a ranked queue."""
+    record = state.liquidation[number]
+    i = widen(record.account)
+    m = widen(record.market)
+    for j in ranked:
         left = abs(state.position[i, m].size)
-        if left == 0 or totals.num_deleverages - totals.step_deleverages >= MAX_ROWS_PER_STEP:
+        if left == 0:
             return
-        j = ranked[n]
-        side = 1 if state.position[i, m].size > 0 else -1
-        before = state.pool[state.position[i, m].pool].cash
-        lots = close_pair(state, i, j, m, min(left, abs(state.position[j, m].size)), at_mark)
-        if lots == 0:
-            continue
-        received = state.pool[state.position[i, m].pool].cash - before
-        value = lots * market.mark_ticks * market.tick_atoms
-        entry = state.deleverage[totals.num_deleverages]
-        entry.step = totals.step
-        entry.liquidation = number
-        entry.market = m
-        entry.account = j
-        entry.size = side * lots
-        entry.cash = -received
-        entry.cost = received - side * value
-        totals.num_deleverages += 1
-        totals.adl_atoms += value
-        record.adl_size += lots
-        record.adl_cost += entry.cost
-        record.size_after -= side * lots
-        market.liquidated_atoms += value
-        market.volume += lots
-
-
-@kernel
-def leave_to_fund(state: State, p: int, loss: int) -> None:
-    """Let the fund bear a loss even below zero: the venue's own."""
-    fund = len(state.account) - 1
-    ledger.pay(state, fund, p, Cause.SOCIALISED, loss)
-    state.totals[0].socialised_atoms += loss
-
-
-@kernel
-def share_loss(state: State, p: int, m: int, loss: int) -> int:
-    """Share the loss left in pool `p` among all holders of market `m`, by size; return it.
-
-    Shares are rounded up and the surplus goes to the insurance fund. Where nobody holds the
-    market any more the fund bears it (its cash may go below zero: the venue's own loss).
-    """
-    fund = len(state.account) - 1
-    total = 0
-    for i in range(fund):
-        total += abs(state.position[i, m].size)
-    collected = 0
-    if total > 0:
-        for i in range(fund):
-            size = abs(state.position[i, m].size)
-            if size != 0:
-                share = mul_div_up(loss, size, total)
-                ledger.post(state, widen(state.position[i, m].pool), Cause.SOCIALISED, -share)
-                collected += share
-    ledger.post(state, p, Cause.SOCIALISED, loss)
-    ledger.post(state, fund, Cause.SOCIALISED, collected - loss)
-    state.totals[0].socialised_atoms += loss
-    return loss
+        close_against(state, number, j, min(left, abs(state.position[j, m].size)), at_mark)

@@ -55,6 +55,14 @@ def charge_fee(state: State, p: int, amount: int) -> None:
     state.totals[0].fees += amount
 
 
+@kernel
+def charge_venue(state: State, p: int, amount: int) -> None:
+    """Let the venue pay what pool `p` owes, out of the fees it collected."""
+    post(state, p, Cause.SOCIALISED, amount)
+    state.totals[0].fees -= amount
+    state.totals[0].venue_loss_atoms += amount
+
+
 @inlined
 def change_position(state: State, i: int, m: int, change: int, cost: int) -> None:
     """Add `change` lots that cost `cost` atoms to a position and to open interest.

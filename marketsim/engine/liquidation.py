@@ -21,7 +21,14 @@ from marketsim.engine.formulas.closing import (
 )
 from marketsim.engine.formulas.integers import mul_div, take_fraction
 from marketsim.engine.formulas.requirements import is_liquidatable
-from marketsim.engine.pools import assess_pool, bracket, drawable, maintenance_requirement
+from marketsim.engine.pools import (
+    assess_pool,
+    bracket,
+    drawable,
+    initial_margin,
+    initial_requirement,
+    maintenance_requirement,
+)
 from marketsim.engine.state import (
     MAX_PRICE_TICKS,
     MAX_ROWS_PER_STEP,
@@ -286,15 +293,17 @@ def note_closed(state: State, number: int, change: int) -> None:
 def can_take_over(state: State, i: int, m: int, available: int) -> bool:
     """Tell whether the fund can pay for a leg at its bankruptcy price and carry it.
 
-    `available` is the fund's equity beyond the maintenance margin of what it holds.
+    `available` is the fund's equity beyond the initial margin of what it holds; it has to cover
+    that of what it would hold.
     """
     fund = len(state.account) - 1
     market = state.market[m]
     size = state.position[i, m].size
     held = state.position[fund, m].size
     cost = closing_cash(state, i, m, -size) - size * market.mark_ticks * market.tick_atoms
-    load = maintenance_requirement(state, m, held + size) - maintenance_requirement(state, m, held)
-    return available >= cost + max(load, 0) and abs(held + size) <= market.max_position_lots
+    before = initial_requirement(state, fund, m, held)
+    load = initial_requirement(state, fund, m, held + size) - before
+    return available >= cost + load and abs(held + size) <= market.max_position_lots
 
 
 @kernel
@@ -406,10 +415,10 @@ def unwind_fund(state: State, m: int) -> int:
 
 @kernel
 def fund_available(state: State) -> int:
-    """Equity of the insurance fund beyond the maintenance margin of what it holds, atoms."""
+    """Equity of the insurance fund beyond the initial margin of what it holds, atoms."""
     fund = len(state.account) - 1
     assess_pool(state, fund)
-    return state.pool[fund].equity - state.pool[fund].maintenance
+    return state.pool[fund].equity - initial_margin(state, fund)
 
 
 @kernel

@@ -142,7 +142,7 @@ def reassess_pools(state: State) -> int:
 def _list_short(state: State, p: int, count: int) -> int:
     """Put a pool that is short on the list behind `count` others; return 1 if it is, else 0."""
     pool = state.pool[p]
-    is_fund = p == len(state.account) - 1  # which is never liquidated
+    is_fund = p == len(state.account) - 1  # `waterfall.close_fund` sees to it
     found = 1 if is_short(pool.equity, pool.maintenance) and not is_fund else 0
     state.short[count] = p
     state.touched[p] = found

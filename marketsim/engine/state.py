@@ -87,12 +87,14 @@ class LimitRule(IntEnum):
 
 
 class RankRule(IntEnum):
-    """Who is deleveraged first."""
+    """Who is deleveraged: whoever ranks first, or (from PRO_RATA on) all, each for its part."""
 
     BITMEX = 0
     BINANCE = 1
     HYPERLIQUID = 2
     RANDOM = 3
+    PRO_RATA = 4
+    PRO_RATA_PROFIT = 5
 
 
 class Stage(IntEnum):
@@ -249,12 +251,13 @@ class Totals(Record):
 
     step: I8
     deposits: I8  #: atoms paid in by all accounts and the fund, less what was taken out
-    fees: I8  #: atoms: the fee account
+    fees: I8  #: atoms: the fee account, less what the venue lost
     outside_cash: I8  #: atoms: what the outside spot market received
     stable_price: I8  #: 1e-9 USD
     conservation_error: I8  #: atoms: largest seen
     adl_atoms: I8  #: notional deleveraged so far, at mark
     socialised_atoms: I8  #: loss shared so far
+    venue_loss_atoms: I8  #: loss nobody was left to share so far, paid out of `fees`
     num_intents: I8
     num_fills: I8  #: rows of `State.fill`
     record_fills: I8  #: 1: fills in the books are recorded
@@ -409,6 +412,8 @@ class Deleverage(Record):
     liquidation: I4  #: row of the liquidation it completes
     market: I4
     account: I4  #: the one deleveraged
+    size_before: I8  #: lots it held
+    profit: I8  #: atoms unrealised on them at mark
     size: I8  #: change of that account's position
     cash: I8  #: atoms received
     cost: I8  #: atoms lost against mark

@@ -74,9 +74,10 @@ def clear_step(state: State, sequence: Indices) -> None:
 
 @kernel
 def settle_step(state: State) -> None:
-    """Pay funding if an interval ends here, and balance the books."""
+    """Pay funding if an interval ends here, close a fund that is used up, balance the books."""
     if funding.is_due(state):
         funding.settle_funding(state)
+    waterfall.close_fund(state)
     totals = state.totals[0]
     totals.conservation_error = max(totals.conservation_error, ledger.conservation_error(state))
 

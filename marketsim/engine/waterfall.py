@@ -4,12 +4,21 @@ import math
 
 import numpy as np
 
-from marketsim.engine import adl, causes, clearing, ledger, liquidation, matching
+from marketsim.engine import (
+    adl,
+    causes,
+    clearing,
+    ledger,
+    liquidation,
+    matching,
+    pro_rata,
+    socialise,
+)
 from marketsim.engine._jit import kernel
 from marketsim.engine.formulas.requirements import waterfall_stage
 from marketsim.engine.pools import assess_pool
 from marketsim.engine.records import Indices
-from marketsim.engine.state import NONE, ONE, Stage, State, widen
+from marketsim.engine.state import NONE, ONE, RankRule, Stage, State, widen
 
 
 @kernel
@@ -37,12 +46,12 @@ def liquidate_pool(state: State, p: int, round_number: int) -> None:
 
 @kernel
 def clear_debt(state: State, p: int) -> None:
-    """Settle what a pool without positions owes beyond its collateral; the fund bears the rest."""
+    """Settle what a pool without positions owes beyond its collateral; the rest is shared."""
     assess_pool(state, p)
     if state.pool[p].equity < 0:
         loss = liquidation.settle_deficit(state, p, liquidation.fund_available(state))
         if loss > 0:
-            adl.leave_to_fund(state, p, loss)
+            socialise.share_loss(state, p, widen(NONE), loss)
 
 
 @kernel
@@ -119,7 +128,10 @@ def deleverage(state: State) -> None:
                     if len(ranked) == 0:
                         ranked = adl.queue(state, widen(state.liquidation[number].account), m)
                     for at_mark in (False, True):
-                        adl.deleverage(state, number, ranked, at_mark)
+                        if state.venue[0].rank_rule >= RankRule.PRO_RATA:
+                            pro_rata.deleverage(state, number, ranked, at_mark)
+                        else:
+                            adl.deleverage(state, number, ranked, at_mark)
                     record = state.liquidation[number]
                     record.size_after = state.position[record.account, m].size
     for n in range(totals.num_shortfalls):
@@ -128,7 +140,7 @@ def deleverage(state: State) -> None:
         loss = liquidation.settle_deficit(state, p, liquidation.fund_available(state))
         if loss > 0:
             record = state.liquidation[entry.liquidation]
-            record.socialised += adl.share_loss(state, p, widen(entry.market), loss)
+            record.socialised += socialise.share_loss(state, p, widen(entry.market), loss)
         ledger.return_free_cash(state, p)
     totals.num_shortfalls = 0
 
@@ -145,3 +157,30 @@ def unwind_fund(state: State) -> None:
             worst = state.market[m].mark_ticks * (1.0 + side * bound)
             limit = int(max(math.floor(worst) if side > 0 else math.ceil(worst), 1.0))
             clearing.take(state, fund, m, side, abs(change), limit)
+
+
+@kernel
+def close_fund(state: State) -> None:
+    """Deleverage the insurance fund once its equity is used up, and share what is still missing.
+
+    It is a bankrupt pool like any other, but that the book has had what it holds already: every
+    position is a liquidation of the fund's, after the step's last round. So no step leaves it with
+    less than nothing.
+    """
+    fund = len(state.account) - 1
+    assess_pool(state, fund)
+    pool = state.pool[fund]
+    if pool.equity > 0 or (pool.equity == 0 and ledger.is_flat(state, fund)):
+        return
+    causes.open_seizure(state, fund)
+    stage, after_all = widen(Stage.BACKSTOP.value), widen(state.venue[0].max_rounds)
+    for m in range(len(state.market)):
+        if state.position[fund, m].size != 0 and liquidation.has_room(state):
+            number = liquidation.open_liquidation(state, fund, m, stage, after_all)
+            causes.open_impact(state, number)
+            liquidation.note_shortfall(state, number)
+    causes.close_seizure(state)
+    deleverage(state)
+    assess_pool(state, fund)
+    if pool.equity < 0:  # a flat fund's rounding, or there was no room to close it
+        socialise.share_loss(state, fund, widen(NONE), -pool.equity)

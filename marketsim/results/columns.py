@@ -76,9 +76,10 @@ _COLUMNS: dict[str, tuple[str, str]] = {
     # the venue
     "insurance_fund_usd": ("USD", "equity of the insurance fund"),
     "insurance_fund_cash_usd": ("USD", "its cash"),
-    "fees_usd": ("USD", "trading fees collected since the start, rebates off"),
+    "fees_usd": ("USD", "trading fees collected since the start, rebates and `venue_loss_usd` off"),
     "steps.adl_usd": ("USD", "notional deleveraged since the start, at the mark"),
     "steps.socialised_usd": ("USD", "losses shared among holders since the start"),
+    "venue_loss_usd": ("USD", "losses nobody was left to share since the start, paid by the venue"),
     "conservation_error_atoms": ("1e-6 USD", "by how much the books do not balance; 0"),
     "num_intents": ("", "what traders asked for in the step"),
     # funding
@@ -89,7 +90,7 @@ _COLUMNS: dict[str, tuple[str, str]] = {
     "rate_<market>": ("fraction per 8 h", "settled funding rate; NaN where none was settled"),
     "premium_<market>": ("fraction of index", "average premium behind it"),
     # liquidations
-    "round": ("", "round of liquidation within the step, from 0"),
+    "round": ("", "round of liquidation within the step, from 0; the fund's own come after all"),
     "pool": ("", "number of the pool seized; an account's main pool has the account's number"),
     "stage": ("", "market: sold in the book first; backstop: taken over by the fund at once"),
     "side": ("", "long or short: the side of the positions meant"),
@@ -128,6 +129,8 @@ _COLUMNS: dict[str, tuple[str, str]] = {
     "weight": ("fraction", "share of this cause; those of a liquidation sum to 1"),
     # deleveragings
     "size": ("coins", "size"),
+    "deleveragings.size_before": ("coins", "position before, long positive"),
+    "deleveragings.profit_usd": ("USD", "unrealised on it, at the mark"),
     "deleveragings.size": ("coins", "change of the account's position"),
     "deleveragings.price": ("USD", "price at which it was closed"),
     "cash_usd": ("USD", "cash in the wallet, all pools"),

@@ -25,6 +25,8 @@ SUMS = (
 )
 #: Figures of markets that are averaged, each market counting the same.
 MEANS = (
+    "depth_share",
+    "turnover_day",
     "index_fall",
     "mark_fall",
     "premium_std_bp",
@@ -63,6 +65,8 @@ def market_figures(result: RunResult, m: int) -> Figures:
     liquidated = usd(series["liquidated_atoms"].sum())
     held = _mean(open_interest)
     index = series["index_price"]
+    volume = finite(np.sum(series["volume"] * mark_usd))
+    days = result.num_steps * result.step_minutes / 1440.0
     two_sided = (series["best_bid"] > 0) & (series["best_ask"] > 0)
     return {
         "liquidated_usd": liquidated,
@@ -76,7 +80,9 @@ def market_figures(result: RunResult, m: int) -> Figures:
         "premium_acf_1h": _hourly_autocorrelation(result, premium_bp),
         **_funding_figures(result, m),
         "two_sided_share": _mean(two_sided),
-        "volume_usd": finite(np.sum(series["volume"] * mark_usd)),
+        "volume_usd": volume,
+        "turnover_day": _ratio(_ratio(volume, days), held),
+        "depth_share": _median(result.depth_share[:, m]),
         "index_start": finite(index[0]) if len(index) else None,
         "index_end": finite(index[-1]) if len(index) else None,
         "index_min": finite(index.min()) if len(index) else None,
@@ -182,6 +188,11 @@ def _mean(values: Any) -> float | None:
     """Average the values that exist."""
     known = present(values)
     return finite(np.mean(known)) if len(known) else None
+
+
+def _median(values: Any) -> float | None:
+    known = present(values)
+    return finite(np.median(known)) if len(known) else None
 
 
 def _ratio(part: float | None, whole: float | None) -> float | None:

@@ -192,6 +192,17 @@ class Run:
         causes = self._known_causes()
         return find_cascades(self.liquidations, causes, self.market_names, strikes, min_weight)
 
+    def adl_waves(self) -> "pd.DataFrame":
+        """Return the waves of auto-deleveraging: what each needed, what it took, from whom.
+
+        A row per step in which anybody was deleveraged; columns as
+        `marketsim.results.waves.tabulate_waves` has them.
+        """
+        from marketsim.results.waves import tabulate_waves
+
+        minutes = float(self.summary["step_minutes"])
+        return tabulate_waves(self.liquidations, self.deleveragings, self.markets, minutes)
+
     def dollar_matrix(self) -> "pd.DataFrame":
         """Return what was liquidated in each market (rows) for losses in each (columns), USD.
 

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import numpy as np
+
 from marketsim.contagion.recorder import contagion_figures
 from marketsim.contagion.ties import cascade_figures
 from marketsim.engine.state import Outcome
@@ -51,7 +53,10 @@ def run_figures(result: RunResult) -> dict[str, Any]:
     last step stands for them in the means.
 
     Of the whole venue: `conservation_error_atoms` (largest seen; 0), `insurance_fund_usd` (equity
-    of the fund at the end), `adl_usd` (notional deleveraged, at mark), `socialised_usd`,
+    of the fund at the end) and `insurance_fund_min_usd` (lowest at the end of a row; never below
+    0), `fund_deleveraged_usd` (notional of the fund's own positions closed because its equity was
+    used up, at mark), `adl_usd` (notional deleveraged, at mark), `socialised_usd` (losses shared
+    among holders), `venue_loss_usd` (losses nobody was left to share, paid out of the fees),
     `fees_usd`, `num_accounts` (the fund left out), `accounts_liquidated` (met a liquidation order),
     `accounts_ruined` (traders who ended with less than a tenth of their deposit, those who left
     included) and their shares; how
@@ -64,8 +69,10 @@ def run_figures(result: RunResult) -> dict[str, Any]:
 
     - `liquidated_usd` (notional at mark), `liquidated_share` (over mean open interest),
       `liquidations` (orders of the liquidation engine), `open_interest_usd` (one-sided, at mark,
-      mean over steps) and `open_interest_max_usd`, `volume_usd` (at mark), `two_sided_share` (steps
-      that ended with both a bid and an ask);
+      mean over steps) and `open_interest_max_usd`, `volume_usd` (at mark) and `turnover_day` (of a
+      day, over mean open interest), `two_sided_share` (steps that ended with both a bid and an
+      ask), `depth_share` (USD that rest within 50 bp of the mid, both sides, over open interest:
+      median over the ends of hours);
     - `index_start`, `index_end`, `index_min` (USD), `index_fall` and `mark_fall` (largest fall
       below the first price);
     - `premium_mean_bp`, `premium_std_bp`, `premium_kurtosis` (excess) and `premium_acf_1h`
@@ -118,8 +125,15 @@ def _venue_figures(result: RunResult) -> Figures:
         "insurance_fund_usd": "fund_equity",
         "adl_usd": "adl_atoms",
         "socialised_usd": "socialised_atoms",
+        "venue_loss_usd": "venue_loss_atoms",
         "fees_usd": "fees",
     }
     if not len(result.steps):
-        return dict.fromkeys(columns)
-    return {name: usd(result.steps[column][-1]) for name, column in columns.items()}
+        return dict.fromkeys([*columns, "insurance_fund_min_usd", "fund_deleveraged_usd"])
+    row = result.liquidation[result.liquidation["account"] == len(result.population) - 1]
+    closed = np.abs(row["size_before"] - row["size_after"]) * row["mark_ticks"]
+    return {
+        **{name: usd(result.steps[column][-1]) for name, column in columns.items()},
+        "insurance_fund_min_usd": usd(result.steps["fund_equity"].min()),
+        "fund_deleveraged_usd": usd((closed * result.tick_atoms[row["market"]]).sum()),
+    }

@@ -84,6 +84,7 @@ def steps(result: RunResult) -> Table:
         "fees_usd": row["fees"] / ATOMS,
         "adl_usd": row["adl_atoms"] / ATOMS,
         "socialised_usd": row["socialised_atoms"] / ATOMS,
+        "venue_loss_usd": row["venue_loss_atoms"] / ATOMS,
         "conservation_error_atoms": row["conservation_error"],
         "num_orders": row["num_orders"],
         "num_intents": row["num_intents"],

@@ -58,6 +58,7 @@ def collect_result(run: RunAttributes) -> RunResult:
         fill=since_warm_up(state.fill[: int(totals.num_fills)], warm_up),
         wealth=tape.wealth[:moments],
         exposure=tape.exposure[:moments],
+        depth_share=tape.depth_share[: run.step_count // int(tape.clock[0].depth_every)],
         population=np.append(run.roster.population, NONE).astype(np.int64),
         deposit=state.account["deposit"] - run._paid_before,
         pool=np.array(state.position["pool"], np.int64),

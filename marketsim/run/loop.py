@@ -30,6 +30,7 @@ from marketsim.engine.world import World
 from marketsim.streams import Stream, draw_news, uniform
 from marketsim.tape.arrivals import Arrival
 from marketsim.tape.crowd import record_crowd
+from marketsim.tape.depth import record_depth_share
 from marketsim.tape.series import (
     Series,
     Settlement,
@@ -68,6 +69,7 @@ class Clock(Averaging):
     is_open: I8  #: 1: the step's intents are there, it has to be cleared
     series_every: I8  #: steps per row of the series
     wealth_every: I8  #: steps per row of the population series
+    depth_every: I8  #: steps per row of the depth share: an hour of them
     num_funding: I8  #: rows of the funding tape used
     num_callers: I8  #: traders whose decision Python makes in this step
     lost_market: I8  #: the market whose price left the range
@@ -88,6 +90,7 @@ class Tape(NamedTuple):
     deviation: NDArray[np.float64]  #: (rows, M, venues) spot venue price / index price - 1
     wealth: Grid[Wealth]  #: (rows, G + 1) row 0 is the start
     exposure: Block[Holding]  #: (rows, G + 1, M)
+    depth_share: NDArray[np.float64]  #: (hours, M) see `marketsim.tape.depth`
     arrival: Rows[Arrival]  #: (rows,)
     group: Indices  #: (N + 1,) int64: population of each account, G of the fund
     herd_size: NDArray[np.float64]  #: (M,) herd traders who trade each market
@@ -102,6 +105,7 @@ def new_tape(
     num_settlements: int,
     series_every: int,
     wealth_every: int,
+    depth_every: int,
     num_turning: int,
     seed: int,
 ) -> Tape:
@@ -117,6 +121,7 @@ def new_tape(
         deviation=np.zeros((rows, num_markets, num_venues)),
         wealth=records(Wealth, moments, num_groups),
         exposure=records(Holding, moments, num_groups, num_markets),
+        depth_share=np.zeros((num_steps // depth_every, num_markets)),
         arrival=records(Arrival, 2 * num_turning),
         group=group,
         herd_size=herd_size,
@@ -125,6 +130,7 @@ def new_tape(
     clock.seed = seed
     clock.series_every = series_every
     clock.wealth_every = wealth_every
+    clock.depth_every = depth_every
     clock.num_turning = num_turning
     clock.next_arrival = UNLIMITED
     return tape
@@ -253,6 +259,8 @@ def record(state: State, world: World, traders: Traders, tape: Tape, t: int) -> 
     if done % clock.wealth_every == 0:
         moment = done // clock.wealth_every
         record_wealth(state, tape.group, tape.wealth, tape.exposure, moment, done)
+    if done % clock.depth_every == 0:
+        record_depth_share(state, tape.depth_share, done // clock.depth_every - 1)
 
 
 @kernel

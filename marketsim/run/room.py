@@ -80,6 +80,7 @@ def tape_rows(tape: Tape) -> dict[str, int]:
     return {
         **dict.fromkeys(("series", "deviation", "steps"), rows),
         **dict.fromkeys(("wealth", "exposure"), moments),
+        "depth_share": done // int(clock.depth_every),
         "funding": int(clock.num_funding),
         "arrival": int(clock.num_arrivals),
     }
@@ -100,6 +101,7 @@ def open_tape(run: RunAttributes) -> Tape:
         num_settlements=count_settlements(scenario, run._changes, phase, 0, run.num_steps),
         series_every=scenario.steps_of(scenario.record.series_minutes),
         wealth_every=scenario.steps_of(scenario.record.population_minutes),
+        depth_every=scenario.steps_of(60.0),
         num_turning=sum(p.count for p in scenario.populations.values() if p.turnover is not None),
         seed=run.seed,
     )
@@ -249,6 +251,7 @@ def longer_tape(run: RunAttributes, num_steps: int) -> Tape:
         funding=_longer(tape.funding, int(clock.num_funding) + settlements * len(run.market_names)),
         wealth=_longer(tape.wealth, moments),
         exposure=_longer(tape.exposure, moments),
+        depth_share=_longer(tape.depth_share, num_steps // int(clock.depth_every)),
     )
 
 

@@ -17,6 +17,7 @@ from marketsim.tape.wealth import record_wealth
 COUNTS = (
     "adl_atoms",
     "socialised_atoms",
+    "venue_loss_atoms",
     "num_fills",
     "num_liquidations",
     "num_deleverages",

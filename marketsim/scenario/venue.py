@@ -131,13 +131,15 @@ class Liquidation(Rules):
     backstop_ratio: float = Field(ge=0, le=1)
     """Fraction of maintenance: with less equity the fund takes over at once."""
     fund_takeover: bool
-    """Whether the fund takes over what a bankrupt pool has left."""
+    """Whether the fund takes over what a bankrupt pool has left, as far as its equity covers the
+    initial margin of all it then holds. With no equity left it is deleveraged itself."""
     unwind_minutes: float | Literal["never"]
     """Minutes: time constant of the fund's selling of what it took over."""
     max_rounds: int = Field(ge=1, le=1000)
     """Rounds of liquidation within one step; what is left goes on in the next step."""
-    rank_rule: Literal["bitmex", "binance", "hyperliquid", "random"]
-    """Who is deleveraged first."""
+    rank_rule: Literal["bitmex", "binance", "hyperliquid", "random", "pro_rata", "pro_rata_profit"]
+    """Who is deleveraged first. pro_rata: all, each by its contracts. pro_rata_profit: all who have
+    a profit, each by it, then the others by their contracts."""
 
     @model_validator(mode="after")
     def _positive(self) -> "Liquidation":

@@ -1,16 +1,25 @@
-"""The books over time: what rests near the mid, and whole books, at moments a scenario asks for."""
+"""The books over time: what rests near the mid, and whole books, at moments a scenario asks for.
+
+Of every hour of every run, how much rests near the mid for what is open: a book is deep or thin for
+those who may be forced through it.
+"""
 
 from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
 
+from marketsim.engine._jit import kernel
 from marketsim.engine.ladder import book_mid2, count_levels, measure_depth, read_ladder
 from marketsim.engine.records import I8, Record, Rows, records
 from marketsim.engine.state import State
 
 #: How far from the mid depth is recorded, basis points.
 REACHES = (5, 10, 25, 50, 100)
+
+
+#: How far from the mid the depth share counts, basis points.
+SHARE_REACH = 50.0
 
 
 class Depth(Record):
@@ -47,6 +56,24 @@ def near_depth(state: State, reach: NDArray[np.float64]) -> NDArray[np.int64]:
         measure_depth(state, m, 1, reach, found[0, m])
         measure_depth(state, m, -1, reach, found[1, m])
     return found
+
+
+@kernel
+def record_depth_share(state: State, share: NDArray[np.float64], row: int) -> None:
+    """Write the USD of both sides within `SHARE_REACH` of each mid over open interest at the mark.
+
+    NaN where nobody holds anything. Overwrites ``share[row]``.
+    """
+    reach = np.full(1, SHARE_REACH)
+    near = np.zeros(1, np.int64)
+    for m in range(len(state.market)):
+        market = state.market[m]
+        held = market.open_interest * market.mark_ticks * market.tick_atoms
+        total = 0
+        for side in (1, -1):
+            measure_depth(state, m, side, reach, near)
+            total += near[0]
+        share[row, m] = total / held if held > 0 else np.nan
 
 
 def ladder(state: State, m: int, side: int, levels: int | None = None) -> NDArray[np.int64]:

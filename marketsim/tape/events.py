@@ -129,6 +129,8 @@ def deleveragings(result: RunResult) -> Table:
         "market": named_markets(result, m),
         "account": row["account"],
         "population": named_populations(result, row["account"]),
+        "size_before": row["size_before"] * result.lot_size[m],
+        "profit_usd": row["profit"] / ATOMS,
         "size": row["size"] * result.lot_size[m],
         "price": average_price(row["cash"], row["size"], unit, tick),
         "cash_usd": row["cash"] / ATOMS,

@@ -136,6 +136,7 @@ class RunResult:
     tick_atoms: Integers  #: (M,) atoms in one tick of one lot
     series: Grid[Series]  #: (T, M)
     deviation: Floats  #: (T, M, venues) spot venue price / index price - 1
+    depth_share: Floats  #: (hours, M) what rested near the mids over open interest, as each ended
     steps: Rows[Step]  #: (T,)
     funding: Rows[Settlement]  #: (rows,)
     funding_cap: Floats  #: (rows,) per 8 h, largest rate of either sign that each could have

@@ -49,6 +49,7 @@ class Step(Record):
     fees: I8  #: atoms collected so far
     adl_atoms: I8  #: notional deleveraged so far
     socialised_atoms: I8  #: loss shared so far
+    venue_loss_atoms: I8  #: loss nobody was left to share so far, paid out of the fees
     conservation_error: I8  #: atoms, largest so far
     num_orders: I8  #: resting in all books
     num_intents: I8
@@ -109,6 +110,7 @@ def record_step(
     step.fees = totals.fees
     step.adl_atoms = totals.adl_atoms
     step.socialised_atoms = totals.socialised_atoms
+    step.venue_loss_atoms = totals.venue_loss_atoms
     step.conservation_error = totals.conservation_error
     step.num_orders = totals.num_orders
     step.num_intents += totals.num_intents

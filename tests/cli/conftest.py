@@ -89,6 +89,7 @@ class StubMarket:
             tick_atoms=np.array([500]),
             series=records(Series, self.num_steps, 1),
             deviation=np.zeros((self.num_steps, 1, 1)),
+            depth_share=np.zeros((0, 1)),
             wealth=records(Wealth, 2, 2),
             exposure=records(Holding, 2, 2, 1),
             steps=steps,

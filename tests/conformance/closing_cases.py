@@ -4,7 +4,7 @@ from fractions import Fraction
 from functools import cmp_to_key
 from typing import Any
 
-from marketsim.engine import adl, liquidation, pools
+from marketsim.engine import liquidation, pools, socialise
 from marketsim.engine.allocation import allocate
 from marketsim.engine.formulas import closing
 from marketsim.engine.formulas.requirements import waterfall_stage
@@ -269,7 +269,7 @@ def socialised_loss(inputs: Inputs) -> Answer:
     state.market[0].tick_atoms = 1
     for i, size in enumerate((abs(long_size), -abs(short_size))):
         state.position[i, 0].size = whole(size, lot)
-    adl.share_loss(state, 3, 0, whole(abs(loss), atom))
+    socialise.share_loss(state, 3, 0, whole(abs(loss), atom))
     payer, size = (0, long_size) if long_size else (1, short_size)
     share = -int(state.pool[payer].cash) * atom / abs(size) if size else Fraction(0)
     return dict.fromkeys(("loss_per_unit", "per_unit", "funding_per_unit"), share)

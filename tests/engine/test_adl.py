@@ -241,39 +241,3 @@ def test_closed_side_pool_of_a_counterparty_returns_its_cash():
     set_price(state, 8_900)
     assert adl.close_pair(state, 0, 1, 0, 100, False) == 100
     assert cash(state) == [0, 11_000, 0, 0]
-
-
-# Socialised loss
-
-
-def test_loss_is_shared_by_size_on_both_sides_and_rounding_goes_to_the_fund():
-    state = open_venue((0.001,) * 4, market={"tick_atoms": 1})
-    for i, size in enumerate((1, 2, -3)):
-        hold(state, i, size, 1)
-    before = state.pool["cash"].copy()
-    assert adl.share_loss(state, 3, 0, 100) == 100
-    # 16.67, 33.33 and 50 of 100 atoms, each rounded up
-    assert (state.pool["cash"] - before).tolist() == [-17, -34, -50, 100, 1]
-    assert state.flow[:, Cause.SOCIALISED].tolist() == [-17, -34, -50, 100, 1]
-    assert state.totals[0].socialised_atoms == 100
-
-
-def test_shares_of_a_side_pools_position_come_out_of_that_pool():
-    state = open_venue(side_pools=[(0, 0, [0])])
-    hold(state, 0, 1)
-    hold(state, 1, -1)
-    before = state.pool["cash"].copy()
-    adl.share_loss(state, 3, 0, usd(10))
-    assert (state.pool["cash"] - before).tolist() == [0, -usd(5), 0, usd(10), 0, -usd(5)]
-
-
-def test_fund_takes_no_share_but_bears_what_has_no_holders():
-    state = open_venue(fund=100)
-    hold(state, 4, 10)
-    hold(state, 0, -10)
-    adl.share_loss(state, 3, 0, usd(10))
-    assert state.flow[:, Cause.SOCIALISED].tolist() == [-usd(10), 0, 0, usd(10), 0]
-    hold(state, 4, -10)
-    hold(state, 0, 10)
-    adl.share_loss(state, 3, 0, usd(10))
-    assert state.flow[4, Cause.SOCIALISED] == -usd(10)

@@ -230,9 +230,9 @@ def taken_over(state):
     return liquidation.take_over(state, number, liquidation.fund_available(state))
 
 
-@pytest.mark.parametrize(("fund", "accepted"), [(700, True), (699.999, False)])
+@pytest.mark.parametrize(("fund", "accepted"), [(1200, True), (1199.999, False)])
 def test_fund_takes_over_if_it_can_pay_and_carry_the_leg(fund, accepted):
-    state = seized(100, -200, fund=fund)  # 200 to pay, 500 of maintenance
+    state = seized(100, -200, fund=fund)  # 200 to pay, 1,000 of initial margin
     assert taken_over(state) == accepted
     assert sizes(state)[-1] == (100 if accepted else 0)
     if accepted:
@@ -245,14 +245,15 @@ def test_fund_takes_over_if_it_can_pay_and_carry_the_leg(fund, accepted):
         assert state.market[0].liquidated_atoms == usd(10_000)
 
 
-def test_leg_that_shrinks_the_funds_own_position_is_no_load():
-    state = seized(100, -200, fund=700)
+@pytest.mark.parametrize(("fund", "accepted"), [(200, True), (199.999, False)])
+def test_leg_that_closes_the_funds_own_position_frees_its_margin(fund, accepted):
+    state = seized(100, -200, fund=fund)
     hold(state, 4, -100)
     set_price(state, 10_000)
-    state.pool[4].cash = usd(10_000 + 700)
-    assert liquidation.fund_available(state) == usd(200)
-    assert taken_over(state)
-    assert sizes(state)[-1] == 0
+    state.pool[4].cash = usd(10_000 + fund)
+    assert liquidation.fund_available(state) == usd(fund - 1000)
+    assert taken_over(state) == accepted
+    assert sizes(state)[-1] == (0 if accepted else -100)
 
 
 def test_fund_keeps_its_position_limit():

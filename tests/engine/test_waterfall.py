@@ -235,11 +235,11 @@ def test_isolated_pool_goes_alone_and_what_is_left_returns_to_the_main_pool():
 
 @pytest.mark.parametrize("side", [1, -1])
 def test_bankrupt_leg_is_taken_over_by_the_fund(side):
-    state = crowded(8_900, fund=1000, side=side)
+    state = crowded(8_900, fund=1500, side=side)
     (row,) = clear(state)
     assert sizes(state) == [0, -side * 100, 0, side * 100]
     assert equity(state)[0] == 0
-    assert equity(state)[3] == 900
+    assert equity(state)[3] == 1400
     assert (row.takeover_size, row.takeover_cost) == (100, usd(100))
     assert row.size_after == 0
     assert state.flow[0, Cause.TAKEOVER] == usd(100)
@@ -343,13 +343,14 @@ def test_fund_pays_a_deficit_before_it_is_shared():
     assert state.pool[4].cash == 0
 
 
-def test_loss_nobody_is_left_to_share_is_the_venues():
+def test_loss_without_holders_in_its_market_is_shared_by_those_of_the_others():
     state = two_pairs()
     for i in (2, 3):
         hold(state, i, -int(state.position[i, 0].size))
     (row,) = clear(state)
+    # 100 lots of market 1 on either side: accounts 1 and 3
     assert row.socialised == usd(100)
-    assert state.pool[4].cash == -usd(100)
+    assert state.flow[:, Cause.SOCIALISED].tolist() == [usd(100), -usd(50), 0, -usd(50), 0]
     assert equity(state)[0] == 0
 
 
@@ -405,10 +406,12 @@ def test_debt_of_a_pool_without_positions_is_called_in():
     assert cash(state) == [-600, 1000, 10]
     set_price(state, 1_000)
     clear(state)
-    # the coins bring 100 USD; the fund had 10 and bears the rest: nobody holds the market
-    assert cash(state) == [0, 1000, -490]
+    # the coins bring 100 USD and the fund had 10; nobody holds anything, so the rest is the venue's
+    assert cash(state) == [0, 1000, 0]
     assert state.spot[0, 0] == 0
-    assert state.totals[0].socialised_atoms == usd(490)
+    assert state.totals[0].socialised_atoms == 0
+    assert state.totals[0].venue_loss_atoms == usd(490)
+    assert state.totals[0].fees == -usd(490)
     assert ledger.conservation_error(state) == 0
 
 

@@ -23,7 +23,10 @@ MARKET_STATE = (
 POSITION_STATE = ("size", "entry_cost")
 HOLDING_STATE = ("spot", "own_fraction", "chunk_step")
 ACCOUNT_STATE = ("liquidated_step", "liquidated_atoms", "fund_loss_atoms")
-TOTALS_STATE = ("step", "fees", "outside_cash", "stable_price", "adl_atoms", "socialised_atoms")
+TOTALS_STATE = (
+    *("step", "fees", "outside_cash", "stable_price"),
+    *("adl_atoms", "socialised_atoms", "venue_loss_atoms"),
+)
 ASSET_STATE = ("base", "fundamental", "displacement", "price", "spread", "burst_return")
 
 Difference = tuple[str, Any, Any]

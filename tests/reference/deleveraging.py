@@ -1,12 +1,13 @@
-"""What neither book nor fund took: auto-deleveraging, then the loss all holders share."""
+"""What neither book nor fund took: auto-deleveraging, then a fund that is used up."""
 
 import math
 
-from marketsim.engine.state import MAX_ROWS_PER_STEP, Cause, RankRule
+from marketsim.engine.state import MAX_ROWS_PER_STEP, Cause, RankRule, Stage
 from tests.reference import closing, ledger, margin
-from tests.reference.arithmetic import away_from_zero, ratio
-from tests.reference.venue import Deleverage, Liquidation, Venue
-from tests.reference.waterfall import note_closed, settle_deficit
+from tests.reference.arithmetic import ratio
+from tests.reference.journal import Seized
+from tests.reference.venue import Deleverage, Venue
+from tests.reference.waterfall import keep, new_row, note_closed, settle_deficit, socialise
 
 
 def deleverage(venue: Venue) -> None:
@@ -22,15 +23,18 @@ def deleverage(venue: Venue) -> None:
             if numbers:
                 ranked = queue(venue, m, -side)
                 for number in numbers:
-                    close_down(venue, number, ranked, at_mark=False)
-                    close_down(venue, number, ranked, at_mark=True)
+                    for at_mark in (False, True):
+                        if venue.rules.rank_rule in (RankRule.PRO_RATA, RankRule.PRO_RATA_PROFIT):
+                            close_parts(venue, number, ranked, at_mark)
+                        else:
+                            close_down(venue, number, ranked, at_mark)
                     row = venue.liquidations[number]
                     row.size_after = venue.positions[row.account][m].size
     for number in venue.shortfalls:
         row = venue.liquidations[number]
         loss = settle_deficit(venue, row.pool)
-        if loss > 0:
-            share_loss(venue, row, loss)
+        if loss > 0 and socialise(venue, row.pool, [row.market], loss):
+            row.socialised += loss
         ledger.return_free_cash(venue, row.pool)
     venue.shortfalls.clear()
 
@@ -48,7 +52,7 @@ def score(venue: Venue, i: int, m: int) -> float:
     value = float(venue.value(m, position.size))
     entry = float(position.entry_cost)
     equity = float(margin.equity(venue, position.pool))
-    if rule == RankRule.RANDOM:
+    if rule in (RankRule.RANDOM, RankRule.PRO_RATA, RankRule.PRO_RATA_PROFIT):
         return float(venue.accounts[i].priority)
     if rule == RankRule.BINANCE:
         profit = value - entry
@@ -94,30 +98,87 @@ def close_down(venue: Venue, number: int, ranked: list[int], at_mark: bool) -> N
     row = venue.liquidations[number]
     i, m = row.account, row.market
     for j in ranked:
-        size, other = venue.positions[i][m].size, venue.positions[j][m].size
-        written = len(venue.deleverages) - venue.first_deleverage
-        lots = min(abs(size), abs(other))
-        if lots == 0 or size * other > 0 or written >= MAX_ROWS_PER_STEP:
-            continue
-        change = -lots if size > 0 else lots
-        cash = -venue.value(m, change)
-        if not at_mark:
-            cash = closing.bankruptcy_cash(venue, i, m, change)
-            agreed = margin.may_change(venue, i, m, change, cash)
-            if not (agreed and margin.may_change(venue, j, m, -change, -cash)):
-                venue.seen["counterparty passed over"] += 1
-                continue
-        ledger.trade_off_book(venue, i, j, m, change, cash, Cause.ADL)
-        ledger.return_free_cash(venue, venue.positions[j][m].pool)
-        note_deleverage(venue, number, j, change, cash)
-        venue.seen["deleverage at mark" if at_mark else "deleverage at bankruptcy"] += 1
+        lots = min(abs(venue.positions[i][m].size), abs(venue.positions[j][m].size))
+        close_against(venue, number, j, lots, at_mark)
+
+
+def close_parts(venue: Venue, number: int, holders: list[int], at_mark: bool) -> None:
+    """Close what is left of a leg against all its other side, each for its part.
+
+    By contracts; or by profit first. Whoever turns its part down is not asked again at that price.
+    """
+    row = venue.liquidations[number]
+    own = venue.positions[row.account][row.market]
+    refused: set[int] = set()
+    by_profit = venue.rules.rank_rule == RankRule.PRO_RATA_PROFIT
+    for weigh in [profit, size] if by_profit else [size]:
+        while True:
+            weights = [0 if j in refused else weigh(venue, j, row.market) for j in holders]
+            if own.size == 0 or sum(weights) == 0:
+                break
+            parts = apportion(abs(own.size), weights)
+            venue.seen["pro rata"] += 1
+            venue.seen["odd lot"] += sum(weights) * parts[0] != abs(own.size) * weights[0]
+            for j, part in zip(holders, parts, strict=True):
+                lots = min(part, size(venue, j, row.market))
+                venue.seen["part beyond the position"] += lots < part
+                if lots > 0 and not close_against(venue, number, j, lots, at_mark):
+                    refused.add(j)
+
+
+def size(venue: Venue, j: int, m: int) -> int:
+    """Lots an account holds."""
+    return abs(venue.positions[j][m].size)
+
+
+def profit(venue: Venue, j: int, m: int) -> int:
+    """What an account has gained on a position, nothing if it has lost."""
+    position = venue.positions[j][m]
+    return max(venue.value(m, position.size) - position.entry_cost, 0)
+
+
+def apportion(lots: int, weights: list[int]) -> list[int]:
+    """Whole lots in proportion to weights, by largest remainder; of equals to the first."""
+    total = sum(weights)
+    parts = [lots * weight // total for weight in weights]
+    lost = [ratio(lots * weight % total, total) for weight in weights]
+    first = sorted(range(len(weights)), key=lambda n: -lost[n])
+    for n in first[: lots - sum(parts)]:
+        parts[n] += 1
+    return parts
+
+
+def close_against(venue: Venue, number: int, j: int, lots: int, at_mark: bool) -> bool:
+    """Close lots of a leg against an account, if both may at that price; tell whether it was."""
+    row = venue.liquidations[number]
+    i, m = row.account, row.market
+    held = venue.positions[i][m].size
+    written = len(venue.deleverages) - venue.first_deleverage
+    if lots == 0 or held * venue.positions[j][m].size > 0 or written >= MAX_ROWS_PER_STEP:
+        return False
+    change = -lots if held > 0 else lots
+    cash = -venue.value(m, change)
+    if not at_mark:
+        cash = closing.bankruptcy_cash(venue, i, m, change)
+        agreed = margin.may_change(venue, i, m, change, cash)
+        if not (agreed and margin.may_change(venue, j, m, -change, -cash)):
+            venue.seen["counterparty passed over"] += 1
+            return False
+    note_deleverage(venue, number, j, change, cash)
+    ledger.trade_off_book(venue, i, j, m, change, cash, Cause.ADL)
+    ledger.return_free_cash(venue, venue.positions[j][m].pool)
+    venue.seen["deleverage at mark" if at_mark else "deleverage at bankruptcy"] += 1
+    return True
 
 
 def note_deleverage(venue: Venue, number: int, j: int, change: int, cash: int) -> None:
-    """Write down who closed against a liquidation, and what it cost them against the mark."""
+    """Write down who closes against a liquidation, and what it costs them against the mark."""
     row = venue.liquidations[number]
-    cost = cash + venue.value(row.market, change)
-    done = Deleverage(venue.step, number, row.market, j, -change, -cash, cost)
+    m = row.market
+    cost = cash + venue.value(m, change)
+    held = venue.positions[j][m]
+    gain = venue.value(m, held.size) - held.entry_cost
+    done = Deleverage(venue.step, number, m, j, held.size, gain, -change, -cash, cost)
     venue.deleverages.append(done)
     venue.adl_atoms += abs(venue.value(row.market, change))
     row.adl_size += abs(change)
@@ -126,19 +187,22 @@ def note_deleverage(venue: Venue, number: int, j: int, change: int, cash: int) -
     note_closed(venue, row, change)
 
 
-def share_loss(venue: Venue, row: Liquidation, loss: int) -> None:
-    """Let all holders of the market but the fund bear a loss by size.
-
-    Shares are rounded up; the fund gets the surplus, and bears the loss where nobody is left.
-    """
-    m = row.market
-    holders = [i for i in range(venue.fund) if venue.positions[i][m].size != 0]
-    sizes = {i: abs(venue.positions[i][m].size) for i in holders}
-    shares = {i: away_from_zero(loss * sizes[i], sum(sizes.values())) for i in holders}
-    for i, share in shares.items():
-        ledger.post(venue, venue.positions[i][m].pool, Cause.SOCIALISED, -share)
-    ledger.post(venue, row.pool, Cause.SOCIALISED, loss)
-    ledger.post(venue, venue.fund, Cause.SOCIALISED, sum(shares.values()) - loss)
-    venue.socialised_atoms += loss
-    row.socialised += loss
-    venue.seen["socialised loss" if holders else "loss left to the fund"] += 1
+def close_fund(venue: Venue) -> None:
+    """Close a fund whose equity is used up, as any bankrupt pool; others bear what it lacks."""
+    fund = venue.fund
+    equity = margin.equity(venue, fund)
+    if equity > 0 or (equity == 0 and venue.is_flat(fund)):
+        return
+    venue.journal.append(Seized(fund, equity, len(venue.liquidations)))
+    for m, position in enumerate(venue.positions[fund]):
+        if position.size != 0:
+            row = new_row(venue, fund, m, venue.rules.max_rounds)
+            row.stage = int(Stage.BACKSTOP)
+            keep(venue, row)
+            venue.shortfalls.append(len(venue.liquidations) - 1)
+            venue.seen["fund deleveraged"] += 1
+    deleverage(venue)
+    lacking = -margin.equity(venue, fund)
+    if lacking > 0:
+        socialise(venue, fund, range(len(venue.markets)), lacking)
+        venue.seen["flat fund made good"] += 1

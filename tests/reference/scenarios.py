@@ -24,6 +24,9 @@ from tests.reference.venue import Account, Intent, Market, Pool, Position, Rules
 
 PERCENT = ONE // 100
 
+#: Rules by which whoever ranks first is deleveraged.
+QUEUES = (RankRule.BITMEX, RankRule.BINANCE, RankRule.HYPERLIQUID, RankRule.RANDOM)
+
 #: A step from which some venues settle funding at another interval.
 CHANGE = 17
 
@@ -44,6 +47,7 @@ class Scenario:
         self.is_round = self.luck.random() < 0.3
         self.venue = random_venue(self.luck, self.is_round)
         self.begin_within_an_interval()
+        self.arrange_last_resorts()
         self.world = random_world(self.luck, self.venue, self.num_steps)
         if self.is_round:
             self.world.factor.kind = SpotKind.HISTORY
@@ -73,6 +77,16 @@ class Scenario:
     def begin_within_an_interval(self) -> None:
         """Put the start of some venues between two funding settlements."""
         self.venue.rules.funding_phase = Random(f"calendar {self.seed}").choice((0, 0, 1, 5))
+
+    def arrange_last_resorts(self) -> None:
+        """Let some venues deleverage without a queue, or have a fund that is soon used up."""
+        luck = Random(f"last resorts {self.seed}")
+        if luck.random() < 0.4:
+            self.venue.rules.rank_rule = luck.choice((RankRule.PRO_RATA, RankRule.PRO_RATA_PROFIT))
+        if luck.random() < 0.4:
+            unit = max(market.tick_atoms * market.index_ticks for market in self.venue.markets)
+            self.venue.pools[self.venue.fund].cash = luck.choice((2, 5, 12, 30)) * unit
+            self.venue.rules.fund_takeover = 1
 
     def give_rates(self) -> None:
         """Give some venues the funding rates of some of their markets, in most of the steps."""
@@ -259,7 +273,7 @@ def random_rules(luck: Random, unit: int) -> Rules:
         fund_takeover=luck.choice((0, 1)),
         fund_unwind=luck.choice((0, 10 * PERCENT, ONE)),
         max_rounds=luck.randint(1, 5),
-        rank_rule=luck.choice(list(RankRule)),
+        rank_rule=luck.choice(QUEUES),
     )
 
 

@@ -65,5 +65,6 @@ def clear_step(venue: Venue, intents: Iterable[Intent]) -> None:
 
 
 def settle_step(venue: Venue) -> None:
-    """Funding, if an interval ends."""
+    """Funding, if an interval ends; then the fund, if it is used up."""
     funding.settle_funding(venue)
+    deleveraging.close_fund(venue)

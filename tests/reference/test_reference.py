@@ -58,6 +58,8 @@ PHENOMENA = (
     *("counterparty passed over", "deleverage at bankruptcy", "deleverage at mark", "draw"),
     *("expiry", "fund paid a deficit", "fund paid for a fill", "fund unwinding"),
     *("given rate", "settlement of part of an interval", "settlement of more than an interval"),
+    *("flat fund made good", "fund deleveraged", "loss left to the venue"),
+    *("loss shared by all markets", "odd lot", "part beyond the position", "pro rata"),
     *("funding payment", "idle attempt", "loss drawn", "maker at the position limit"),
     *("maker without margin", "margin added"),
     *("margin removed", "reduce-only order dropped", "second round", "self-trade prevented"),

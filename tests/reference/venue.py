@@ -214,6 +214,8 @@ class Deleverage:
     liquidation: int
     market: int
     account: int
+    size_before: int
+    profit: int
     size: int
     cash: int
     cost: int
@@ -250,6 +252,7 @@ class Venue:
     stable_price: int = ONE
     adl_atoms: int = 0
     socialised_atoms: int = 0
+    venue_loss_atoms: int = 0
     flow: Counter[tuple[int, Cause]] = field(default_factory=Counter)
     outcomes: Counter[Outcome] = field(default_factory=Counter)
     seen: Counter[str] = field(default_factory=Counter)  #: what happened, for the test to ask

@@ -1,10 +1,11 @@
 """From the book to the insurance fund: how a pool below maintenance is closed."""
 
 import math
+from collections.abc import Iterable
 
 from marketsim.engine.state import MAX_ROWS_PER_STEP, ONE, Cause, LegRule, Stage
 from tests.reference import closing, ledger, margin
-from tests.reference.arithmetic import part
+from tests.reference.arithmetic import away_from_zero, part
 from tests.reference.exchange import lots_left, next_maker, take, trade_with, withdraw_all
 from tests.reference.journal import Charged, Moved, Seized, fresh_last, middle
 from tests.reference.venue import Liquidation, Venue
@@ -29,8 +30,8 @@ def liquidate(venue: Venue, p: int, round_number: int) -> None:
         attempt(venue, p, leg, round_number)
     if margin.equity(venue, p) < 0:
         loss = settle_deficit(venue, p)
-        ledger.pay(venue, venue.fund, p, Cause.SOCIALISED, loss)
-        venue.socialised_atoms += loss
+        if loss > 0:
+            socialise(venue, p, range(len(venue.markets)), loss)
         venue.seen["debt of a flat pool"] += venue.is_flat(p)
     ledger.return_free_cash(venue, p)
 
@@ -93,8 +94,8 @@ def keep(venue: Venue, row: Liquidation) -> None:
 
 
 def fund_room(venue: Venue) -> int:
-    """What the insurance fund has beyond the maintenance margin of what it holds."""
-    return margin.spare(venue, venue.fund)
+    """What the insurance fund has beyond the initial margin of what it holds, perhaps negative."""
+    return margin.equity(venue, venue.fund) - margin.initial(venue, venue.fund)
 
 
 def fund_gain(venue: Venue, i: int, m: int, change: int, price: int) -> int:
@@ -169,15 +170,14 @@ def take_over(venue: Venue, row: Liquidation) -> bool:
     size = venue.positions[i][m].size
     held = venue.positions[fund][m].size
     cash = closing.bankruptcy_cash(venue, i, m, -size)
-    cost = cash - venue.value(m, size)
-    more = margin.maintenance_of(venue, m, held + size) - margin.maintenance_of(venue, m, held)
-    if fund_room(venue) < cost + max(more, 0):
+    equity_after, initial_after, _ = margin.after_change(venue, fund, m, size, -cash)
+    if equity_after < initial_after:
         return False
     if abs(held + size) > venue.markets[m].max_position_lots:
         return False
     ledger.hand_over(venue, i, fund, m, cash, Cause.TAKEOVER)
     row.takeover_size = abs(size)
-    row.takeover_cost = cost
+    row.takeover_cost = cash - venue.value(m, size)
     venue.markets[m].volume += abs(size)
     note_closed(venue, row, -size)
     return True
@@ -217,6 +217,37 @@ def settle_deficit(venue: Venue, p: int) -> int:
         ledger.pay(venue, venue.fund, p, Cause.TAKEOVER, paid)
         venue.seen["fund paid a deficit"] += paid > 0
     return max(-pool.cash, 0)
+
+
+def socialise(venue: Venue, p: int, markets: Iterable[int], loss: int) -> bool:
+    """Let the holders of some markets but the fund bear a loss; tell whether there are any.
+
+    By size within one market, over several by value in units of 2 ** 20 atoms, both rounded up.
+    Where nobody holds any, those of all markets bear it, and then the venue.
+    """
+    legs = [(i, m) for i in range(venue.fund) for m in markets if venue.positions[i][m].size != 0]
+    if not legs:
+        everywhere = range(len(venue.markets))
+        if len(list(markets)) < len(everywhere):
+            return socialise(venue, p, everywhere, loss)
+        ledger.post(venue, p, Cause.SOCIALISED, loss)
+        venue.fees -= loss
+        venue.venue_loss_atoms += loss
+        venue.seen["loss left to the venue"] += 1
+        return False
+    weights = [abs(venue.positions[i][m].size) for i, m in legs]
+    if len(list(markets)) > 1:
+        values = [abs(venue.value(m, venue.positions[i][m].size)) for i, m in legs]
+        weights = [away_from_zero(value, 2**20) for value in values]
+        venue.seen["loss shared by all markets"] += 1
+    shares = [away_from_zero(loss * weight, sum(weights)) for weight in weights]
+    for (i, m), share in zip(legs, shares, strict=True):
+        ledger.post(venue, venue.positions[i][m].pool, Cause.SOCIALISED, -share)
+    ledger.post(venue, p, Cause.SOCIALISED, loss)
+    ledger.post(venue, venue.fund, Cause.SOCIALISED, sum(shares) - loss)
+    venue.socialised_atoms += loss
+    venue.seen["socialised loss"] += 1
+    return True
 
 
 def unwind_fund(venue: Venue) -> None:

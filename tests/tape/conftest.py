@@ -118,6 +118,7 @@ def make_result() -> Callable[..., RunResult]:
             "tick_atoms": np.array(state.market["tick_atoms"]),
             "series": series,
             "deviation": np.zeros((STEPS, 2, 1)),
+            "depth_share": np.array([[0.01, np.nan], [0.03, np.nan]]),
             "wealth": wealth,
             "exposure": exposure,
             "steps": steps,

@@ -15,7 +15,7 @@ _ALL_BUT_ONE = np.uint64(ONE - 1)
 
 
 @kernel
-def _divide_product(a: int, b: int, c: int) -> tuple[int, int]:
+def divide_product(a: int, b: int, c: int) -> tuple[int, int]:
     """Return quotient and remainder of a * b / c for non-negative a, b and positive c."""
     if float(a) * float(b) < _SAFE_PRODUCT:
         product = a * b
@@ -75,7 +75,7 @@ def mul_div(a: int, b: int, c: int) -> int:
     (-10, 2305843009213693952)
     """
     a, b, c = int(a), int(b), int(c)
-    quotient, _ = _divide_product(abs(a), abs(b), c)
+    quotient, _ = divide_product(abs(a), abs(b), c)
     return -quotient if (a < 0) != (b < 0) else quotient
 
 
@@ -107,7 +107,7 @@ def mul_div_up(a: int, b: int, c: int) -> int:
     (-11, 9)
     """
     a, b, c = int(a), int(b), int(c)
-    quotient, remainder = _divide_product(abs(a), abs(b), c)
+    quotient, remainder = divide_product(abs(a), abs(b), c)
     if remainder > 0:
         quotient += 1
     return -quotient if (a < 0) != (b < 0) else quotient
