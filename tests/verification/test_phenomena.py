@@ -133,8 +133,8 @@ def test_herding_rises_through_the_critical_point_as_the_closed_form_says():
 def test_eight_hourly_funding_cycles_from_cap_to_cap_and_hourly_less_so():
     cap = 0.0075
     for seed in range(3):
-        slow = run("funding-spike", seed)
-        fast = run("funding-spike", seed, ("venue.funding.interval_hours", "1"))
+        slow = run("funding-cycle", seed)
+        fast = run("funding-cycle", seed, ("venue.funding.interval_hours", "1"))
         for m in range(3):
             rates = [one.funding["rate"][one.funding["market"] == m] for one in (slow, fast)]
             at_cap = [float(np.mean(np.abs(rate) > 0.999 * cap)) for rate in rates]
