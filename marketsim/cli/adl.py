@@ -24,15 +24,12 @@ def adl(
     """
     with explained():
         from marketsim.results.run import load_run
-        from marketsim.results.waves import summarise_waves
+        from marketsim.results.waves import wave_figures
 
         loaded = load_run(run)
         waves = loaded.adl_waves()
-        summary = {
-            "scenario": loaded.scenario,
-            "seed": loaded.seed,
-            **summarise_waves(waves),
-        }
+        figures = wave_figures(dict(waves.items()))
+        summary = {"scenario": loaded.scenario, "seed": loaded.seed, **figures}
         if as_json:
             from marketsim.report.layout import records
 

@@ -39,7 +39,7 @@ def test_it_shows_the_waves(folder):
 def test_json_holds_every_wave(folder):
     content = json.loads(invoke(folder, "--json").output)
     assert content["scenario"] == "contagion"
-    assert len(content["each"]) == content["waves"]
+    assert len(content["each"]) == content["count"]
     assert sum(wave["needed_usd"] for wave in content["each"]) == pytest.approx(
         content["needed_usd"]
     )
@@ -50,7 +50,7 @@ def test_a_market_without_waves_says_so(tmp_path):
     run_scenario("quickstart", 1, days=0.025).save(tmp_path / "calm")
     assert "nobody was deleveraged" in invoke(tmp_path / "calm").output
     content = json.loads(invoke(tmp_path / "calm", "--json").output)
-    assert (content["waves"], content["each"], content["needed_usd"]) == (0, [], None)
+    assert (content["count"], content["each"], content["needed_usd"]) == (0, [], 0.0)
 
 
 def test_a_folder_that_is_no_run_is_refused(tmp_path):

@@ -2,50 +2,50 @@
 
 import math
 
-import pandas as pd
+import numpy as np
 import pytest
 
 from marketsim.model.runs import run_scenario
-from marketsim.results.waves import summarise_waves, tabulate_waves
+from marketsim.results.waves import tabulate_waves, wave_figures
 from marketsim.scenario.loader import load_scenario
 
 #: Step 3: two bankrupt longs are closed against accounts 7 (10 of its 10 coins short) and 8 (5 of
 #: 50); step 9: a short against account 7, now long.
-LIQUIDATIONS = pd.DataFrame(
-    {
-        "step": [3, 3, 5, 9],
-        "side": ["long", "long", "long", "short"],
-        "bankruptcy_price": [90.0, 88.0, 70.0, 100.0],
-        "mark_price": [80.0, 80.0, 80.0, 110.0],
-        "adl_size": [10.0, 5.0, 0.0, 2.0],
-    }
-)
-DELEVERAGINGS = pd.DataFrame(
-    {
-        "step": [3, 3, 3, 9],
-        "hours": [4.0, 4.0, 4.0, 10.0],
-        "market": ["A", "A", "A", "A"],
-        "account": [7, 7, 8, 7],
-        "size_before": [-10.0, -4.0, -50.0, 8.0],
-        "profit_usd": [500.0, 200.0, -10.0, 0.0],
-        "size": [6.0, 4.0, 5.0, -2.0],
-        "cash_usd": [-540.0, -360.0, -440.0, 200.0],
-        "cost_usd": [60.0, 40.0, 40.0, 20.0],
-    }
-)
+LIQUIDATIONS = {
+    "step": [3, 3, 5, 9],
+    "side": ["long", "long", "long", "short"],
+    "bankruptcy_price": [90.0, 88.0, 70.0, 100.0],
+    "mark_price": [80.0, 80.0, 80.0, 110.0],
+    "adl_size": [10.0, 5.0, 0.0, 2.0],
+}
+DELEVERAGINGS = {
+    "step": [3, 3, 3, 9],
+    "hours": [4.0, 4.0, 4.0, 10.0],
+    "market": ["A", "A", "A", "A"],
+    "account": [7, 7, 8, 7],
+    "size_before": [-10.0, -4.0, -50.0, 8.0],
+    "profit_usd": [500.0, 200.0, -10.0, 0.0],
+    "size": [6.0, 4.0, 5.0, -2.0],
+    "cash_usd": [-540.0, -360.0, -440.0, 200.0],
+    "cost_usd": [60.0, 40.0, 40.0, 20.0],
+}
 #: Recorded every second step; the mark falls on to 70 and comes back to 100.
-MARKETS = pd.DataFrame(
-    {
-        "step": [1, 3, 5, 7, 9, 11],
-        "market": ["A"] * 6,
-        "mark_price": [100.0, 80.0, 70.0, 100.0, 110.0, 120.0],
-    }
-)
+MARKETS = {
+    "step": [1, 3, 5, 7, 9, 11],
+    "market": ["A"] * 6,
+    "mark_price": [100.0, 80.0, 70.0, 100.0, 110.0, 120.0],
+}
+
+
+TABLES = [
+    {name: np.array(column) for name, column in each.items()}
+    for each in (LIQUIDATIONS, DELEVERAGINGS, MARKETS)
+]
 
 
 def tabulated():
     """Five minutes are a step of these tables, and an hour twelve."""
-    return tabulate_waves(LIQUIDATIONS, DELEVERAGINGS, MARKETS, step_minutes=5.0)
+    return tabulate_waves(*TABLES, step_minutes=5.0)
 
 
 def test_a_wave_is_what_is_deleveraged_in_one_step():
@@ -67,7 +67,7 @@ def test_taken_later_is_valued_at_the_first_mark_recorded_from_then_on():
     # 15 coins bought back for 1,340 USD: at 70 the shorts would have made 290 more; at 120 a long
     # that sold two at 100 would have made 40 more; an hour later the run is over
     assert waves["taken_5min_usd"].tolist() == [290.0, 40.0]
-    assert waves["taken_60min_usd"].isna().all()
+    assert np.isnan(waves["taken_60min_usd"]).all()
 
 
 def test_shares_are_of_the_position_and_of_its_profit():
@@ -78,19 +78,21 @@ def test_shares_are_of_the_position_and_of_its_profit():
 
 
 def test_summary_adds_waves_up_and_leaves_out_what_is_not_known():
-    summary = summarise_waves(tabulated())
-    assert (summary["waves"], summary["closures"]) == (2, 4)
+    summary = wave_figures(tabulated())
+    assert (summary["count"], summary["closures"]) == (2, 4)
     assert (summary["needed_usd"], summary["taken_usd"]) == (160.0, 160.0)
     assert summary["taken_5min_usd"] == 330.0
-    assert summary["taken_60min_usd"] is None
-    assert summary["median_largest_share"] == 0.625
-    assert summary["median_largest_profit_share"] == pytest.approx(0.2)
+    assert summary["taken_60min_usd"] == 0.0
+    assert summary["largest_share"] == 0.625
+    assert summary["largest_profit_share"] == pytest.approx(0.2)
 
 
 def test_without_deleveraging_there_is_no_wave():
-    waves = tabulate_waves(LIQUIDATIONS.iloc[:0], DELEVERAGINGS.iloc[:0], MARKETS, 5.0)
-    assert len(waves) == 0
-    assert summarise_waves(waves)["taken_usd"] is None
+    none = [{name: column[:0] for name, column in each.items()} for each in TABLES]
+    waves = tabulate_waves(*none, step_minutes=5.0)
+    assert len(waves["step"]) == 0
+    assert wave_figures(waves)["taken_usd"] == 0.0
+    assert wave_figures(waves)["largest_share"] is None
 
 
 @pytest.fixture(scope="module", params=["hyperliquid", "pro_rata"])
@@ -113,7 +115,7 @@ def test_closing_at_the_bankruptcy_price_takes_what_is_needed(crash):
 
 def test_a_queue_takes_whole_positions_and_pro_rata_a_little_of_each(crash):
     rule, run = crash
-    share = summarise_waves(run.adl_waves())["median_largest_share"]
+    share = run.summary["waves"]["largest_share"]
     assert (share > 0.5) == (rule == "hyperliquid")
     assert (share < 0.1) == (rule == "pro_rata")
 
