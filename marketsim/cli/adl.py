@@ -28,8 +28,7 @@ def adl(
 
         loaded = load_run(run)
         waves = loaded.adl_waves()
-        figures = wave_figures(dict(waves.items()))
-        summary = {"scenario": loaded.scenario, "seed": loaded.seed, **figures}
+        summary = {"scenario": loaded.scenario, "seed": loaded.seed, **wave_figures(waves)}
         if as_json:
             from marketsim.report.layout import records
 

@@ -204,7 +204,7 @@ class Run:
 
         minutes = float(self.summary["step_minutes"])
         tables = (self.liquidations, self.deleveragings, self.markets)
-        return pd.DataFrame(tabulate_waves(*(dict(each.items()) for each in tables), minutes))
+        return pd.DataFrame(tabulate_waves(*tables, minutes))
 
     def dollar_matrix(self) -> "pd.DataFrame":
         """Return what was liquidated in each market (rows) for losses in each (columns), USD.

@@ -12,8 +12,7 @@ T. Chitra, Autodeleveraging, arXiv 2512.01112; T. Chitra et al., Autodeleveragin
 Learning, arXiv 2602.15182: overshoot, horizons, largest haircut.
 """
 
-from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -29,18 +28,24 @@ SUMS = ("notional_usd", "needed_usd", "taken_usd", *(f"taken_{n}min_usd" for n i
 SHARES = ("largest_share", "largest_profit_share")
 
 
+class Columns(Protocol):
+    """A table: a frame, or a mapping of arrays."""
+
+    def __getitem__(self, name: str, /) -> Any: ...
+
+
 def tabulate_waves(
-    legs: Mapping[str, Any],
-    closures: Mapping[str, Any],
-    markets: Mapping[str, Any],
+    legs: Columns,
+    closures: Columns,
+    markets: Columns,
     step_minutes: float,
 ) -> Table:
     """Sum up every wave of auto-deleveraging, in order.
 
     Parameters
     ----------
-    legs, closures, markets : mapping
-        Columns of a run's tables `liquidations`, `deleveragings` and `markets`.
+    legs, closures, markets : Columns
+        A run's tables `liquidations`, `deleveragings` and `markets`.
     step_minutes : float
 
     Returns
@@ -82,7 +87,7 @@ def tabulate_waves(
 _OF_A_LEG = ("step", "side", "bankruptcy_price", "mark_price", "adl_size")
 
 
-def _taken_later(closures: Mapping[str, Any], markets: Mapping[str, Any], steps: float) -> Any:
+def _taken_later(closures: Columns, markets: Columns, steps: float) -> Any:
     """Return what each closed size would have brought beyond its cash so many steps later, USD.
 
     At the first recorded mark from then on; NaN where there is none.
@@ -99,7 +104,7 @@ def _taken_later(closures: Mapping[str, Any], markets: Mapping[str, Any], steps:
     return taken
 
 
-def _largest_shares(closures: Mapping[str, Any], wave: Any, num_waves: int) -> Table:
+def _largest_shares(closures: Columns, wave: Any, num_waves: int) -> Table:
     """Return the largest shares of one account's position and of its profit, by wave."""
     _, market = np.unique(closures["market"], return_inverse=True)
     keys = np.stack([wave, closures["account"], market])
@@ -116,13 +121,13 @@ def _largest_shares(closures: Mapping[str, Any], wave: Any, num_waves: int) -> T
     return shares
 
 
-def wave_figures(waves: Mapping[str, Any]) -> Figures:
+def wave_figures(waves: Columns) -> Figures:
     """Sum up all waves of a run.
 
     Parameters
     ----------
-    waves : mapping
-        Columns, as `tabulate_waves` returns them.
+    waves : Columns
+        As `tabulate_waves` returns them.
 
     Returns
     -------
