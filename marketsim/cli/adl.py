@@ -24,15 +24,11 @@ def adl(
     """
     with explained():
         from marketsim.results.run import load_run
-        from marketsim.results.waves import summarise_waves
+        from marketsim.results.waves import wave_figures
 
         loaded = load_run(run)
         waves = loaded.adl_waves()
-        summary = {
-            "scenario": loaded.scenario,
-            "seed": loaded.seed,
-            **summarise_waves(waves),
-        }
+        summary = {"scenario": loaded.scenario, "seed": loaded.seed, **wave_figures(waves)}
         if as_json:
             from marketsim.report.layout import records
 

@@ -20,7 +20,7 @@ def render_waves(summary: dict[str, Any], waves: "pd.DataFrame", largest: int) -
     Parameters
     ----------
     summary : dict
-        `scenario`, `seed` and what `marketsim.results.waves.summarise_waves` returns.
+        `scenario`, `seed` and what `marketsim.results.waves.wave_figures` returns.
     waves : DataFrame
         As `marketsim.results.waves.tabulate_waves` returns them.
     largest : int
@@ -31,13 +31,13 @@ def render_waves(summary: dict[str, Any], waves: "pd.DataFrame", largest: int) -
     rich.console.Group
     """
     head = Text.assemble((summary["scenario"], "bold"), f"  seed {summary['seed']}: ")
-    if not summary["waves"]:
+    if not summary["count"]:
         return Group(head + Text("nobody was deleveraged"))
     later = ", ".join(f"{short(summary[f'taken_{n}min_usd'])} at {n} min" for n in HORIZONS)
     needed, taken = short(summary["needed_usd"]), short(summary["taken_usd"])
-    share = fixed(summary["median_largest_share"], 3)
+    share = fixed(summary["largest_share"], 3)
     head += Text(
-        f"{counted(summary['waves'], 'wave')} of auto-deleveraging, "
+        f"{counted(summary['count'], 'wave')} of auto-deleveraging, "
         f"{counted(summary['closures'], 'closure')}\n"
         f"needed {needed} USD, taken {taken} ({later})\n"
         f"largest share of one position closed: median {share}"

@@ -198,10 +198,13 @@ class Run:
         A row per step in which anybody was deleveraged; columns as
         `marketsim.results.waves.tabulate_waves` has them.
         """
+        import pandas as pd
+
         from marketsim.results.waves import tabulate_waves
 
         minutes = float(self.summary["step_minutes"])
-        return tabulate_waves(self.liquidations, self.deleveragings, self.markets, minutes)
+        tables = (self.liquidations, self.deleveragings, self.markets)
+        return pd.DataFrame(tabulate_waves(*tables, minutes))
 
     def dollar_matrix(self) -> "pd.DataFrame":
         """Return what was liquidated in each market (rows) for losses in each (columns), USD.

@@ -15,6 +15,7 @@ from marketsim.results.figures import (
 )
 from marketsim.results.risk import population_risk
 from marketsim.results.tables import populations
+from marketsim.results.waves import figures_of_waves
 from marketsim.tape.digest import digest_result
 from marketsim.tape.moments import Figures
 from marketsim.tape.result import FUND_NAME, RunResult
@@ -86,6 +87,9 @@ def run_figures(result: RunResult) -> dict[str, Any]:
       `short_distance` (to liquidation); `crowd_paid_share` (of the steps at which the herd has a
       side and funding is not zero, those at which the herd's side is paid).
 
+    Of the waves of auto-deleveraging, `waves`: what was needed, what was taken, at once and later,
+    and the largest share of one position, as `marketsim.results.waves.wave_figures` has it.
+
     Of each population, `populations[NAME]`: accounts, capital, profit by cause, liquidations, and
     return and risk as `marketsim.results.risk.population_risk` gives them.
 
@@ -113,6 +117,7 @@ def run_figures(result: RunResult) -> dict[str, Any]:
         **cascade_figures(result),
         **joint_figures(list(markets.values())),
         **contagion_figures(result.contagion_steps, result.contagion, result.strikes),
+        "waves": figures_of_waves(result),
         "unshocked": joint_figures(spared if result.struck else []),
         "markets": markets,
         "populations": groups,

@@ -12,122 +12,140 @@ T. Chitra, Autodeleveraging, arXiv 2512.01112; T. Chitra et al., Autodeleveragin
 Learning, arXiv 2602.15182: overshoot, horizons, largest haircut.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 
-if TYPE_CHECKING:
-    import pandas as pd
+from marketsim.tape.events import Table, deleveragings, liquidations, quotes
+from marketsim.tape.moments import Figures, present
+from marketsim.tape.result import RunResult
 
 #: Minutes after a wave at which it is asked again what was given up.
 HORIZONS = (5, 60)
+#: Columns of the waves that add up.
+SUMS = ("notional_usd", "needed_usd", "taken_usd", *(f"taken_{n}min_usd" for n in HORIZONS))
+#: And those of which a run has a typical value.
+SHARES = ("largest_share", "largest_profit_share")
+
+
+class Columns(Protocol):
+    """A table: a frame, or a mapping of arrays."""
+
+    def __getitem__(self, name: str, /) -> Any: ...
 
 
 def tabulate_waves(
-    liquidations: "pd.DataFrame",
-    deleveragings: "pd.DataFrame",
-    markets: "pd.DataFrame",
+    legs: Columns,
+    closures: Columns,
+    markets: Columns,
     step_minutes: float,
-) -> "pd.DataFrame":
+) -> Table:
     """Sum up every wave of auto-deleveraging, in order.
 
     Parameters
     ----------
-    liquidations, deleveragings, markets : DataFrame
-        Tables of a run.
+    legs, closures, markets : Columns
+        A run's tables `liquidations`, `deleveragings` and `markets`.
     step_minutes : float
 
     Returns
     -------
-    DataFrame
+    dict
         `step`, `hours`; `closures` and `accounts` deleveraged; `notional_usd` closed, at the mark;
         `needed_usd`; `taken_usd` at the wave and `taken_<n>min_usd` n minutes later (NaN where the
         run ends before); `largest_share`, the largest part of one account's position that was
         closed, and `largest_profit_share`, the largest part of the profit on one that was taken at
         the wave (NaN where none had any).
     """
-    import pandas as pd
+    at, first, wave = np.unique(closures["step"], return_index=True, return_inverse=True)
+    is_closed = np.asarray(legs["adl_size"]) > 0
+    leg = {name: np.asarray(legs[name])[is_closed] for name in _OF_A_LEG}
+    leg_wave = np.searchsorted(at, leg["step"])
+    gap = np.where(leg["side"] == "long", 1, -1) * (leg["bankruptcy_price"] - leg["mark_price"])
+    _, place = np.unique(np.stack([wave, closures["account"]]), axis=1, return_index=True)
 
-    closed = deleveragings.assign(
-        taken_usd=deleveragings["cost_usd"],
-        **{
-            f"taken_{n}min_usd": _taken_later(deleveragings, markets, n / step_minutes)
-            for n in HORIZONS
-        },
-    )
-    legs = liquidations[liquidations["adl_size"] > 0]
-    side = np.where(legs["side"] == "long", 1.0, -1.0)
-    gap = side * (legs["bankruptcy_price"] - legs["mark_price"])
-    needed = (gap * legs["adl_size"]).groupby(legs["step"]).sum()
-    notional = (legs["mark_price"] * legs["adl_size"]).groupby(legs["step"]).sum()
-    by_step = closed.groupby("step")
-    share = _largest_shares(closed)
-    taken = [name for name in closed if name.startswith("taken_")]
-    sums = by_step[taken].sum(min_count=1)
-    waves = pd.DataFrame(
-        {
-            "hours": by_step["hours"].first(),
-            "closures": by_step.size(),
-            "accounts": by_step["account"].nunique(),
-            "notional_usd": notional,
-            "needed_usd": needed,
-        }
-    )
-    return waves.join(sums).join(share).reset_index()
+    def total(values: Any, where: Any) -> Any:
+        return np.bincount(where, np.asarray(values, np.float64), minlength=len(at))
+
+    later = {
+        f"taken_{n}min_usd": total(_taken_later(closures, markets, n / step_minutes), wave)
+        for n in HORIZONS
+    }
+    return {
+        "step": at,
+        "hours": np.asarray(closures["hours"])[first],
+        "closures": np.bincount(wave, minlength=len(at)),
+        "accounts": np.bincount(wave[place], minlength=len(at)),
+        "notional_usd": total(leg["mark_price"] * leg["adl_size"], leg_wave),
+        "needed_usd": total(gap * leg["adl_size"], leg_wave),
+        "taken_usd": total(closures["cost_usd"], wave),
+        **later,
+        **_largest_shares(closures, wave, len(at)),
+    }
 
 
-def _taken_later(closed: "pd.DataFrame", markets: "pd.DataFrame", steps: float) -> Any:
+_OF_A_LEG = ("step", "side", "bankruptcy_price", "mark_price", "adl_size")
+
+
+def _taken_later(closures: Columns, markets: Columns, steps: float) -> Any:
     """Return what each closed size would have brought beyond its cash so many steps later, USD.
 
     At the first recorded mark from then on; NaN where there is none.
     """
-    taken = np.full(len(closed), np.nan)
-    for name, rows in markets.groupby("market", sort=False):
-        own = (closed["market"] == name).to_numpy()
-        recorded = rows["step"].to_numpy()
-        place = np.searchsorted(recorded, closed["step"].to_numpy()[own] + steps)
-        mark = np.append(rows["mark_price"].to_numpy(), np.nan)[place]
-        taken[own] = -(closed["cash_usd"][own] + closed["size"][own] * mark)
+    cash, size = np.asarray(closures["cash_usd"]), np.asarray(closures["size"])
+    step, names = np.asarray(closures["step"]), np.asarray(closures["market"])
+    taken = np.full(len(step), np.nan)
+    recorded = np.asarray(markets["market"])
+    for name in np.unique(names):
+        own, rows = names == name, recorded == name
+        place = np.searchsorted(np.asarray(markets["step"])[rows], step[own] + steps)
+        mark = np.append(np.asarray(markets["mark_price"])[rows], np.nan)[place]
+        taken[own] = -(cash[own] + size[own] * mark)
     return taken
 
 
-def _largest_shares(closed: "pd.DataFrame") -> "pd.DataFrame":
+def _largest_shares(closures: Columns, wave: Any, num_waves: int) -> Table:
     """Return the largest shares of one account's position and of its profit, by wave."""
-    import pandas as pd
+    _, market = np.unique(closures["market"], return_inverse=True)
+    keys = np.stack([wave, closures["account"], market])
+    position, first, member = np.unique(keys, axis=1, return_index=True, return_inverse=True)
+    closed = np.abs(np.bincount(member, closures["size"]))
+    lost = np.bincount(member, closures["cost_usd"])
+    held = np.abs(np.asarray(closures["size_before"])[first])
+    profit = np.asarray(closures["profit_usd"])[first]
+    of_profit = np.full(len(profit), np.nan)
+    np.divide(lost, profit, out=of_profit, where=profit > 0.0)
+    shares = {name: np.full(num_waves, np.nan) for name in SHARES}
+    for name, share in zip(SHARES, (closed / held, of_profit), strict=True):
+        np.fmax.at(shares[name], position[0], share)
+    return shares
 
-    positions = closed.groupby(["step", "account", "market"])
-    held, profit = positions["size_before"].first().abs(), positions["profit_usd"].first()
-    part = positions["size"].sum().abs() / held
-    lost = positions["taken_usd"].sum() / profit.where(profit > 0)
-    largest = pd.DataFrame({"largest_share": part, "largest_profit_share": lost})
-    return largest.groupby("step").max()
 
-
-def summarise_waves(waves: "pd.DataFrame") -> dict[str, Any]:
-    """Sum up all waves of a run; what does not exist is None.
+def wave_figures(waves: Columns) -> Figures:
+    """Sum up all waves of a run.
 
     Parameters
     ----------
-    waves : DataFrame
+    waves : Columns
         As `tabulate_waves` returns them.
 
     Returns
     -------
     dict
-        `waves` (how many), their `closures`, and sums of `notional_usd`, `needed_usd` and what was
-        taken, at each horizon of the waves it is known of; medians over the waves of the largest
-        shares.
+        `count` of waves and `closures`; sums of `SUMS`, of the waves they are known of; medians of
+        `SHARES` over the waves, None if there is none.
     """
-    sums = [name for name in waves if name.endswith("_usd")]
-    shares = ["largest_share", "largest_profit_share"]
-    known = {name: waves[name].dropna() for name in (*sums, *shares)}
+    known = {name: present(waves[name]) for name in (*SUMS, *SHARES)}
     return {
-        "waves": len(waves),
-        "closures": int(waves["closures"].sum()),
-        **{name: float(known[name].sum()) if len(known[name]) else None for name in sums},
-        **{f"median_{name}": _median(known[name]) for name in shares},
+        "count": len(waves["step"]),
+        "closures": int(np.sum(waves["closures"])),
+        **{name: float(known[name].sum()) for name in SUMS},
+        **{name: float(np.median(known[name])) if len(known[name]) else None for name in SHARES},
     }
 
 
-def _median(values: "pd.Series[float]") -> float | None:
-    return float(values.median()) if len(values) else None
+def figures_of_waves(result: RunResult) -> Figures:
+    """Sum up all waves of a result as `wave_figures` does; without any the prices are not read."""
+    tables = liquidations(result), deleveragings(result)
+    prices = quotes(result) if len(result.deleverage) else {"market": []}
+    return wave_figures(tabulate_waves(*tables, prices, result.step_minutes))

@@ -35,6 +35,20 @@ def test_liquidated_share_is_over_mean_open_interest(tape):
     assert figures["open_interest_max_usd"] == pytest.approx(1_002.0)
 
 
+def test_depth_share_is_the_median_over_the_hours_at_which_anything_was_open(tape):
+    assert market_figures(tape, 0)["depth_share"] == pytest.approx(0.02)
+    assert market_figures(tape, 1)["depth_share"] is None
+    assert joint_figures([market_figures(tape, m) for m in (0, 1)])["depth_share"] == 0.02
+
+
+def test_turnover_is_volume_a_day_over_mean_open_interest(tape):
+    figures = market_figures(tape, 0)
+    # four steps of half an hour: a twelfth of a day
+    daily = 12 * figures["volume_usd"] / figures["open_interest_usd"]
+    assert figures["turnover_day"] == pytest.approx(daily)
+    assert figures["volume_usd"] > 0.0
+
+
 def test_a_rate_at_the_cap_counts_per_settlement_and_per_step_it_is_in_force(tape):
     figures = market_figures(tape, 0)
     assert figures["funding_at_cap_share"] == 0.5

@@ -19,7 +19,11 @@ PROMISED = {
     "wall_s",
     "conservation_error_atoms",
     "insurance_fund_usd",
+    "insurance_fund_min_usd",
+    "fund_deleveraged_usd",
     "adl_usd",
+    "socialised_usd",
+    "venue_loss_usd",
     "markets",
 }
 PROMISED_OF_A_MARKET = {
@@ -32,6 +36,8 @@ PROMISED_OF_A_MARKET = {
     "funding_at_interest_share",
     "funding_negative_share",
     "two_sided_share",
+    "depth_share",
+    "turnover_day",
 }
 
 
@@ -89,3 +95,14 @@ def test_terminal_summary_repeats_the_notes(make_result: Callable[..., RunResult
     console = Console(width=80, record=True, file=io.StringIO())
     console.print(render_summary(summarise(make_result(notes=("3 gaps bridged",)))))
     assert "3 gaps bridged" in console.export_text()
+
+
+def test_lowest_fund_and_what_it_had_to_close_are_told(result: RunResult) -> None:
+    result.steps["fund_equity"] = [5_000_000, 2_000_000, 0, 3_000_000]
+    result.liquidation["account"][1] = 3  # the fund, which closes five of eight lots of 250 ticks
+    result.liquidation["size_after"][1] = -3
+    summary = summarise(result)
+    assert summary["insurance_fund_min_usd"] == 0.0
+    assert summary["insurance_fund_usd"] == 3.0
+    lot = 250 * int(result.tick_atoms[1]) / 1e6
+    assert summary["fund_deleveraged_usd"] == pytest.approx(5 * lot)

@@ -183,6 +183,23 @@ def test_recorded_depth_and_books_are_those_of_their_moments() -> None:
         assert (rows["price"] * 0.01).tolist() == pytest.approx(ladders[step]["price"].tolist())
 
 
+def test_depth_share_is_what_rests_near_the_mid_over_open_interest_every_hour() -> None:
+    record = {"depth_minutes": 60, "warm_up": 0.5}
+    simulation = Simulation(eventful(record=record), 1)
+    simulation.run(simulation.num_steps)
+    simulation.run(150, extend=True)
+    result = simulation.result()
+    rows = result.depth.reshape(-1, 2)
+    near = (rows["bid"] + rows["ask"])[:, :, REACHES.index(50)]
+    ended = np.flatnonzero((result.steps["step"] + 1) % 60 == 0)
+    series = result.series[ended]
+    held = series["open_interest"] * series["mark_ticks"] * result.tick_atoms
+    assert len(near) == len(ended) == simulation.step_count // 60
+    assert (held > 0).any()
+    expected = np.where(held > 0, near / np.maximum(held, 1), np.nan)
+    assert result.depth_share == pytest.approx(expected, nan_ok=True)
+
+
 def test_recording_depth_changes_nothing_else() -> None:
     record = {"depth_minutes": 60, "book_minutes": 90}
     with_them, without = (Simulation(eventful(record=each), 1) for each in (record, {}))

@@ -103,6 +103,7 @@ def make_result() -> Callable[..., RunResult]:
         deleverage = records(Deleverage, 1)
         row = deleverage[0]
         row.step, row.account, row.size, row.cash, row.cost = 2, 1, -2, 2 * 190_000 * 500, 5_000
+        row.size_before = 4
         record_wealth(state, group, wealth, exposure, 1, STEPS)
         fields: dict[str, object] = {
             "scenario": "small",
