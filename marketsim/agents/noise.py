@@ -1,5 +1,7 @@
 """The noise trader: random small trades, the heartbeat of the market."""
 
+import math
+
 from pydantic import Field
 
 from marketsim.agents.base import (
@@ -15,12 +17,15 @@ from marketsim.agents.habits import close_position, draw, pick_market, usable_le
 from marketsim.engine._jit import kernel
 from marketsim.engine.state import State
 
+#: Trades grow with volatility by at most this factor.
+MOST_RESPONSE = 8.0
+
 
 class Noise(BuiltIn):
     """Trades for reasons of its own, in a random market, direction and size.
 
-    Believes nothing. It sometimes waits with a limit order near mid, otherwise takes what the book
-    offers; now and then it closes what it has.
+    Believes nothing, but may trade more when prices move more. It sometimes waits with a limit
+    order near mid, otherwise takes what the book offers; now and then it closes what it has.
 
     References
     ----------
@@ -37,6 +42,11 @@ class Noise(BuiltIn):
     """Farthest limit price from mid, as a fraction of it."""
     patience_minutes: float = Field(120.0, gt=0, le=1e9)
     """Life of a limit order."""
+    response: float = Field(0.0, ge=0, le=10)
+    """How its trades grow with the volatility of late: in proportion to its ratio to
+    `usual_volatility`, to this power, and at most eightfold. 0: not at all."""
+    usual_volatility: float = Field(0.6, ge=1e-6, le=1000)
+    """Annual volatility at which trades have their usual size."""
 
     @staticmethod
     @kernel
@@ -45,6 +55,7 @@ class Noise(BuiltIn):
     ) -> None:
         """Let each noise trader who wakes make one random trade."""
         expiry = max(int(p.patience_minutes / (60.0 * state.venue[0].step_hours)), 1)
+        usual = p.usual_volatility * math.sqrt(state.venue[0].step_hours / 8760.0)
         for n in range(count):
             i = traders.awake[n]
             trader = traders.trader[i]
@@ -60,6 +71,8 @@ class Noise(BuiltIn):
             side = 1.0 if draw(traders, i, t, 2, seed) < 0.5 else -1.0
             leverage = usable_leverage(state, traders, i, m, equity)
             size = side * p.size * draw(traders, i, t, 3, seed) * equity * leverage / mid
+            volatility = math.sqrt(traders.public[m].variance)
+            size *= min(math.pow(volatility / usual, p.response), MOST_RESPONSE)
             if abs(held + size) * mid > equity * leverage:
                 continue
             if draw(traders, i, t, 4, seed) < p.passive_share:
