@@ -14,8 +14,8 @@ import pyarrow.parquet as pq
 from marketsim.scenario.inputs import STATEMENTS, Input, compare_inputs, read_inputs
 from marketsim.scenario.wording import show
 from marketsim.sweep.design import Design, parse_design
+from marketsim.sweep.lock import DOOR, SweepFolderError, take_lock
 from marketsim.sweep.lock import FOLDER as LOCKS
-from marketsim.sweep.lock import SweepFolderError
 from marketsim.sweep.plan import KEY_DIGITS, Plan, distinct_points, run_keys
 from marketsim.tape.files import (
     PARQUET,
@@ -33,6 +33,8 @@ FILE = "sweep.json"
 PLAN_FILE = "plan.parquet"
 #: Records the hash of the results once all runs are there.
 RESULT_FILE = "result.json"
+#: Of a sweep with more replicates than it was begun with: what it was known as then.
+BEGUN_AS = "begun_as"
 #: Where a cluster's jobs write what they say.
 LOGS = "logs"
 FORMAT = "marketsim-sweep"
@@ -52,16 +54,24 @@ class Manifest:
     num_runs: int
     inputs: tuple[Input, ...]  #: files the runs are made from, as they were at the beginning
     plan_hash: str  #: of the file of the plan
-    identity: str  #: of the sweep: a hash of all above
+    identity: str  #: of the sweep: a hash of all above, as it was begun
 
     def differences(self, plan: Plan) -> list[str]:
-        """List what differs between the folder's design and a plan's, "here" and "there"."""
+        """List what differs between the folder's design and a plan's, "here" and "there".
+
+        More replicates are none: the runs that are there are the first of the plan's.
+        """
+        there = self.design
+        if plan.design.replicates > there.replicates:
+            there = there.model_copy(update={"replicates": plan.design.replicates})
         here = _facts(plan.design, plan.tables, plan.model)
-        return list_differences(_facts(self.design, self.tables, self.model), here)
+        return list_differences(_facts(there, self.tables, self.model), here)
 
 
-def write_manifest(folder: Path, plan: Plan, metrics: tuple[str, ...]) -> Manifest:
-    """Begin a sweep's folder.
+def write_manifest(
+    folder: Path, plan: Plan, metrics: tuple[str, ...], begun_as: str = ""
+) -> Manifest:
+    """Begin a sweep's folder, or state its plan anew.
 
     Parameters
     ----------
@@ -69,6 +79,8 @@ def write_manifest(folder: Path, plan: Plan, metrics: tuple[str, ...]) -> Manife
     plan : Plan
     metrics : tuple of str
         Names of the figures its runs keep.
+    begun_as : str, optional
+        Identity of the sweep that is there.
 
     Returns
     -------
@@ -88,6 +100,8 @@ def write_manifest(folder: Path, plan: Plan, metrics: tuple[str, ...]) -> Manife
         "inputs": [each._asdict() for each in plan.inputs],
         "plan_hash": plan_hash,
     }
+    if begun_as:
+        record[BEGUN_AS] = begun_as
     with atomic(folder / FILE) as stream:
         stream.write(json.dumps(seal(record), indent=1).encode())
     return read_manifest(folder)
@@ -135,12 +149,37 @@ def read_manifest(folder: Path) -> Manifest:
         num_runs=record["runs"],
         inputs=read_inputs(record["inputs"], file, SweepFolderError),
         plan_hash=record["plan_hash"],
-        identity=record[SEAL],
+        identity=_identity(record),
     )
 
 
+def extend(folder: Path, plan: Plan) -> Manifest:
+    """Plan more replicates of a sweep; the runs it has count on.
+
+    Parameters
+    ----------
+    folder : Path
+    plan : Plan
+        Of the folder's design, as `claim` finds it, with at least its replicates.
+
+    Returns
+    -------
+    Manifest
+    """
+    with (folder / LOCKS / DOOR).open("a+") as door:
+        take_lock(door, wait=True)
+        found = read_manifest(folder)  # another driver may have planned still more meanwhile
+        if found.num_runs >= len(plan):
+            return found
+        return write_manifest(folder, plan, found.metrics, found.identity)
+
+
+def _identity(record: dict[str, Any]) -> str:
+    return str(record.get(BEGUN_AS, record.get(SEAL)))
+
+
 def sweep_identity(folder: Path) -> str:
-    """Return the hash of what a sweep's folder says of itself, "" if it says nothing.
+    """Return the hash of what a sweep's folder said of itself at first, "" if it says nothing.
 
     Parameters
     ----------
@@ -156,7 +195,7 @@ def sweep_identity(folder: Path) -> str:
         If it cannot be read.
     """
     try:
-        return str(read_record(folder / FILE, SweepFolderError).get(SEAL))
+        return _identity(read_record(folder / FILE, SweepFolderError))
     except FileNotFoundError:
         return ""
 
@@ -245,8 +284,9 @@ def record_result(folder: Path, manifest: Manifest, result: str) -> str:
     """
     if known := recorded_result(folder, manifest):
         return known
+    record = {"sweep": manifest.identity, "runs": manifest.num_runs, "result": result}
     with atomic(folder / RESULT_FILE) as stream:
-        stream.write(json.dumps(seal({"sweep": manifest.identity, "result": result})).encode())
+        stream.write(json.dumps(seal(record)).encode())
     return result
 
 
@@ -261,7 +301,7 @@ def recorded_result(folder: Path, manifest: Manifest) -> str:
     Returns
     -------
     str
-        "" if the sweep never was complete.
+        "" if the sweep never was complete with all its replicates.
 
     Raises
     ------
@@ -276,11 +316,11 @@ def recorded_result(folder: Path, manifest: Manifest) -> str:
     if not is_sealed(record) or record.get("sweep") != manifest.identity:
         msg = f"{file}: damaged, or another sweep's; remove it"
         raise SweepFolderError(msg)
-    return str(record["result"])
+    return str(record["result"]) if record.get("runs") == manifest.num_runs else ""
 
 
 def claim(folder: Path, plan: Plan) -> Manifest | None:
-    """Check that a folder is free for a plan, or its own.
+    """Check that a folder is free for a plan, or its own, be it with fewer replicates.
 
     Parameters
     ----------
