@@ -65,7 +65,7 @@ def test_gexf_holds_the_graph_and_no_date(tmp_path):
     assert read.nodes["account 2"]["population"] == "pairs"
     assert read.nodes["market B"]["open_interest_usd"] == 150.0
     assert read.number_of_edges() == graph.number_of_edges()
-    for i, market in ((i, m) for i in range(4) for m in graph[i]):
+    for i, market in [(number, name) for number in range(4) for name in graph[number]]:
         edge = read.edges[f"account {i}", f"market {market}"]
         assert edge.items() >= graph.edges[i, market].items()
     assert "lastmodifieddate" not in (tmp_path / "held.gexf").read_text()
