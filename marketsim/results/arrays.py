@@ -1,6 +1,5 @@
 """Tables of a run as labelled arrays (xarray), every variable with its unit."""
 
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -34,7 +33,7 @@ class MissingPackageError(ImportError):
     """An optional package that is not installed."""
 
 
-def load_xarray() -> ModuleType:
+def load_xarray() -> Any:
     """Return xarray.
 
     Raises

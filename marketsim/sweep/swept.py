@@ -25,7 +25,9 @@ class SweptRuns(pd.DataFrame):
     def _constructor(self) -> "type[SweptRuns]":
         return SweptRuns
 
-    def to_xarray(self, *, series: bool = False) -> "xarray.Dataset":
+    def to_xarray(  # type: ignore[misc]  # pandas' own lays every column along the index
+        self, *, series: bool = False
+    ) -> "xarray.Dataset":
         """Lay the runs out as arrays: parameters x variant x replicate.
 
         Parameters
@@ -53,7 +55,7 @@ class SweptRuns(pd.DataFrame):
         cells = parameters if is_grid else ["cell"]
         across = ["cell"] if is_grid else parameters
         grid = _Grid(self, [*cells, "variant", "replicate"])
-        coords = {name: (name, known) for name, known in grid.labels.items()}
+        coords: dict[str, Any] = {name: (name, known) for name, known in grid.labels.items()}
         coords |= {name: _Grid(self, cells).variable(self[name]) for name in across}
         coords["seed"] = _Grid(self, ["replicate"]).variable(self["seed"])
         variables = {

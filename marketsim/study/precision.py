@@ -1,0 +1,163 @@
+"""Whether a sweep's intervals are narrow enough to answer, and how many runs would do.
+
+An interval is as narrow as is asked for where its half is at most a tenth of what it is measured
+by: of a share of the variance 1, of an elementary effect the largest one, of a difference the
+larger of the two means, of means of cells their range over the design. A difference whose interval
+leaves zero out has answered already. Halves shrink with the square root of the number of runs.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from marketsim.study.statistics import MIN_POINTS
+from marketsim.sweep.design import POWERS_OF_TWO, SAMPLED, Design
+from marketsim.sweep.sampling import count_cells
+from marketsim.tape.moments import present
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+#: Half of an interval, in parts of what it is measured by, that answers.
+TOLERANCE = 0.1
+#: Fewest of a design's `size` and `replicates` that give intervals at all.
+FEWEST = {"latin": MIN_POINTS, "sobol": MIN_POINTS}
+
+
+class Wide(NamedTuple):
+    """Intervals of a metric that are too wide to answer."""
+
+    table: str  #: "means", "differences" or "sensitivities"
+    metric: str
+    of: str  #: variant of means and differences, index of sensitivities
+    half: float  #: of the widest; NaN: there is no interval yet
+    aim: float  #: what it has to be at most
+    field: str  #: of the design that is to be raised: "size" or "replicates"
+    now: int
+    needed: int
+    runs: int  #: of the whole design then
+
+
+def constant_metrics(runs: "pd.DataFrame", metrics: tuple[str, ...]) -> tuple[str, ...]:
+    """Name the metrics that have the same value, or none, in every run.
+
+    Parameters
+    ----------
+    runs : pandas.DataFrame
+    metrics : tuple of str
+
+    Returns
+    -------
+    tuple of str
+    """
+    known = {name: present(runs[name]) for name in metrics} if len(runs) > 1 else {}
+    return tuple(name for name, values in known.items() if not len(values) or not np.ptp(values))
+
+
+def find_wide(
+    design: Design,
+    means: "pd.DataFrame",
+    differences: "pd.DataFrame",
+    sensitivities: "pd.DataFrame",
+    constant: tuple[str, ...],
+) -> list[Wide]:
+    """List the intervals that are too wide to answer, the widest of each metric.
+
+    Parameters
+    ----------
+    design : Design
+    means, differences, sensitivities : pandas.DataFrame
+        As `marketsim.study.analysis.SweepAnalysis` has them. What answers of a drawn design are its
+        sensitivities, of one with variants their differences, of others the means.
+    constant : tuple of str
+        Metrics to be left out.
+
+    Returns
+    -------
+    list of Wide
+    """
+    if design.kind in SAMPLED:
+        found = _sensitivities(design, sensitivities)
+    elif len(design.variants) > 1:
+        found = _differences(design, differences)
+    else:
+        found = _means(design, means)
+    return [each for each in found if each.metric not in constant]
+
+
+def _sensitivities(design: Design, table: "pd.DataFrame") -> Iterator[Wide]:
+    if not len(table):
+        return
+    assert design.size is not None
+    for names, part in table.groupby(["metric", "index"], sort=False):
+        metric, index = map(str, names)
+        half = _half(part)
+        aim = TOLERANCE * (float(part["value"].max()) if index == "mu_star" else 1.0)
+        needed = _needed(design.size, half, aim, FEWEST.get(design.kind, 2))
+        if needed > design.size:
+            if design.kind in POWERS_OF_TWO:
+                needed = 2 ** math.ceil(math.log2(needed))
+            runs = _num_runs(design.model_copy(update={"size": needed}))
+            where = ("sensitivities", metric, index)
+            yield Wide(*where, half, aim, "size", design.size, needed, runs)
+
+
+def _differences(design: Design, table: "pd.DataFrame") -> Iterator[Wide]:
+    if not len(table):
+        return
+    for names, part in table.groupby(["metric", "variant"], sort=False):
+        open_ = part[~((part["low"] > 0.0) | (part["high"] < 0.0))]
+        scale = np.maximum(open_["base"].abs(), open_["twin"].abs())
+        where = ("differences", *map(str, names))
+        yield from _replicates(design, where, open_, open_["pairs"], TOLERANCE * scale)
+
+
+def _means(design: Design, table: "pd.DataFrame") -> Iterator[Wide]:
+    if not len(table):
+        return
+    for names, part in table.groupby(["metric", "variant"], sort=False):
+        value = part["value"]
+        scale = float(value.max() - value.min()) or float(value.abs().max())
+        aim = 0.0 * value + TOLERANCE * scale
+        where = ("means", *map(str, names))
+        yield from _replicates(design, where, part, part["runs"], aim)
+
+
+def _replicates(
+    design: Design,
+    where: Sequence[str],
+    part: "pd.DataFrame",
+    counts: "pd.Series",
+    aim: "pd.Series",
+) -> Iterator[Wide]:
+    """Find the row whose interval wants most replicates."""
+    halves = 0.5 * (part["high"] - part["low"])
+    wanted = [
+        (_needed(int(count), float(half), float(most), 2), float(half), float(most))
+        for count, half, most in zip(counts, halves, aim, strict=True)
+        if most > 0.0
+    ]
+    needed, half, most = max(wanted, default=(0, 0.0, 0.0), key=lambda each: each[0])
+    if needed > design.replicates:
+        runs = _num_runs(design.model_copy(update={"replicates": needed}))
+        table, metric, variant = where
+        now = design.replicates
+        yield Wide(table, metric, variant, half, most, "replicates", now, needed, runs)
+
+
+def _half(part: "pd.DataFrame") -> float:
+    halves = 0.5 * (part["high"] - part["low"]).to_numpy(np.float64)
+    return float(halves.max())  # NaN if any is
+
+
+def _needed(now: int, half: float, aim: float, fewest: int) -> int:
+    """Return how many it takes to make a half interval as narrow as is aimed at."""
+    if math.isnan(half) or math.isnan(aim):
+        return max(fewest, now)
+    return max(math.ceil(now * (half / aim) ** 2), fewest) if half > aim else now
+
+
+def _num_runs(design: Design) -> int:
+    return count_cells(design) * len(design.variant_names) * design.replicates
