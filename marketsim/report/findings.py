@@ -189,7 +189,8 @@ def cautions(analysis: SweepAnalysis) -> list[str]:
         width = (
             "there is no interval yet"
             if math.isnan(each.half)
-            else f"+-{number(each.half)} is too wide, +-{number(each.aim)} would answer"
+            else f"+-{number(each.half)} is too wide, +-{number(each.aim)} would answer "
+            f"({each.count} of {each.total})"
         )
         lines.append(
             f"{what}: {width}; about {each.field} = {each.needed:,} instead of {each.now:,} would "

@@ -2,12 +2,12 @@
 
 An interval is as narrow as is asked for where its half is at most a tenth of what it is measured
 by: of a share of the variance 1, of an elementary effect the largest one, of a difference the
-larger of the two means, of means of cells their range over the design. A difference whose interval
+largest mean in any cell, of means of cells their range over the design. A difference whose interval
 leaves zero out has answered already. Halves shrink with the square root of the number of runs.
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -32,6 +32,8 @@ class Wide(NamedTuple):
     table: str  #: "means", "differences" or "sensitivities"
     metric: str
     of: str  #: variant of means and differences, index of sensitivities
+    count: int  #: intervals that are too wide
+    total: int  #: of so many
     half: float  #: of the widest; NaN: there is no interval yet
     aim: float  #: what it has to be at most
     field: str  #: of the design that is to be raised: "size" or "replicates"
@@ -100,7 +102,9 @@ def _sensitivities(design: Design, table: "pd.DataFrame") -> Iterator[Wide]:
             if design.kind in POWERS_OF_TWO:
                 needed = 2 ** math.ceil(math.log2(needed))
             runs = _num_runs(design.model_copy(update={"size": needed}))
-            where = ("sensitivities", metric, index)
+            halves = 0.5 * (part["high"] - part["low"])
+            wide = len(part) - int((halves <= aim).sum())
+            where = ("sensitivities", metric, index, wide, len(part))
             yield Wide(*where, half, aim, "size", design.size, needed, runs)
 
 
@@ -108,10 +112,12 @@ def _differences(design: Design, table: "pd.DataFrame") -> Iterator[Wide]:
     if not len(table):
         return
     for names, part in table.groupby(["metric", "variant"], sort=False):
-        open_ = part[~((part["low"] > 0.0) | (part["high"] < 0.0))]
-        scale = np.maximum(open_["base"].abs(), open_["twin"].abs())
-        where = ("differences", *map(str, names))
-        yield from _replicates(design, where, open_, open_["pairs"], TOLERANCE * scale)
+        scale = float(part[["base", "twin"]].abs().max(axis=None))
+        is_open = ~((part["low"] > 0.0) | (part["high"] < 0.0))
+        metric, variant = map(str, names)
+        where = ("differences", metric, variant)
+        halves = 0.5 * (part["high"] - part["low"]).where(is_open, 0.0)
+        yield from _replicates(design, where, halves, part["pairs"], TOLERANCE * scale)
 
 
 def _means(design: Design, table: "pd.DataFrame") -> Iterator[Wide]:
@@ -120,31 +126,32 @@ def _means(design: Design, table: "pd.DataFrame") -> Iterator[Wide]:
     for names, part in table.groupby(["metric", "variant"], sort=False):
         value = part["value"]
         scale = float(value.max() - value.min()) or float(value.abs().max())
-        aim = 0.0 * value + TOLERANCE * scale
-        where = ("means", *map(str, names))
-        yield from _replicates(design, where, part, part["runs"], aim)
+        metric, variant = map(str, names)
+        where = ("means", metric, variant)
+        halves = 0.5 * (part["high"] - part["low"])
+        yield from _replicates(design, where, halves, part["runs"], TOLERANCE * scale)
 
 
 def _replicates(
     design: Design,
-    where: Sequence[str],
-    part: "pd.DataFrame",
+    where: tuple[str, str, str],
+    halves: "pd.Series",
     counts: "pd.Series",
-    aim: "pd.Series",
+    aim: float,
 ) -> Iterator[Wide]:
     """Find the row whose interval wants most replicates."""
-    halves = 0.5 * (part["high"] - part["low"])
+    if not aim > 0.0:  # there is no such figure, or none that is not zero
+        return
+    now = design.replicates
     wanted = [
-        (_needed(int(count), float(half), float(most), 2), float(half), float(most))
-        for count, half, most in zip(counts, halves, aim, strict=True)
-        if most > 0.0
+        (_needed(int(count), float(half), aim, 2), float(half))
+        for count, half in zip(counts, halves, strict=True)
     ]
-    needed, half, most = max(wanted, default=(0, 0.0, 0.0), key=lambda each: each[0])
-    if needed > design.replicates:
+    needed, half = max(wanted, key=lambda each: each[0])
+    if needed > now:
         runs = _num_runs(design.model_copy(update={"replicates": needed}))
-        table, metric, variant = where
-        now = design.replicates
-        yield Wide(table, metric, variant, half, most, "replicates", now, needed, runs)
+        count = sum(each > now for each, _ in wanted)
+        yield Wide(*where, count, len(wanted), half, aim, "replicates", now, needed, runs)
 
 
 def _half(part: "pd.DataFrame") -> float:
