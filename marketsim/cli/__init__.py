@@ -9,6 +9,7 @@ import typer
 
 from marketsim.cli.analyze import analyze
 from marketsim.cli.bench import bench
+from marketsim.cli.bundle import bundle
 from marketsim.cli.calibrate import calibrate
 from marketsim.cli.cascade import cascade
 from marketsim.cli.compare import compare
@@ -98,6 +99,7 @@ _COMMANDS = {
     compare: "marketsim compare contagion --change populations.crowd.margin_mode=isolated",
     calibrate: "marketsim calibrate premium.toml --out fit",
     experiment: "marketsim experiment funding_interval --quick",
+    bundle: "marketsim bundle runs/contagion-7 -o contagion.zip",
 }
 for _command, _example in _COMMANDS.items():
     app.command(epilog=f"Example: `{_example}`")(_command)

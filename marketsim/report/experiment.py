@@ -184,13 +184,13 @@ def list_experiments(root: str | Path) -> list[dict[str, Any]]:
     found = []
     for folder in find_experiments(root):
         result = read_result(folder)
-        changed = _changed_since(folder, result) if result else []
+        changed = changed_since(folder, result) if result else []
         facts = {"experiment": folder.name, "question": question_of(folder)}
         found.append({**facts, "full": result, "changed": changed})
     return found
 
 
-def _changed_since(folder: Path, result: dict[str, Any]) -> list[str]:
+def changed_since(folder: Path, result: dict[str, Any]) -> list[str]:
     """List the files that are not those which results were made from."""
     changed = []
     for each in result.get("inputs", []):

@@ -24,6 +24,8 @@ FORMAT = "marketsim-run"
 FORMAT_VERSION = 4
 #: Files of a run folder beside its tables.
 RECORD_FILE, SCENARIO_FILE = "run.json", "scenario.toml"
+#: How the note begins of a run that did not come to its end.
+ENDED_EARLY = "ended early at"
 #: Fields of `run.json` that a reader needs.
 NEEDED = {
     *("scenario", "seed", "digest", "notes", "inputs"),
