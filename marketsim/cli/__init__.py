@@ -3,6 +3,7 @@
 Commands import what they run inside, so that ``marketsim --help`` answers at once.
 """
 
+from collections.abc import Callable
 from typing import Annotated
 
 import typer
@@ -73,7 +74,7 @@ def _options(
 
 
 #: Every command, in the order of the help, and an example of it.
-_COMMANDS = {
+_COMMANDS: dict[Callable[..., None], str] = {
     run: "marketsim run contagion --seed 7",
     cascade: "marketsim cascade runs/contagion-7",
     contagion: "marketsim contagion runs/contagion-7 --out figures",

@@ -190,7 +190,7 @@ def cautions(analysis: SweepAnalysis) -> list[str]:
             "there is no interval yet"
             if math.isnan(each.half)
             else f"+-{number(each.half)} is too wide, +-{number(each.aim)} would answer "
-            f"({each.count} of {each.total})"
+            f"({each.num_wide} of {each.num_all})"
         )
         lines.append(
             f"{what}: {width}; about {each.field} = {each.needed:,} instead of {each.now:,} would "

@@ -32,8 +32,8 @@ class Wide(NamedTuple):
     table: str  #: "means", "differences" or "sensitivities"
     metric: str
     of: str  #: variant of means and differences, index of sensitivities
-    count: int  #: intervals that are too wide
-    total: int  #: of so many
+    num_wide: int  #: intervals that are too wide
+    num_all: int  #: of so many
     half: float  #: of the widest; NaN: there is no interval yet
     aim: float  #: what it has to be at most
     field: str  #: of the design that is to be raised: "size" or "replicates"
@@ -112,7 +112,8 @@ def _differences(design: Design, table: "pd.DataFrame") -> Iterator[Wide]:
     if not len(table):
         return
     for names, part in table.groupby(["metric", "variant"], sort=False):
-        scale = float(part[["base", "twin"]].abs().max(axis=None))
+        means = np.abs(part[["base", "twin"]].to_numpy(np.float64))
+        scale = float(np.max(means, initial=0.0, where=~np.isnan(means)))
         is_open = ~((part["low"] > 0.0) | (part["high"] < 0.0))
         metric, variant = map(str, names)
         where = ("differences", metric, variant)
