@@ -9,6 +9,7 @@ import pytest
 import marketsim
 from marketsim.results.arrays import GRIDS, MissingPackageError
 from marketsim.results.columns import describe_column
+from marketsim.results.tables import BUILDERS
 from marketsim.tape.files import RunFolderError
 
 xarray = pytest.importorskip("xarray")
@@ -52,6 +53,10 @@ def as_frame(arrays: "xarray.Dataset", like: pd.DataFrame) -> pd.DataFrame:
 def test_a_table_comes_back_exactly(run, table) -> None:
     frame = run.table(table)
     pd.testing.assert_frame_equal(as_frame(run.to_xarray(table), frame), frame, check_exact=True)
+
+
+def test_arrays_are_made_of_tables_that_there_are() -> None:
+    assert set(GRIDS) < set(BUILDERS)
 
 
 def test_markets_lie_over_time_and_market_with_units(run) -> None:
