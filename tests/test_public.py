@@ -31,7 +31,8 @@ design = {"base": "quickstart", "days": 0.05, "metrics": ["fees_usd"]}
 targets = pathlib.Path("targets.toml")
 targets.write_text(
     'base = "quickstart"\\ndays = 0.05\\nreplicates = 1\\ntrials = 1\\nbatch = 1\\n'
-    '[dials]\\n"populations.noise.count" = [10, 20]\\n[targets]\\nfees_usd = {low = 0.0, scale = 1.0}\\n'
+    '[dials]\\n"populations.noise.count" = [10, 20]\\n'
+    '[targets]\\nfees_usd = {low = 0.0, scale = 1.0}\\n'
 )
 pathlib.Path("portfolio.toml").write_text(
     '[markets.BTC]\\nprice = 100.0\\ntick_size = 0.01\\nlot_size = 0.01\\n'
