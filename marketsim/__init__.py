@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from marketsim.scenario.loader import list_scenarios, load_scenario
     from marketsim.study.calibrate import calibrate
     from marketsim.study.compare import compare
+    from marketsim.study.validate import validate
     from marketsim.sweep.runner import run_sweep
     from marketsim.sweep.table import load_sweep
     from marketsim.tape.files import RunFolderError
@@ -50,6 +51,7 @@ _PLACES = {
     "run_scenario": "marketsim.model.runs",
     "run_sweep": "marketsim.sweep.runner",
     "stress": "marketsim.account.stress",
+    "validate": "marketsim.study.validate",
     "compare": "marketsim.study.compare",
     "load_market": "marketsim.model.opening",
     "load_run": "marketsim.results.run",
@@ -86,6 +88,7 @@ __all__ = [
     "run_scenario",
     "run_sweep",
     "stress",
+    "validate",
 ]
 
 

@@ -3,6 +3,7 @@
 Commands import what they run inside, so that ``marketsim --help`` answers at once.
 """
 
+from collections.abc import Callable
 from typing import Annotated
 
 import typer
@@ -10,6 +11,7 @@ import typer
 from marketsim.cli.adl import adl
 from marketsim.cli.analyze import analyze
 from marketsim.cli.bench import bench
+from marketsim.cli.bundle import bundle
 from marketsim.cli.calibrate import calibrate
 from marketsim.cli.cascade import cascade
 from marketsim.cli.compare import compare
@@ -73,7 +75,7 @@ def _options(
 
 
 #: Every command, in the order of the help, and an example of it.
-_COMMANDS = {
+_COMMANDS: dict[Callable[..., None], str] = {
     run: "marketsim run contagion --seed 7",
     cascade: "marketsim cascade runs/contagion-7",
     adl: "marketsim adl runs/contagion-7",
@@ -100,6 +102,7 @@ _COMMANDS = {
     compare: "marketsim compare contagion --change populations.crowd.margin_mode=isolated",
     calibrate: "marketsim calibrate premium.toml --out fit",
     experiment: "marketsim experiment funding_interval --quick",
+    bundle: "marketsim bundle runs/contagion-7 -o contagion.zip",
 }
 for _command, _example in _COMMANDS.items():
     app.command(epilog=f"Example: `{_example}`")(_command)

@@ -9,6 +9,7 @@ import typer
 from marketsim.cli.errors import explained, refuse
 
 if TYPE_CHECKING:
+    from marketsim.contagion.exposure import Exposure
     from marketsim.results.run import Run
 
 
@@ -16,6 +17,14 @@ def contagion(
     run: Annotated[Path, typer.Argument(help="Run folder.")],
     out: Annotated[
         Path | None, typer.Option(help="Folder for the figures, PNG; made if it is not there.")
+    ] = None,
+    exposure: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Write who holds what at the end: USD by account and market (.csv), or as a "
+            "graph (.gexf).",
+        ),
     ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print all figures as one JSON object.")
@@ -28,6 +37,9 @@ def contagion(
     small move dies out, at 1 it runs away.
     """
     with explained():
+        if exposure is not None and exposure.suffix not in (".csv", ".gexf"):
+            refuse(f"--exposure {exposure}: must end in .csv or .gexf")
+
         from marketsim.results.contagion import summarise_contagion
         from marketsim.results.run import load_run
 
@@ -35,12 +47,15 @@ def contagion(
         series = loaded.contagion()
         if not len(series.steps):
             refuse(f"{run}: the run is too short, it holds no contagion matrix")
+        held = loaded.exposure()
         drawn = _draw(loaded, out) if out is not None else []
+        if exposure is not None:
+            _write(held, exposure)
         summary = {
             "scenario": loaded.scenario,
             "seed": loaded.seed,
             "markets": list(series.markets),
-            **summarise_contagion(series, loaded.exposure()),
+            **summarise_contagion(series, held),
         }
         if as_json:
             content = summary | {"figures": [str(path) for path in drawn]}
@@ -54,6 +69,16 @@ def contagion(
             Console(highlight=False).print(render_contagion(summary, hours))
             for path in drawn:
                 typer.echo(f"drawn {path}")
+            if exposure is not None:
+                typer.echo(f"written to {exposure}")
+
+
+def _write(held: "Exposure", file: Path) -> None:
+    write = held.write_csv if file.suffix == ".csv" else held.write_gexf
+    try:
+        write(file)
+    except OSError as error:
+        refuse(f"--exposure {file}: cannot be written: {error.strerror}")
 
 
 def _draw(run: "Run", out: Path) -> list[Path]:

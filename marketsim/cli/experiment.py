@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 #: Where the runs of experiments go that are not told where.
 DEFAULT_PARENT = Path("runs") / "experiments"
-#: Of a sweep's folder, where the results of a quick look are put.
-QUICK_RESULTS = "results"
+#: Of a sweep's folder, where results are put that do not rewrite the experiment's own.
+RESULTS = "results"
 
 
 def experiment(
@@ -39,9 +39,13 @@ def experiment(
         Path | None,
         typer.Option(help="Folder of the runs. [default: runs/experiments/NAME-quick or -full]"),
     ] = None,
-    root: Annotated[Path, typer.Option(help="Folder that holds the experiments.")] = Path(
-        "experiments"
-    ),
+    root: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder that holds the experiments. [default: experiments, here or where "
+            "marketsim is]"
+        ),
+    ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the results as one JSON object.")
     ] = False,
@@ -51,13 +55,18 @@ def experiment(
 ) -> None:
     """Run an experiment, check what was predicted, draw its figure; the same command goes on.
 
-    With --full the results, the figure and the README of the experiment are rewritten; with --quick
-    results and figure are put beside the runs. A prediction that fails is a finding: the exit code
-    is 0. Exit code 3: some runs failed, and the results are without them.
+    With --full the results, the figure and the README of the experiment are rewritten; with
+    --quick, and of the experiments that are installed, results and figure are put beside the runs.
+    A prediction that fails is a finding: the exit code is 0. Exit code 3: some runs failed, and the
+    results are without them.
     """
     with explained():
         if quick + full + redraw > 1:
             refuse("--quick, --full and --redraw exclude each other")
+
+        from marketsim.report.experiment import experiments_folder, is_installed
+
+        root = root or experiments_folder()
         if name is None:
             _list(root, as_json)
             return
@@ -84,10 +93,11 @@ def experiment(
         if not (runs["status"] == "ok").any():
             typer.echo(f"every run failed: marketsim status {folder}", err=True)
             raise typer.Exit(FAILURE)
-        target = loaded.folder if full else folder / QUICK_RESULTS
+        is_own = full and not is_installed(root)
+        target = loaded.folder if is_own else folder / RESULTS
         facts = {"form": form, "model": _model(folder), "result": swept.result}
         result = report(loaded, runs, target, facts, swept.inputs)
-        if full:
+        if is_own:
             publish(loaded.folder)
             publish_index(root)
         _show(result, target, as_json, quiet)

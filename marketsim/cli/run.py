@@ -199,6 +199,7 @@ def finish(simulation: "Simulation", quiet: bool, saving: Checkpoint | None = No
     """
     from marketsim.agents.own import OwnTraderError
     from marketsim.report.progress_bars import progress_bar
+    from marketsim.results.run import ENDED_EARLY
     from marketsim.run.out_of_range import PriceOutOfRangeError, StatedInterventionError
 
     try:
@@ -211,7 +212,7 @@ def finish(simulation: "Simulation", quiet: bool, saving: Checkpoint | None = No
     except (OwnTraderError, PriceOutOfRangeError, StatedInterventionError) as error:
         if error.step > 0:
             done = simulation.result()
-            error.result = replace(done, notes=(*done.notes, f"ended early at {error}"))
+            error.result = replace(done, notes=(*done.notes, f"{ENDED_EARLY} {error}"))
         raise
     return simulation.result()
 

@@ -41,6 +41,14 @@ def sweep(
         str | None,
         typer.Option(metavar="series,events", help="Kept beside figures. [default: the design's]"),
     ] = None,
+    replicates: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Runs of each cell and variant; those that a sweep has are not made again. "
+            "[default: the design's]",
+        ),
+    ] = None,
     form: Annotated[
         str | None, typer.Option(metavar="quick|full", help="Form of the design, if it has forms.")
     ] = None,
@@ -76,7 +84,7 @@ def sweep(
         )
 
         with InputLog() as read:
-            loaded = load_design(design, form, keep=_split(keep))
+            loaded = load_design(design, form, _split(keep), replicates)
         try:
             chosen = choose_shard(shard, os.environ)
         except ValueError as error:

@@ -1,6 +1,8 @@
 """Who holds what: accounts and markets as a bipartite graph, their overlap and concentration."""
 
+import re
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -39,6 +41,42 @@ class Exposure:
     pool: Integers
     equity: Floats
     step: int
+
+    def matrix(self) -> "pd.DataFrame":
+        """Return the positions as a matrix, account x market: USD at the mark, long > 0."""
+        import pandas as pd
+
+        accounts = pd.RangeIndex(len(self.notional), name="account")
+        return pd.DataFrame(self.notional, accounts, self.markets)
+
+    def write_csv(self, path: str | Path) -> None:
+        """Write the matrix as CSV: a row per account, a column per market.
+
+        Raises
+        ------
+        OSError
+            If the file cannot be written.
+        """
+        self.matrix().to_csv(Path(path))
+
+    def write_gexf(self, path: str | Path) -> None:
+        """Write the graph as GEXF, for Gephi; the same positions give the same file.
+
+        Nodes are named "account 17" and "market BTC".
+
+        Raises
+        ------
+        OSError
+            If the file cannot be written.
+        """
+        import networkx
+
+        graph = self.graph()
+        kinds = {node: "market" if node in self.markets else "account" for node in graph}
+        named = networkx.relabel_nodes(graph, lambda node: f"{kinds[node]} {node}")
+        text = "\n".join(networkx.generate_gexf(named))
+        undated = re.sub(r' lastmodifieddate="[^"]*"', "", text, count=1)
+        Path(path).write_text(undated + "\n", encoding="utf-8")
 
     def graph(self) -> "networkx.Graph":
         """Return accounts and markets as a bipartite graph.

@@ -20,6 +20,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+import marketsim
 from marketsim.report.layout import to_markdown, write_csv, write_text
 from marketsim.report.numbers import interval, number
 from marketsim.scenario.errors import one_of
@@ -30,6 +31,10 @@ from marketsim.sweep.design import Design, DesignError, load_design
 if TYPE_CHECKING:
     import pandas as pd
 
+#: Name of the folder of all experiments, and where it is in a checkout and in a wheel.
+FOLDER = "experiments"
+CHECKOUT = Path(marketsim.__file__).parents[1] / FOLDER
+INSTALLED = Path(marketsim.__file__).parent / FOLDER
 DESIGN_FILE = "design.toml"
 CODE_FILE = "experiment.py"
 README_FILE = "README.md"
@@ -148,6 +153,24 @@ def written(found: Interval, scale: float = 1.0, unit: str = "") -> str:
     return interval(value, low, high, DIGITS) + unit
 
 
+def experiments_folder() -> Path:
+    """Return where the experiments are that nobody names the folder of.
+
+    Returns
+    -------
+    Path
+        ``experiments`` in the current folder, if it holds any; else those of the checkout this
+        package is in, or of the installed package.
+    """
+    here = Path(FOLDER)
+    return next((root for root in (here, CHECKOUT, INSTALLED) if find_experiments(root)), here)
+
+
+def is_installed(root: Path) -> bool:
+    """Tell whether experiments are those of the installed package, which nothing writes to."""
+    return root.resolve() == INSTALLED.resolve()
+
+
 def find_experiments(root: str | Path) -> list[Path]:
     """List the folders below `root` that hold a design and its code, by name."""
     return sorted(file.parent for file in Path(root).glob(f"*/{CODE_FILE}") if _has_design(file))
@@ -161,13 +184,13 @@ def list_experiments(root: str | Path) -> list[dict[str, Any]]:
     found = []
     for folder in find_experiments(root):
         result = read_result(folder)
-        changed = _changed_since(folder, result) if result else []
+        changed = changed_since(folder, result) if result else []
         facts = {"experiment": folder.name, "question": question_of(folder)}
         found.append({**facts, "full": result, "changed": changed})
     return found
 
 
-def _changed_since(folder: Path, result: dict[str, Any]) -> list[str]:
+def changed_since(folder: Path, result: dict[str, Any]) -> list[str]:
     """List the files that are not those which results were made from."""
     changed = []
     for each in result.get("inputs", []):
@@ -313,10 +336,13 @@ def redraw(experiment: Experiment) -> Path:
     Raises
     ------
     ExperimentError
-        If there are no results.
+        If there are no results, or the experiment is the installed package's.
     """
     import pandas as pd
 
+    if is_installed(experiment.folder.parent):
+        text = "is part of the installed package: copy its folder and name that with --root"
+        raise ExperimentError([text], str(experiment.folder.parent))
     table = experiment.folder / TABLE_FILE
     if not table.is_file():
         raise ExperimentError(["no results yet; --full makes them"], str(table))

@@ -25,6 +25,7 @@ from marketsim.report.numbers import number, short_names
 from marketsim.run.progress import Progress
 from marketsim.study.analysis import Phase, SweepAnalysis, phase_table
 from marketsim.study.statistics import Interval
+from marketsim.tape.moments import finite
 from marketsim.tape.result import Floats
 
 if TYPE_CHECKING:
@@ -83,6 +84,8 @@ def write_analysis(
         written.append(folder / f"{name}.csv")
         write_csv(table, written[-1])
         text += [f"## {title(analysis, name)}\n", to_markdown(with_intervals(table))]
+    if notes := cautions(analysis):
+        text += ["## What the runs do not answer\n", *(f"- {line}" for line in notes), ""]
     for phase in analysis.phases:
         written.append(folder / f"phase-{phase_name(phase)}.csv")
         write_text(phase.table.to_csv(), written[-1])
@@ -114,6 +117,11 @@ def analysis_record(analysis: SweepAnalysis) -> dict[str, Any]:
         "ok": analysis.num_ok,
         "failed": analysis.num_failed,
         "metrics": analysis.metrics,
+        "constant": analysis.constant,
+        "wide": [
+            each._asdict() | {"half": finite(each.half), "aim": finite(each.aim)}
+            for each in analysis.wide
+        ],
         **{name: records(table) for name, table in tables(analysis).items()},
     }
 
@@ -143,6 +151,8 @@ def render_analysis(analysis: SweepAnalysis) -> Group:
     for phase in analysis.phases:
         heading = f"{phase.metric}, {phase.variant}"
         parts += [Text(), to_rich(phase_text(phase), heading, names=())]
+    if notes := cautions(analysis):
+        parts += [Text("\nWhat the runs do not answer", "bold"), *map(Text, notes)]
     return Group(*parts)
 
 
@@ -160,6 +170,36 @@ def counts(analysis: SweepAnalysis) -> str:
     """Say how many runs the analysis rests on."""
     text = f"{analysis.num_ok:,} of {analysis.num_runs:,} runs"
     return text + (f", {analysis.num_failed:,} failed" if analysis.num_failed else "")
+
+
+def cautions(analysis: SweepAnalysis) -> list[str]:
+    """Say which intervals are too wide to answer and what would do, and what never moves.
+
+    Parameters
+    ----------
+    analysis : SweepAnalysis
+
+    Returns
+    -------
+    list of str
+    """
+    lines = []
+    for each in analysis.wide:
+        what = f"{each.metric}, {INDEX_LABELS.get(each.of, each.of)}"
+        width = (
+            "there is no interval yet"
+            if math.isnan(each.half)
+            else f"+-{number(each.half)} is too wide, +-{number(each.aim)} would answer "
+            f"({each.num_wide} of {each.num_all})"
+        )
+        lines.append(
+            f"{what}: {width}; about {each.field} = {each.needed:,} instead of {each.now:,} would "
+            f"do ({each.runs:,} runs)"
+        )
+    if analysis.constant:
+        names = ", ".join(analysis.constant)
+        lines.append(f"the same, or not there, in every run: {names}")
+    return lines
 
 
 def title(analysis: SweepAnalysis, name: str) -> str:

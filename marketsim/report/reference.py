@@ -109,7 +109,7 @@ def _allowed(node: Mapping[str, Any]) -> str:
         inner += [other] if isinstance(other, dict) else []
         return "by name: " + " or ".join(map(_allowed, inner)) if inner else "table"
     words = {"string": "text", "boolean": "`true` or `false`", "null": "left out"}
-    return words.get(kind, kind) + _range(node)
+    return str(words.get(kind, kind)) + _range(node)
 
 
 def _link(name: str) -> str:
@@ -181,7 +181,7 @@ def describe_folder(run: Run) -> str:
 
 def _table(run: Run, table: str) -> str:
     about = first_paragraph(BUILDERS[table]).removeprefix("Tabulate ")
-    rows = dict(_columns(table, run.table(table)))
+    rows = dict(_columns(table, map(str, run.table(table))))
     head = as_table(("column", "unit", "what it says"), list(rows.values()))
     return f"## {table}\n\n{about[0].upper()}{about[1:]}\n\n{head}"
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from marketsim.report.findings import counts, drawings, phase_text, tables, title
+from marketsim.report.findings import cautions, counts, drawings, phase_text, tables, title
 from marketsim.report.html_page import (
     bullets,
     command,
@@ -88,7 +88,7 @@ def _parts(
         yield paragraph(f"{len(todo) - MAX_FIGURES} more figures: marketsim analyze {folder.name}")
     yield heading("What is not shown")
     failed = [f"{each['runs']:,} runs failed: {each['error']}" for each in status["errors"]]
-    yield bullets([*failed, *LIMITS])
+    yield bullets([*cautions(analysis), *failed, *LIMITS])
     yield heading("To repeat it")
     yield paragraph(f"{counts(analysis)}. The same result: {status['result'] or 'once complete'}.")
     yield command(_commands(folder, design))

@@ -194,6 +194,25 @@ _COLUMNS: dict[str, tuple[str, str]] = {
 _COLUMNS |= {name: ("USD", f"profit by {_CAUSES[name[:-4]]}") for name in PROFIT_COLUMNS}
 _COLUMNS |= {f"{cause}_atoms": ("1e-6 USD", "the same, exactly") for cause in _CAUSES}
 
+#: Units of the figures of a run, by how their names end.
+_FIGURE_UNITS = {
+    "_usd": "USD",
+    "_atoms": "1e-6 USD",
+    "_bp_8h": "1e-4 per 8 h",
+    "_bp": "1e-4 of index",
+    "_share": "fraction",
+    "_fall": "fraction",
+    "_distance": "fraction of mark",
+    "index_start": "USD",
+    "index_end": "USD",
+    "index_min": "USD",
+    "total_return": "fraction",
+    "max_drawdown": "fraction",
+    "tail_loss_day": "fraction",
+    "tail_loss_account": "fraction",
+    "wall_s": "s",
+}
+
 #: What a placeholder stands for.
 _HOLES = {"<market>": ".+", "<venue>": ".+", "<n>": r"\d+"}
 
@@ -220,6 +239,17 @@ def describe_column(table: str, name: str) -> Column:
     'USD'
     """
     return Column(*_COLUMNS[_key(table, name)])
+
+
+def figure_unit(name: str) -> str:
+    """Return the unit of a figure of a run (`marketsim.results.summary.run_figures`), "" for none.
+
+    Examples
+    --------
+    >>> figure_unit("markets.BTC.premium_std_bp"), figure_unit("liquidations")
+    ('1e-4 of index', '')
+    """
+    return next((unit for end, unit in _FIGURE_UNITS.items() if name.endswith(end)), "")
 
 
 def general_name(table: str, name: str) -> str:

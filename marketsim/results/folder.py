@@ -160,7 +160,7 @@ def _fill(folder: Path, result: RunResult, summary: dict[str, Any]) -> None:
         "notes": list(result.notes),
         "inputs": [Input(*each)._asdict() for each in result.inputs],
         "timings_s": result.timings,
-        "versions": _versions(),
+        "versions": package_versions(),
         "tables": tables,
         "scenario_file": scenario_file,
         "summary": summary,
@@ -349,7 +349,8 @@ def _explained(target: Path) -> Iterator[None]:
         raise RunFolderError(msg) from error
 
 
-def _versions() -> dict[str, str]:
+def package_versions() -> dict[str, str]:
+    """Return the versions of Python and of the packages that can change a number."""
     found = {"python": platform.python_version(), "platform": platform.platform()}
     for package in PACKAGES:
         with contextlib.suppress(PackageNotFoundError):

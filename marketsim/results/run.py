@@ -12,6 +12,7 @@ from marketsim.tape.files import RunFolderError, is_sealed, open_verified, read_
 if TYPE_CHECKING:
     import networkx
     import pandas as pd
+    import xarray
 
     from marketsim.contagion.exposure import Exposure
     from marketsim.contagion.matrix import Contagion
@@ -23,6 +24,8 @@ FORMAT = "marketsim-run"
 FORMAT_VERSION = 4
 #: Files of a run folder beside its tables.
 RECORD_FILE, SCENARIO_FILE = "run.json", "scenario.toml"
+#: How the note begins of a run that did not come to its end.
+ENDED_EARLY = "ended early at"
 #: Fields of `run.json` that a reader needs.
 NEEDED = {
     *("scenario", "seed", "digest", "notes", "inputs"),
@@ -297,6 +300,31 @@ class Run:
                 "position)"
             )
         return read_heatmap(self.liquidation_heatmap, market)
+
+    def to_xarray(self, table: str = "markets") -> "xarray.Dataset":
+        """Lay a table out as labelled arrays: the markets' over time x market, with units.
+
+        Parameters
+        ----------
+        table : str
+            One of `marketsim.results.arrays.GRIDS` that the run has.
+
+        Returns
+        -------
+        xarray.Dataset
+            As `marketsim.results.arrays.to_dataset` says.
+
+        Raises
+        ------
+        RunFolderError
+            If the run has no such table, it is damaged, or a list of events.
+        MissingPackageError
+            If xarray is not installed.
+        """
+        from marketsim.results.arrays import to_dataset
+
+        facts: dict[str, str | int] = {"scenario": self.scenario, "seed": self.seed}
+        return to_dataset(self.table(table), table, **facts, digest=self.digest)
 
     def _known_causes(self) -> "pd.DataFrame":
         from marketsim.results.cascades import check_causes

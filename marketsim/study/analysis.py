@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from marketsim.run.progress import Progress
 from marketsim.scenario.errors import one_of
+from marketsim.study.precision import Wide, constant_metrics, find_wide
 from marketsim.study.statistics import (
     Interval,
     bootstrap_means,
@@ -55,6 +56,8 @@ class SweepAnalysis:
     differences: "pd.DataFrame"  #: as `paired_differences`, beside it the parameters
     sensitivities: "pd.DataFrame"  #: as `sensitivities` returns it
     phases: list[Phase]
+    constant: tuple[str, ...]  #: metrics that nothing moves
+    wide: list[Wide]  #: intervals that are too wide to answer
 
 
 def analyze_sweep(
@@ -98,6 +101,9 @@ def analyze_sweep(
         raise SweepFolderError(msg)
     chosen = _choose(metrics, manifest.metrics)
     means = cell_means(good, design.parameter_names, chosen, progress)
+    differences = _differences(good, design, chosen, base)
+    indices = sensitivities(good, design, chosen)
+    constant = constant_metrics(good, chosen)
     return SweepAnalysis(
         design=design,
         metrics=chosen,
@@ -106,9 +112,11 @@ def analyze_sweep(
         num_ok=len(good),
         num_failed=len(runs) - len(good),
         means=means,
-        differences=_differences(good, design, chosen, base),
-        sensitivities=sensitivities(good, design, chosen),
+        differences=differences,
+        sensitivities=indices,
         phases=list(phases(means, design, chosen)),
+        constant=constant,
+        wide=find_wide(design, means, differences, indices, constant),
     )
 
 

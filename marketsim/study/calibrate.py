@@ -26,8 +26,9 @@ from marketsim.scenario.writer import resolved_toml
 from marketsim.study.targets import STARTUP_TRIALS, Search, load_targets
 from marketsim.sweep.cluster import connected
 from marketsim.sweep.design import Design, parse_design
+from marketsim.sweep.differences import list_differences, refuse, refuse_changed
 from marketsim.sweep.lock import SweepFolderError
-from marketsim.sweep.manifest import LOGS, list_differences, refuse, refuse_changed
+from marketsim.sweep.manifest import LOGS
 from marketsim.sweep.plan import Plan, resolve_scenario
 from marketsim.sweep.pool import WorkerPool
 from marketsim.sweep.runner import SweepReport, run_sweep, usable_cores

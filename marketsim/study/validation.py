@@ -150,7 +150,7 @@ CROSS_FIGURES = (
 )
 
 
-def validate(observed: Observed, targets: Mapping[str, Any] | None = None) -> list[Check]:
+def check_bands(observed: Observed, targets: Mapping[str, Any] | None = None) -> list[Check]:
     """Measure a run and hold it against the bands.
 
     Parameters
@@ -251,7 +251,7 @@ def validation_record(observed: Observed, checks: Sequence[Check]) -> dict[str, 
     ----------
     observed : Observed
     checks : sequence of Check
-        As `validate` returns them.
+        As `check_bands` returns them.
 
     Returns
     -------

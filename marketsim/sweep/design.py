@@ -203,7 +203,10 @@ class Design(Part):
 
 
 def load_design(
-    path: str | Path, form: str | None = None, keep: tuple[str, ...] | None = None
+    path: str | Path,
+    form: str | None = None,
+    keep: tuple[str, ...] | None = None,
+    replicates: int | None = None,
 ) -> Design:
     """Read and check a design file.
 
@@ -214,6 +217,8 @@ def load_design(
     form : {"quick", "full"}, optional
         The table of that name in the file is put on top of the rest.
     keep : tuple of {"series", "events"}, optional
+        Instead of what the file says.
+    replicates : int, optional
         Instead of what the file says.
 
     Returns
@@ -226,10 +231,9 @@ def load_design(
         If it cannot be read, or fields are wrong: all of them at once.
     """
     data = read_stated(path, DESIGN)
-    if keep is not None:
-        forms = [data[name] for name in FORMS if isinstance(data.get(name), dict)]
-        for table in (data, *forms):
-            table["keep"] = list(keep)
+    instead = {"keep": keep if keep is None else list(keep), "replicates": replicates}
+    for table in (data, *(data[name] for name in FORMS if isinstance(data.get(name), dict))):
+        table |= {field: value for field, value in instead.items() if value is not None}
     return parse_design(data, str(path), form)
 
 

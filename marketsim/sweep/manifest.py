@@ -5,17 +5,17 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, NoReturn
+from typing import IO, Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from marketsim.scenario.inputs import STATEMENTS, Input, compare_inputs, read_inputs
-from marketsim.scenario.wording import show
+from marketsim.scenario.inputs import Input, compare_inputs, read_inputs
 from marketsim.sweep.design import Design, parse_design
+from marketsim.sweep.differences import list_differences, refuse, refuse_changed
+from marketsim.sweep.lock import DOOR, SweepFolderError, take_lock
 from marketsim.sweep.lock import FOLDER as LOCKS
-from marketsim.sweep.lock import SweepFolderError
 from marketsim.sweep.plan import KEY_DIGITS, Plan, distinct_points, run_keys
 from marketsim.tape.files import (
     PARQUET,
@@ -33,12 +33,12 @@ FILE = "sweep.json"
 PLAN_FILE = "plan.parquet"
 #: Records the hash of the results once all runs are there.
 RESULT_FILE = "result.json"
+#: Of a sweep with more replicates than it was begun with: what it was known as then.
+BEGUN_AS = "begun_as"
 #: Where a cluster's jobs write what they say.
 LOGS = "logs"
 FORMAT = "marketsim-sweep"
 FORMAT_VERSION = 2
-#: Differences of two designs that are listed.
-MAX_DIFFERENCES = 10
 
 
 @dataclass(frozen=True)
@@ -52,16 +52,24 @@ class Manifest:
     num_runs: int
     inputs: tuple[Input, ...]  #: files the runs are made from, as they were at the beginning
     plan_hash: str  #: of the file of the plan
-    identity: str  #: of the sweep: a hash of all above
+    identity: str  #: of the sweep: a hash of all above, as it was begun
 
     def differences(self, plan: Plan) -> list[str]:
-        """List what differs between the folder's design and a plan's, "here" and "there"."""
+        """List what differs between the folder's design and a plan's, "here" and "there".
+
+        More replicates are none: the runs that are there are the first of the plan's.
+        """
+        there = self.design
+        if plan.design.replicates > there.replicates:
+            there = there.model_copy(update={"replicates": plan.design.replicates})
         here = _facts(plan.design, plan.tables, plan.model)
-        return list_differences(_facts(self.design, self.tables, self.model), here)
+        return list_differences(_facts(there, self.tables, self.model), here)
 
 
-def write_manifest(folder: Path, plan: Plan, metrics: tuple[str, ...]) -> Manifest:
-    """Begin a sweep's folder.
+def write_manifest(
+    folder: Path, plan: Plan, metrics: tuple[str, ...], begun_as: str = ""
+) -> Manifest:
+    """Begin a sweep's folder, or state its plan anew.
 
     Parameters
     ----------
@@ -69,6 +77,8 @@ def write_manifest(folder: Path, plan: Plan, metrics: tuple[str, ...]) -> Manife
     plan : Plan
     metrics : tuple of str
         Names of the figures its runs keep.
+    begun_as : str, optional
+        Identity of the sweep that is there.
 
     Returns
     -------
@@ -88,6 +98,8 @@ def write_manifest(folder: Path, plan: Plan, metrics: tuple[str, ...]) -> Manife
         "inputs": [each._asdict() for each in plan.inputs],
         "plan_hash": plan_hash,
     }
+    if begun_as:
+        record[BEGUN_AS] = begun_as
     with atomic(folder / FILE) as stream:
         stream.write(json.dumps(seal(record), indent=1).encode())
     return read_manifest(folder)
@@ -135,12 +147,37 @@ def read_manifest(folder: Path) -> Manifest:
         num_runs=record["runs"],
         inputs=read_inputs(record["inputs"], file, SweepFolderError),
         plan_hash=record["plan_hash"],
-        identity=record[SEAL],
+        identity=_identity(record),
     )
 
 
+def extend(folder: Path, plan: Plan) -> Manifest:
+    """Plan more replicates of a sweep; the runs it has count on.
+
+    Parameters
+    ----------
+    folder : Path
+    plan : Plan
+        Of the folder's design, as `claim` finds it, with at least its replicates.
+
+    Returns
+    -------
+    Manifest
+    """
+    with (folder / LOCKS / DOOR).open("a+") as door:
+        take_lock(door, wait=True)
+        found = read_manifest(folder)  # another driver may have planned still more meanwhile
+        if found.num_runs >= len(plan):
+            return found
+        return write_manifest(folder, plan, found.metrics, found.identity)
+
+
+def _identity(record: dict[str, Any]) -> str:
+    return str(record.get(BEGUN_AS, record.get(SEAL)))
+
+
 def sweep_identity(folder: Path) -> str:
-    """Return the hash of what a sweep's folder says of itself, "" if it says nothing.
+    """Return the hash of what a sweep's folder said of itself at first, "" if it says nothing.
 
     Parameters
     ----------
@@ -156,7 +193,7 @@ def sweep_identity(folder: Path) -> str:
         If it cannot be read.
     """
     try:
-        return str(read_record(folder / FILE, SweepFolderError).get(SEAL))
+        return _identity(read_record(folder / FILE, SweepFolderError))
     except FileNotFoundError:
         return ""
 
@@ -245,8 +282,9 @@ def record_result(folder: Path, manifest: Manifest, result: str) -> str:
     """
     if known := recorded_result(folder, manifest):
         return known
+    record = {"sweep": manifest.identity, "runs": manifest.num_runs, "result": result}
     with atomic(folder / RESULT_FILE) as stream:
-        stream.write(json.dumps(seal({"sweep": manifest.identity, "result": result})).encode())
+        stream.write(json.dumps(seal(record)).encode())
     return result
 
 
@@ -261,7 +299,7 @@ def recorded_result(folder: Path, manifest: Manifest) -> str:
     Returns
     -------
     str
-        "" if the sweep never was complete.
+        "" if the sweep never was complete with all its replicates.
 
     Raises
     ------
@@ -276,11 +314,11 @@ def recorded_result(folder: Path, manifest: Manifest) -> str:
     if not is_sealed(record) or record.get("sweep") != manifest.identity:
         msg = f"{file}: damaged, or another sweep's; remove it"
         raise SweepFolderError(msg)
-    return str(record["result"])
+    return str(record["result"]) if record.get("runs") == manifest.num_runs else ""
 
 
 def claim(folder: Path, plan: Plan) -> Manifest | None:
-    """Check that a folder is free for a plan, or its own.
+    """Check that a folder is free for a plan, or its own, be it with fewer replicates.
 
     Parameters
     ----------
@@ -325,49 +363,6 @@ def _is_beginning(name: str) -> bool:
     """Say whether a driver killed as it began a sweep may have left a file or folder."""
     unfinished = re.fullmatch(rf"\.({FILE}|{PLAN_FILE})\..*{UNFINISHED}", name)
     return name in (LOCKS, LOGS, PLAN_FILE) or unfinished is not None
-
-
-def refuse_changed(folder: Path, changed: Iterable[tuple[Input, str]]) -> None:
-    """Refuse a folder whose runs were made from other files than are there now.
-
-    What a scenario, a design or a file of targets says is compared elsewhere: how it is written
-    does not count.
-
-    Parameters
-    ----------
-    folder : Path
-    changed : iterable of (Input, str)
-        As `compare_inputs` returns them.
-
-    Raises
-    ------
-    SweepFolderError
-        If there is any.
-    """
-    if lines := [text for each, text in changed if each.what not in STATEMENTS]:
-        what = "its runs were made from other files; put them back, or choose another folder"
-        refuse(folder, what, lines)
-
-
-def refuse(folder: Path, what: str, lines: Sequence[str]) -> NoReturn:
-    """Refuse a folder, with what differs there.
-
-    Parameters
-    ----------
-    folder : Path
-    what : str
-        Why, and what to do.
-    lines : sequence of str
-        Fields and files that differ; the first of them are shown.
-
-    Raises
-    ------
-    SweepFolderError
-    """
-    more = [f"... and {len(lines) - MAX_DIFFERENCES} more"] * (len(lines) > MAX_DIFFERENCES)
-    text = "\n  ".join([*lines[:MAX_DIFFERENCES], *more])
-    msg = f"{folder}: {what}\n  {text}"
-    raise SweepFolderError(msg)
 
 
 def parameter_kind(values: Iterable[Any]) -> pa.DataType:
@@ -429,30 +424,3 @@ def _facts(design: Design, tables: dict[str, Any], model: str) -> dict[str, Any]
     """Return what decides the runs and what is kept of them."""
     stated = design.model_dump(mode="json", exclude={"name", "description", "base"})
     return {"design": stated, "base": tables, "model": model}
-
-
-def list_differences(there: dict[str, Any], here: dict[str, Any]) -> list[str]:
-    """List what differs in two nested dictionaries, a line for each field.
-
-    Parameters
-    ----------
-    there, here : dict
-
-    Returns
-    -------
-    list of str
-    """
-    theirs, ours = _flat(there), _flat(here)
-    lines = []
-    for path in dict.fromkeys([*theirs, *ours]):
-        one, other = (facts.get(path, "not stated") for facts in (theirs, ours))
-        if one != other:
-            lines.append(f"{path}: {show(one)} there, {show(other)} here")
-    return lines
-
-
-def _flat(node: Any, *path: str) -> dict[str, Any]:
-    """Lay nested dictionaries out: what they hold, by dotted path."""
-    if isinstance(node, dict) and node:
-        return {p: v for key, value in node.items() for p, v in _flat(value, *path, key).items()}
-    return {".".join(path): list(node) if isinstance(node, tuple) else node}

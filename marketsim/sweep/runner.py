@@ -4,7 +4,7 @@ import os
 import queue
 import time
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future, wait
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
@@ -19,9 +19,16 @@ from marketsim.scenario.errors import ScenarioWarning
 from marketsim.scenario.inputs import Input, InputChangedError, InputLog
 from marketsim.sweep.claims import claimed
 from marketsim.sweep.cluster import ClusterExecutor, connected
-from marketsim.sweep.design import Design, DesignError, load_design
+from marketsim.sweep.design import Design, DesignError, load_design, parse_design
 from marketsim.sweep.lock import Seat, Shard, SweepFolderError, locked
-from marketsim.sweep.manifest import LOGS, Manifest, claim, record_result, write_manifest
+from marketsim.sweep.manifest import (
+    LOGS,
+    Manifest,
+    claim,
+    extend,
+    record_result,
+    write_manifest,
+)
 from marketsim.sweep.metrics import choose_metrics
 from marketsim.sweep.plan import MAX_RUNS, Plan, PlannedRun, Point
 from marketsim.sweep.pool import WorkerLostError, WorkerPool
@@ -91,7 +98,7 @@ class ExecutorLostError(RuntimeError):
 
 
 def run_sweep(
-    design: Design | str | Path,
+    design: Design | Mapping[str, Any] | str | Path,
     out: str | Path,
     *,
     workers: int | None = None,
@@ -111,10 +118,11 @@ def run_sweep(
 
     Parameters
     ----------
-    design : Design, str or Path
-        A design, or its file.
+    design : Design, mapping, str or Path
+        A design, as tables nested like those of its file, or the file.
     out : str or Path
-        Folder of the sweep; made if missing, gone on with if it is this design's.
+        Folder of the sweep; made if missing, gone on with if it is this design's. A design with
+        more replicates than the folder has adds them.
     workers : int, optional
         Worker processes; by default one for every core this process may use.
     executor : concurrent.futures.Executor, optional
@@ -163,7 +171,9 @@ def run_sweep(
     ClusterWarning
         If nobody works, as all of a cluster's workers have ended or none has begun.
     """
-    if not isinstance(design, Design):
+    if isinstance(design, Mapping):
+        design = parse_design(dict(design))
+    elif not isinstance(design, Design):
         with InputLog() as read:
             design = load_design(design)
         stated_in = tuple(read)
@@ -176,6 +186,8 @@ def run_sweep(
     with ExitStack() as stack:
         seat = stack.enter_context(locked(folder, shard))
         manifest = claim(folder, plan)  # once more: another driver may have begun it meanwhile
+        if manifest is not None and manifest.num_runs < len(plan):
+            manifest = extend(folder, plan)
         if retry and manifest is not None:
             drop_runs(folder, lambda runs: pc.equal(runs["status"], OK))
         numbers = shard.numbers(len(plan))
@@ -241,7 +253,7 @@ class _Team:
         """
         try:
             return self.executor.submit(function, task)
-        except BrokenExecutor as error:
+        except RuntimeError as error:  # it is broken, or was shut down
             raise _lost(error) from error
 
     def look(self) -> None:
@@ -301,6 +313,9 @@ class _Driver:
                 if max_failures is not None and new_failures >= max_failures:
                     msg = f"{new_failures} runs failed, the last: {outcome.error}"
                     raise TooManyFailuresError(msg)
+        except ExecutorLostError:
+            self._take_in_what_is_done()
+            raise
         finally:
             with _stored():
                 self.store.close()
@@ -330,6 +345,14 @@ class _Driver:
         if self.progress is not None:
             self.progress(self.report)
         return outcome
+
+    def _take_in_what_is_done(self) -> None:
+        """Keep the runs that came back beside the one that tells that the workers are gone."""
+        while not self._back.empty():
+            future, run, _ = self._back.get()
+            if not future.cancelled() and future.exception() is None:
+                self.store.add(run, future.result())
+                self.report.done += 1
 
     def _flush(self) -> None:
         with _stored():

@@ -12,13 +12,13 @@ from marketsim.sweep.manifest import read_manifest, read_plan
 from marketsim.sweep.store import read_runs, run_schema
 
 if TYPE_CHECKING:
-    import pandas as pd
+    from marketsim.sweep.swept import SweptRuns
 
 #: Columns that a plan states for each point of a design, beside its parameters.
 POINT = ("cell", "variant")
 
 
-def load_sweep(path: str | Path) -> "pd.DataFrame":
+def load_sweep(path: str | Path) -> "SweptRuns":
     """Read the runs of a sweep, finished or not.
 
     Parameters
@@ -28,18 +28,21 @@ def load_sweep(path: str | Path) -> "pd.DataFrame":
 
     Returns
     -------
-    pandas.DataFrame
-        One row per run of each cell and variant: ``key``, ``cell``, ``variant``, ``replicate``,
-        ``seed``, a column per parameter (named after its path), one per figure, ``digest``,
-        ``status`` ("ok", "error" or "quarantined"), ``error`` and ``wall_s``. Cells of the same
-        resolved scenario share their runs, and so their keys. ``attrs`` names the columns that are
-        ``parameters`` and those that are ``metrics``.
+    SweptRuns
+        A pandas frame, one row per run of each cell and variant: ``key``, ``cell``, ``variant``,
+        ``replicate``, ``seed``, a column per parameter (named after its path), one per figure,
+        ``digest``, ``status`` ("ok", "error" or "quarantined"), ``error`` and ``wall_s``. Cells of
+        the same resolved scenario share their runs, and so their keys. ``attrs`` names the columns
+        that are ``parameters`` and those that are ``metrics``. `to_xarray` makes labelled arrays of
+        it.
 
     Raises
     ------
     SweepFolderError
         If there is no sweep, or it is damaged.
     """
+    from marketsim.sweep.swept import SweptRuns
+
     folder = Path(path).expanduser()
     manifest = read_manifest(folder)
     schema = run_schema(folder, manifest)
@@ -51,10 +54,17 @@ def load_sweep(path: str | Path) -> "pd.DataFrame":
     # Points of the same resolved scenario share their runs.
     joined = plan.join(runs, keys="scenario", join_type="inner").drop_columns("scenario")
     names = [name for name in schema.names if name != "scenario"]
-    found: pd.DataFrame = joined.select(names).to_pandas()
+    found = SweptRuns(joined.select(names).to_pandas())
     found = found.sort_values(["cell", "variant", "replicate"], ignore_index=True)
-    found.attrs["parameters"] = list(manifest.design.parameter_names)
-    found.attrs["metrics"] = list(manifest.metrics)
+    found.attrs |= {
+        "sweep": manifest.design.name,
+        "kind": manifest.design.kind,
+        "folder": str(folder),
+        "keep": list(manifest.design.keep),
+        "model": manifest.model,
+        "parameters": list(manifest.design.parameter_names),
+        "metrics": list(manifest.metrics),
+    }
     return found
 
 

@@ -77,6 +77,31 @@ def test_a_drawn_design_has_sensitivities(marketsim: Cli, sweep: Any) -> None:
     assert (folder / "analysis" / "mu_star-volume_usd-base.png").exists()
 
 
+def test_intervals_too_wide_and_constant_figures_are_named(marketsim: Cli, sweep: Any) -> None:
+    ranges = {
+        COUNT: {"low": 3, "high": 30, "integer": True},
+        "populations.crowd.attention": {"low": 1.0, "high": 1.1},
+    }
+    folder = sweep(
+        kind="saltelli",
+        size=2,
+        replicates=1,
+        parameters=ranges,
+        metrics=["volume_usd", "adl_usd"],
+    )
+    done = marketsim("analyze", folder)
+    text = " ".join(done.stdout.split())
+    assert "What the runs do not answer" in text
+    assert "volume_usd, first-order share of the variance: +-" in text
+    assert "instead of 2 would do (" in text
+    assert "the same, or not there, in every run: adl_usd" in text
+    record = json.loads(marketsim("analyze", folder, "--json", "--no-figures").stdout)
+    assert record["constant"] == ["adl_usd"]
+    assert {each["metric"] for each in record["wide"]} == {"volume_usd"}
+    assert all(each["needed"] > each["now"] == 2 for each in record["wide"])
+    assert "too wide" in (folder / "analysis" / "analysis.md").read_text()
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

@@ -2,6 +2,8 @@
 
 import json
 
+import networkx
+import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
@@ -57,3 +59,23 @@ def test_a_run_without_matrices_is_told_the_field(tmp_path):
     assert outcome.exit_code == 2
     assert "record.contagion_minutes" in outcome.stderr
     assert invoke(tmp_path / "nowhere").exit_code == 2
+
+
+def test_exposure_is_written_as_a_matrix_and_as_a_graph(folder, tmp_path):
+    table, graph = tmp_path / "held.csv", tmp_path / "held.gexf"
+    outcome = invoke(folder, "--exposure", table)
+    assert f"written to {table}" in outcome.output.replace("\n", "")
+    assert invoke(folder, "--exposure", graph, "--quiet").exit_code == 0
+    held = pd.read_csv(table, index_col="account")
+    accounts = load_run(folder).accounts
+    assert len(held) == len(accounts) - 1  # the fund left out
+    holders = {f"account {i}" for i in held.index[held.any(axis=1)]}
+    nodes = {*networkx.read_gexf(graph)}
+    assert nodes == holders | {f"market {name}" for name in held}
+
+
+def test_exposure_to_another_kind_of_file_is_refused(folder, tmp_path):
+    outcome = invoke(folder, "--exposure", "held.xlsx")
+    assert (outcome.exit_code, "must end in .csv or .gexf" in outcome.stderr) == (2, True)
+    outcome = invoke(folder, "--exposure", tmp_path / "nowhere" / "held.csv")
+    assert (outcome.exit_code, "cannot be written" in outcome.stderr) == (2, True)

@@ -1,5 +1,7 @@
+import contextlib
 import json
 import shutil
+import zipfile
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -8,6 +10,7 @@ import pandas as pd
 import pytest
 from click.testing import Result
 
+from marketsim.report import experiment
 from marketsim.report.experiment import (
     CODE_FILE,
     FIGURE_FILE,
@@ -185,6 +188,44 @@ def test_bad_input_is_explained(marketsim: Cli, folder: Path) -> None:
     short = marketsim("experiment", "trade")
     assert short.exit_code == 2
     assert "defines no tabulate, draw, headline" in short.stderr
+
+
+def test_where_none_are_at_hand_those_of_the_package_are_meant(
+    marketsim: Cli, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = {file: file.read_bytes() for file in folder.iterdir()}
+    monkeypatch.setattr(experiment, "CHECKOUT", folder / "nowhere")
+    monkeypatch.setattr(experiment, "INSTALLED", folder.parent)
+    elsewhere = folder.parents[1] / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    assert "trade: Do they trade?" in marketsim("experiment").stdout
+    done = marketsim("experiment", "trade", "--full", "--json")
+    assert done.exit_code == 0, done.output
+    assert (elsewhere / "runs/experiments/trade-full/results" / FIGURE_FILE).exists()
+    refused = marketsim("experiment", "trade", "--redraw")
+    assert (refused.exit_code, "copy its folder" in refused.stderr) == (2, True)
+    assert {file: file.read_bytes() for file in folder.iterdir()} == before
+
+
+def test_in_a_checkout_they_are_found_from_any_folder(
+    marketsim: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert SHIPPED[0] in marketsim("experiment").stdout
+
+
+def test_a_wheel_holds_them_where_they_are_looked_for(tmp_path: Path) -> None:
+    build = pytest.importorskip("hatchling.build", reason="hatchling builds the wheel")
+    root = Path(__file__).parents[2]
+    with contextlib.chdir(root):
+        wheel = tmp_path / build.build_wheel(str(tmp_path))
+    with zipfile.ZipFile(wheel) as archive:
+        names = archive.namelist()
+    place = experiment.INSTALLED.relative_to(experiment.CHECKOUT.parent).as_posix()
+    for name in SHIPPED:
+        for file in (CODE_FILE, "design.toml", README_FILE):
+            assert f"{place}/{name}/{file}" in names
 
 
 def test_experiments_are_shipped() -> None:

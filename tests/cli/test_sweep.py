@@ -196,10 +196,17 @@ def test_another_design_s_folder_is_refused_with_the_difference(
     marketsim: Cli, design: Path
 ) -> None:
     marketsim("sweep", design, "--out", "out")
-    design.write_text(DESIGN.replace("replicates = 2", "replicates = 3"))
-    done = marketsim("sweep", design, "--out", "out")
+    done = marketsim("sweep", design, "--out", "out", "--replicates", 1)
     assert done.exit_code == 2
-    assert "design.replicates: 2 there, 3 here" in done.stderr
+    assert "design.replicates: 2 there, 1 here" in done.stderr
+
+
+def test_more_replicates_are_added(marketsim: Cli, design: Path) -> None:
+    before = json.loads(marketsim("sweep", design, "--out", "out", "--json").stdout)
+    done = marketsim("sweep", design, "--out", "out", "--replicates", 3, "--json")
+    report = json.loads(done.stdout)
+    assert report["stored"] == before["done"] == 2 * report["done"]
+    assert report["result"] == report["recorded"] != before["result"]
 
 
 @pytest.mark.parametrize("command", [["status"], ["query", "SELECT 1"], ["rerun", "abc"]])

@@ -1,7 +1,10 @@
 """Overlap, alignment and concentration of hand-made positions."""
 
+from dataclasses import replace
+
 import networkx
 import numpy as np
+import pandas as pd
 import pytest
 
 from marketsim.contagion.exposure import Exposure
@@ -46,3 +49,29 @@ def test_the_graph_is_bipartite():
     assert graph.edges[2, "A"] == {"weight": 300.0, "side": "short", "pool": 2}
     assert graph.nodes["B"]["open_interest_usd"] == 150.0
     assert graph.degree(3) == 1
+
+
+def test_the_matrix_is_account_by_market(tmp_path):
+    matrix = HELD.matrix()
+    assert matrix.to_numpy().tolist() == HELD.notional.tolist()
+    assert (matrix.index.name, [*matrix]) == ("account", ["A", "B"])
+    HELD.write_csv(tmp_path / "held.csv")
+    pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "held.csv", index_col=0), matrix)
+
+
+def test_gexf_holds_the_graph_and_no_date(tmp_path):
+    HELD.write_gexf(tmp_path / "held.gexf")
+    read, graph = networkx.read_gexf(tmp_path / "held.gexf"), HELD.graph()
+    assert read.nodes["account 2"]["population"] == "pairs"
+    assert read.nodes["market B"]["open_interest_usd"] == 150.0
+    assert read.number_of_edges() == graph.number_of_edges()
+    for i, market in [(number, name) for number in range(4) for name in graph[number]]:
+        edge = read.edges[f"account {i}", f"market {market}"]
+        assert edge.items() >= graph.edges[i, market].items()
+    assert "lastmodifieddate" not in (tmp_path / "held.gexf").read_text()
+
+
+def test_gexf_tells_an_account_from_a_market_of_its_number(tmp_path):
+    odd = replace(HELD, markets=("1", "B"))
+    odd.write_gexf(tmp_path / "odd.gexf")
+    assert {"account 1", "market 1"} < {*networkx.read_gexf(tmp_path / "odd.gexf")}

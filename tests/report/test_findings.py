@@ -52,6 +52,8 @@ def analysis(levels: dict[str, list[float]]) -> SweepAnalysis:
         ),
         sensitivities=pd.DataFrame(),
         phases=list(phases(means, design, ["loss"])),
+        constant=(),
+        wide=[],
     )
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from marketsim.study.observed import Observed
-from marketsim.study.validation import Check, validate
+from marketsim.study.validation import Check, check_bands
 from marketsim.tape import moments
 
 HOURS = 90 * 24
@@ -42,17 +42,17 @@ def lifelike(seed: int = 1) -> Observed:
 
 
 def check_of(observed: Observed, name: str, **targets: Any) -> Check:
-    (found,) = [check for check in validate(observed, targets) if check.figure.name == name]
+    (found,) = [check for check in check_bands(observed, targets) if check.figure.name == name]
     return found
 
 
 def failures(observed: Observed) -> set[str]:
-    return {check.figure.name for check in validate(observed) if check.passed is False}
+    return {check.figure.name for check in check_bands(observed) if check.passed is False}
 
 
 def test_a_lifelike_market_holds_all_bands():
     assert failures(lifelike()) == set()
-    assert sum(check.passed is True for check in validate(lifelike())) == 10
+    assert sum(check.passed is True for check in check_bands(lifelike())) == 10
 
 
 def test_the_reproduction_number_is_the_larger_of_falls_and_rises():
@@ -61,7 +61,7 @@ def test_the_reproduction_number_is_the_larger_of_falls_and_rises():
     assert check.value == pytest.approx(0.3)
     assert check.passed
     without = replace(lifelike(), reproduction_number=np.zeros((0, 2)))
-    assert len(validate(without)) == len(validate(lifelike())) - 1
+    assert len(check_bands(without)) == len(check_bands(lifelike())) - 1
 
 
 def gaussian(observed: Observed) -> Observed:
@@ -134,7 +134,7 @@ def test_what_does_not_exist_does_not_pass():
         hourly_premium=np.full((HOURS, 2), np.nan),
     )
     assert len(failures(quiet)) == 9
-    records = [check.as_dict() for check in validate(quiet)]
+    records = [check.as_dict() for check in check_bands(quiet)]
     text = json.dumps(records, allow_nan=False)
     assert json.loads(text)[0]["value"] is None
 
@@ -155,7 +155,7 @@ def test_a_single_market_is_not_asked_for_correlations():
             )
         },
     )
-    assert not any(check.figure.name.startswith("correlation") for check in validate(one))
+    assert not any(check.figure.name.startswith("correlation") for check in check_bands(one))
     assert failures(one) == set()
 
 

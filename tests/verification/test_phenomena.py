@@ -15,7 +15,7 @@ from marketsim.results.risk import population_risk
 from marketsim.run.simulation import Simulation
 from marketsim.scenario.loader import load_scenario
 from marketsim.study.observed import observe_result
-from marketsim.study.validation import validate
+from marketsim.study.validation import check_bands
 from marketsim.tape.result import RunResult
 
 pytestmark = pytest.mark.slow
@@ -54,7 +54,7 @@ def liquidated_share(result: RunResult, first: int, last: int) -> np.ndarray:
 
 def test_calm_looks_like_a_real_market():
     """90 days of three seeds: on average, every band of `marketsim validate calm` holds."""
-    found = [validate(observe_result(run("calm", seed, ("days", "90")))) for seed in range(3)]
+    found = [check_bands(observe_result(run("calm", seed, ("days", "90")))) for seed in range(3)]
     decided = [same for same in zip(*found, strict=True) if same[0].passed is not None]
     means = {same[0].figure: np.mean([check.value for check in same]) for same in decided}
     assert {
