@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from marketsim.engine import adl, causes, clearing, ledger, liquidation, matching
+from marketsim.engine import adl, causes, clearing, ledger, liquidation, matching, recovery
 from marketsim.engine._jit import kernel
 from marketsim.engine.formulas.requirements import waterfall_stage
 from marketsim.engine.pools import assess_pool
@@ -101,6 +101,7 @@ def fill_leg(state: State, number: int) -> None:
             liquidation.settle_fill(state, number, side * lots, price, delta)
             left -= lots
     causes.note_impact(state, number, mid, last)
+    recovery.note_impact(state, m, mid)
 
 
 @kernel

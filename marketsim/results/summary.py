@@ -106,6 +106,12 @@ def run_figures(result: RunResult) -> dict[str, Any]:
         **cascade_figures(result),
         **joint_figures(list(markets.values())),
         **contagion_figures(result.contagion_steps, result.contagion, result.strikes),
+        **contagion_figures(
+            result.contagion_steps,
+            result.contagion_on_paper,
+            result.strikes,
+            "reproduction_on_paper",
+        ),
         "unshocked": joint_figures(spared if result.struck else []),
         "markets": markets,
         "populations": groups,

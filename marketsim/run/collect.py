@@ -71,6 +71,8 @@ def collect_result(run: RunAttributes) -> RunResult:
         generation=generations(run),
         contagion_steps=run._contagion.steps,
         contagion=run._contagion.matrices(len(run.market_names)),
+        contagion_on_paper=run._contagion.on_paper(len(run.market_names)),
+        recovery=run._contagion.recovery(len(run.market_names)),
         heat=run._contagion.heat,
         depth=run._depth.depth,
         book=run._depth.book,

@@ -367,7 +367,7 @@ class Scenario(Part):
         if isinstance(minutes, str) or self.is_open:
             return
         moments = self.num_steps // self.steps_of(minutes) + 1
-        needed = moments * 2 * len(self.markets) ** 2 * 8
+        needed = moments * 4 * len(self.markets) ** 2 * 8
         if needed > MAX_CONTAGION_BYTES:
             text = (
                 f"{moments:,} matrices of {len(self.markets)} markets squared take "
