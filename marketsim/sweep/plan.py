@@ -26,6 +26,8 @@ MAX_RUNS = 20_000
 WORDING = {"name", "description", "seed"}
 #: Parts of the package that decide what a run's figures are.
 MODEL_SOURCES = (*RUN_SOURCES, "results", "sweep/metrics.py")
+#: In the place of a path: the value is another base.
+BASE = "base"
 #: Hexadecimal digits of a key.
 KEY_DIGITS = 32
 
@@ -196,6 +198,10 @@ def make_point(
     if values is None:
         values = cells.values(cell)
     changes = [*cells.changes(values), *cells.design.variants.get(variant, {}).items()]
+    bases = [change for change in changes if change[0] == BASE]
+    if bases:  # what holds for the whole design holds for this base, too
+        others = [change for change in changes if change[0] != BASE]
+        changes = [*bases, *_of_all(cells.design), *others]
     folder = Path.cwd()  # workers may have another
     absolute = tuple((path, absolute_value(path, value, folder)) for path, value in changes)
     return Point(cell, variant, values, absolute)
@@ -208,6 +214,7 @@ def resolve_scenario(tables: dict[str, Any], changes: Iterable[tuple[str, Any]])
     ----------
     tables : dict
     changes : iterable of (str, value)
+        One of `BASE` puts another scenario in the place of the base's tables.
 
     Returns
     -------
@@ -217,17 +224,25 @@ def resolve_scenario(tables: dict[str, Any], changes: Iterable[tuple[str, Any]])
     ------
     ScenarioError
     """
-    return parse_scenario(change_tables(tables, changes))
+    made = list(changes)
+    bases = [value for path, value in made if path == BASE]
+    found = read_tables(bases[-1]) if bases else tables
+    return parse_scenario(change_tables(found, [each for each in made if each[0] != BASE]))
 
 
 def _base_tables(design: Design) -> dict[str, Any]:
     """Read the base scenario and apply what holds for the whole design."""
     try:
         tables = read_tables(design.base)
-        length = [] if design.days is None else [("days", design.days)]
-        return change_tables(tables, [*design.set.items(), *length], design.base)
+        return change_tables(tables, _of_all(design), design.base)
     except ScenarioError as error:
         raise DesignError(error.problems, f"{design.name}: base {error.source}") from None
+
+
+def _of_all(design: Design) -> list[tuple[str, Any]]:
+    """List the changes that hold for the whole design."""
+    length = [] if design.days is None else [("days", design.days)]
+    return [*design.set.items(), *length]
 
 
 def scenario_hash(scenario: Scenario, inputs: Iterable[Input]) -> str:
