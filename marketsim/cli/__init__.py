@@ -23,6 +23,7 @@ from marketsim.cli.plot import plot
 from marketsim.cli.query import query
 from marketsim.cli.replay import replay
 from marketsim.cli.report import report
+from marketsim.cli.reproduction import reproduction
 from marketsim.cli.rerun import rerun
 from marketsim.cli.run import run
 from marketsim.cli.scenarios import scenarios
@@ -76,6 +77,7 @@ _COMMANDS = {
     run: "marketsim run contagion --seed 7",
     cascade: "marketsim cascade runs/contagion-7",
     contagion: "marketsim contagion runs/contagion-7 --out figures",
+    reproduction: "marketsim reproduction contagion --seed 7 --at-hours 11",
     plot: "marketsim plot runs/contagion-7 payers -o payers.png",
     replay: "marketsim replay runs/contagion-7 -o contagion.html",
     live: "marketsim live contagion --seed 7",

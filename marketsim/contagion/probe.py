@@ -1,7 +1,11 @@
 """What a run says of R as measured, once, at the hour its scenario asks for."""
 
+from typing import Any
+
+import numpy as np
+
 from marketsim.scenario.schema import Scenario
-from marketsim.tape.moments import Figures
+from marketsim.tape.moments import Figures, finite
 
 #: Of the longs near the edge: R measured, with its interval and the liquidations it rests on; R as
 #: computed and on paper at the same time. And of a small fall of all indices, how much further
@@ -24,8 +28,8 @@ class Probe:
     draws : int
     horizon : float
         Hours.
-    figures : dict
-        Those of `FIGURES`, None until then; empty if nothing is to be measured.
+    values : ndarray
+        Of `FIGURES`, NaN until then; empty if nothing is to be measured.
     """
 
     def __init__(self, scenario: Scenario) -> None:
@@ -33,7 +37,7 @@ class Probe:
         hours = record.reproduction_hours
         self._step = -1 if isinstance(hours, str) else scenario.steps_of(60.0 * hours)
         self.draws, self.horizon = record.reproduction_draws, record.reproduction_horizon
-        self.figures: Figures = dict.fromkeys(FIGURES) if self._step > 0 else {}
+        self.values = np.full(len(FIGURES) if self._step > 0 else 0, np.nan)
 
     def next_moment(self, step: int) -> int | None:
         """Return the step at which it is due if that comes after `step`, else None."""
@@ -45,3 +49,11 @@ class Probe:
         if is_due:
             self._step = -1
         return is_due
+
+
+def measured_figures(values: Any) -> dict[str, Figures]:
+    """Name what was measured, for a summary: nothing if nothing was to be."""
+    if not len(values):
+        return {}
+    named = zip(FIGURES, values.tolist(), strict=True)
+    return {"reproduction_measured": {name: finite(value) for name, value in named}}

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from marketsim.contagion.probe import measured_figures
 from marketsim.contagion.recorder import contagion_figures
 from marketsim.contagion.ties import cascade_figures
 from marketsim.engine.state import Outcome
@@ -92,7 +93,6 @@ def run_figures(result: RunResult) -> dict[str, Any]:
     """
     markets = {name: market_figures(result, m) for m, name in enumerate(result.market_names)}
     spared = [figures for name, figures in markets.items() if name not in result.struck]
-    measured = result.reproduction_measured
     table = populations(result)
     in_usd = [key for key in table if key != "population" and not key.endswith("_atoms")]
     risk = population_risk(result)
@@ -113,7 +113,7 @@ def run_figures(result: RunResult) -> dict[str, Any]:
             result.strikes,
             "reproduction_on_paper",
         ),
-        **({"reproduction_measured": measured} if measured else {}),
+        **measured_figures(result.reproduction_measured),
         "unshocked": joint_figures(spared if result.struck else []),
         "markets": markets,
         "populations": groups,

@@ -192,7 +192,7 @@ WHOLE: dict[type, tuple[str, ...]] = {
         "_heat",
     ),
     DepthTape: ("_every", "_book_every", "_step", "_depth", "_book"),
-    Probe: ("_step", "draws", "horizon", "figures"),
+    Probe: ("_step", "draws", "horizon", "values"),
     Interventions: ("entries", "waiting", "orders", "payments", "margin_mode", "notes"),
     InputLog: ("_expected", "_when", "_found"),
 }

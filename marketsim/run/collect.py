@@ -72,7 +72,7 @@ def collect_result(run: RunAttributes) -> RunResult:
         contagion_steps=run._contagion.steps,
         contagion=run._contagion.matrices(len(run.market_names)),
         contagion_on_paper=run._contagion.on_paper(len(run.market_names)),
-        reproduction_measured=run._probe.figures,
+        reproduction_measured=run._probe.values,
         recovery=run._contagion.recovery(len(run.market_names)),
         heat=run._contagion.heat,
         depth=run._depth.depth,

@@ -9,7 +9,6 @@ from marketsim.contagion.recorder import SIDES
 from marketsim.run.attributes import RunAttributes
 from marketsim.run.branch import branch
 from marketsim.run.reproduction import measure_reproduction
-from marketsim.tape.moments import finite
 
 #: Fall of all indices whose consequences are looked at.
 NUDGE = 0.01
@@ -22,7 +21,6 @@ def keep_probe(run: RunAttributes) -> None:
         return
     side = SIDES[0]
     found = measure_reproduction(run, probe.draws, probe.horizon, side="falls")
-    mean, low, high = (finite(each) for each in found.estimate)
     matrix = measure_contagion(
         run.state,
         run.market_names,
@@ -30,17 +28,9 @@ def keep_probe(run: RunAttributes) -> None:
         delta=run.scenario.record.contagion_delta,
         reflexivity=run._rules.spot.reflexivity,
     )
-    further, share = measure_nudge(run, NUDGE, probe.horizon)
-    probe.figures = {
-        "mean": mean,
-        "low": low,
-        "high": high,
-        "n": found.n,
-        "computed": finite(matrix.reproduction_number(side)),
-        "on_paper": finite(matrix.reproduction_on_paper(side)),
-        "nudged_further_fall": finite(further),
-        "nudged_liquidated_share": finite(share),
-    }
+    computed = matrix.reproduction_number(side), matrix.reproduction_on_paper(side)
+    nudged = measure_nudge(run, NUDGE, probe.horizon)
+    probe.values = np.array([*found.estimate, found.n, *computed, *nudged])
 
 
 def measure_nudge(original: Any, fall: float, horizon: float) -> tuple[float, float]:
