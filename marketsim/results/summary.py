@@ -59,7 +59,10 @@ def run_figures(result: RunResult) -> dict[str, Any]:
     liquidations spread, as `marketsim.contagion.ties.cascade_figures` has it; and of its
     markets together, sums or means (each market counts the same) of the figures below, as
     `marketsim.results.figures` lists them. The same of the markets that no scheduled jump or crash
-    moves, in `unshocked`; None if that is all of them, or none.
+    moves, in `unshocked`; None if that is all of them, or none. `reproduction_number_max` and its
+    like are those of R computed, `reproduction_on_paper_max` of books that never refill, as
+    `marketsim.contagion.recorder.contagion_figures` has them; `reproduction_measured`, where a
+    scenario asks for it, what `marketsim.contagion.probe` lists.
 
     Of each market, `markets[NAME]`:
 

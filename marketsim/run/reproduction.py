@@ -181,7 +181,7 @@ def _short_pools(state: State, liquidates: Any) -> tuple[State, Integers]:
     trial = paper.trial_copy(state)
     trial.market["liquidates"] = liquidates
     count = margin.assess_pools(trial)
-    return trial, trial.short[:count].copy()
+    return trial, np.array(trial.short[:count])
 
 
 def _go_on(copy: Any, way: _Way, p: int | None) -> _Seen:

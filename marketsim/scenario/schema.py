@@ -373,8 +373,9 @@ class Scenario(Part):
 
     def _record_problems(self) -> Iterator[Problem]:
         hours, horizon = self.record.reproduction_hours, self.record.reproduction_horizon
-        if not isinstance(hours, str) and not self.is_open and hours + horizon > 24.0 * self.days:
-            text = f"with the {horizon:g} h that follow it is beyond the end, {24 * self.days:g} h"
+        last = math.inf if isinstance(self.days, str) else 24.0 * self.days
+        if not isinstance(hours, str) and hours + horizon > last:
+            text = f"with the {horizon:g} h that follow it is beyond the end, {last:g} h"
             yield Problem("record.reproduction_hours", text, hours)
         minutes = self.record.contagion_minutes
         if isinstance(minutes, str) or self.is_open:
