@@ -14,7 +14,13 @@ import numpy as np
 from marketsim.run.version import RUN_SOURCES, code_version
 from marketsim.scenario.errors import ScenarioError
 from marketsim.scenario.inputs import Input, InputLog, scenario_inputs, without_paths
-from marketsim.scenario.loader import absolute_value, change_tables, parse_scenario, read_tables
+from marketsim.scenario.loader import (
+    absolute_path,
+    absolute_value,
+    change_tables,
+    parse_scenario,
+    read_tables,
+)
 from marketsim.scenario.schema import Scenario
 from marketsim.scenario.wording import show
 from marketsim.sweep.design import Design, DesignError
@@ -26,7 +32,7 @@ MAX_RUNS = 20_000
 WORDING = {"name", "description", "seed"}
 #: Parts of the package that decide what a run's figures are.
 MODEL_SOURCES = (*RUN_SOURCES, "results", "sweep/metrics.py")
-#: In the place of a path: the value is another base.
+#: In the place of a path: the value is another scenario, of the library or a file.
 BASE = "base"
 #: Hexadecimal digits of a key.
 KEY_DIGITS = 32
@@ -203,8 +209,17 @@ def make_point(
         others = [change for change in changes if change[0] != BASE]
         changes = [*bases, *_of_all(cells.design), *others]
     folder = Path.cwd()  # workers may have another
-    absolute = tuple((path, absolute_value(path, value, folder)) for path, value in changes)
+    absolute = tuple(
+        (path, _base_of(value, folder) if path == BASE else absolute_value(path, value, folder))
+        for path, value in changes
+    )
     return Point(cell, variant, values, absolute)
+
+
+def _base_of(value: Any, folder: Path) -> str:
+    """Return the name of a scenario of the library, or a file's path from the root."""
+    file = absolute_path(str(value), folder)
+    return str(file) if file.is_file() else str(value)
 
 
 def resolve_scenario(tables: dict[str, Any], changes: Iterable[tuple[str, Any]]) -> Scenario:
