@@ -75,6 +75,8 @@ class Plan:
     ----------
     tables : dict
         Of the base scenario, with the design's `set` and `days` applied.
+    bases : dict
+        Tables of the scenarios that are put in its place, by name.
     inputs : tuple of Input
         The files all runs are made from: those the design was read from, those of the base
         scenario, and those that any point names. Each was read once.
@@ -110,6 +112,7 @@ class Plan:
             self.tables = _base_tables(design)
         self.notices = self._check(self.tables, "base").notices()
         self.shapes: list[Point] = []
+        self.bases: dict[str, dict[str, Any]] = {}
         with read:
             self.point_hash = self._hash_points()
         self.inputs = (*stated_in, *read)
@@ -157,6 +160,9 @@ class Plan:
         hashes = np.empty(self.num_points, dtype=f"S{KEY_DIGITS}")
         for number, point in enumerate(self.points()):
             scenario = self._check_point(point, f"cell {point.cell}")
+            for path, value in point.changes:
+                if path == BASE and value not in self.bases:
+                    self.bases[value] = read_tables(value)
             hashes[number] = scenario_hash(scenario, scenario_inputs(scenario, known))
             record = scenario.record.model_dump_json()
             shape = (tuple(scenario.markets), tuple(scenario.populations), record)
