@@ -63,7 +63,7 @@ def reproduction(
 
         from marketsim.contagion.recorder import SIDES
         from marketsim.report.progress_bars import progress_bar
-        from marketsim.run.reproduction import NEAR_EDGE, measure_reproduction
+        from marketsim.run.forced import NEAR_EDGE, measure_reproduction
         from marketsim.run.simulation import Simulation
         from marketsim.scenario.loader import load_scenario
         from marketsim.tape.moments import finite

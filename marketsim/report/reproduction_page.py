@@ -23,7 +23,7 @@ def render_reproduction(summary: dict[str, Any]) -> Group:
     ----------
     summary : dict
         `scenario`, `seed`, `hours`, `computed` and `on_paper` by side, and what
-        `marketsim.contagion.reproduction.Reproduction.to_dict` returns.
+        `marketsim.contagion.offspring.Reproduction.to_dict` returns.
 
     Returns
     -------

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from marketsim.contagion.probe import measured_figures
+from marketsim.contagion.measured import measured_figures
 from marketsim.contagion.recorder import contagion_figures
 from marketsim.contagion.ties import cascade_figures
 from marketsim.engine.state import Outcome
@@ -62,7 +62,7 @@ def run_figures(result: RunResult) -> dict[str, Any]:
     moves, in `unshocked`; None if that is all of them, or none. `reproduction_number_max` and its
     like are those of R computed, `reproduction_on_paper_max` of books that never refill, as
     `marketsim.contagion.recorder.contagion_figures` has them; `reproduction_measured`, where a
-    scenario asks for it, what `marketsim.contagion.probe` lists.
+    scenario asks for it, what `marketsim.contagion.measured` lists.
 
     Of each market, `markets[NAME]`:
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from marketsim.agents.base import Traders
 from marketsim.agents.callers import Callers
-from marketsim.contagion.probe import Probe
+from marketsim.contagion.measured import Probe
 from marketsim.contagion.recorder import ContagionTape
 from marketsim.engine.state import State
 from marketsim.engine.world import World

@@ -8,7 +8,7 @@ from marketsim.contagion.matrix import measure_contagion
 from marketsim.contagion.recorder import SIDES
 from marketsim.run.attributes import RunAttributes
 from marketsim.run.branch import branch
-from marketsim.run.reproduction import measure_reproduction
+from marketsim.run.forced import measure_reproduction
 
 #: Fall of all indices whose consequences are looked at.
 NUDGE = 0.01

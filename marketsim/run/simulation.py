@@ -11,7 +11,7 @@ from marketsim.agents.callers import Callers, FindTrader
 from marketsim.agents.desk import Desk
 from marketsim.agents.own import OwnClass
 from marketsim.agents.registry import build_traders, check_strategies, most_intents
-from marketsim.contagion.probe import Probe
+from marketsim.contagion.measured import Probe
 from marketsim.contagion.recorder import ContagionTape
 from marketsim.engine import causes
 from marketsim.engine.index import update_index

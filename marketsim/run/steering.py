@@ -10,7 +10,7 @@ from typing import Any, Self, overload
 
 from marketsim.agents.base import market_order
 from marketsim.agents.own import own_class
-from marketsim.contagion.reproduction import Generations, Reproduction, Side
+from marketsim.contagion.offspring import Generations, Reproduction, Side
 from marketsim.engine.allocation import grow
 from marketsim.engine.ledger import pay_in
 from marketsim.engine.pools import withdrawable
@@ -18,9 +18,9 @@ from marketsim.engine.state import ATOMS, State
 from marketsim.run.agenda import atoms_of
 from marketsim.run.attributes import RunAttributes
 from marketsim.run.branch import branch
+from marketsim.run.forced import NEAR_EDGE, measure_reproduction
 from marketsim.run.out_of_range import StatedInterventionError
 from marketsim.run.progress import Progress
-from marketsim.run.reproduction import NEAR_EDGE, measure_reproduction
 from marketsim.run.settings import make_change
 from marketsim.scenario import shocks
 from marketsim.scenario.build_world import add_shocks
@@ -277,7 +277,7 @@ class Steered:
     ) -> Reproduction:
         """Measure R: force liquidations near the edge, each in a copy, and count what follows.
 
-        It stays as it is; see `marketsim.run.reproduction.measure_reproduction`.
+        It stays as it is; see `marketsim.run.forced.measure_reproduction`.
 
         Parameters
         ----------

@@ -164,7 +164,7 @@ class RunResult:
     contagion: Floats = field(default_factory=lambda: np.zeros((0, 2, 0, 0)))  #: moments, 2, M, M
     #: the same with books that never refill
     contagion_on_paper: Floats = field(default_factory=lambda: np.zeros((0, 2, 0, 0)))
-    #: R as measured, see `marketsim.contagion.probe`; empty unless the scenario asks for it
+    #: R as measured, see `marketsim.contagion.measured`; empty unless the scenario asks for it
     reproduction_measured: Floats = field(default_factory=lambda: np.zeros(0))
     recovery: Floats = field(default_factory=lambda: np.zeros((0, 0)))  #: (moments, M)
     heat: Any = ()  #: (rows,) `Heat` of the liquidation heat map

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from marketsim import Simulation, load_simulation
-from marketsim.contagion.probe import FIGURES
+from marketsim.contagion.measured import FIGURES
 from marketsim.results.summary import summarise
 from marketsim.run.probe import measure_nudge
 from marketsim.scenario.errors import ScenarioError

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from marketsim import PerpMarket, Simulation
-from marketsim.contagion.reproduction import Reproduction, pool_states
+from marketsim.contagion.offspring import Reproduction, pool_states
 from marketsim.engine.allocation import grow
 from marketsim.engine.state import ATOMS, ONE, UNLIMITED, MarkRule
 from tests.agents.small import MARKET, POPULATIONS, scenario
@@ -107,16 +107,16 @@ def test_the_market_is_left_as_it_is() -> None:
 
 
 def test_copies_keep_their_books_in_balance(monkeypatch: pytest.MonkeyPatch) -> None:
-    from marketsim.run import reproduction
+    from marketsim.run import forced
 
     kept: list[Any] = []
-    branch = reproduction.branch
+    branch = forced.branch
 
     def keeping(*given: Any) -> Any:
         kept.append(branch(*given))
         return kept[-1]
 
-    monkeypatch.setattr(reproduction, "branch", keeping)
+    monkeypatch.setattr(forced, "branch", keeping)
     run = Simulation(eventful(), 4)
     run.run(150)
     run.reproduction(n=3, horizon=0.1)

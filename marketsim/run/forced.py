@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from marketsim.contagion.offspring import GENERATIONS, Generations, Reproduction, Side
 from marketsim.contagion.recorder import SIDES
-from marketsim.contagion.reproduction import GENERATIONS, Generations, Reproduction, Side
 from marketsim.contagion.response import sales_of
 from marketsim.engine import ledger, margin, paper
 from marketsim.engine.pools import drawable
