@@ -46,6 +46,7 @@ class Stream(IntEnum):
     INTERVENTION = 18  #: whom a share of a population means
     TURNOVER = 19  #: who takes an account over, and when traders come and go
     VOLATILITY = 20  #: time scales of the factor's and the assets' volatility
+    PROBE = 21  #: whose liquidation is forced to measure what follows
 
 
 _LOW = np.uint64(0xFFFFFFFF)

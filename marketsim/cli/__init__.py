@@ -26,6 +26,7 @@ from marketsim.cli.plot import plot
 from marketsim.cli.query import query
 from marketsim.cli.replay import replay
 from marketsim.cli.report import report
+from marketsim.cli.reproduction import reproduction
 from marketsim.cli.rerun import rerun
 from marketsim.cli.run import run
 from marketsim.cli.scenarios import scenarios
@@ -80,6 +81,7 @@ _COMMANDS: dict[Callable[..., None], str] = {
     cascade: "marketsim cascade runs/contagion-7",
     adl: "marketsim adl runs/contagion-7",
     contagion: "marketsim contagion runs/contagion-7 --out figures",
+    reproduction: "marketsim reproduction contagion --seed 7 --at-hours 11",
     plot: "marketsim plot runs/contagion-7 payers -o payers.png",
     replay: "marketsim replay runs/contagion-7 -o contagion.html",
     live: "marketsim live contagion --seed 7",

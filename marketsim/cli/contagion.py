@@ -34,7 +34,8 @@ def contagion(
     """Show the reproduction number of a run, its contagion matrix at the peak, and exposure.
 
     R is the number of dollars liquidated for each dollar liquidated, over all markets: below 1 a
-    small move dies out, at 1 it runs away.
+    small move dies out, at 1 it runs away. It is computed from the state; `marketsim reproduction`
+    measures it.
     """
     with explained():
         if exposure is not None and exposure.suffix not in (".csv", ".gexf"):

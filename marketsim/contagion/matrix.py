@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from marketsim.contagion.recorder import SIDES, contagion_matrices, reproduction_number
+from marketsim.contagion.response import shares_in_time
 from marketsim.engine.paper import paper_venue
 from marketsim.engine.state import State
 from marketsim.scenario.coercion import is_number
@@ -36,14 +37,21 @@ class ContagionMatrix:
     ----------
     markets : tuple of str
     falls, rises : ndarray, (M, M)
+        With books that refill as they have done so far.
     step : int
         Steps done.
+    on_paper : ndarray, (2, M, M), or None
+        The matrices of falls and rises with books that never refill; None: the same.
+    recovery : ndarray, (M,), or None
+        Share of an impact that each book took back in a step; None: nothing.
     """
 
     markets: tuple[str, ...]
     falls: Floats
     rises: Floats
     step: int
+    on_paper: Floats | None = None
+    recovery: Floats | None = None
 
     def matrix(self, side: str) -> Floats:
         """Return the matrix of a side.
@@ -70,6 +78,13 @@ class ContagionMatrix:
     def reproduction_number(self, side: str) -> float:
         """Return R, the spectral radius: 1 and more runs away. NaN without a book to sell into."""
         return float(reproduction_number(self.matrix(side)))
+
+    def reproduction_on_paper(self, side: str) -> float:
+        """Return R of books that never refill: it counts what a mark sees too late, too."""
+        matrix = self.matrix(side)
+        if self.on_paper is not None:
+            matrix = self.on_paper[SIDES.index(side)]
+        return float(reproduction_number(matrix))
 
     def leaders(self, side: str) -> dict[str, float]:
         """Return how much a move of each market adds to the mode that lasts, shares of one.
@@ -176,20 +191,34 @@ class Contagion:
     hours : ndarray, (moments,)
     matrices : ndarray, (moments, 2, M, M)
         By side (falls, rises), market that follows, market that moves.
+    on_paper : ndarray, (moments, 2, M, M), or None
+        The same with books that never refill.
+    recovery : ndarray, (moments, M), or None
+        Share of an impact that each book took back in a step.
     """
 
     markets: tuple[str, ...]
     steps: Integers
     hours: Floats
     matrices: Floats
+    on_paper: Floats | None = None
+    recovery: Floats | None = None
 
     @property
     def reproduction_number(self) -> "pd.DataFrame":
         """R by hour (index) and side (columns)."""
+        return self._by_hour(self.matrices)
+
+    @property
+    def reproduction_on_paper(self) -> "pd.DataFrame":
+        """R of books that never refill, by hour (index) and side (columns)."""
+        return self._by_hour(self.matrices if self.on_paper is None else self.on_paper)
+
+    def _by_hour(self, matrices: Floats) -> "pd.DataFrame":
         import pandas as pd
 
         index = pd.Index(self.hours, name="hours")
-        return pd.DataFrame(reproduction_number(self.matrices), index=index, columns=list(SIDES))
+        return pd.DataFrame(reproduction_number(matrices), index=index, columns=list(SIDES))
 
     def at(self, step: int) -> ContagionMatrix:
         """Return the matrices at a step, or the last before it.
@@ -212,7 +241,11 @@ class Contagion:
 
     def _take(self, place: int) -> ContagionMatrix:
         falls, rises = self.matrices[place]
-        return ContagionMatrix(self.markets, falls, rises, int(self.steps[place]))
+        on_paper, recovery = (
+            None if each is None else each[place] for each in (self.on_paper, self.recovery)
+        )
+        step = int(self.steps[place])
+        return ContagionMatrix(self.markets, falls, rises, step, on_paper, recovery)
 
 
 def measure_contagion(
@@ -245,5 +278,7 @@ def measure_contagion(
     low, high = CONTAGION_DELTA
     if not (is_number(delta) and low <= delta <= high):
         raise ValueError(f"delta = {show(delta)}: must lie in [{low:g}, {high:g}]")
-    falls, rises = contagion_matrices(state, paper_venue(state), reflexivity, delta)
-    return ContagionMatrix(markets, falls, rises, step)
+    on_paper = contagion_matrices(state, paper_venue(state), reflexivity, delta)
+    falls, rises = on_paper * shares_in_time(state, reflexivity)[:, None]
+    recovery = np.array(state.recovery["share"])
+    return ContagionMatrix(markets, falls, rises, step, on_paper, recovery)

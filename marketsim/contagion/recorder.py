@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from marketsim.contagion.response import FALLS, RISES, measure_response
+from marketsim.contagion.response import FALLS, RISES, measure_response, shares_in_time
 from marketsim.contagion.triggers import find_triggers, sum_bands
 from marketsim.engine.paper import follow, paper_venue
 from marketsim.engine.records import I8, Record, Rows, records
@@ -35,7 +35,7 @@ class Heat(Record):
 def contagion_matrices(
     state: State, lone: State, reflexivity: float, delta: float
 ) -> NDArray[np.float64]:
-    """Measure the matrices of falls and rises; see `marketsim.contagion.response`.
+    """Measure the matrices on paper of falls and rises; see `marketsim.contagion.response`.
 
     Parameters
     ----------
@@ -144,7 +144,9 @@ class ContagionTape:
         self._width, self._reach = record.heatmap_band, record.heatmap_reach
         self._first_price = np.array(state.market["index_ticks"], np.float64)
         self._steps: list[int] = []
-        self._matrices: list[NDArray[np.float64]] = []
+        self._on_paper: list[NDArray[np.float64]] = []
+        self._shares: list[NDArray[np.float64]] = []
+        self._recovery: list[NDArray[np.float64]] = []
         self._heat_step = -1
         self._heat: list[Rows[Heat]] = []
 
@@ -162,7 +164,9 @@ class ContagionTape:
         if self._every and step % self._every == 0 and self._steps[-1:] != [step]:
             self._steps.append(step)
             self._paper = follow(state, self._paper) if self._paper else paper_venue(state)
-            self._matrices.append(contagion_matrices(state, self._paper, reflexivity, self._delta))
+            self._on_paper.append(contagion_matrices(state, self._paper, reflexivity, self._delta))
+            self._shares.append(shares_in_time(state, reflexivity))
+            self._recovery.append(np.array(state.recovery["share"]))
         if self._heat_every and step % self._heat_every == 0 and step > self._heat_step:
             self._heat_step = step
             self._heat.append(
@@ -172,7 +176,7 @@ class ContagionTape:
     def forget(self, step: int) -> None:
         """Drop what was recorded at a step: a run that ended there goes on by other rules."""
         if self._steps[-1:] == [step]:
-            del self._steps[-1], self._matrices[-1]
+            del self._steps[-1], self._on_paper[-1], self._shares[-1], self._recovery[-1]
         if self._heat_step == step:
             self._heat_step = step - 1
             del self._heat[-1]
@@ -182,9 +186,18 @@ class ContagionTape:
         """(moments,) steps done at each."""
         return np.array(self._steps, np.int64)
 
+    def on_paper(self, num_markets: int) -> NDArray[np.float64]:
+        """(moments, 2, M, M): the matrices on paper so far."""
+        return np.array(self._on_paper).reshape(-1, 2, num_markets, num_markets)
+
     def matrices(self, num_markets: int) -> NDArray[np.float64]:
         """(moments, 2, M, M): the matrices so far."""
-        return np.array(self._matrices).reshape(-1, 2, num_markets, num_markets)
+        shares = np.array(self._shares).reshape(-1, 1, num_markets, 1)
+        return self.on_paper(num_markets) * shares
+
+    def recovery(self, num_markets: int) -> NDArray[np.float64]:
+        """(moments, M): the share of an impact that each book took back in a step, so far."""
+        return np.array(self._recovery).reshape(-1, num_markets)
 
     @property
     def heat(self) -> Rows[Heat]:
@@ -192,7 +205,9 @@ class ContagionTape:
         return np.concatenate([records(Heat, 0), *self._heat])
 
 
-def contagion_figures(steps: Any, matrices: Any, strikes: Sequence[tuple[int, int]]) -> Figures:
+def contagion_figures(
+    steps: Any, matrices: Any, strikes: Sequence[tuple[int, int]], name: str = "reproduction_number"
+) -> Figures:
     """Measure how close a run came to running away.
 
     `reproduction_number_max` and `reproduction_number_mean` over the recorded moments, the larger
@@ -205,6 +220,8 @@ def contagion_figures(steps: Any, matrices: Any, strikes: Sequence[tuple[int, in
     matrices : ndarray, (moments, 2, M, M)
     strikes : sequence of (step, side)
         Shocks: the first step they act in; -1 a fall of prices, 1 a rise, 0 anything else.
+    name : str, optional
+        What the figures' names begin with.
 
     Returns
     -------
@@ -222,7 +239,7 @@ def contagion_figures(steps: Any, matrices: Any, strikes: Sequence[tuple[int, in
             sided = {-1: radius[place, FALLS], 1: radius[place, RISES], 0: larger[place]}
             before = finite(sided[side])
     return {
-        "reproduction_number_before_shock": before,
-        "reproduction_number_max": finite(larger[known].max()) if known.any() else None,
-        "reproduction_number_mean": finite(larger[known].mean()) if known.any() else None,
+        f"{name}_before_shock": before,
+        f"{name}_max": finite(larger[known].max()) if known.any() else None,
+        f"{name}_mean": finite(larger[known].mean()) if known.any() else None,
     }

@@ -10,17 +10,21 @@ import math
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from marketsim.contagion.triggers import is_seized_at
 from marketsim.engine import margin, paper, step, waterfall
 from marketsim.engine._jit import kernel, spliced
 from marketsim.engine.book import find_level, next_price
+from marketsim.engine.records import Indices
 from marketsim.engine.state import MAX_PRICE_TICKS, MarkRule, State, widen
 
 #: Sides of a response: marks fall, marks rise.
 FALLS, RISES = 0, 1
 #: Atoms by which rounding may bring a pool nearer to maintenance than its notional says.
 _ROUNDING = 4
+#: A liquidation that is felt later than so long after another is not put down to it.
+HORIZON_HOURS = 1.0
 #: What a pool has left to sell after so many steps does not count.
 _MAX_STEPS = 1000
 
@@ -28,7 +32,7 @@ _MAX_STEPS = 1000
 def measure_response(
     state: State, lone: State, reflexivity: float, delta: float, response: Any
 ) -> None:
-    r"""Measure the contagion matrices of falling and of rising marks.
+    r"""Measure the contagion matrices on paper of falling and of rising marks.
 
     .. math:: M_{jk} = \lambda \frac{S_j}{D_j \, \delta}
 
@@ -114,10 +118,82 @@ def pass_through(state: State, reflexivity: float) -> float:
     """Return the share of a displacement of the book that the mark follows if it lasts.
 
     All of it where the mark contains the last price or an average of mid - index, whatever time the
-    average takes; under `INDEX` what spot follows. A book that heals before its average has seen it
-    passes on less.
+    average takes; under `INDEX` what spot follows. See `share_in_time` for one that does not last.
     """
     return reflexivity if state.venue[0].mark_rule == MarkRule.INDEX else 1.0
+
+
+def shares_in_time(state: State, reflexivity: float) -> NDArray[np.float64]:
+    """Return, by market, what the measured recovery of its book leaves of `pass_through`.
+
+    The contagion matrix on paper times these, row by row, is the one with a book that refills.
+    """
+    venue = state.venue[0]
+    num_steps = max(round(HORIZON_HOURS / float(venue.step_hours)), 1)
+    rule, rounds = int(venue.mark_rule), int(venue.max_rounds)
+    weight = float(venue.basis_weight)
+    return np.array(
+        [
+            share_in_time(rule, weight, reflexivity, float(share), rounds, num_steps)
+            for share in state.recovery["share"]
+        ]
+    )
+
+
+def share_in_time(
+    rule: int, weight: float, reflexivity: float, recovered: float, rounds: int, num_steps: int
+) -> float:
+    r"""Return how far the mark follows an impact at most, over how far if the impact lasted.
+
+    Of an impact of 1, :math:`s_u = (1 - \rho)^u` is left after u steps. `LAST` has all of it in the
+    next round of liquidation. The index leans on the mid of the step before, so `INDEX` has its
+    share before the book takes anything back. An average of mid - index is moved once a step, after
+    the orders have met:
+
+    .. math:: b_u = b_{u-1} + w (s_u - f s_{u-1} - b_{u-1}), \qquad
+        \max_u \left( f s_{u-1} + b_u \right)
+
+    with f the reflexivity. `MEDIAN` is that too: of the three prices it looks at the index moves
+    less, the last price more.
+
+    Parameters
+    ----------
+    rule : int
+        A `MarkRule`.
+    weight : float
+        w, of the newest mid - index in its average.
+    reflexivity : float
+        f, share of a perp's displacement that spot follows.
+    recovered : float
+        :math:`\rho`, the share of an impact that the book takes back in a step.
+    rounds : int
+        Rounds of liquidation in a step.
+    num_steps : int
+        A mark that moves later than this does not count.
+
+    Examples
+    --------
+    An average over two and a half minutes sees a third of what is gone by a third in a minute:
+
+    >>> rule = int(MarkRule.INDEX_PLUS_BASIS)
+    >>> round(share_in_time(rule, 0.33, 0.0, 1 / 3, 16, 60), 3)
+    0.297
+    >>> share_in_time(int(MarkRule.LAST), 0.33, 0.0, 1 / 3, 16, 60)
+    1.0
+    """
+    if rule == MarkRule.INDEX:
+        return 1.0
+    if rule == MarkRule.LAST:
+        return 1.0 if rounds > 1 else 1.0 - recovered
+    left, basis, peak = 1.0, 0.0, 0.0
+    for _ in range(num_steps):
+        displaced = reflexivity * left
+        left *= 1.0 - recovered
+        basis += weight * (left - displaced - basis)
+        if displaced + basis <= peak:
+            break
+        peak = displaced + basis
+    return peak
 
 
 @kernel
@@ -177,3 +253,25 @@ def _close_round(lone: State, p: int, round_number: int) -> bool:
     waterfall.liquidate_pool(lone, p, round_number)
     waterfall.deleverage(lone)
     return bool(lone.totals[0].num_liquidations > before)
+
+
+def sales_of(state: State, pools: Indices) -> NDArray[np.float64]:
+    """Return what pools that are below maintenance must sell, (pools, M) atoms, buying negative.
+
+    Each by itself, on paper, at the marks as they are. The state's pools must be assessed.
+    """
+    sold = np.zeros((len(pools), len(state.market)))
+    if len(pools):
+        _sell_on_paper(state, paper.paper_venue(state), np.asarray(pools, np.int64), sold)
+    return sold
+
+
+@kernel
+def _sell_on_paper(state: State, lone: State, pools: Indices, sold: Any) -> None:
+    for n in range(len(pools)):
+        i = widen(state.pool[pools[n]].owner)
+        for k in range(len(state.market)):
+            position = state.position[i, k]
+            if position.pool == pools[n] and position.size != 0:
+                seize_on_paper(state, lone, i, k, widen(state.market[k].mark_ticks), sold[n])
+                break

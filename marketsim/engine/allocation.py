@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from marketsim.engine.cause_records import Impact, Loss, Safe, Seizure, Split, Tally
+from marketsim.engine.cause_records import Impact, Loss, Recovery, Safe, Seizure, Split, Tally
 from marketsim.engine.records import R, Rows, records, zeroed
 from marketsim.engine.state import (
     MAX_ROWS_PER_STEP,
@@ -92,6 +92,7 @@ def allocate(
         liquidation=records(Liquidation, num_rows),
         deleverage=records(Deleverage, num_rows),
         shortfall=records(Shortfall, num_rows),
+        recovery=records(Recovery, num_markets),
         split=records(Split, num_markets),
         tally=records(Tally, *((num_accounts + 1, num_markets) if causes else (1, 1))),
         safe=records(Safe, num_pools if causes else 1),

@@ -1,4 +1,7 @@
-"""Record types of `marketsim.engine.causes`: what moved the marks, what positions lost by it."""
+"""Record types of the observers `causes` and `recovery`.
+
+What moved the marks, what positions lost by it, what the books took back of it.
+"""
 
 from marketsim.engine.records import F8, I4, I8, Record
 
@@ -21,6 +24,17 @@ class Split(Record):
     faded_row: I8  #: liquidation rows written when nothing was left of them
     displacement: F8  #: index over index by news; 0: not known, the same
     forced_displacement: F8  #: share of the index that leans on outstanding impacts
+    seen_mid: F8  #: ticks, at the end of the last step
+    seen_index: F8
+
+
+class Recovery(Record):
+    """What a book takes back of what liquidations moved its price by (`recovery`)."""
+
+    pressure: F8  #: ticks: impacts on the mid, less what was taken back of them at `share`
+    share: F8  #: of the pressure, taken back in a step; 0 before any liquidation
+    taken_back: F8  #: ticks^2: sum of pressure x what the mid came back by
+    pressed: F8  #: ticks^2: sum of the pressure squared
     seen_mid: F8  #: ticks, at the end of the last step
     seen_index: F8
 

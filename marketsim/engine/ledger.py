@@ -48,6 +48,14 @@ def pay_in(state: State, i: int, amount: int) -> None:
     state.account[i].deposit += max(amount, 0)
 
 
+@kernel
+def lend_outside(state: State, p: int, amount: int) -> None:
+    """Take money out of a pool into the outside world for a while (negative: bring it back)."""
+    state.pool[p].cash -= amount
+    state.touched[p] = 1
+    state.totals[0].deposits -= amount
+
+
 @inlined
 def charge_fee(state: State, p: int, amount: int) -> None:
     """Charge a trading fee to pool `p` (negative: pay a rebate)."""

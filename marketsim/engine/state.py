@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from marketsim.engine._jit import by_reference, record_copier
-from marketsim.engine.cause_records import Impact, Loss, Safe, Seizure, Split, Tally
+from marketsim.engine.cause_records import Impact, Loss, Recovery, Safe, Seizure, Split, Tally
 from marketsim.engine.records import F8, I1, I2, I4, I8, Grid, Indices, Record, Rows
 
 #: Atoms in one USD.
@@ -459,6 +459,7 @@ class State(NamedTuple):
     liquidation: Rows[Liquidation]  #: (rows,)
     deleverage: Rows[Deleverage]  #: (rows,)
     shortfall: Rows[Shortfall]  #: (MAX_ROWS_PER_STEP,)
+    recovery: Rows[Recovery]  #: (M,)
     # why pools are liquidated (`cause_records`); one row each unless that is recorded
     split: Rows[Split]  #: (M,)
     tally: Grid[Tally]  #: (N + 1, M)

@@ -15,6 +15,7 @@ from marketsim.engine import (
     mark,
     near,
     pools,
+    recovery,
     spot,
     waterfall,
 )
@@ -47,6 +48,7 @@ def clear_step(state: State, sequence: Indices) -> None:
         near.prefetch_intents(state, sequence, n)
         clearing.clear_intent(state, sequence[n])
     causes.fade_impacts(state)
+    recovery.measure_recovery(state)
     mark.update_basis(state)
     waterfall.unwind_fund(state)
     for round_number in range(state.venue[0].max_rounds):
@@ -69,6 +71,7 @@ def clear_step(state: State, sequence: Indices) -> None:
     mark.update_marks(state)
     causes.split_marks(state)
     causes.note_prices(state)
+    recovery.note_prices(state)
     funding.sample_premium(state)
 
 

@@ -12,6 +12,7 @@ from marketsim.engine import (
     liquidation,
     matching,
     pro_rata,
+    recovery,
     socialise,
 )
 from marketsim.engine._jit import kernel
@@ -110,6 +111,7 @@ def fill_leg(state: State, number: int) -> None:
             liquidation.settle_fill(state, number, side * lots, price, delta)
             left -= lots
     causes.note_impact(state, number, mid, last)
+    recovery.note_impact(state, m, mid)
 
 
 @kernel

@@ -41,6 +41,7 @@ def render_contagion(summary: dict[str, Any], hours: Mapping[int, float]) -> Gro
     ]
     peaks = summary["peak"]
     parts += [_side(side, peaks[side], summary["mean"][side], hours) for side in peaks]
+    parts.append(_on_paper(summary))
     side = max(peaks, key=lambda each: peaks[each]["reproduction_number"] or 0)
     if len(summary["markets"]) <= MAX_COLUMNS:
         parts += [
@@ -62,6 +63,15 @@ def _side(side: str, peak: dict[str, Any], mean: float, hours: Mapping[int, floa
     return Text(
         f"{side}: mean {mean:.3f}, most {number:.3f} after {hours[peak['step']]:g} h"
         + (f", led by {led}" if led else "")
+    )
+
+
+def _on_paper(summary: dict[str, Any]) -> Text:
+    means = [f"{side} {fixed(value, 3)}" for side, value in summary["mean_on_paper"].items()]
+    shares = [f"{name} {share:.0%}" for name, share in summary["recovery"].items()]
+    return Text(
+        f"on paper, with books that never refill: mean of {', '.join(means)}; measured, a book "
+        f"takes back in a step, of what liquidations move it by: {', '.join(shares)}"
     )
 
 

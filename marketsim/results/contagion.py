@@ -37,11 +37,16 @@ def read_contagion(table: "pd.DataFrame", markets: tuple[str, ...], path: Path) 
     if len(table) % each:
         raise RunFolderError(f"{path}: the table of contagion matrices is damaged")
     shape = (-1, len(SIDES), len(markets), len(markets))
+    matrices, on_paper, recovery = (
+        table[name].to_numpy().reshape(shape) for name in ("m", "m_on_paper", "recovery")
+    )
     return Contagion(
         markets=markets,
         steps=table["step"].to_numpy()[::each],
         hours=table["hours"].to_numpy()[::each],
-        matrices=table["m"].to_numpy().reshape(shape),
+        matrices=matrices,
+        on_paper=on_paper,
+        recovery=recovery[:, 0, :, 0],
     )
 
 
@@ -119,11 +124,16 @@ def summarise_contagion(contagion: Contagion, exposure: Exposure) -> dict[str, A
     dict
         What does not exist is None.
     """
-    numbers = contagion.reproduction_number
+    numbers, on_paper = contagion.reproduction_number, contagion.reproduction_on_paper
     return {
         "moments": len(contagion.steps),
         "steps": contagion.steps.tolist(),
         "reproduction_number": {side: [finite(value) for value in numbers[side]] for side in SIDES},
+        "reproduction_on_paper": {
+            side: [finite(value) for value in on_paper[side]] for side in SIDES
+        },
+        "mean_on_paper": {side: finite(on_paper[side].mean()) for side in SIDES},
+        "recovery": _recovery(contagion),
         "mean": {side: finite(numbers[side].mean()) for side in SIDES},
         "peak": {side: _peak(contagion.peak(side), side) for side in SIDES},
         "concentration": [
@@ -138,12 +148,20 @@ def summarise_contagion(contagion: Contagion, exposure: Exposure) -> dict[str, A
     }
 
 
+def _recovery(contagion: Contagion) -> dict[str, float | None]:
+    """Return the share of an impact each book took back in a step, as measured at the end."""
+    if contagion.recovery is None:
+        return dict.fromkeys(contagion.markets)
+    return dict(zip(contagion.markets, contagion.recovery[-1].tolist(), strict=True))
+
+
 def _peak(matrix: ContagionMatrix, side: str) -> dict[str, Any]:
     number = matrix.reproduction_number(side)
     known = math.isfinite(number)
     return {
         "step": matrix.step,
         "reproduction_number": finite(number),
+        "reproduction_on_paper": finite(matrix.reproduction_on_paper(side)),
         "matrix": _nested(matrix.table(side)),
         "leaders": matrix.leaders(side) if known else None,
         "amplification": _nested(matrix.amplification(side)) if number < 1.0 else None,

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from marketsim.contagion.measured import measured_figures
 from marketsim.contagion.recorder import contagion_figures
 from marketsim.contagion.ties import cascade_figures
 from marketsim.engine.state import Outcome
@@ -64,7 +65,10 @@ def run_figures(result: RunResult) -> dict[str, Any]:
     liquidations spread, as `marketsim.contagion.ties.cascade_figures` has it; and of its
     markets together, sums or means (each market counts the same) of the figures below, as
     `marketsim.results.figures` lists them. The same of the markets that no scheduled jump or crash
-    moves, in `unshocked`; None if that is all of them, or none.
+    moves, in `unshocked`; None if that is all of them, or none. `reproduction_number_max` and its
+    like are those of R computed, `reproduction_on_paper_max` of books that never refill, as
+    `marketsim.contagion.recorder.contagion_figures` has them; `reproduction_measured`, where a
+    scenario asks for it, what `marketsim.contagion.measured` lists.
 
     Of each market, `markets[NAME]`:
 
@@ -118,6 +122,13 @@ def run_figures(result: RunResult) -> dict[str, Any]:
         **joint_figures(list(markets.values())),
         **contagion_figures(result.contagion_steps, result.contagion, result.strikes),
         "waves": figures_of_waves(result),
+        **contagion_figures(
+            result.contagion_steps,
+            result.contagion_on_paper,
+            result.strikes,
+            "reproduction_on_paper",
+        ),
+        **measured_figures(result.reproduction_measured),
         "unshocked": joint_figures(spared if result.struck else []),
         "markets": markets,
         "populations": groups,

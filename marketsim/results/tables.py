@@ -215,7 +215,8 @@ def contagion(result: RunResult) -> Table:
     """Tabulate the contagion matrices: `m` is how far `market` follows a move of `cause`.
 
     Both are fractions of the price, so `m` has no unit; `side` says which way `cause` moves. `step`
-    counts the steps done.
+    counts the steps done. `m` is with a book that refills as that of `market` has done so far,
+    `recovery`; `m_on_paper` with one that never does.
     """
     moments, sides, count, _ = result.contagion.shape
     each = sides * count * count
@@ -226,6 +227,8 @@ def contagion(result: RunResult) -> Table:
         "market": named_markets(result, cell // count % count),
         "cause": named_markets(result, cell % count),
         "m": result.contagion.reshape(-1),
+        "m_on_paper": result.contagion_on_paper.reshape(-1),
+        "recovery": result.recovery[np.repeat(np.arange(moments), each), cell // count % count],
     }
 
 
@@ -236,6 +239,7 @@ def reproduction(result: RunResult) -> Table:
         **clock(result, np.repeat(result.contagion_steps, len(SIDES))),
         "side": np.tile(np.array(SIDES), moments),
         "reproduction_number": reproduction_number(result.contagion).reshape(-1),
+        "reproduction_on_paper": reproduction_number(result.contagion_on_paper).reshape(-1),
     }
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from marketsim.agents.base import Traders
 from marketsim.agents.callers import Callers
+from marketsim.contagion.measured import Probe
 from marketsim.contagion.recorder import ContagionTape
 from marketsim.engine.state import State
 from marketsim.engine.world import World
@@ -47,6 +48,7 @@ class RunAttributes:
     _snapshots: list[tuple[int, Snapshot]]
     _contagion: ContagionTape
     _depth: DepthTape
+    _probe: Probe
     hooks: Hooks  #: who is told what happens; copies and saved files have none
     is_stopped: bool  #: whether `stop` has ended the last run early
     _start: Snapshot
@@ -141,6 +143,7 @@ SAVED = (
     "_snapshots",
     "_contagion",
     "_depth",
+    "_probe",
     "_start",
     "_paid_before",
     "_build_seconds",
@@ -182,11 +185,14 @@ WHOLE: dict[type, tuple[str, ...]] = {
         "_reach",
         "_first_price",
         "_steps",
-        "_matrices",
+        "_on_paper",
+        "_shares",
+        "_recovery",
         "_heat_step",
         "_heat",
     ),
     DepthTape: ("_every", "_book_every", "_step", "_depth", "_book"),
+    Probe: ("_step", "draws", "horizon", "values"),
     Interventions: ("entries", "waiting", "orders", "payments", "margin_mode", "notes"),
     InputLog: ("_expected", "_when", "_found"),
 }

@@ -11,6 +11,7 @@ from marketsim.agents.callers import Callers, FindTrader
 from marketsim.agents.desk import Desk
 from marketsim.agents.own import OwnClass
 from marketsim.agents.registry import build_traders, check_strategies, most_intents
+from marketsim.contagion.measured import Probe
 from marketsim.contagion.recorder import ContagionTape
 from marketsim.engine import causes
 from marketsim.engine.index import update_index
@@ -31,6 +32,7 @@ from marketsim.run.loop import (
 from marketsim.run.measures import Measures
 from marketsim.run.newcomers import admit
 from marketsim.run.out_of_range import price_out_of_range
+from marketsim.run.probe import keep_probe
 from marketsim.run.progress import Progress
 from marketsim.run.room import allow_steps, funding_phase, open_tape
 from marketsim.run.saved import save_run
@@ -154,6 +156,7 @@ class Simulation(Steered, Measures):
         self._contagion = ContagionTape(scenario, self.state)
         record = scenario.record
         self._depth = DepthTape(*map(scenario.span, (record.depth_minutes, record.book_minutes)))
+        self._probe = Probe(scenario)
         self._start = take_snapshot(self.state)
         self._paid_before = np.zeros(len(self.state.account), np.int64)
         self.tape = open_tape(self)
@@ -428,6 +431,7 @@ class Simulation(Steered, Measures):
     def _keep_measures(self) -> None:
         self._contagion.keep(self.state, self.step_count, self._rules.spot.reflexivity)
         self._depth.keep(self.state, self.step_count)
+        keep_probe(self)
 
     def _keep_snapshot(self) -> None:
         minutes = self.scenario.record.snapshot_minutes
@@ -448,7 +452,7 @@ class Simulation(Steered, Measures):
         if not isinstance(minutes, str):
             every = self.scenario.steps_of(minutes)
             event = min(event, (self.step_count // every + 1) * every)
-        tapes = (self._contagion, self._depth)
+        tapes = (self._contagion, self._depth, self._probe)
         moments = [tape.next_moment(self.step_count) for tape in tapes]
         return min([event, *(moment for moment in moments if moment is not None)])
 

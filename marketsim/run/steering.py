@@ -10,6 +10,7 @@ from typing import Any, Self, overload
 
 from marketsim.agents.base import market_order
 from marketsim.agents.own import own_class
+from marketsim.contagion.offspring import Generations, Reproduction, Side
 from marketsim.engine.allocation import grow
 from marketsim.engine.ledger import pay_in
 from marketsim.engine.pools import withdrawable
@@ -17,7 +18,9 @@ from marketsim.engine.state import ATOMS, State
 from marketsim.run.agenda import atoms_of
 from marketsim.run.attributes import RunAttributes
 from marketsim.run.branch import branch
+from marketsim.run.forced import NEAR_EDGE, measure_reproduction
 from marketsim.run.out_of_range import StatedInterventionError
+from marketsim.run.progress import Progress
 from marketsim.run.settings import make_change
 from marketsim.scenario import shocks
 from marketsim.scenario.build_world import add_shocks
@@ -260,6 +263,53 @@ class Steered:
         Simulation or PerpMarket, or list of them if `n` is given
         """
         return branch(self, n, change)
+
+    def reproduction(
+        self,
+        n: int = 50,
+        horizon: float = 1.0,
+        key: int = 0,
+        *,
+        edge: float = NEAR_EDGE,
+        side: Side | None = None,
+        generations: Generations = "first",
+        progress: Progress | None = None,
+    ) -> Reproduction:
+        """Measure R: force liquidations near the edge, each in a copy, and count what follows.
+
+        It stays as it is; see `marketsim.run.forced.measure_reproduction`.
+
+        Parameters
+        ----------
+        n : int, optional
+            Accounts to liquidate, each in a copy of its own.
+        horizon : float, optional
+            Hours in which what follows is counted.
+        key : int, optional
+            Another one draws other accounts.
+        edge : float, optional
+            Share of the pools with positions they are drawn from, those nearest to maintenance.
+        side : {"falls", "rises"}, optional
+            Only pools that are long on balance, or short.
+        generations : {"first", "all"}, optional
+            Count what the liquidation causes itself, or what those cause in turn as well.
+        progress : callable, optional
+            Called with (copies done, copies asked).
+
+        Returns
+        -------
+        Reproduction
+        """
+        return measure_reproduction(
+            self,
+            n,
+            horizon,
+            key,
+            edge=edge,
+            side=side,
+            generations=generations,
+            progress=progress,
+        )
 
     def shock(self, kind: str, **fields: Any) -> None:
         """Let a shock begin at the start of the next step.

@@ -89,6 +89,15 @@ class Record(Part):
     """Minutes between two contagion matrices, rounded to whole steps, or "never"."""
     contagion_delta: float = Field(0.01, ge=CONTAGION_DELTA[0], le=CONTAGION_DELTA[1])
     """Fraction by which a contagion matrix moves each mark on paper."""
+    reproduction_hours: Annotated[float, Field(gt=0, le=24.0 * MAX_DAYS)] | Literal["never"] = (
+        "never"
+    )
+    """Hour at which the reproduction number is measured once, in copies of the run that go on for
+    `reproduction_horizon`; rounded to whole steps."""
+    reproduction_draws: int = Field(40, ge=1, le=10_000)
+    """Liquidations forced to measure it, each in a copy of its own."""
+    reproduction_horizon: float = Field(1.0, gt=0, le=1000)
+    """Hours in which what follows one is counted."""
     depth_minutes: Interval = "never"
     """Minutes between two rows of the depth of every book, rounded to whole steps; "never": no such
     table."""
@@ -363,11 +372,16 @@ class Scenario(Part):
                     yield Problem(f"shocks.{index}.field", str(error), field)
 
     def _record_problems(self) -> Iterator[Problem]:
+        hours, horizon = self.record.reproduction_hours, self.record.reproduction_horizon
+        last = math.inf if isinstance(self.days, str) else 24.0 * self.days
+        if not isinstance(hours, str) and hours + horizon > last:
+            text = f"with the {horizon:g} h that follow it is beyond the end, {last:g} h"
+            yield Problem("record.reproduction_hours", text, hours)
         minutes = self.record.contagion_minutes
         if isinstance(minutes, str) or self.is_open:
             return
         moments = self.num_steps // self.steps_of(minutes) + 1
-        needed = moments * 2 * len(self.markets) ** 2 * 8
+        needed = moments * 4 * len(self.markets) ** 2 * 8
         if needed > MAX_CONTAGION_BYTES:
             text = (
                 f"{moments:,} matrices of {len(self.markets)} markets squared take "

@@ -117,7 +117,8 @@ class Design(Part):
     description: str = Field("", max_length=500)
     """What the sweep is to show."""
     base: str
-    """Name of a scenario of the library, or path of a TOML file."""
+    """Name of a scenario of the library, or path of a TOML file. As the path of a parameter, or in
+    a variant or a row of the table, "base" stands for another."""
     kind: DesignKind = "grid"
     """How the cells are chosen."""
     size: int | None = Field(None, ge=1, le=10_000_000)

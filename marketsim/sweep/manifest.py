@@ -47,6 +47,7 @@ class Manifest:
 
     design: Design
     tables: dict[str, Any]  #: of the base scenario, changes of the whole design applied
+    bases: dict[str, Any]  #: tables of the scenarios that are put in its place, by name
     model: str  #: version of what decides a run's figures
     metrics: tuple[str, ...]
     num_runs: int
@@ -62,8 +63,8 @@ class Manifest:
         there = self.design
         if plan.design.replicates > there.replicates:
             there = there.model_copy(update={"replicates": plan.design.replicates})
-        here = _facts(plan.design, plan.tables, plan.model)
-        return list_differences(_facts(there, self.tables, self.model), here)
+        here = _facts(plan.design, plan.tables, plan.bases, plan.model)
+        return list_differences(_facts(there, self.tables, self.bases, self.model), here)
 
 
 def write_manifest(
@@ -93,6 +94,7 @@ def write_manifest(
         "model": plan.model,
         "design": plan.design.model_dump(mode="json", exclude_none=True),
         "tables": plan.tables,
+        "bases": plan.bases,
         "metrics": metrics,
         "runs": len(plan),
         "inputs": [each._asdict() for each in plan.inputs],
@@ -142,6 +144,7 @@ def read_manifest(folder: Path) -> Manifest:
     return Manifest(
         design=parse_design(record["design"], str(file)),
         tables=record["tables"],
+        bases=record.get("bases", {}),
         model=record["model"],
         metrics=tuple(record["metrics"]),
         num_runs=record["runs"],
@@ -420,7 +423,9 @@ def _plan_table(plan: Plan) -> pa.Table:
     return pa.table(columns)
 
 
-def _facts(design: Design, tables: dict[str, Any], model: str) -> dict[str, Any]:
+def _facts(
+    design: Design, tables: dict[str, Any], bases: dict[str, Any], model: str
+) -> dict[str, Any]:
     """Return what decides the runs and what is kept of them."""
     stated = design.model_dump(mode="json", exclude={"name", "description", "base"})
-    return {"design": stated, "base": tables, "model": model}
+    return {"design": stated, "base": tables, "bases": bases, "model": model}

@@ -14,7 +14,13 @@ import numpy as np
 from marketsim.run.version import RUN_SOURCES, code_version
 from marketsim.scenario.errors import ScenarioError
 from marketsim.scenario.inputs import Input, InputLog, scenario_inputs, without_paths
-from marketsim.scenario.loader import absolute_value, change_tables, parse_scenario, read_tables
+from marketsim.scenario.loader import (
+    absolute_path,
+    absolute_value,
+    change_tables,
+    parse_scenario,
+    read_tables,
+)
 from marketsim.scenario.schema import Scenario
 from marketsim.scenario.wording import show
 from marketsim.sweep.design import Design, DesignError
@@ -26,6 +32,8 @@ MAX_RUNS = 20_000
 WORDING = {"name", "description", "seed"}
 #: Parts of the package that decide what a run's figures are.
 MODEL_SOURCES = (*RUN_SOURCES, "results", "sweep/metrics.py")
+#: In the place of a path: the value is another scenario, of the library or a file.
+BASE = "base"
 #: Hexadecimal digits of a key.
 KEY_DIGITS = 32
 
@@ -67,6 +75,8 @@ class Plan:
     ----------
     tables : dict
         Of the base scenario, with the design's `set` and `days` applied.
+    bases : dict
+        Tables of the scenarios that are put in its place, by name.
     inputs : tuple of Input
         The files all runs are made from: those the design was read from, those of the base
         scenario, and those that any point names. Each was read once.
@@ -102,6 +112,7 @@ class Plan:
             self.tables = _base_tables(design)
         self.notices = self._check(self.tables, "base").notices()
         self.shapes: list[Point] = []
+        self.bases: dict[str, dict[str, Any]] = {}
         with read:
             self.point_hash = self._hash_points()
         self.inputs = (*stated_in, *read)
@@ -149,6 +160,9 @@ class Plan:
         hashes = np.empty(self.num_points, dtype=f"S{KEY_DIGITS}")
         for number, point in enumerate(self.points()):
             scenario = self._check_point(point, f"cell {point.cell}")
+            for path, value in point.changes:
+                if path == BASE and value not in self.bases:
+                    self.bases[value] = read_tables(value)
             hashes[number] = scenario_hash(scenario, scenario_inputs(scenario, known))
             record = scenario.record.model_dump_json()
             shape = (tuple(scenario.markets), tuple(scenario.populations), record)
@@ -196,9 +210,22 @@ def make_point(
     if values is None:
         values = cells.values(cell)
     changes = [*cells.changes(values), *cells.design.variants.get(variant, {}).items()]
+    bases = [change for change in changes if change[0] == BASE]
+    if bases:  # what holds for the whole design holds for this base, too
+        others = [change for change in changes if change[0] != BASE]
+        changes = [*bases, *_of_all(cells.design), *others]
     folder = Path.cwd()  # workers may have another
-    absolute = tuple((path, absolute_value(path, value, folder)) for path, value in changes)
+    absolute = tuple(
+        (path, _base_of(value, folder) if path == BASE else absolute_value(path, value, folder))
+        for path, value in changes
+    )
     return Point(cell, variant, values, absolute)
+
+
+def _base_of(value: Any, folder: Path) -> str:
+    """Return the name of a scenario of the library, or a file's path from the root."""
+    file = absolute_path(str(value), folder)
+    return str(file) if file.is_file() else str(value)
 
 
 def resolve_scenario(tables: dict[str, Any], changes: Iterable[tuple[str, Any]]) -> Scenario:
@@ -208,6 +235,7 @@ def resolve_scenario(tables: dict[str, Any], changes: Iterable[tuple[str, Any]])
     ----------
     tables : dict
     changes : iterable of (str, value)
+        One of `BASE` puts another scenario in the place of the base's tables.
 
     Returns
     -------
@@ -217,17 +245,25 @@ def resolve_scenario(tables: dict[str, Any], changes: Iterable[tuple[str, Any]])
     ------
     ScenarioError
     """
-    return parse_scenario(change_tables(tables, changes))
+    made = list(changes)
+    bases = [value for path, value in made if path == BASE]
+    found = read_tables(bases[-1]) if bases else tables
+    return parse_scenario(change_tables(found, [each for each in made if each[0] != BASE]))
 
 
 def _base_tables(design: Design) -> dict[str, Any]:
     """Read the base scenario and apply what holds for the whole design."""
     try:
         tables = read_tables(design.base)
-        length = [] if design.days is None else [("days", design.days)]
-        return change_tables(tables, [*design.set.items(), *length], design.base)
+        return change_tables(tables, _of_all(design), design.base)
     except ScenarioError as error:
         raise DesignError(error.problems, f"{design.name}: base {error.source}") from None
+
+
+def _of_all(design: Design) -> list[tuple[str, Any]]:
+    """List the changes that hold for the whole design."""
+    length = [] if design.days is None else [("days", design.days)]
+    return [*design.set.items(), *length]
 
 
 def scenario_hash(scenario: Scenario, inputs: Iterable[Input]) -> str:

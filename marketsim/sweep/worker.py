@@ -76,7 +76,7 @@ def run_task(task: Task) -> Outcome:
     try:
         # Of the base's warnings the driver has told.
         with warnings.catch_warnings(action="ignore"), prints_to_stderr():
-            simulation = _open(task, resolve_scenario(task.tables, task.changes))
+            simulation = _open(task, _resolve(task))
             simulation.run(simulation.scenario.num_steps)
             result = simulation.result()
             if result.conservation_error:
@@ -131,7 +131,7 @@ def name_metrics(task: Task) -> tuple[str, tuple[str, ...]]:
     """
     from marketsim.sweep.metrics import run_metrics
 
-    scenario = resolve_scenario(task.tables, task.changes)
+    scenario = _resolve(task)
     with warnings.catch_warnings(action="ignore"):
         record = scenario.record.model_copy(update={"warm_up": 0.0})
         scenario = scenario.model_copy(update={"record": record})
@@ -140,6 +140,12 @@ def name_metrics(task: Task) -> tuple[str, tuple[str, ...]]:
             _open(task, scenario).run(1)
         simulation = _open(task, scenario)
         return model_version(), tuple(run_metrics(simulation.result()))
+
+
+def _resolve(task: Task) -> "Scenario":
+    """Work out the scenario; where it has a base of its own, from the file the driver has read."""
+    with InputLog(task.inputs, "when the sweep was planned"):
+        return resolve_scenario(task.tables, task.changes)
 
 
 def _open(task: Task, scenario: "Scenario") -> "Simulation":

@@ -163,6 +163,11 @@ class RunResult:
     strikes: tuple[tuple[int, int], ...] = field(default=(), metadata=_STATED)
     contagion_steps: Integers = field(default_factory=lambda: np.zeros(0, np.int64))  #: (moments,)
     contagion: Floats = field(default_factory=lambda: np.zeros((0, 2, 0, 0)))  #: moments, 2, M, M
+    #: the same with books that never refill
+    contagion_on_paper: Floats = field(default_factory=lambda: np.zeros((0, 2, 0, 0)))
+    #: R as measured, see `marketsim.contagion.measured`; empty unless the scenario asks for it
+    reproduction_measured: Floats = field(default_factory=lambda: np.zeros(0))
+    recovery: Floats = field(default_factory=lambda: np.zeros((0, 0)))  #: (moments, M)
     heat: Any = ()  #: (rows,) `Heat` of the liquidation heat map
     snapshots: tuple[tuple[int, Snapshot], ...] = ()  #: (step, accounts), between start and end
     #: (rows,) traders who came, took profit and left

@@ -102,6 +102,13 @@ def test_a_live_market_and_its_run_folder_agree(spiral):
     numbers = series.reproduction_number
     side = numbers.max().idxmax()
     assert series.peak().reproduction_number(side) == pytest.approx(numbers.to_numpy().max())
+    for one, other in ((read.on_paper, last.on_paper), (read.recovery, last.recovery)):
+        np.testing.assert_array_equal(one, other)
+    assert (series.reproduction_on_paper >= numbers).all(axis=None)
+    np.testing.assert_allclose(
+        run.reproduction["reproduction_on_paper"],
+        series.reproduction_on_paper.to_numpy().reshape(-1),
+    )
     table = run.reproduction
     np.testing.assert_allclose(table["reproduction_number"], numbers.to_numpy().reshape(-1))
     with pytest.raises(ValueError, match=r"delta = 0\.9: must lie in \[1e-05, 0\.5\]"):
@@ -116,6 +123,8 @@ def test_the_summary_knows_r_before_the_shock(spiral):
     larger = numbers.max(axis=1)
     assert summary["reproduction_number_max"] == pytest.approx(larger.max())
     assert summary["reproduction_number_mean"] == pytest.approx(larger.mean())
+    on_paper = run.contagion().reproduction_on_paper.max(axis=1)
+    assert summary["reproduction_on_paper_mean"] == pytest.approx(on_paper.mean())
 
 
 def test_exposure_of_a_live_market_and_of_its_run_agree(spiral):
@@ -161,7 +170,8 @@ def test_recording_changes_no_other_number_of_a_run():
         results.append(simulation.result())
     recorded, bare = results
     assert len(recorded.heat) > len(bare.heat) == len(bare.contagion) == 0
-    blank = {name: getattr(bare, name) for name in ("contagion_steps", "contagion", "heat")}
+    written = ("contagion_steps", "contagion", "contagion_on_paper", "recovery", "heat")
+    blank = {name: getattr(bare, name) for name in written}
     assert digest_result(dataclasses.replace(recorded, **blank)) == digest_result(bare)
 
 

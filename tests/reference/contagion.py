@@ -1,5 +1,6 @@
 """How the reference venue would answer a small move, and who holds what, from its state alone."""
 
+import itertools
 import math
 from collections.abc import Callable
 from dataclasses import replace
@@ -8,6 +9,7 @@ from marketsim.engine.state import ATOMS, MAX_PRICE_TICKS, MarkRule
 from tests.reference import margin, waterfall
 from tests.reference.deleveraging import deleverage
 from tests.reference.exchange import rest
+from tests.reference.journal import Ended, Met, Moved, Quote
 from tests.reference.venue import Account, Order, Pool, Position, Venue
 
 #: The accounts of a venue on paper, and their main pools.
@@ -19,7 +21,7 @@ Matrix = list[list[float]]
 
 
 def contagion_matrix(venue: Venue, reflexivity: float, delta: float, falls: bool) -> Matrix:
-    """Row j, column k: how far j's mark follows k's, both as fractions.
+    """Row j, column k: how far j's mark follows k's, both as fractions, if no book refills.
 
     What pools that k's move takes below maintenance sell in j, over what j's book holds for a move
     of that size, times what the mark rule passes on.
@@ -37,6 +39,46 @@ def contagion_matrix(venue: Venue, reflexivity: float, delta: float, falls: bool
                 down = sold[j] / depth(venue, j, 1 if sold[j] > 0 else -1, delta)
                 matrix[j][k] = -passed * down / move
     return matrix
+
+
+def recovered(venue: Venue, m: int) -> float:
+    """The share of what liquidations moved m's mid by that it came back by in a step."""
+    pressure = comebacks = squares = share = 0.0
+    seen = Quote(0.0, 0.0, False)
+    for entry in venue.journal:
+        match entry:
+            case Met(quotes) if pressure != 0.0:
+                alone = quotes[m].mid - seen.mid - (quotes[m].index - seen.index)
+                comebacks = 0.999 * comebacks - pressure * alone
+                squares = 0.999 * squares + pressure**2
+                share = min(max(comebacks / squares, 0.0), 1.0)
+                pressure *= 1.0 - share
+                if abs(pressure) < 0.01:
+                    pressure = 0.0
+            case Ended(quotes):
+                seen = quotes[m]
+            case Moved(_, market, mid, _) if market == m:
+                pressure += mid
+    return share
+
+
+def share_in_time(venue: Venue, m: int, reflexivity: float) -> float:
+    """How far m's mark goes with an impact that its book takes back, over how far if it stayed.
+
+    Played out: an impact of one, an hour of steps, the average of mid - index moved in each.
+    """
+    rules, back = venue.rules, recovered(venue, m)
+    if rules.mark_rule == MarkRule.INDEX:
+        return 1.0
+    if rules.mark_rule == MarkRule.LAST:
+        return 1.0 if rules.max_rounds > 1 else 1.0 - back
+    mids = [(1.0 - back) ** u for u in range(round(1.0 / rules.step_hours) + 1)]
+    average, marks = 0.0, [0.0]
+    for before, now in itertools.pairwise(mids):
+        index = reflexivity * before
+        average += rules.basis_weight * (now - index - average)
+        marks.append(index + average)
+    return max(marks)
 
 
 def moved(mark: int, change: float) -> int:

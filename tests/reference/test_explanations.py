@@ -70,7 +70,8 @@ class Look:
 
     delta: float
     found: ContagionMatrix
-    expected: dict[str, contagion.Matrix]
+    expected: dict[str, contagion.Matrix]  #: with books that never refill
+    shares: list[float]  #: by market, of what those pass on
     triggers: list[tuple[dict[int, int], dict[int, int]]]  #: by market: found, expected
 
 
@@ -98,7 +99,8 @@ class Watched(Engine):
             marks = {i: contagion.trigger(venue, i, m) for i in range(venue.fund)}
             triggers.append((found, {i: mark for i, mark in marks.items() if mark > 0}))
         matrix = measure_contagion(state, names, **now)
-        return Look(delta, matrix, dict(zip(SIDES, expected, strict=True)), triggers)
+        shares = [contagion.share_in_time(venue, m, 0.3) for m in range(len(names))]
+        return Look(delta, matrix, dict(zip(SIDES, expected, strict=True)), shares, triggers)
 
 
 @dataclass
@@ -263,10 +265,16 @@ def test_cascades_are_what_the_causes_say(kind: type[Scenario], seed: int) -> No
 def test_contagion_is_what_the_state_says(kind: type[Scenario], seed: int) -> None:
     for look in played(kind, seed).engine.looks:
         for side in SIDES:
-            expected = look.expected[side]
+            on_paper = look.expected[side]
+            expected = [
+                [share * each for each in row]
+                for share, row in zip(look.shares, on_paper, strict=True)
+            ]
             assert look.found.matrix(side).tolist() == [close_to(row) for row in expected]
             radius = contagion.spectral_radius(expected)
             assert look.found.reproduction_number(side) == close_to(radius)
+            radius = contagion.spectral_radius(on_paper)
+            assert look.found.reproduction_on_paper(side) == close_to(radius)
         for found, marks in look.triggers:
             assert found == marks
 

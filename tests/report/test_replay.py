@@ -91,8 +91,9 @@ def test_the_cascade_is_that_of_the_run_folder(cascade, page):
 def test_its_chapters_say_true_numbers(cascade, page):
     chapters = embedded(page)[-1].header["chapters"]
     titles = [each["title"] for each in chapters]
-    assert titles[:3] == ["Build-up", "Shock", "First liquidation"]
-    assert set(titles[3:]) == {"Peak of R", "End of the liquidations"}
+    told = [title for title in titles if title != "Peak of R"]  # which comes when it comes
+    assert told == ["Build-up", "Shock", "First liquidation", "End of the liquidations"]
+    assert len(titles) == len(told) + 1
     assert all(each["sentence"].endswith(".") and each["notes"] for each in chapters)
     assert [each["step"] for each in chapters] == sorted(each["step"] for each in chapters)
     largest = cascade.cascades()[0]

@@ -34,6 +34,20 @@ def test_variants_are_applied_on_top_of_every_cell(design: Make) -> None:
     assert hours == [1.0, 4.0, 8.0, 4.0, 1.0, 4.0, 8.0, 4.0]
 
 
+def test_another_base_has_what_holds_for_the_whole_design(design: Make) -> None:
+    table = [{"base": "calm", "days": 2.0}, {"base": "contagion"}]
+    given = {"kind": "table", "table": table, "parameters": {}, "replicates": 1}
+    plan = Plan(design(**given, days=1.0, set={"record.causes": False}))
+    calm, contagion = (plan.scenario(point) for point in plan.points())
+    assert (calm.name, contagion.name) == ("calm", "contagion")
+    assert (calm.days, contagion.days) == (2.0, 1.0)
+    assert not calm.record.causes
+    assert not contagion.record.causes
+    assert len(plan.shapes) == 2
+    with pytest.raises(DesignError, match="did you mean 'calm'"):
+        Plan(design(parameters={"base": {"levels": ["clam"]}}))
+
+
 def test_points_of_the_same_scenario_share_their_runs(design: Make) -> None:
     variants = {"plain": {}, "slow": {"venue.funding.interval_hours": 4}}
     plan = Plan(design(variants=variants))

@@ -55,6 +55,23 @@ def test_a_sweep_s_figures_are_those_of_its_runs(
     assert row["seed"] == 2
 
 
+def test_a_base_may_be_varied_like_a_field(
+    design: Make, inline: Inline, tmp_path: Path, tiny: Path
+) -> None:
+    other = tmp_path / "other.toml"
+    other.write_text(tiny.read_text().replace("price = 100000.0", "price = 50000.0"))
+    changes = {"base": {"levels": ["tiny.toml", "other.toml"]}}
+    swept = design(parameters=changes, replicates=1, days=0.0125)
+    run_sweep(swept, tmp_path / "out", executor=inline)
+    runs = load_sweep(tmp_path / "out")
+    assert runs["base"].tolist() == ["tiny.toml", "other.toml"]
+    first = runs["markets.BTC.index_start"].to_numpy()
+    assert first[0] / first[1] == pytest.approx(2.0, rel=0.01)
+    other.write_text(tiny.read_text())
+    with pytest.raises(SweepFolderError, match="another design"):
+        run_sweep(swept, tmp_path / "out", executor=inline)
+
+
 def test_the_same_results_with_one_worker_two_and_three_shards(
     design: Make, tmp_path: Path
 ) -> None:

@@ -47,6 +47,9 @@ def full() -> RunResult:
         "snapshot_minutes": 120,
         "contagion_minutes": 60,
         "heatmap_minutes": 60,
+        "reproduction_hours": 2.0,
+        "reproduction_draws": 2,
+        "reproduction_horizon": 0.1,
         "depth_minutes": 60,
         "book_minutes": 120,
     }
