@@ -186,6 +186,7 @@ class Public(Record):
     mid: F8  #: USD, the mark where a side is empty
     basis: F8  #: slow average of mid / index - 1
     variance: F8  #: of the index's return in one step, moving average
+    stir: F8  #: the same over the last minutes
     trend: F8  #: slow average of the index's return in one step
     momentum: F8  #: the trend in standard deviations of such an average
     funding: F8  #: slow average of the settled funding rate, per 8 h
@@ -197,6 +198,7 @@ class Averaging(Record):
 
     basis_weight: F8
     variance_weight: F8
+    stir_weight: F8
     trend_weight: F8
     funding_weight: F8
 
@@ -320,6 +322,7 @@ def observe(state: State, traders: Traders, weight: Averaging) -> None:
         view.basis += weight.basis_weight * (view.mid / market.index_price - 1.0 - view.basis)
         change = market.index_price / view.last_index - 1.0
         view.variance += weight.variance_weight * (change * change - view.variance)
+        view.stir += weight.stir_weight * (change * change - view.stir)
         view.trend += weight.trend_weight * (change - view.trend)
         usual = math.sqrt(0.5 * weight.trend_weight * max(view.variance, 1e-18))
         view.momentum = view.trend / usual

@@ -43,7 +43,7 @@ class Noise(BuiltIn):
     patience_minutes: float = Field(120.0, gt=0, le=1e9)
     """Life of a limit order."""
     response: float = Field(0.0, ge=0, le=10)
-    """How its trades grow with the volatility of late: in proportion to its ratio to
+    """How its trades grow with the volatility of the last minutes: in proportion to its ratio to
     `usual_volatility`, to this power, and at most eightfold. 0: not at all."""
     usual_volatility: float = Field(0.6, ge=1e-6, le=1000)
     """Annual volatility at which trades have their usual size."""
@@ -71,7 +71,7 @@ class Noise(BuiltIn):
             side = 1.0 if draw(traders, i, t, 2, seed) < 0.5 else -1.0
             leverage = usable_leverage(state, traders, i, m, equity)
             size = side * p.size * draw(traders, i, t, 3, seed) * equity * leverage / mid
-            volatility = math.sqrt(traders.public[m].variance)
+            volatility = math.sqrt(traders.public[m].stir)
             size *= min(math.pow(volatility / usual, p.response), MOST_RESPONSE)
             if abs(held + size) * mid > equity * leverage:
                 continue

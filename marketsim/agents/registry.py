@@ -155,7 +155,7 @@ def build_traders(
         view = traders.public[m]
         view.key = asset_key(name)
         view.mid = view.last_index = state.market[m].index_price
-        view.variance = variance
+        view.variance = view.stir = variance
     for g, (rows, values) in enumerate(zip(roster.rows, chosen, strict=True)):
         row = traders.population[g]
         row.kind = OWN

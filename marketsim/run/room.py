@@ -21,8 +21,9 @@ from marketsim.scenario.schema import Scenario
 from marketsim.tape.wealth import record_wealth
 
 #: Hours over which traders average what is public: the basis, which makers quote around, the
-#: volatility, the trend the herd follows and the funding carry traders expect.
-AVERAGE_HOURS = {"basis": 4.0, "variance": 2.0, "trend": 72.0, "funding": 72.0}
+#: volatility, what stirs noise traders, the trend the herd follows and the funding carry traders
+#: expect.
+AVERAGE_HOURS = {"basis": 4.0, "variance": 2.0, "stir": 0.25, "trend": 72.0, "funding": 72.0}
 
 #: From so many bytes on, memory that is not used yet is left to the system.
 LAZY_BYTES = 2**18
