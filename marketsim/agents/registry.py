@@ -18,7 +18,7 @@ from marketsim.scenario.loader import json_schema
 from marketsim.scenario.population import Turnover
 from marketsim.scenario.roster import Roster
 from marketsim.scenario.schema import Scenario
-from marketsim.streams import Stream, asset_key, bits, exponential
+from marketsim.streams import Stream, asset_key, bits, fill_exponential
 
 #: Hours between two looks of a trader at whether to leave.
 LOOK_HOURS = 1.0
@@ -220,8 +220,9 @@ def wake_first(
     if isinstance(values, BuiltIn) and values.ACTS_FIRST:
         return
     mean = np.minimum(traders.trader["attention"][accounts], 1440 / step_minutes)
-    keys = traders.trader["key"][accounts]
-    draws = np.array([exponential(seed, int(Stream.WAKE), int(k), 0, 1) for k in keys])
+    draws = np.empty(len(accounts))
+    keys = np.ascontiguousarray(traders.trader["key"][accounts])
+    fill_exponential(seed, int(Stream.WAKE), keys, 0, 1, draws)
     wait = np.minimum(np.ceil(mean * draws), UNLIMITED - t)
     traders.next_wake[accounts] += wait.astype(np.int64)
 

@@ -9,13 +9,11 @@ import numpy as np
 from marketsim.scenario.distributions import Constant, Floats, pick
 from marketsim.scenario.population import RANGES, Group, Population
 from marketsim.scenario.schema import Scenario
-from marketsim.streams import Stream, philox, trader_keys
+from marketsim.streams import Stream, fill_uniform, trader_keys
 
 #: Numbers of the draws that are not habits; habits have their place in `Population.HABITS`.
 MODE_DRAW = 32
 GROUP_DRAW = 64
-
-_BLOCK = 65_536
 
 
 class SidePools(NamedTuple):
@@ -128,14 +126,13 @@ def draw_habit(scenario: Scenario, name: str, habit: str, seed: int, keys: Any) 
     """
     population = scenario.populations[name]
     distribution = getattr(population, habit)
-    if isinstance(distribution, Constant):
-        value = distribution.quantile(np.empty(len(keys)))
+    if isinstance(distribution, Constant):  # within its range, or the scenario would be refused
+        value = distribution.quantile(keys)
     else:
-        place = Population.HABITS.index(habit)
+        allowed, place = RANGES[habit], Population.HABITS.index(habit)
         value = distribution.quantile(draw_uniform(seed, Stream.SETUP, keys, place))
-    allowed = RANGES[habit]
-    never = np.isinf(value) & allowed.allows_never
-    value = np.where(never, value, np.clip(value, allowed.low, allowed.high))
+        never = np.isinf(value) & allowed.allows_never
+        value = np.where(never, value, np.clip(value, allowed.low, allowed.high))
     if habit == "leverage":
         return np.minimum(value, _leverage_limit(scenario, population))
     return np.rint(value) if habit == "tranches" else value
@@ -165,24 +162,8 @@ def draw_uniform(seed: int, stream: int, keys: Any, k: int, step: int = 0) -> Fl
     array of float64
         In (0, 1).
     """
-    # The rounds of the generator are element-wise, so their plain Python form runs on arrays;
-    # blocks keep them in the processor's cache.
-    rounds = getattr(philox, "py_func", philox)
-    low, half = np.uint64(0xFFFFFFFF), np.uint64(32)
     found = np.empty(len(keys))
-    for start in range(0, len(keys), _BLOCK):
-        block = keys[start : start + _BLOCK].view(np.uint64)
-        same = np.zeros_like(block)
-        first, second, _, _ = rounds(
-            block & low,
-            block >> half,
-            same + np.uint64(step),
-            same + np.uint64((int(stream) << 24) | k),
-            np.uint64(seed & 0xFFFFFFFF),
-            np.uint64((seed >> 32) & 0xFFFFFFFF),
-        )
-        bits = (first | (second << half)) >> np.uint64(12)
-        found[start : start + len(block)] = (bits.astype(np.float64) + 0.5) * 2.0**-52
+    fill_uniform(seed, int(stream), np.ascontiguousarray(keys), step, k, found)
     return found
 
 
