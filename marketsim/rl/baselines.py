@@ -31,7 +31,7 @@ def carry(env: PerpEnv, seen: Observation) -> Action:
     A position is left when what it earned turns against it.
     """
     usual = _of_each_market(env, seen, "usual_funding_rate")
-    held = _of_each_market(env, seen, "exposure")
+    held = env.hold()
     pays = np.where(np.abs(usual) > 2.0, -np.sign(usual), 0.0)
     earns = held * usual < 0.0
     return np.where(pays != 0.0, pays, np.where(earns, held, 0.0)).astype(np.float32)

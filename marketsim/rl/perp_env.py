@@ -48,7 +48,10 @@ def check_action(action: Any, shape: tuple[int, ...], where: str = "") -> NDArra
     if values.shape != shape:
         raise ValueError(f"{where}action has shape {values.shape}: must be {shape}")
     if not (np.abs(values) <= 1.0).all():  # also of what is no number
-        raise ValueError(f"{where}action {values.tolist()}: must be numbers in [-1, 1]")
+        raise ValueError(
+            f"{where}action {values.tolist()}: must be numbers in [-1, 1]; "
+            "gymnasium.wrappers.ClipAction cuts off what lies beyond"
+        )
     return values
 
 
