@@ -56,7 +56,7 @@ class _Unmoved(Simulation):
         """Be a run with this seed."""
         scenario = self.scenario
         self.seed = seed
-        self.roster = draw_roster(scenario, seed)
+        self.roster = draw_roster(scenario, seed, self.roster)
         self.state = _seat_traders(self.state, scenario, self.roster)
         chosen = [self.callers.parameters_of(g) for g in range(len(self.roster.names))]
         self.traders = build_traders(scenario, self.state, self.roster, seed, chosen)

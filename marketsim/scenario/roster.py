@@ -1,7 +1,8 @@
 """Who is who: the traders of a run, their capital, habits and pools, drawn from their keys."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -61,7 +62,7 @@ class Roster:
         return self.rows[self.names.index(name)]
 
 
-def draw_roster(scenario: Scenario, seed: int) -> Roster:
+def draw_roster(scenario: Scenario, seed: int, like: Roster | None = None) -> Roster:
     """Draw every trader's capital and habits.
 
     A trader's draws depend on the seed, the name of its population and its number there; not on
@@ -71,50 +72,71 @@ def draw_roster(scenario: Scenario, seed: int) -> Roster:
     ----------
     scenario : Scenario
     seed : int
+    like : Roster, optional
+        One of the same scenario with another seed: what no seed changes is taken from there.
 
     Returns
     -------
     Roster
     """
     markets = tuple(scenario.markets)
-    num_traders = scenario.num_traders
-    keys = np.empty(num_traders, np.int64)
-    number = np.empty(num_traders, np.int32)
-    mode = np.zeros(num_traders, np.int8)
-    habits = {name: np.empty(num_traders) for name in Population.HABITS}
-    weights = np.empty((len(scenario.populations), len(markets)))
-    rows, side = [], []
-    start = 0
-    for place, (name, population) in enumerate(scenario.populations.items()):
-        stop = start + population.count
-        own = slice(start, stop)
-        rows.append(own)
-        keys[own] = trader_keys(name, population.count)
-        number[own] = place
-        weights[place] = population.market_weights(markets)
+    if like is None:
+        like = _undrawn_roster(scenario)
+    keys = like.keys
+    mode = np.zeros(len(keys), np.int8)
+    habits = {name: getattr(like, name).copy() for name in Population.HABITS}
+    side = []
+    for place, (name, own) in enumerate(zip(like.names, like.rows, strict=True)):
+        population = scenario.populations[name]
         for habit, column in habits.items():
-            column[own] = draw_habit(scenario, name, habit, seed, keys[own])
-        draws = draw_uniform(seed, Stream.SETUP, keys[own], MODE_DRAW)
-        mode[own] = pick_modes(population, draws)
-        isolated, partial = (start + np.flatnonzero(mode[own] == kind) for kind in (1, 2))
-        side.append(_pool_per_position(isolated, np.flatnonzero(weights[place])))
+            if not isinstance(getattr(population, habit), Constant):
+                column[own] = draw_habit(scenario, name, habit, seed, keys[own])
+        if max(population.mode_weights) < sum(population.mode_weights):
+            draws = draw_uniform(seed, Stream.SETUP, keys[own], MODE_DRAW)
+            mode[own] = pick_modes(population, draws)
+        else:
+            mode[own] = population.mode_weights.index(max(population.mode_weights))
+        isolated, partial = (own.start + np.flatnonzero(mode[own] == kind) for kind in (1, 2))
+        side.append(_pool_per_position(isolated, np.flatnonzero(like.market_weight[place])))
         for draw, group in enumerate(population.groups.values()):
             if group.draw_limit != "unlimited":  # an unlimited group is part of the main pool
                 where = np.array([markets.index(market) for market in group.markets])
                 limit = draw_limit(group, draw, seed, keys[partial], habits["capital"][partial])
                 side.append(_pool_per_group(partial, where, limit))
-        start = stop
-    return Roster(
-        names=tuple(scenario.populations),
-        strategies=tuple(p.strategy for p in scenario.populations.values()),
-        parameters=tuple(p.parameters for p in scenario.populations.values()),
-        rows=tuple(rows),
-        population=number,
-        keys=keys,
+    return replace(
+        like,
         priority=(draw_uniform(seed, Stream.RANK, keys, 0) * 2.0**31).astype(np.int64),
         margin_mode=mode,
-        market_weight=weights,
         side_pool=_join(side),
+        **habits,
+    )
+
+
+def _undrawn_roster(scenario: Scenario) -> Roster:
+    """Return the roster as far as no seed decides it; habits that are drawn are zero."""
+    markets = tuple(scenario.markets)
+    populations = scenario.populations
+    stops = np.cumsum([0, *(each.count for each in populations.values())]).tolist()
+    rows = tuple(slice(*span) for span in pairwise(stops))
+    habits = {name: np.zeros(stops[-1]) for name in Population.HABITS}
+    for (name, population), own in zip(populations.items(), rows, strict=True):
+        for habit, column in habits.items():
+            if isinstance(getattr(population, habit), Constant):
+                column[own] = draw_habit(scenario, name, habit, 0, np.zeros(population.count))
+    none = np.zeros(0, np.int64)
+    return Roster(
+        names=tuple(populations),
+        strategies=tuple(each.strategy for each in populations.values()),
+        parameters=tuple(each.parameters for each in populations.values()),
+        rows=rows,
+        population=np.repeat(
+            np.arange(len(rows), dtype=np.int32), [each.count for each in populations.values()]
+        ),
+        keys=np.concatenate([trader_keys(name, p.count) for name, p in populations.items()]),
+        priority=none,
+        margin_mode=none,
+        market_weight=np.array([each.market_weights(markets) for each in populations.values()]),
+        side_pool=SidePools(none, none, none, none, none),
         **habits,
     )
 
