@@ -19,6 +19,7 @@ class Workload(StrEnum):
     SWEEP = "sweep"
     BRANCH = "branch"
     LIVE = "live"
+    RL = "rl"
     HINTS = "hints"
 
 
@@ -26,8 +27,8 @@ def bench(
     workload: Annotated[
         Workload | None,
         typer.Argument(
-            help="book, market, causes, contagion, own, sweep, branch, live or hints. "
-            "[default: all but hints]"
+            help="book, market, causes, contagion, own, sweep, branch, live, rl or hints. "
+            "[default: all but rl and hints]"
         ),
     ] = None,
     accounts: Annotated[int | None, typer.Option(min=1, help="Number of traders.")] = None,
@@ -36,7 +37,7 @@ def bench(
         int | None, typer.Option(min=1, help="Number of runs of the sweep. [default: 10,000]")
     ] = None,
 ) -> None:
-    """Time the order book, a whole market, own traders, causes, sweeps, copies and the live page.
+    """Time the order book, a whole market, own traders, causes, sweeps, copies, the live page, learners.
 
     One JSON object per line and system.
     """

@@ -292,7 +292,7 @@ else:
 
     @intrinsic
     def call_compiled(typingctx: Any, address: Any, a: Any, b: Any, c: Any, d: Any, e: Any) -> Any:  # noqa: ARG001
-        """Call a kernel of four structs and an integer, which returns an integer, by its address."""
+        """Call a kernel of four structs and an integer by its address; it returns an integer."""
         given = (a, b, c, d, types.int64)
 
         def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:  # noqa: ARG001

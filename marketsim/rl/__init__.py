@@ -1,22 +1,26 @@
-"""Learning agents: markets as tasks of Gymnasium and PettingZoo (``pip install '...[rl]'``)."""
+"""Learning agents: markets as tasks of Gymnasium and PettingZoo (the extra ``rl``)."""
 
-from marketsim.rl.extra import ensure_installed
-
-ensure_installed()
-
-from marketsim.rl.baselines import BASELINES, score  # noqa: E402  what is missing is named first
-from marketsim.rl.parallel import parallel_env  # noqa: E402
-from marketsim.rl.perp_env import PerpEnv  # noqa: E402
-
-from marketsim.rl.tasks import TASKS, register_tasks  # noqa: E402
-from marketsim.rl.vector import PerpVectorEnv  # noqa: E402
+try:
+    from marketsim.rl.baselines import BASELINES, score
+    from marketsim.rl.parallel import parallel_env
+    from marketsim.rl.perp_env import PerpEnv
+    from marketsim.rl.risk_desk import RiskDesk
+    from marketsim.rl.tasks import TASKS, register_tasks
+    from marketsim.rl.vector import PerpVectorEnv
+except ModuleNotFoundError as error:
+    if error.name not in ("gymnasium", "pettingzoo"):
+        raise
+    raise ImportError(
+        f"marketsim.rl needs {error.name}: pip install 'marketsim-perps[rl]', or in a checkout "
+        "pip install -e '.[rl]'"
+    ) from None
 
 __all__ = [
     "BASELINES",
     "TASKS",
     "PerpEnv",
     "PerpVectorEnv",
-
+    "RiskDesk",
     "parallel_env",
     "register_tasks",
     "score",

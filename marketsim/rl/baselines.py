@@ -22,7 +22,8 @@ def basis(env: PerpEnv, seen: Observation) -> Action:
     The whole of the leverage is used from 0.2 % on.
     """
     premium = _of_each_market(env, seen, "premium")
-    return np.clip(-0.5 * premium, -1.0, 1.0).astype(np.float32)
+    against: Action = np.clip(-0.5 * premium, -1.0, 1.0).astype(np.float32)
+    return against
 
 
 def carry(env: PerpEnv, seen: Observation) -> Action:

@@ -47,6 +47,8 @@ def columns_of(markets: Sequence[str]) -> tuple[Column, ...]:
     ['BTC.unrealised', 'margin_used', 'growth', 'time_left']
     """
     each = [
-        column._replace(name=f"{market}.{column.name}") for market in markets for column in OF_MARKET
+        column._replace(name=f"{market}.{column.name}")
+        for market in markets
+        for column in OF_MARKET
     ]
     return (*each, *OF_ACCOUNT)

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
-import numpy as np
 from gymnasium.utils import seeding
 from pettingzoo import ParallelEnv
 
@@ -86,10 +85,12 @@ class PerpParallelEnv(ParallelEnv[str, Observation, Action]):
         self._table = Table(loaded, [accounts[number] for number in chosen], every, quotes=quotes)
         self.columns: tuple[Column, ...] = self._table.columns
         size = len(loaded.markets)
-        seen = {agent: observation_space(len(self.columns)) for agent in self.possible_agents}
-        done = {agent: action_space(size, quotes) for agent in self.possible_agents}
-        self.observation_spaces: dict[str, gym.Space[Any]] = {**seen}
-        self.action_spaces: dict[str, gym.Space[Any]] = {**done}
+        self.observation_spaces: dict[str, gym.Space[Any]] = {
+            agent: observation_space(len(self.columns)) for agent in self.possible_agents
+        }
+        self.action_spaces: dict[str, gym.Space[Any]] = {
+            agent: action_space(size, quotes) for agent in self.possible_agents
+        }
         self._shape = (size * (2 if quotes else 1),)
         self.np_random, _ = seeding.np_random()
 
@@ -112,7 +113,9 @@ class PerpParallelEnv(ParallelEnv[str, Observation, Action]):
         return self._table.run_of(0)
 
     def reset(
-        self, seed: int | None = None, options: dict[str, Any] | None = None
+        self,
+        seed: int | None = None,
+        options: dict[str, Any] | None = None,  # noqa: ARG002  as PettingZoo has it
     ) -> tuple[dict[str, Observation], dict[str, dict[str, Any]]]:
         """Begin an episode with all agents; see `PerpEnv.reset`."""
         if seed is not None:

@@ -23,13 +23,13 @@ Observation = NDArray[np.float32]
 Action = NDArray[np.float32]
 
 
-def observation_space(num_columns: int) -> spaces.Box:
-    """Return the space of observations."""
+def observation_space(num_columns: int) -> Any:
+    """Return the space of observations, a `Box`."""
     return spaces.Box(-LARGEST, LARGEST, (num_columns,), np.float32)
 
 
-def action_space(num_markets: int, quotes: bool = False) -> spaces.Box:
-    """Return the space of target exposures, or of distances of quotes."""
+def action_space(num_markets: int, quotes: bool = False) -> Any:
+    """Return the space of target exposures, or of distances of quotes, a `Box`."""
     return spaces.Box(-1.0, 1.0, (num_markets * (2 if quotes else 1),), np.float32)
 
 
@@ -84,9 +84,9 @@ class PerpEnv(gym.Env[Observation, Action]):
     overrides : list of (str, str), optional
         Fields of the scenario to change, as ``--set`` does.
     quotes : bool, optional
-        Actions are, for each market, how far from fair value the learner buys and sells, from 0.01 %
-        (-1) to 1 %; 1 is not at all. Otherwise they are target exposures: 1 is the largest long that
-        its leverage bears, -1 the largest short.
+        Actions are, for each market, how far from fair value the learner buys and sells, from
+        0.01 % (-1) to 1 %; 1 is not at all. Otherwise they are target exposures: 1 is the largest
+        long that its leverage bears, -1 the largest short.
 
     Attributes
     ----------
@@ -125,7 +125,7 @@ class PerpEnv(gym.Env[Observation, Action]):
         self.columns: tuple[Column, ...] = self._table.columns
         self.observation_space = observation_space(len(self.columns))
         self.action_space = action_space(len(loaded.markets), quotes)
-        self._shape = self.action_space.shape
+        self._shape: tuple[int, ...] = self.action_space.shape or ()
 
     @property
     def accounts(self) -> list[int]:

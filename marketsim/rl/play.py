@@ -157,7 +157,8 @@ def quote_distance(action: float) -> float:
     """
     if action >= 1.0:
         return 0.0
-    return NEAREST * (FARTHEST / NEAREST) ** (0.5 * (max(action, -1.0) + 1.0))
+    reach = math.log(FARTHEST / NEAREST)
+    return NEAREST * math.exp(0.5 * (max(action, -1.0) + 1.0) * reach)
 
 
 @kernel

@@ -9,7 +9,7 @@ from marketsim.engine._jit import STACKED, compiled, stacked
 from marketsim.engine.records import records
 from marketsim.engine.state import ATOMS, Cause
 from marketsim.rl.columns import columns_of
-from marketsim.rl.play import EVENT, Course, Seats, look, play
+from marketsim.rl.play import Course, Seats, look, play
 from marketsim.run.loop import DONE, run_steps
 from marketsim.run.seeding import Opener
 from marketsim.run.simulation import Simulation

@@ -53,6 +53,4 @@ def register_tasks() -> None:
     """Make the tasks known to Gymnasium; its entry point calls this, and so does `marketsim.rl`."""
     for name, task in TASKS.items():
         if name not in gym.registry:
-            gym.register(
-                name, task.entry, kwargs=task.arguments, vector_entry_point=task.vector
-            )
+            gym.register(name, task.entry, kwargs=task.arguments, vector_entry_point=task.vector)

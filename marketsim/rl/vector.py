@@ -60,7 +60,7 @@ class PerpVectorEnv(VectorEnv[Observations, Observations, Any]):
         self.single_action_space = one.action_space
         self.observation_space = batch_space(one.observation_space, self.num_envs)
         self.action_space = batch_space(one.action_space, self.num_envs)
-        self._shape = (self.num_envs, *one.action_space.shape)
+        self._shape: tuple[int, ...] = self.action_space.shape or ()
         self._table = Table(
             one.scenario,
             one.accounts,
