@@ -37,7 +37,7 @@ def bench(
         int | None, typer.Option(min=1, help="Number of runs of the sweep. [default: 10,000]")
     ] = None,
 ) -> None:
-    """Time the order book, a whole market, own traders, causes, sweeps, copies, the live page, learners.
+    """Time the book, a market, own traders, causes, sweeps, copies, the live page, learners.
 
     One JSON object per line and system.
     """

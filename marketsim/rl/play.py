@@ -134,16 +134,18 @@ def act(state: State, traders: Traders, seats: Seats, n: int, t: int) -> None:
 
 @kernel
 def set_quotes(traders: Traders, action: NDArray[np.float64], i: int) -> bool:
-    """Tell a manual trader how far from fair value it quotes; return whether that is news."""
-    is_new = False
+    """Tell a manual trader how far from fair value it quotes; return whether it is to look.
+
+    It is while it quotes, so that its quotes are renewed, and to withdraw them.
+    """
+    is_asked = False
     for m in range(len(traders.public)):
         for side in range(2):
             distance = quote_distance(action[2 * m + side])
             place = BID if side == 0 else ASK
-            if traders.memory[i, m, place] != distance:
-                traders.memory[i, m, place] = distance
-                is_new = True
-    return is_new
+            is_asked = is_asked or distance > 0.0 or traders.memory[i, m, place] > 0.0
+            traders.memory[i, m, place] = distance
+    return is_asked
 
 
 @kernel

@@ -7,6 +7,7 @@ import pytest
 from pydantic import Field
 
 from marketsim.agents.base import BuiltIn
+from marketsim.agents.manual import BID, ORDER
 from marketsim.agents.strategies import BUILT_IN, STRATEGIES
 from marketsim.engine.state import MAX_PRICE_TICKS, UNLIMITED, Flag, IntentKind
 from marketsim.run.loop import decide
@@ -27,7 +28,11 @@ def lived(strategy: str, *, seed: int = SEED) -> tuple[Simulation, slice]:
     simulation.run(LIVED)
     simulation.traders.next_wake[:] = UNLIMITED
     place = simulation.roster.names.index(strategy)
-    return simulation, simulation.roster.rows[place]
+    rows = simulation.roster.rows[place]
+    if strategy == "manual":  # does what it is told to
+        simulation.traders.memory[rows, 0, ORDER] = 1.0
+        simulation.traders.memory[rows, 1, [BID]] = 0.001
+    return simulation, rows
 
 
 def copies(arrays: Any) -> dict[str, Any]:
