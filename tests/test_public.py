@@ -12,9 +12,11 @@ LOAD_ALL = """
 import pkgutil, importlib, marketsim
 from importlib.util import find_spec
 def left_out(name):  # the extra rl may be missing
-    rl = name.startswith(("marketsim.rl", "marketsim.bench.rl"))
-    return name.endswith("__main__") or (rl and not (find_spec("gymnasium") and find_spec("pettingzoo")))
-names = [info.name for info in pkgutil.walk_packages(marketsim.__path__, "marketsim.", lambda name: None)]
+    if name.startswith(("marketsim.rl", "marketsim.bench.rl")):
+        return find_spec("gymnasium") is None or find_spec("pettingzoo") is None
+    return name.endswith("__main__")
+found = pkgutil.walk_packages(marketsim.__path__, "marketsim.", lambda name: None)
+names = [info.name for info in found]
 for name in names:
     if not left_out(name):
         importlib.import_module(name)
