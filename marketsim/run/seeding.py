@@ -1,5 +1,7 @@
 """One scenario opened again and again, with one seed after the other."""
 
+from copy import deepcopy
+
 import numpy as np
 
 from marketsim.agents.callers import Callers
@@ -40,7 +42,7 @@ class Opener:
         """Return a run with a seed of its own, as it stands when its record begins."""
         if self._first is None:
             return Simulation(self._scenario, seed)
-        run = self._first.branch()
+        run = self._first.unseeded()
         run.reseed(seed)
         run.let_warm_up()
         return run
@@ -51,6 +53,11 @@ class _Unmoved(Simulation):
 
     def _warm_up_first(self, progress: Progress | None) -> None:
         """Wait."""
+
+    def unseeded(self) -> "_Unmoved":
+        """Copy it, but not what `reseed` makes anew."""
+        anew = (self.callers, self.interventions, self._start, *self.traders)
+        return deepcopy(self, {id(each): each for each in anew})
 
     def reseed(self, seed: int) -> None:
         """Be a run with this seed."""
