@@ -79,16 +79,16 @@ def _measure_many(scenario: Scenario, steps: int) -> None:
 
     def seats() -> Callable[[], object]:
         env.reset(seed=SEED)
-        return lambda: [env.step(still) for _ in range(steps)]
+        return partial(_again, partial(env.step, still), steps)
 
     def stand() -> Callable[[], object]:
         for n in range(STACKED):
             alone.open(n, SEED + n)
-        return lambda: [alone.play() for _ in range(steps)]
+        return partial(_again, alone.play, steps)
 
     def go() -> Callable[[], object]:
         runs = [Simulation(scenario, SEED + n) for n in range(STACKED)]
-        return lambda: [run.run(steps) for run in runs]
+        return partial(_each, runs, steps)
 
     timings = _in_turns(seats, stand, go)
     learners, bare, runs = (median(each.cpu for each in timing) for timing in timings)
@@ -110,6 +110,16 @@ def _in_turns(*prepare: Callable[[], Callable[[], object]]) -> list[list[Timing]
         for timing, make in zip(timings, prepare, strict=True):
             timing.append(timed(make()))
     return timings
+
+
+def _again(work: Callable[[], object], times: int) -> None:
+    for _ in range(times):
+        work()
+
+
+def _each(runs: list[Simulation], steps: int) -> None:
+    for run in runs:
+        run.run(steps)
 
 
 def _fresh(env: PerpEnv) -> PerpEnv:

@@ -1,11 +1,12 @@
 """``marketsim bench``: how fast the engine is, beside its peers."""
 
 from enum import StrEnum
+from importlib.util import find_spec
 from typing import Annotated
 
 import typer
 
-from marketsim.cli.errors import explained
+from marketsim.cli.errors import explained, refuse
 
 
 class Workload(StrEnum):
@@ -44,4 +45,6 @@ def bench(
     with explained():
         from marketsim.bench import main
 
+        if workload is Workload.RL and not (find_spec("gymnasium") and find_spec("pettingzoo")):
+            refuse("bench rl: gymnasium and pettingzoo are missing: pip install -e '.[rl]'")
         main(workload.value if workload else None, accounts, steps, runs)
