@@ -27,15 +27,14 @@ def basis(env: PerpEnv, seen: Observation) -> Action:
 
 
 def carry(env: PerpEnv, seen: Observation) -> Action:
-    """Be on the side that funding has paid of late, once it pays twice its pin or more.
+    """Be short while longs pay, as the built-in carry trader is.
 
-    A position is left when what it earned turns against it.
+    It goes in once funding has paid 0.02 % per 8 h of late, and out when that falls below zero.
     """
     usual = _of_each_market(env, seen, "usual_funding_rate")
-    held = env.hold()
-    pays = np.where(np.abs(usual) > 2.0, -np.sign(usual), 0.0)
-    earns = held * usual < 0.0
-    return np.where(pays != 0.0, pays, np.where(earns, held, 0.0)).astype(np.float32)
+    kept = np.where(usual < 0.0, 0.0, np.minimum(env.hold(), 0.0))
+    target: Action = np.where(usual > 2.0, -1.0, kept).astype(np.float32)
+    return target
 
 
 def at_random(env: PerpEnv, seen: Observation) -> Action:  # noqa: ARG001
