@@ -139,6 +139,7 @@ class Table:
         self._runs: list[Simulation | None] = [None] * size
         self._stack = np.empty((size, 4), STACKED)
         self._kept: list[Any] = [None] * size
+        self._noted = [0] * size  # decisions whose orders are among the interventions
         self._run: Any = None
         num_learners, num_markets = len(accounts), len(scenario.markets)
         decisions = -(-scenario.num_steps // every)
@@ -175,7 +176,7 @@ class Table:
         now = int(run.tape.clock[0].step)
         for field in ("first", "stop", "event"):
             course[field][n] = now
-        course["count"][n] = course["rests"][n] = 0
+        course["count"][n] = course["rests"][n] = self._noted[n] = 0
         course["num_liquidations"][n] = run.state.totals[0].num_liquidations
         seats.is_out[n] = 1
         self._look(n, n + 1)  # what is there now is what the next look compares with
@@ -202,7 +203,8 @@ class Table:
     def run_of(self, n: int) -> Simulation:
         """Return the run at market `n`, as far as it is, with what the learners ordered in it.
 
-        Its orders are among its interventions: its scenario repeats it without them.
+        Their orders are among its interventions: its scenario repeats it without them. What is done
+        to it from outside acts with the next decision.
 
         Raises
         ------
@@ -213,17 +215,20 @@ class Table:
         if run is None:
             raise RuntimeError("no episode has begun: call reset() first")
         run.run(0)  # what is measured at this moment
-        names, entries = run.market_names, run.interventions.entries
-        stated = len(run.scenario.interventions)
-        del entries[stated:]
-        every, seats = int(self.seats.course["every"][n]), self.seats
-        for k, a, m in np.argwhere(seats.trade[n, : int(seats.course["count"][n])]).tolist():
-            fields = {"account": int(seats.account[a]), "market": names[m]}
-            entries.append(
-                TradeIntervention(
-                    kind="trade", at_step=k * every, size=float(seats.trade[n, k, a, m]), **fields
-                )
+        seats, course = self.seats, self.seats.course
+        first, stop = self._noted[n], int(course["count"][n])
+        for k, a, m in np.argwhere(seats.trade[n, first:stop]).tolist():
+            order = TradeIntervention(
+                kind="trade",
+                at_step=(first + k) * int(course["every"][n]),
+                account=int(seats.account[a]),
+                market=run.market_names[m],
+                size=float(seats.trade[n, first + k, a, m]),
             )
+            run.interventions.entries.append(order)
+        self._noted[n] = stop
+        course["event"][n] = 0  # whoever has the run may do something to it
+        self._keep(n)
         return run
 
     def profit_of(self, n: int, a: int) -> dict[str, float]:

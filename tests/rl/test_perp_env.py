@@ -93,6 +93,22 @@ def test_an_episode_is_repeated_by_its_scenario(small):
     assert again.digest() == env.digest() == env.digest()
 
 
+def test_the_run_of_an_episode_is_steered_like_any_other(small):
+    env = PerpEnv(small)
+    env.reset(seed=2)
+    for target in (0.0, 0.5, -0.5):
+        env.step(np.array([target], np.float32))
+    before = float(env.run.state.market["index_price"][0])
+    env.run.shock("jump", size=-0.2)
+    env.step(STILL)
+    run = env.run
+    assert float(run.state.market["index_price"][0]) < 0.85 * before
+    assert [entry.kind for entry in run.interventions.entries] == ["trade"] * 2 + ["jump", "trade"]
+    again = Simulation(run.steered, run.seed)
+    again.run(run.step_count)
+    assert again.digest() == env.digest()
+
+
 def test_the_same_seed_is_the_same_episode_and_another_is_another(small):
     env = PerpEnv(small)
     first, _ = env.reset(seed=8)
