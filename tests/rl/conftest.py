@@ -1,12 +1,8 @@
-"""Small markets for learners: without the extra `rl` nothing here is tested, and it is said."""
+"""A small market for learners. Without the extra `rl` each file here is skipped, and says so."""
 
 from pathlib import Path
 
 import pytest
-
-MISSING = "gymnasium and pettingzoo are not installed (the extra rl)"
-pytest.importorskip("gymnasium", reason=MISSING)
-pytest.importorskip("pettingzoo", reason=MISSING)
 
 SCENARIO = """\
 name = "small"

@@ -2,6 +2,10 @@
 
 import numpy as np
 import pytest
+
+pytest.importorskip("gymnasium", reason="gymnasium is not installed (the extra rl)")
+pytest.importorskip("pettingzoo", reason="pettingzoo is not installed (the extra rl)")
+
 from pettingzoo.test import parallel_api_test, parallel_seed_test
 
 from marketsim.rl import parallel_env

@@ -2,9 +2,13 @@
 
 import math
 
-import gymnasium as gym
 import numpy as np
 import pytest
+
+pytest.importorskip("gymnasium", reason="gymnasium is not installed (the extra rl)")
+pytest.importorskip("pettingzoo", reason="pettingzoo is not installed (the extra rl)")
+
+import gymnasium as gym
 from gymnasium.utils.env_checker import check_env
 
 from marketsim.engine.state import ATOMS

@@ -3,6 +3,9 @@
 import numpy as np
 import pytest
 
+pytest.importorskip("gymnasium", reason="gymnasium is not installed (the extra rl)")
+pytest.importorskip("pettingzoo", reason="pettingzoo is not installed (the extra rl)")
+
 from marketsim.rl import RiskDesk
 from marketsim.run.simulation import Simulation
 from marketsim.scenario.errors import ScenarioError

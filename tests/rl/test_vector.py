@@ -1,8 +1,12 @@
 """Learners side by side: each as if it were alone."""
 
-import gymnasium as gym
 import numpy as np
 import pytest
+
+pytest.importorskip("gymnasium", reason="gymnasium is not installed (the extra rl)")
+pytest.importorskip("pettingzoo", reason="pettingzoo is not installed (the extra rl)")
+
+import gymnasium as gym
 from gymnasium.vector import AutoresetMode, VectorEnv
 
 from marketsim.rl import PerpEnv, PerpVectorEnv
