@@ -193,7 +193,7 @@ def _link_traders(roster: Roster, chosen: Sequence[Parameters], seed: int) -> tu
     span = np.full((roster.num_traders, 2), -1, np.int64)
     links: list[int] = []
     for name, rows, values in zip(roster.names, roster.rows, chosen, strict=True):
-        if not isinstance(values, BuiltIn):
+        if not isinstance(values, BuiltIn) or type(values).graph is BuiltIn.graph:
             continue
         own = int(bits(seed, int(Stream.NETWORK), asset_key(name), 0, 0)) % 2**32
         try:

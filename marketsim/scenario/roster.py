@@ -27,6 +27,16 @@ class SidePools(NamedTuple):
     number: Any  #: (R,) int64, from 0
 
 
+#: Where everybody's positions lie in main pools.
+NO_POOLS = SidePools(
+    owner=np.zeros(0, np.int64),
+    draw_limit=np.zeros(0),
+    account=np.zeros(0, np.int64),
+    market=np.zeros(0, np.int64),
+    number=np.zeros(0, np.int64),
+)
+
+
 @dataclass(frozen=True)
 class Roster:
     """The traders, population by population; arrays have one entry per trader."""
@@ -96,6 +106,8 @@ def draw_roster(scenario: Scenario, seed: int, like: Roster | None = None) -> Ro
             mode[own] = pick_modes(population, draws)
         else:
             mode[own] = population.mode_weights.index(max(population.mode_weights))
+        if not mode[own].any():  # all of its positions lie in main pools
+            continue
         isolated, partial = (own.start + np.flatnonzero(mode[own] == kind) for kind in (1, 2))
         side.append(_pool_per_position(isolated, np.flatnonzero(like.market_weight[place])))
         for draw, group in enumerate(population.groups.values()):
@@ -136,7 +148,7 @@ def _undrawn_roster(scenario: Scenario) -> Roster:
         priority=none,
         margin_mode=none,
         market_weight=np.array([each.market_weights(markets) for each in populations.values()]),
-        side_pool=SidePools(none, none, none, none, none),
+        side_pool=NO_POOLS,
         **habits,
     )
 
@@ -222,6 +234,8 @@ def draw_limit(group: Group, number: int, seed: int, keys: Any, capital: Floats)
 
 def _join(parts: Sequence[SidePools]) -> SidePools:
     """Put the pools of all populations in one list."""
+    if not parts:
+        return NO_POOLS
     offset = np.cumsum([0] + [len(part.owner) for part in parts])
     numbers = [part.number + first for part, first in zip(parts, offset, strict=False)]
     return SidePools(
