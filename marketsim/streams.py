@@ -203,6 +203,20 @@ def fill_normal(seed: int, stream: int, key: int, first_step: int, out: Any) -> 
 
 
 @kernel
+def fill_uniform(seed: int, stream: int, key: Any, step: int, k: int, out: Any) -> None:
+    """Overwrite `out` with a uniform draw for each of an array of keys, arguments as for `bits`."""
+    for n in range(len(key)):
+        out[n] = uniform(seed, stream, key[n], step, k)
+
+
+@kernel
+def fill_exponential(seed: int, stream: int, key: Any, step: int, k: int, out: Any) -> None:
+    """Overwrite `out` with an exponential draw for each of an array of keys."""
+    for n in range(len(key)):
+        out[n] = exponential(seed, stream, key[n], step, k)
+
+
+@kernel
 def draw_news(seed: int, t: int, world: World) -> None:
     """Draw what step `t` brings: overwrites the draws of the factor, the assets and the sources.
 

@@ -46,7 +46,7 @@ def _watch(name: str) -> list[str]:
 
 def show_experiments() -> str:
     """Show every experiment: its question, its figure, what was found."""
-    pages = sorted(EXPERIMENTS.glob("*/README.md"))
+    pages = sorted(code.with_name("README.md") for code in EXPERIMENTS.glob("*/experiment.py"))
     return "\n\n".join(_experiment(page) for page in pages)
 
 

@@ -18,7 +18,7 @@ from marketsim.scenario.loader import json_schema
 from marketsim.scenario.population import Turnover
 from marketsim.scenario.roster import Roster
 from marketsim.scenario.schema import Scenario
-from marketsim.streams import Stream, asset_key, bits, exponential
+from marketsim.streams import Stream, asset_key, bits, fill_exponential
 
 #: Hours between two looks of a trader at whether to leave.
 LOOK_HOURS = 1.0
@@ -193,7 +193,7 @@ def _link_traders(roster: Roster, chosen: Sequence[Parameters], seed: int) -> tu
     span = np.full((roster.num_traders, 2), -1, np.int64)
     links: list[int] = []
     for name, rows, values in zip(roster.names, roster.rows, chosen, strict=True):
-        if not isinstance(values, BuiltIn):
+        if not isinstance(values, BuiltIn) or type(values).graph is BuiltIn.graph:
             continue
         own = int(bits(seed, int(Stream.NETWORK), asset_key(name), 0, 0)) % 2**32
         try:
@@ -220,8 +220,9 @@ def wake_first(
     if isinstance(values, BuiltIn) and values.ACTS_FIRST:
         return
     mean = np.minimum(traders.trader["attention"][accounts], 1440 / step_minutes)
-    keys = traders.trader["key"][accounts]
-    draws = np.array([exponential(seed, int(Stream.WAKE), int(k), 0, 1) for k in keys])
+    draws = np.empty(len(accounts))
+    keys = np.ascontiguousarray(traders.trader["key"][accounts])
+    fill_exponential(seed, int(Stream.WAKE), keys, 0, 1, draws)
     wait = np.minimum(np.ceil(mean * draws), UNLIMITED - t)
     traders.next_wake[accounts] += wait.astype(np.int64)
 

@@ -15,6 +15,7 @@ from marketsim.agents.carry import Carry
 from marketsim.agents.herd import Herd
 from marketsim.agents.holder import Holder
 from marketsim.agents.maker import Maker
+from marketsim.agents.manual import Manual
 from marketsim.agents.noise import Noise
 from marketsim.agents.pair import Pair
 from marketsim.engine._jit import spliced
@@ -22,7 +23,7 @@ from marketsim.engine.state import State
 from marketsim.scenario.errors import Problem, find_problems
 
 #: A strategy's place here is its kind in `Traders.population`.
-BUILT_IN: tuple[type[BuiltIn], ...] = (Maker, Basis, Noise, Holder, Herd, Carry, Pair)
+BUILT_IN: tuple[type[BuiltIn], ...] = (Maker, Basis, Noise, Holder, Herd, Carry, Pair, Manual)
 
 #: By the name a population calls it.
 STRATEGIES = {strategy.__name__.lower(): strategy for strategy in BUILT_IN}

@@ -5,8 +5,11 @@ workload what watching the reproduction number does, the *own* workload what cal
 traders cost, the *sweep* workload what a sweep costs beside its runs (its lines have ``runs`` in
 place of accounts and steps), and the *branch* workload what copying, saving and loading a running
 market does (its lines have seconds in place of orders). The *live* workload tells how fast the page
-is (its lines have steps and frames a second, and bytes). The *hints* workload tells what every
-prefetch gains (its lines have percentages), and only runs when it is named.
+is (its lines have steps and frames a second, and bytes).
+
+Two workloads only run when they are named: *rl* tells what learning agents cost beside their
+markets (its lines have steps of an environment, and the time of a reset) and needs the extra
+``rl``; *hints* tells what every prefetch gains (its lines have percentages).
 
 One JSON object per line on standard output, with at least ``workload``, ``system``,
 ``num_accounts``, ``steps``, ``orders_per_cpu_s``, ``wall_s`` and ``peak_rss_mb``. Lines with a
@@ -24,8 +27,8 @@ def main(
     Parameters
     ----------
     workload : str, optional
-        "book", "market", "causes", "contagion", "own", "sweep", "branch", "live" or "hints".
-        All but the last if None.
+        "book", "market", "causes", "contagion", "own", "sweep", "branch", "live", "rl" or "hints".
+        All but the last two if None.
     accounts, steps : int, optional
         Size of the workload; its own sizes by default.
     runs : int, optional
@@ -45,7 +48,11 @@ def main(
     }
     every_time = ["book", "market", "causes", "contagion", "own", "sweep", "branch", "live"]
     for name in [workload] if workload else every_time:
-        if name == "sweep":
+        if name == "rl":
+            from marketsim.bench import rl
+
+            rl.bench(accounts, steps)
+        elif name == "sweep":
             sweep.bench(runs)
         else:
             workloads[name].bench(accounts, steps)

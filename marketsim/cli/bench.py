@@ -1,11 +1,12 @@
 """``marketsim bench``: how fast the engine is, beside its peers."""
 
 from enum import StrEnum
+from importlib.util import find_spec
 from typing import Annotated
 
 import typer
 
-from marketsim.cli.errors import explained
+from marketsim.cli.errors import explained, refuse
 
 
 class Workload(StrEnum):
@@ -19,6 +20,7 @@ class Workload(StrEnum):
     SWEEP = "sweep"
     BRANCH = "branch"
     LIVE = "live"
+    RL = "rl"
     HINTS = "hints"
 
 
@@ -26,8 +28,8 @@ def bench(
     workload: Annotated[
         Workload | None,
         typer.Argument(
-            help="book, market, causes, contagion, own, sweep, branch, live or hints. "
-            "[default: all but hints]"
+            help="book, market, causes, contagion, own, sweep, branch, live, rl or hints. "
+            "[default: all but rl and hints]"
         ),
     ] = None,
     accounts: Annotated[int | None, typer.Option(min=1, help="Number of traders.")] = None,
@@ -36,11 +38,13 @@ def bench(
         int | None, typer.Option(min=1, help="Number of runs of the sweep. [default: 10,000]")
     ] = None,
 ) -> None:
-    """Time the order book, a whole market, own traders, causes, sweeps, copies and the live page.
+    """Time the book, a market, own traders, causes, sweeps, copies, the live page, learners.
 
     One JSON object per line and system.
     """
     with explained():
         from marketsim.bench import main
 
+        if workload is Workload.RL and not (find_spec("gymnasium") and find_spec("pettingzoo")):
+            refuse("bench rl: gymnasium and pettingzoo are missing: pip install -e '.[rl]'")
         main(workload.value if workload else None, accounts, steps, runs)

@@ -246,6 +246,64 @@ def _kind(value: Any) -> Any:
     return value.code if issubclass(kind, Referred) else Any
 
 
+if numba.config.DISABLE_JIT:
+    #: What a stack of structs holds of each of them.
+    STACKED: Any = object
+
+    def stacked(struct: Any) -> Any:
+        """Return what a stack holds of a struct."""
+        return struct
+
+    def compiled(function: Any, *args: Any) -> Any:  # noqa: ARG001
+        """Return what `call_compiled` calls."""
+        return function
+
+    def pointed(like: Any, item: Any) -> Any:  # noqa: ARG001
+        """Return the struct that a stack holds there."""
+        return item
+
+    def call_compiled(function: Any, *args: Any) -> Any:
+        """Call what `compiled` gave."""
+        return function(*args)
+
+else:
+    STACKED = np.int64
+
+    def stacked(struct: Any) -> Any:
+        """Return what a stack holds of a struct: its address, good as long as it lives."""
+        return struct.address
+
+    def compiled(function: Any, *args: Any) -> Any:
+        """Return the address of a kernel that these arguments were given to before.
+
+        A kernel that calls it there is compiled without it: what takes a minute is compiled once.
+        """
+        found = function.entry.overloads[tuple(typeof(arg, Purpose.argument) for arg in args)]
+        return found.library.get_pointer_to_function(found.fndesc.llvm_cfunc_wrapper_name)
+
+    @intrinsic
+    def pointed(typingctx: Any, like: Any, address: Any) -> Any:  # noqa: ARG001
+        """Return the struct at an address, of the type of another."""
+
+        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            return builder.inttoptr(args[1], context.get_value_type(signature.return_type))
+
+        return like(like, types.int64), codegen
+
+    @intrinsic
+    def call_compiled(typingctx: Any, address: Any, a: Any, b: Any, c: Any, d: Any, e: Any) -> Any:  # noqa: ARG001
+        """Call a kernel of four structs and an integer by its address; it returns an integer."""
+        given = (a, b, c, d, types.int64)
+
+        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:  # noqa: ARG001
+            kinds = [context.get_value_type(kind) for kind in given]
+            word = context.get_value_type(types.int64)
+            pointer = builder.inttoptr(args[0], ir.FunctionType(word, kinds).as_pointer())
+            return builder.call(pointer, args[1:])
+
+        return types.int64(types.int64, *given), codegen
+
+
 class ByReference(types.Type):
     """Numba's view of a `NamedTuple` of arrays: one pointer, whatever the number of arrays.
 

@@ -233,7 +233,7 @@ class Simulation(Steered, Measures):
             act(self)
             if self.interventions.orders:
                 self._open_step()
-            goal = min(stop, self._next_event(), self.step_count + chunk)
+            goal = min(stop, self.next_event(), self.step_count + chunk)
             here = time.perf_counter()
             before = self.step_count
             self.tape.clock["heard"][0] = self.hooks.heard
@@ -441,7 +441,7 @@ class Simulation(Steered, Measures):
         if due and (not self._snapshots or self._snapshots[-1][0] != self.step_count):
             self._snapshots.append((self.step_count, take_snapshot(self.state)))
 
-    def _next_event(self) -> int:
+    def next_event(self) -> int:
         """Return the next step before which Python has something to do."""
         event = self.num_steps
         if self._changes:

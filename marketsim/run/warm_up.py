@@ -40,7 +40,7 @@ def begin_record(run: RunAttributes) -> None:
     totals.deposits -= totals.fees
     totals.fees = 0
     state.flow[:] = 0
-    _forget_causes(state)
+    forget_causes(state)
     clock.num_funding = clock.num_arrivals = 0
     record_wealth(state, tape.group, tape.wealth, tape.exposure, 0, 0)
     run._start = take_snapshot(state)
@@ -48,7 +48,7 @@ def begin_record(run: RunAttributes) -> None:
     run._contagion = ContagionTape(run.scenario, state)
 
 
-def _forget_causes(state: State) -> None:
+def forget_causes(state: State) -> None:
     """Let every pool count its losses from here."""
     if state.totals[0].record_causes:
         for array in (state.split, state.tally, state.safe):

@@ -71,7 +71,6 @@ def build_state(
     """
     first = _first_prices(scenario, prices or {})
     roster = draw_roster(scenario, scenario.seed if seed is None else seed)
-    deposit = _deposits(scenario, roster, atoms)
     state = allocate(
         roster.num_traders,
         len(scenario.markets),
@@ -85,7 +84,7 @@ def build_state(
     )
     write_rules(state, scenario, first, atoms)
     _open_markets(state, scenario, first)
-    _open_accounts(state, scenario, roster, deposit, atoms)
+    open_accounts(state, scenario, roster, atoms)
     return state, roster
 
 
@@ -248,10 +247,25 @@ def _open_markets(state: State, scenario: Scenario, prices: Mapping[str, float])
         row.mark_ticks = row.index_ticks
 
 
-def _open_accounts(
-    state: State, scenario: Scenario, roster: Roster, deposit: Any, atoms: int
-) -> None:
+def open_accounts(state: State, scenario: Scenario, roster: Roster, atoms: int = ATOMS) -> None:
+    """Pay in what the traders have, and put their positions into the pools they are to lie in.
+
+    Parameters
+    ----------
+    state : State
+        Before its first step, with as many pools as the roster asks for.
+    scenario : Scenario
+    roster : Roster
+    atoms : int, optional
+        In one USD.
+
+    Raises
+    ------
+    ScenarioError
+        If the deposits drawn are too large to add up.
+    """
     n = roster.num_traders
+    deposit = _deposits(scenario, roster, atoms)
     state.account["priority"][:n] = roster.priority
     state.account["deposit"][:n] = deposit
     stable = np.rint(deposit * roster.stable_share).astype(np.int64)

@@ -1,7 +1,8 @@
 """Who is who: the traders of a run, their capital, habits and pools, drawn from their keys."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -9,13 +10,11 @@ import numpy as np
 from marketsim.scenario.distributions import Constant, Floats, pick
 from marketsim.scenario.population import RANGES, Group, Population
 from marketsim.scenario.schema import Scenario
-from marketsim.streams import Stream, philox, trader_keys
+from marketsim.streams import Stream, fill_uniform, trader_keys
 
 #: Numbers of the draws that are not habits; habits have their place in `Population.HABITS`.
 MODE_DRAW = 32
 GROUP_DRAW = 64
-
-_BLOCK = 65_536
 
 
 class SidePools(NamedTuple):
@@ -26,6 +25,16 @@ class SidePools(NamedTuple):
     account: Any  #: (R,) int64: position (account, market) lies in side pool `number`
     market: Any  #: (R,) int64
     number: Any  #: (R,) int64, from 0
+
+
+#: Where everybody's positions lie in main pools.
+NO_POOLS = SidePools(
+    owner=np.zeros(0, np.int64),
+    draw_limit=np.zeros(0),
+    account=np.zeros(0, np.int64),
+    market=np.zeros(0, np.int64),
+    number=np.zeros(0, np.int64),
+)
 
 
 @dataclass(frozen=True)
@@ -63,7 +72,7 @@ class Roster:
         return self.rows[self.names.index(name)]
 
 
-def draw_roster(scenario: Scenario, seed: int) -> Roster:
+def draw_roster(scenario: Scenario, seed: int, like: Roster | None = None) -> Roster:
     """Draw every trader's capital and habits.
 
     A trader's draws depend on the seed, the name of its population and its number there; not on
@@ -73,50 +82,73 @@ def draw_roster(scenario: Scenario, seed: int) -> Roster:
     ----------
     scenario : Scenario
     seed : int
+    like : Roster, optional
+        One of the same scenario with another seed: what no seed changes is taken from there.
 
     Returns
     -------
     Roster
     """
     markets = tuple(scenario.markets)
-    num_traders = scenario.num_traders
-    keys = np.empty(num_traders, np.int64)
-    number = np.empty(num_traders, np.int32)
-    mode = np.zeros(num_traders, np.int8)
-    habits = {name: np.empty(num_traders) for name in Population.HABITS}
-    weights = np.empty((len(scenario.populations), len(markets)))
-    rows, side = [], []
-    start = 0
-    for place, (name, population) in enumerate(scenario.populations.items()):
-        stop = start + population.count
-        own = slice(start, stop)
-        rows.append(own)
-        keys[own] = trader_keys(name, population.count)
-        number[own] = place
-        weights[place] = population.market_weights(markets)
+    if like is None:
+        like = _undrawn_roster(scenario)
+    keys = like.keys
+    mode = np.zeros(len(keys), np.int8)
+    habits = {name: getattr(like, name).copy() for name in Population.HABITS}
+    side = []
+    for place, (name, own) in enumerate(zip(like.names, like.rows, strict=True)):
+        population = scenario.populations[name]
         for habit, column in habits.items():
-            column[own] = draw_habit(scenario, name, habit, seed, keys[own])
-        draws = draw_uniform(seed, Stream.SETUP, keys[own], MODE_DRAW)
-        mode[own] = pick_modes(population, draws)
-        isolated, partial = (start + np.flatnonzero(mode[own] == kind) for kind in (1, 2))
-        side.append(_pool_per_position(isolated, np.flatnonzero(weights[place])))
+            if not isinstance(getattr(population, habit), Constant):
+                column[own] = draw_habit(scenario, name, habit, seed, keys[own])
+        if max(population.mode_weights) < sum(population.mode_weights):
+            draws = draw_uniform(seed, Stream.SETUP, keys[own], MODE_DRAW)
+            mode[own] = pick_modes(population, draws)
+        else:
+            mode[own] = population.mode_weights.index(max(population.mode_weights))
+        if not mode[own].any():  # all of its positions lie in main pools
+            continue
+        isolated, partial = (own.start + np.flatnonzero(mode[own] == kind) for kind in (1, 2))
+        side.append(_pool_per_position(isolated, np.flatnonzero(like.market_weight[place])))
         for draw, group in enumerate(population.groups.values()):
             if group.draw_limit != "unlimited":  # an unlimited group is part of the main pool
                 where = np.array([markets.index(market) for market in group.markets])
                 limit = draw_limit(group, draw, seed, keys[partial], habits["capital"][partial])
                 side.append(_pool_per_group(partial, where, limit))
-        start = stop
-    return Roster(
-        names=tuple(scenario.populations),
-        strategies=tuple(p.strategy for p in scenario.populations.values()),
-        parameters=tuple(p.parameters for p in scenario.populations.values()),
-        rows=tuple(rows),
-        population=number,
-        keys=keys,
+    return replace(
+        like,
         priority=(draw_uniform(seed, Stream.RANK, keys, 0) * 2.0**31).astype(np.int64),
         margin_mode=mode,
-        market_weight=weights,
         side_pool=_join(side),
+        **habits,
+    )
+
+
+def _undrawn_roster(scenario: Scenario) -> Roster:
+    """Return the roster as far as no seed decides it; habits that are drawn are zero."""
+    markets = tuple(scenario.markets)
+    populations = scenario.populations
+    stops = np.cumsum([0, *(each.count for each in populations.values())]).tolist()
+    rows = tuple(slice(*span) for span in pairwise(stops))
+    habits = {name: np.zeros(stops[-1]) for name in Population.HABITS}
+    for (name, population), own in zip(populations.items(), rows, strict=True):
+        for habit, column in habits.items():
+            if isinstance(getattr(population, habit), Constant):
+                column[own] = draw_habit(scenario, name, habit, 0, np.zeros(population.count))
+    none = np.zeros(0, np.int64)
+    return Roster(
+        names=tuple(populations),
+        strategies=tuple(each.strategy for each in populations.values()),
+        parameters=tuple(each.parameters for each in populations.values()),
+        rows=rows,
+        population=np.repeat(
+            np.arange(len(rows), dtype=np.int32), [each.count for each in populations.values()]
+        ),
+        keys=np.concatenate([trader_keys(name, p.count) for name, p in populations.items()]),
+        priority=none,
+        margin_mode=none,
+        market_weight=np.array([each.market_weights(markets) for each in populations.values()]),
+        side_pool=NO_POOLS,
         **habits,
     )
 
@@ -128,14 +160,13 @@ def draw_habit(scenario: Scenario, name: str, habit: str, seed: int, keys: Any) 
     """
     population = scenario.populations[name]
     distribution = getattr(population, habit)
-    if isinstance(distribution, Constant):
-        value = distribution.quantile(np.empty(len(keys)))
+    if isinstance(distribution, Constant):  # within its range, or the scenario would be refused
+        value = distribution.quantile(keys)
     else:
-        place = Population.HABITS.index(habit)
+        allowed, place = RANGES[habit], Population.HABITS.index(habit)
         value = distribution.quantile(draw_uniform(seed, Stream.SETUP, keys, place))
-    allowed = RANGES[habit]
-    never = np.isinf(value) & allowed.allows_never
-    value = np.where(never, value, np.clip(value, allowed.low, allowed.high))
+        never = np.isinf(value) & allowed.allows_never
+        value = np.where(never, value, np.clip(value, allowed.low, allowed.high))
     if habit == "leverage":
         return np.minimum(value, _leverage_limit(scenario, population))
     return np.rint(value) if habit == "tranches" else value
@@ -165,24 +196,8 @@ def draw_uniform(seed: int, stream: int, keys: Any, k: int, step: int = 0) -> Fl
     array of float64
         In (0, 1).
     """
-    # The rounds of the generator are element-wise, so their plain Python form runs on arrays;
-    # blocks keep them in the processor's cache.
-    rounds = getattr(philox, "py_func", philox)
-    low, half = np.uint64(0xFFFFFFFF), np.uint64(32)
     found = np.empty(len(keys))
-    for start in range(0, len(keys), _BLOCK):
-        block = keys[start : start + _BLOCK].view(np.uint64)
-        same = np.zeros_like(block)
-        first, second, _, _ = rounds(
-            block & low,
-            block >> half,
-            same + np.uint64(step),
-            same + np.uint64((int(stream) << 24) | k),
-            np.uint64(seed & 0xFFFFFFFF),
-            np.uint64((seed >> 32) & 0xFFFFFFFF),
-        )
-        bits = (first | (second << half)) >> np.uint64(12)
-        found[start : start + len(block)] = (bits.astype(np.float64) + 0.5) * 2.0**-52
+    fill_uniform(seed, int(stream), np.ascontiguousarray(keys), step, k, found)
     return found
 
 
@@ -219,6 +234,8 @@ def draw_limit(group: Group, number: int, seed: int, keys: Any, capital: Floats)
 
 def _join(parts: Sequence[SidePools]) -> SidePools:
     """Put the pools of all populations in one list."""
+    if not parts:
+        return NO_POOLS
     offset = np.cumsum([0] + [len(part.owner) for part in parts])
     numbers = [part.number + first for part, first in zip(parts, offset, strict=False)]
     return SidePools(

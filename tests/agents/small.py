@@ -62,6 +62,7 @@ POPULATIONS: dict[str, dict[str, Any]] = {
         "attention": 5.0,
         "parameters": {"window_hours": 1.0, "entry": 0.1, "leave": 0.0, "rebalance": 0.0},
     },
+    "manual": {**HABITS, "strategy": "manual", "count": 5, "capital": 2e4},
 }
 
 

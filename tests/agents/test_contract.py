@@ -7,6 +7,7 @@ import pytest
 from pydantic import Field
 
 from marketsim.agents.base import BuiltIn
+from marketsim.agents.manual import BID
 from marketsim.agents.strategies import BUILT_IN, STRATEGIES
 from marketsim.engine.state import MAX_PRICE_TICKS, UNLIMITED, Flag, IntentKind
 from marketsim.run.loop import decide
@@ -27,7 +28,16 @@ def lived(strategy: str, *, seed: int = SEED) -> tuple[Simulation, slice]:
     simulation.run(LIVED)
     simulation.traders.next_wake[:] = UNLIMITED
     place = simulation.roster.names.index(strategy)
-    return simulation, simulation.roster.rows[place]
+    rows = simulation.roster.rows[place]
+    tell(simulation)
+    return simulation, rows
+
+
+def tell(simulation: Simulation) -> None:
+    """Tell the manual traders to quote: they do nothing else."""
+    kinds = simulation.traders.population["kind"][simulation.traders.trader["population"]]
+    told = np.flatnonzero(kinds == list(STRATEGIES).index("manual"))
+    simulation.traders.memory[told, :2, BID] = 0.001
 
 
 def copies(arrays: Any) -> dict[str, Any]:
@@ -132,6 +142,7 @@ def test_intents_are_finite_whole_and_of_the_trader_and_its_markets(strategy):
     simulation = Simulation(run, SEED)
     rows = simulation.roster.rows_of(strategy)
     weight = simulation.traders.weight[simulation.roster.names.index(strategy)]
+    tell(simulation)
     seen = 0
     for _ in range(LIVED):
         simulation.run(1)
@@ -205,6 +216,7 @@ def test_nobody_acts_before_waking(strategy):
 def test_traders_in_a_run_act_only_when_awake(strategy):
     simulation = Simulation(scenario(spot={"kind": "factor"}), SEED)
     rows = simulation.roster.rows_of(strategy)
+    tell(simulation)
     actions = 0
     for t in range(120):
         due = np.array(simulation.traders.next_wake)
@@ -227,6 +239,7 @@ def test_luck_does_not_depend_on_the_other_populations(strategy):
         simulation.traders.next_wake[:] = UNLIMITED
         rows = simulation.roster.rows_of(strategy)
         simulation.traders.public["funding"] = 0.001
+        tell(simulation)
         asked = []
         for t, mid in ((0, 50.0), (60, 51.0), (180, 52.0)):
             simulation.traders.public[1].mid = mid

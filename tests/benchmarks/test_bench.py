@@ -178,6 +178,22 @@ def test_hints_lines_say_what_each_gains(capfd, monkeypatch):
         assert (line["num_accounts"], line["steps"], line["rounds"]) == (40, 4, 4)
 
 
+@pytest.mark.slow
+def test_rl_lines_tell_what_learners_cost_beside_their_markets(capsys, monkeypatch):
+    pytest.importorskip("gymnasium", reason="gymnasium is not installed (the extra rl)")
+    pytest.importorskip("pettingzoo", reason="pettingzoo is not installed (the extra rl)")
+    from marketsim.bench import rl
+
+    monkeypatch.setattr(rl, "STACKED", 3)
+    monkeypatch.setattr(rl, "RESETS", 3)
+    marketsim.bench.main("rl", None, 20)
+    found = lines(capsys.readouterr())
+    assert [line["system"] for line in found] == ["one learner", "3 learners"] * 2
+    assert [line["num_accounts"] for line in found] == [100, 100, 633, 633]
+    assert all(line["ratio"] > 0 and line["env_steps_per_cpu_s"] > 0 for line in found)
+    assert all(line["reset_ms"] > 0 for line in found[::2])
+
+
 def test_a_player_that_ends_early_stops_the_benchmark(monkeypatch):
     monkeypatch.setattr(hints, "_VARIANTS", {"all": ""})
     with pytest.raises(RuntimeError, match="ended before"):

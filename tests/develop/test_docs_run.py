@@ -24,6 +24,7 @@ SLOW = (
     "talk",
     "sweep",
     "own-traders",
+    "learning-agents",
     "portfolio",
     "calibration",
     "concepts",
@@ -43,6 +44,8 @@ ELSEWHERE = {
     "odd": "tests/report/test_odd.py",
     "steering": "docs/steering.md",
 }
+#: Pages that need more than marketsim itself.
+NEEDS = {"learning-agents": ("gymnasium", "pettingzoo")}
 #: Examples of commands that are not run, and why.
 NOT_RUN = {
     "inspect": "prices.csv stands for a file of yours",
@@ -79,6 +82,8 @@ def test_marks_are_those_there_are_and_reasons_are_given(name: str) -> None:
 def test_the_blocks_of_a_page_run(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    for package in NEEDS.get(name, ()):
+        pytest.importorskip(package, reason=f"{package} is not installed (the extra rl)")
     monkeypatch.chdir(tmp_path)
     run_page(page(name))
 

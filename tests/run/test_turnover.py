@@ -417,8 +417,9 @@ def test_a_newcomer_that_cannot_be_made_is_named() -> None:
     own = {**HABITS, "count": 2, "capital": 1e4, "strategy": "own", "turnover": TURNOVER}
     given = scenario(populations={**POPULATIONS, "own": own})
     market = PerpMarket(given, rng=1, strategies={"own": Failing})
+    second = sum(population["count"] for population in POPULATIONS.values()) + 1
     with pytest.raises(
-        OwnTraderError, match=r"step \d+: populations.own \(Failing\), account 80: .*no room"
+        OwnTraderError, match=rf"step \d+: populations.own \(Failing\), account {second}: .*no room"
     ):
         market.run(360)
 
