@@ -12,7 +12,7 @@ from marketsim.cli.run import announce_compiling, positive_days
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from marketsim.study.validate import RunValidation, SeedsValidation
+    from marketsim.study.validate import PlausibleRuns, RunValidation, SeedsValidation
 
 #: More seeds than this are a slip of the hand.
 MOST_SEEDS = 10_000
@@ -54,6 +54,14 @@ def validate(
             "--spot-only", help="With --seeds: the spot process alone, without its traders."
         ),
     ] = False,
+    plausibility: Annotated[
+        bool,
+        typer.Option(
+            "--plausibility",
+            help="With --seeds: whether such a market could be (depth, turnover, returns, time at "
+            "the cap, trends), for any scenario and length; without --days its own.",
+        ),
+    ] = False,
     workers: Annotated[
         int | None, typer.Option(min=1, help="Processes for --seeds. [default: one a core]")
     ] = None,
@@ -67,11 +75,21 @@ def validate(
     """Check a run against the shapes of real markets; exit code 1 if a band does not hold.
 
     With --seeds, hold every statistic of many runs against windows of real markets, what is put in
-    (the spot process) and what emerges apart; exit code 1 unless both reach their goals.
+    (the spot process) and what emerges apart; exit code 1 unless both reach their goals. With
+    --plausibility, hold them against the limits of a plausible market instead; exit code 1 if a
+    figure is outside for more than half of what was measured.
     """
     with explained():
-        if seeds is None and (spot_only or workers is not None):
-            refuse("--spot-only and --workers are for many runs: state --seeds, for example 10")
+        if seeds is None and (spot_only or plausibility or workers is not None):
+            refuse(
+                "--spot-only, --plausibility and --workers are for many runs: state --seeds, for "
+                "example 10"
+            )
+        if plausibility and (spot_only or targets is not None):
+            refuse(
+                "--plausibility holds runs against limits: it goes with neither --spot-only "
+                "nor --targets"
+            )
         if days is not None:
             positive_days(days)
 
@@ -92,6 +110,7 @@ def validate(
                     targets=targets,
                     seeds=chosen,
                     spot_only=spot_only,
+                    plausibility=plausibility,
                     workers=workers,
                     progress=progress,
                 )
@@ -130,13 +149,17 @@ def parse_seeds(stated: str) -> int | list[int]:
     return [seed for each in ranges for seed in each]
 
 
-def _laid_out(found: "RunValidation | SeedsValidation") -> "RenderableType":
-    from marketsim.study.validate import RunValidation
+def _laid_out(found: "RunValidation | SeedsValidation | PlausibleRuns") -> "RenderableType":
+    from marketsim.study.validate import PlausibleRuns, RunValidation
 
     if isinstance(found, RunValidation):
         from marketsim.report.validation_page import render_validation
 
         return render_validation(found.observed, found.checks)
+    if isinstance(found, PlausibleRuns):
+        from marketsim.report.plausibility_page import render_plausibility
+
+        return render_plausibility(found.figures, found.scenario, found.seeds, found.days)
     from marketsim.report.verdict_page import render_verdict
 
     return render_verdict(found.verdict, found.scenario, found.seeds, found.days)

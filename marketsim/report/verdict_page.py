@@ -57,20 +57,20 @@ def _table(title: str, scores: Sequence[Score]) -> Table:
             band.name if band.is_strong else f"{band.name} *",
             f"{score.inside:.2f}",
             f"{score.within:.2f}",
-            _short(score.ours[1]),
-            " / ".join(map(_short, (band.p10, band.median, band.p90))),
+            short(score.ours[1]),
+            " / ".join(map(short, (band.p10, band.median, band.p90))),
             f"{score.miss:+.2f}" if score.miss else "",
             style=style if band.is_strong else "dim",
         )
     return table
 
 
-def _short(value: float) -> str:
+def short(value: float) -> str:
     """Write a number in few characters: statistics go from 1e-5 to 1e3.
 
     Examples
     --------
-    >>> _short(312.4), _short(-0.0412), _short(1.94e-05)
+    >>> short(312.4), short(-0.0412), short(1.94e-05)
     ('312', '-0.041', '1.9e-05')
     """
     return f"{value:.0f}" if abs(value) >= 100.0 else f"{value:.2g}"

@@ -77,6 +77,24 @@ def population_risk(result: RunResult) -> list[dict[str, float | None]]:
     return figures
 
 
+def equity_without_payments(result: RunResult, group: int) -> Floats:
+    """Return a population's equity as it would be if nobody had paid in or taken out.
+
+    Parameters
+    ----------
+    result : RunResult
+    group : int
+        Number of the population.
+
+    Returns
+    -------
+    ndarray
+        Atoms, at the moments of the population series; grows in proportion to what was there.
+    """
+    equity = result.wealth["equity"][:, group].astype(np.float64)
+    return _without_payments(result, result.population == group, equity, np.zeros(len(equity)))[0]
+
+
 def _without_payments(
     result: RunResult, members: Any, equity: Floats, fees: Floats
 ) -> tuple[Floats, Floats]:

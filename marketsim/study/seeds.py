@@ -1,9 +1,9 @@
 """The statistics of a scenario over many seeds, run in worker processes."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import as_completed
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
@@ -21,6 +21,8 @@ from marketsim.sweep.pool import WorkerPool
 if TYPE_CHECKING:
     from marketsim.run.progress import Progress
     from marketsim.run.simulation import Simulation
+
+T = TypeVar("T")
 
 
 def measure_seeds(
@@ -64,7 +66,28 @@ def measure_seeds(
     days = scenario.num_steps * scenario.step_minutes / 1440.0
     check_grid(days, max(rows, scenario.step_minutes))
     measure = partial(measure_spot if spot_only else measure_run, scenario)
-    found: dict[int, Values] = {}
+    return over_seeds(measure, seeds, workers, progress)
+
+
+def over_seeds(
+    measure: Callable[[int], T],
+    seeds: Sequence[int],
+    workers: int = 1,
+    progress: "Progress | None" = None,
+) -> list[T]:
+    """Measure every seed in worker processes; what is returned keeps the order of the seeds.
+
+    Parameters
+    ----------
+    measure : callable
+        Called with a seed, in another process.
+    seeds : sequence of int
+    workers : int, optional
+        Processes.
+    progress : callable, optional
+        Called after every seed with how many are done and how many there are.
+    """
+    found: dict[int, T] = {}
     with WorkerPool(min(workers, len(seeds))) as pool:
         waiting = {pool.submit(measure, seed): seed for seed in seeds}
         try:

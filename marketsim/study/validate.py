@@ -13,6 +13,7 @@ from marketsim.scenario.loader import list_scenarios, load_scenario
 from marketsim.scenario.schema import Scenario
 from marketsim.study.bands import BandError, load_bands, shipped_bands
 from marketsim.study.observed import Observed, observe_result, observe_run
+from marketsim.study.plausibility import Plausible, measure_plausibility
 from marketsim.study.seeds import measure_seeds
 from marketsim.study.validation import Check, check_bands, validation_record
 from marketsim.study.verdict import Verdict, judge, verdict_record
@@ -99,6 +100,34 @@ class SeedsValidation:
         return {**head, "spot_only": self.spot_only, **verdict_record(self.verdict)}
 
 
+@dataclass(frozen=True, eq=False)
+class PlausibleRuns:
+    """Runs of many seeds beside the limits of a plausible market."""
+
+    scenario: str
+    days: float
+    seeds: tuple[int, ...]
+    figures: tuple[Plausible, ...]
+
+    @property
+    def passed(self) -> bool:
+        """Whether every figure is within its limit for at least half of what was measured."""
+        return all(each.inside is None or each.inside >= 0.5 for each in self.figures)
+
+    @property
+    def table(self) -> "pd.DataFrame":
+        """One row per figure: its limits, what was measured, and the share within."""
+        import pandas as pd
+
+        return pd.DataFrame(each.as_dict() for each in self.figures)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain numbers and lists, for JSON."""
+        head = {"scenario": self.scenario, "days": self.days, "seeds": list(self.seeds)}
+        figures = [each.as_dict() for each in self.figures]
+        return {**head, "passed": self.passed, "figures": figures}
+
+
 def validate(
     target: Run | Scenario | str | Path = "calm",
     *,
@@ -107,9 +136,10 @@ def validate(
     targets: str | Path | None = None,
     seeds: int | Sequence[int] | None = None,
     spot_only: bool = False,
+    plausibility: bool = False,
     workers: int | None = None,
     progress: Progress | None = None,
-) -> RunValidation | SeedsValidation:
+) -> RunValidation | SeedsValidation | PlausibleRuns:
     """Hold runs against real markets; the same as ``marketsim validate``.
 
     Parameters
@@ -128,6 +158,9 @@ def validate(
         Many runs: how many, or their seeds. Left out, it is one run.
     spot_only : bool, optional
         With `seeds`: the spot process alone, without its traders.
+    plausibility : bool, optional
+        With `seeds`: hold runs against the limits of a plausible market instead; `days` is then by
+        default the scenario's own.
     workers : int, optional
         Processes for `seeds`; by default one for every core.
     progress : callable, optional
@@ -135,8 +168,8 @@ def validate(
 
     Returns
     -------
-    RunValidation or SeedsValidation
-        Both have ``passed``, ``table`` (pandas) and ``to_dict``.
+    RunValidation, SeedsValidation or PlausibleRuns
+        All have ``passed``, ``table`` (pandas) and ``to_dict``.
 
     Raises
     ------
@@ -167,11 +200,16 @@ def validate(
         _check_finished(days, seed, seeds)
         return _hold(observe_run(target), _read_quantiles(targets))
     if not isinstance(target, Scenario):
-        length = float(DEFAULT_DAYS if days is None else days)
-        target = load_scenario(target, [("days", repr(length))])
+        length = days if plausibility or days is not None else DEFAULT_DAYS
+        target = load_scenario(target, [] if length is None else [("days", repr(float(length)))])
     elif days is not None:
         raise ValueError("days: give them with a scenario's name or file")
     seed = target.seed if seed is None else seed
+    if plausibility:
+        chosen = _chosen(() if seeds is None else seeds, seed)
+        figures = measure_plausibility(target, chosen, workers or usable_cores(), progress)
+        days = target.num_steps * target.step_minutes / 1440.0
+        return PlausibleRuns(target.name, days, chosen, figures)
     if seeds is not None:
         return _judge(target, _chosen(seeds, seed), targets, spot_only, workers, progress)
     bands = _read_quantiles(targets)
