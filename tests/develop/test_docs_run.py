@@ -123,6 +123,7 @@ def test_every_command_has_an_example_and_only_of_options_it_has() -> None:
     for name, command in group.commands.items():
         words = shlex.split(example_of(command))
         assert words[:2] == ["marketsim", name]
+        assert f"\n| [{name}](#{name}) | " in text
         assert f"```sh\n{example_of(command)}\n```" in text
         known = {option for each in command.params for option in each.opts}
         assert {word for word in words if word.startswith("-")} <= known
