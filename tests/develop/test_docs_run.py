@@ -22,7 +22,7 @@ from marketsim.sweep.sampling import count_cells
 from tests.develop.blocks import DOCS, MARKS, read_blocks, run_page
 
 #: Pages whose blocks are run here; the others have tests of their own.
-FAST = ("benchmarks",)
+FAST = ("benchmarks", "price-files")
 SLOW = (
     "start",
     "talk",
@@ -42,7 +42,6 @@ SHOWN += ("guide", "understand", "reference/api", "develop/index")
 ELSEWHERE = {
     "clusters": "tests/sweep/test_slurm.py",
     "notebooks": "docs/notebooks.md",
-    "price-files": "nobody yet: its files are the reader's",
     "figures": "tests/report/test_pictures_of_docs.py",
     "glossary": "tests/develop/test_docs.py",
     "live": "tests/live/test_commands.py",
