@@ -10,9 +10,14 @@ from marketsim.report.markdown import as_table, as_text
 
 
 def describe_commands() -> str:
-    """Describe every command: what it does, an example, arguments and options."""
+    """Describe every command, after a list: what it does, an example, arguments and options."""
     group: Any = typer.main.get_command(app)
-    return "\n\n".join(_command(name, command) for name, command in group.commands.items())
+    listed = [
+        (f"[{name}](#{name})", as_text(inspect.cleandoc(command.help).partition("\n\n")[0]))
+        for name, command in group.commands.items()
+    ]
+    described = [_command(name, command) for name, command in group.commands.items()]
+    return "\n\n".join([as_table(("command", "what it does"), listed), *described])
 
 
 def example_of(command: Any) -> str:

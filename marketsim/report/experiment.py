@@ -368,7 +368,7 @@ def publish(folder: Path) -> None:
 
 
 def publish_index(root: Path) -> None:
-    """Write the list of experiments and what each found into the README beside their folder.
+    """Write the list of experiments and what each found into the README of their folder.
 
     A README without the marks is left alone, and so is one that is not there.
     """
@@ -378,9 +378,9 @@ def publish_index(root: Path) -> None:
     for folder in find_experiments(root):
         result = read_result(folder)
         if result is not None:
-            link = f"[{folder.name}]({root.name}/{folder.name}/{README_FILE})"
+            link = f"[{folder.name}]({folder.name}/{README_FILE})"
             rows.append({"experiment": link, "what was found": result["headline"]})
-    readme = root.resolve().parent / README_FILE
+    readme = root / README_FILE
     if readme.exists() and INDEX_BEGIN in readme.read_text(encoding="utf-8"):
         _replace(readme, INDEX_BEGIN, to_markdown(pd.DataFrame(rows)))
 

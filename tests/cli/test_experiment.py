@@ -102,13 +102,13 @@ def _in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def folder(tiny: Path, tmp_path: Path) -> Path:
-    """An experiment `trade` in a folder `experiments`, beside a README with a list of them."""
+    """An experiment `trade` in a folder `experiments`, whose README has a list of them."""
     target = tmp_path / "experiments" / "trade"
     target.mkdir(parents=True)
     (target / "design.toml").write_text(DESIGN.replace("tiny.toml", str(tiny)))
     (target / CODE_FILE).write_text(CODE)
     (target / README_FILE).write_text(README)
-    (tmp_path / README_FILE).write_text(INDEX)
+    (target.parent / README_FILE).write_text(INDEX)
     return target
 
 
@@ -138,13 +138,13 @@ def test_the_full_form_rewrites_what_is_between_the_marks(marketsim: Cli, folder
     assert text.endswith("<!-- end -->\n\nThe end.\n")
     assert "| They trade \\| a lot | hope | **failed** |" in text
     assert "| populations.crowd.count | volume_usd |" in text
-    index = (folder.parents[1] / README_FILE).read_text()
-    link = "[trade](experiments/trade/README.md)"
+    index = (folder.parent / README_FILE).read_text()
+    link = "[trade](trade/README.md)"
     assert f"| {link} | {read_result(folder)['headline']} |" in index
     publish(folder)
     publish_index(folder.parent)
     assert (folder / README_FILE).read_text() == text
-    assert (folder.parents[1] / README_FILE).read_text() == index
+    assert (folder.parent / README_FILE).read_text() == index
 
 
 def test_a_quick_look_leaves_the_folder_alone(marketsim: Cli, folder: Path) -> None:

@@ -1,30 +1,34 @@
+"""The front page: short, its commands and links good, its output that of today."""
+
 import re
-import shlex
-import tomllib
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 from marketsim.cli import app
-from marketsim.scenario.loader import load_scenario, parse_scenario
-from marketsim.study.calibrate import check_dials
-from marketsim.study.targets import parse_targets
-from marketsim.sweep.design import parse_design
-from marketsim.sweep.metrics import HEADLINE, choose_metrics
-from marketsim.sweep.plan import Plan
-from marketsim.sweep.sampling import count_cells
+from marketsim.scenario.loader import load_scenario
+from tests.develop.blocks import assert_begins, read_blocks, run_python
 
 ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 
 @pytest.fixture(scope="module")
 def readme() -> str:
-    return (ROOT / "README.md").read_text()
+    return (ROOT / "README.md").read_text(encoding="utf-8")
 
 
-def blocks(readme: str, language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```$", readme, re.MULTILINE | re.DOTALL)
+def commands(readme: str) -> list[list[str]]:
+    """The words of every command of ours, without what installs it."""
+    lines = [
+        words for each in read_blocks(readme) if each.language == "sh" for words in each.commands()
+    ]
+    return [words[words.index("marketsim") :] for words in lines if "marketsim" in words]
+
+
+def test_it_is_short(readme: str) -> None:
+    assert len(readme.splitlines()) <= 150
 
 
 def test_ci_finds_exactly_one_test_command(readme: str) -> None:
@@ -33,61 +37,37 @@ def test_ci_finds_exactly_one_test_command(readme: str) -> None:
     assert marked[0].startswith("pip install -e '.[test]' && pytest")
 
 
-def test_the_name_taken_on_the_index_is_never_installed(readme: str) -> None:
-    assert not re.search(r"pip install\s+(-\S+\s+)*marketsim(?!-perps)", readme)
+def test_the_name_taken_on_the_index_is_never_installed() -> None:
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        assert not re.search(r"pip install\s+(-\S+\s+)*marketsim(?!-perps)", text), page
 
 
-def test_the_readme_s_scenario_is_valid(readme: str) -> None:
-    text = next(text for text in blocks(readme, "toml") if "[populations" in text)
-    assert parse_scenario(tomllib.loads(text)).num_steps == 2880
+def test_its_links_lead_somewhere(readme: str) -> None:
+    targets = re.findall(r"\]\(([^)]+)\)", readme)
+    assert targets
+    assert [target for target in targets if not (ROOT / target).is_file()] == []
 
 
-def test_the_readme_s_design_is_valid(readme: str) -> None:
-    text = next(text for text in blocks(readme, "toml") if "[parameters" in text)
-    design = parse_design(tomllib.loads(text))
-    assert count_cells(design) * len(design.variants) * design.replicates == 10_000
-    assert len(Plan(design.model_copy(update={"size": 4}))) == 32
+def test_its_commands_exist_and_name_shipped_scenarios(readme: str) -> None:
+    found = commands(readme)
+    assert found
+    for _, name, *words in found:
+        assert CliRunner().invoke(app, [name, "--help"]).exit_code == 0
+        if name == "run":
+            assert load_scenario(words[0]).num_steps > 0
 
 
-def test_the_readme_s_stress_commands_run_on_the_readme_s_portfolio(
+@pytest.mark.slow
+@pytest.mark.filterwarnings("default")
+def test_the_first_run_prints_what_it_shows(
     readme: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    text = next(text for text in blocks(readme, "toml") if "[positions" in text)
-    (tmp_path / "portfolio.toml").write_text(text)
-    lines = [line for block in blocks(readme, "sh") for line in block.splitlines()]
-    commands = [line for line in lines if line.startswith("marketsim stress portfolio.toml")]
-    assert len(commands) == 2
-    for command in commands:
-        done = CliRunner().invoke(app, shlex.split(command)[1:])
-        assert done.exit_code == 0, done.output
-        assert "BTC" in done.stdout
-
-
-def test_the_readme_s_targets_can_be_searched(readme: str) -> None:
-    text = next(text for text in blocks(readme, "toml") if "[targets]" in text)
-    search = parse_targets(tomllib.loads(text))
-    assert check_dials(search).tables["days"] == 3
-    metrics = choose_metrics(list(search.targets), (*HEADLINE, "funding_at_interest_share"))
-    assert len(metrics) == len(search.targets)
-
-
-def test_the_readme_s_comparison_is_of_fields_there_are(readme: str) -> None:
-    (line,) = re.findall(r"^marketsim compare ([a-z]+ --change .*)$", readme, re.MULTILINE)
-    name, _, change = shlex.split(line)[:3]
-    path, _, value = change.partition("=")
-    assert load_scenario(name, [(path, value)]) != load_scenario(name)
-
-
-def test_the_readme_s_run_commands_name_shipped_scenarios_and_real_fields(readme: str) -> None:
-    lines = [line for block in blocks(readme, "sh") for line in block.splitlines()]
-    runs = [line.partition("marketsim run ")[2] for line in lines if "marketsim run " in line]
-    for words in (shlex.split(run, comments=True) for run in runs if "SCENARIO" not in run):
-        sets = [words[i + 1] for i, word in enumerate(words) if word == "--set"]
-        overrides = [(path, value) for path, _, value in (item.partition("=") for item in sets)]
-        assert load_scenario(words[0], overrides).num_steps > 0
-
-
-def test_the_readme_s_commands_exist(readme: str) -> None:
-    for name in re.findall(r"^marketsim (\w+) ", "\n".join(blocks(readme, "sh")), re.MULTILINE):
-        assert CliRunner().invoke(app, [name, "--help"]).exit_code == 0
+    done = CliRunner().invoke(app, ["run", "quickstart"])
+    assert done.exit_code == 0, done.output
+    blocks = read_blocks(readme)
+    (shown,) = [block for block in blocks if "output" in block.marks]
+    assert_begins(done.stdout, shown.text)
+    (python,) = [block for block in blocks if block.language == "python"]
+    run_python(python.text, {})

@@ -16,7 +16,7 @@ from tests.conformance.cases import MISSING, NAMED, Case, differences, load_case
 from tests.conformance.formulas import closing, funding, margin
 from tests.conformance.formulas.beside import asked
 
-README = Path(__file__).parents[2] / "README.md"
+LIMITS = Path(__file__).parents[2] / "docs" / "limits.md"
 
 ADAPTERS = {
     "margin": margin_cases.ADAPTERS,
@@ -55,7 +55,7 @@ def test_vectors_are_found_and_few_are_unsupported():
 
 @with_cases
 @pytest.mark.slow
-def test_readme_says_how_many_cases_are_answered_by_rules_a_run_can_have():
+def test_the_limits_say_how_many_cases_are_answered_by_rules_a_run_can_have():
     supported = [case for case in CASES if case["kind"] not in UNSUPPORTED]
     by_rules = sum(answer(case)[1] for case in supported)
     counted = (
@@ -63,11 +63,11 @@ def test_readme_says_how_many_cases_are_answered_by_rules_a_run_can_have():
         f"rules that a run can have, {len(supported) - by_rules} by formulas beside the tests and "
         f"{len(CASES) - len(supported)} by neither"
     )
-    readme = " ".join(README.read_text(encoding="utf-8").split())
-    (stated,) = re.findall(r"Of (\d+) cases from exchanges'", readme)
+    limits = " ".join(LIMITS.read_text(encoding="utf-8").split())
+    (stated,) = re.findall(r"Of (\d+) cases from exchanges'", limits)
     if NAMED and int(stated) != len(CASES):
-        pytest.skip(f"not the vectors of the README. {counted}")
-    assert counted in readme
+        pytest.skip(f"not the vectors of the page. {counted}")
+    assert counted in limits
 
 
 def test_formulas_beside_the_tests_are_counted_when_asked():

@@ -3,6 +3,7 @@
 import shlex
 import subprocess
 import sys
+import tomllib
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -13,12 +14,15 @@ from typer.testing import CliRunner
 from marketsim.agents.registry import scenario_schema
 from marketsim.cli import app
 from marketsim.report.reference import describe_fields
-from marketsim.scenario.loader import list_scenarios
+from marketsim.scenario.loader import list_scenarios, parse_scenario
 from marketsim.scenario.venue import TABLES, preset_names, read_preset
+from marketsim.sweep.design import parse_design
+from marketsim.sweep.plan import Plan
+from marketsim.sweep.sampling import count_cells
 from tests.develop.blocks import DOCS, MARKS, read_blocks, run_page
 
 #: Pages whose blocks are run here; the others have tests of their own.
-FAST = ("benchmarks",)
+FAST = ("benchmarks", "price-files")
 SLOW = (
     "start",
     "talk",
@@ -30,14 +34,14 @@ SLOW = (
     "concepts",
     "limits",
     "reference/run-folder",
+    "reference/scenario",
 )
-SHOWN = ("index", "gallery", "reference/index", "reference/scenario", "reference/commands")
+SHOWN = ("index", "gallery", "reference/index", "reference/commands")
 SHOWN += ("guide", "understand", "reference/api", "develop/index")
 #: Pages that were there before the site, and who tests them.
 ELSEWHERE = {
     "clusters": "tests/sweep/test_slurm.py",
     "notebooks": "docs/notebooks.md",
-    "price-files": "nobody yet: its files are the reader's",
     "figures": "tests/report/test_pictures_of_docs.py",
     "glossary": "tests/develop/test_docs.py",
     "live": "tests/live/test_commands.py",
@@ -62,6 +66,12 @@ NOT_RUN = {
 
 def page(name: str) -> str:
     return (DOCS / f"{name}.md").read_text(encoding="utf-8")
+
+
+def file_on(name: str, file: str) -> str:
+    """Return the content that a page gives of a file."""
+    (block,) = [each for each in read_blocks(page(name)) if each.marks.get("file") == file]
+    return block.text
 
 
 def test_every_page_is_in_a_list() -> None:
@@ -89,8 +99,19 @@ def test_the_blocks_of_a_page_run(
 
 
 def test_the_design_of_the_picture_is_the_one_on_the_page() -> None:
-    (design,) = [b for b in read_blocks(page("sweep")) if b.marks.get("file") == "spill.toml"]
-    assert design.text == (DOCS / "gallery" / "spill.toml").read_text(encoding="utf-8")
+    design = file_on("sweep", "spill.toml")
+    assert design == (DOCS / "gallery" / "spill.toml").read_text(encoding="utf-8")
+
+
+def test_the_larger_design_makes_as_many_runs_as_its_page_says() -> None:
+    design = parse_design(tomllib.loads(file_on("sweep", "leverage.toml")))
+    assert count_cells(design) * len(design.variants) * design.replicates == 10_000
+    assert len(Plan(design.model_copy(update={"size": 4}))) == 32
+
+
+def test_the_whole_scenario_of_the_reference_lasts_two_days() -> None:
+    scenario = parse_scenario(tomllib.loads(file_on("reference/scenario", "small.toml")))
+    assert scenario.num_steps == 2880
 
 
 def test_every_command_has_an_example_and_only_of_options_it_has() -> None:
@@ -101,6 +122,7 @@ def test_every_command_has_an_example_and_only_of_options_it_has() -> None:
     for name, command in group.commands.items():
         words = shlex.split(example_of(command))
         assert words[:2] == ["marketsim", name]
+        assert f"\n| [{name}](#{name}) | " in text
         assert f"```sh\n{example_of(command)}\n```" in text
         known = {option for each in command.params for option in each.opts}
         assert {word for word in words if word.startswith("-")} <= known
