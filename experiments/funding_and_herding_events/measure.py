@@ -36,9 +36,10 @@ def measure(run: "Run") -> dict[str, float]:
     `large.number` counts its large cascades, `large.long_share` tells how many of them sold longs;
     `any.largest` is the largest share of open interest that any cascade took within two hours,
     `any.markets` and `any.generations` the mean reach of those of a hundredth and more.
-    `around.NAME.HOUR` is the mean course around its large cascades, `window.NAME.PART` the mean of
-    a part of it, `held.NAME` for how many hours a state had lasted when they began and
-    `held.NAME_share` in how many of them it was there at all.
+    `around.NAME.HOUR` is the mean course around its large cascades; `change.NAME.before` by how
+    much its mean over the day before is above that over the day before that, `change.NAME.after`
+    that over the day after above that over the day before; `held.NAME` for how many hours a state
+    had lasted when they began, `held.NAME_share` in how many of them it was there at all.
     """
     every = run.large_cascades(share=0.0, markets=1, generations=1)
     large = [each for each in every if _is_large(each)]
@@ -65,15 +66,14 @@ def _courses(run: "Run", large: "list[LargeCascade]") -> dict[str, float]:
     for name in SERIES:
         table = np.array([each[name] for each in courses]).reshape(len(large), LONGEST + SPAN)
         if name in RELATIVE:
-            table = table / np.nanmean(_part(table, -48, -24), axis=1, keepdims=True)
+            table = table / np.nanmean(_hours(table, -48, -24), axis=1, keepdims=True)
         for hour in HOURS:
             found[f"around.{name}.{hour}"] = _mean(table[:, LONGEST + hour - 1])
-        for part, (first, last) in {
-            "earlier": (-48, -24),
-            "before": (-24, 0),
-            "after": (0, 24),
-        }.items():
-            found[f"window.{name}.{part}"] = _mean(_part(table, first, last))
+        earlier, before, after = (
+            _hours(table, *ends).mean(axis=1) for ends in ((-48, -24), (-24, 0), (0, 24))
+        )
+        found[f"change.{name}.before"] = _mean(before - earlier)
+        found[f"change.{name}.after"] = _mean(after - before)
     for name in STATES:
         held = [hours_held(each[name][:LONGEST]) for each in courses]
         found[f"held.{name}"] = _mean(held)
@@ -81,7 +81,7 @@ def _courses(run: "Run", large: "list[LargeCascade]") -> dict[str, float]:
     return found
 
 
-def _part(table: np.ndarray, first: int, last: int) -> np.ndarray:
+def _hours(table: np.ndarray, first: int, last: int) -> np.ndarray:
     """Return the hours from `first` to `last` after the start."""
     return table[:, LONGEST + first : LONGEST + last]
 

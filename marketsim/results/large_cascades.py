@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -95,14 +95,17 @@ def find_large_cascades(
     """
     _check(share, hours, markets, generations)
     interest = series.groupby("step")["open_interest_usd"].sum()
+    rows = _Rows(
+        step=liquidations["step"].to_numpy(),
+        usd=liquidations["notional_usd"].to_numpy(),
+        market=liquidations["market"].astype(str).to_numpy(),
+        is_long=(liquidations["side"] == "long").to_numpy(),
+    )
     found = []
     for each in cascades:
-        worst = _worst_hours(each, liquidations, interest, hours * 60.0 / step_minutes)
-        if (
-            worst.share >= share
-            and len(worst.markets) >= markets
-            and worst.generations >= generations
-        ):
+        worst = _worst_hours(each, rows, interest, hours * 60.0 / step_minutes)
+        is_far = len(worst.markets) >= markets and worst.generations >= generations
+        if worst.share >= share and is_far:
             found.append(worst)
     return sorted(found, key=lambda each: (each.step, each.cascade.number))
 
@@ -117,26 +120,33 @@ def _check(share: float, hours: float, markets: int, generations: int) -> None:
             raise ValueError(f"{name} = {value!r}: must be 1 or more")
 
 
+class _Rows(NamedTuple):
+    """Columns of the table of liquidations."""
+
+    step: Any
+    usd: Any
+    market: Any
+    is_long: Any
+
+
 def _worst_hours(
-    cascade: Cascade, liquidations: "pd.DataFrame", interest: "pd.Series", width: float
+    cascade: Cascade, rows: _Rows, interest: "pd.Series", width: float
 ) -> LargeCascade:
     """Find the `width` steps of a cascade in which most is liquidated, the first of equals."""
-    rows = liquidations.iloc[cascade.liquidations]
-    order = np.argsort(rows["step"].to_numpy(), kind="stable")
-    rows = rows.iloc[order]
-    step, usd = (rows[name].to_numpy() for name in ("step", "notional_usd"))
-    total = np.concatenate([[0.0], np.cumsum(usd)])
+    order = np.argsort(rows.step[cascade.liquidations], kind="stable")
+    members = cascade.liquidations[order]
+    step = rows.step[members]
+    total = np.concatenate([[0.0], np.cumsum(rows.usd[members])])
     end = np.searchsorted(step, step + width, side="right")
     size = total[end] - total[:-1]
     first = int(size.argmax())
     here = slice(first, end[first])
+    sold, generation = members[here], cascade.generation[order][here]
+    names = set(rows.market[sold[rows.usd[sold] > 0.0]])
+    long = float(rows.usd[sold[rows.is_long[sold]]].sum())
     # Open interest as the last row before them has it.
     row = max(int(np.searchsorted(interest.index, step[first])) - 1, 0)
     before = float(interest.iloc[row])
-    sold = rows.iloc[here]
-    names = set(sold["market"].astype(str)[sold["notional_usd"] > 0.0])
-    generation = cascade.generation[order][here]
-    long = float(usd[here][(sold["side"] == "long").to_numpy()].sum())
     return LargeCascade(
         cascade=cascade,
         step=int(step[first]),
