@@ -4,19 +4,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import matplotlib as mpl
-import matplotlib.pyplot as plt
 import numpy as np
 
-from marketsim.report.canvas import save_figure, tick_text
+from marketsim.report.canvas import find_look, finish, new_figure, save_figure, tick_text
 from marketsim.report.experiment import Check, above, below, every, written
-from marketsim.report.style import LIGHT, styled
 from marketsim.study.analysis import cell_means
 from marketsim.study.statistics import Interval, bootstrap_mean, paired_difference
 
 if TYPE_CHECKING:
     import pandas as pd
 
-BASE, TWINS = "base", ("isolated", "no_herding", "eight_hourly")
+BASE = "base"
+LOOK = find_look("slide")
 
 
 class Panel(NamedTuple):
@@ -28,14 +27,14 @@ class Panel(NamedTuple):
 
 
 PANELS = {
-    "herd_index": Panel("herd index", "toward the liquidated side", 1.0),
-    "premium": Panel("premium", "bp, paid for that side", 1.0),
+    "herd_index": Panel("herd index", "to the liquidated side", 1.0),
+    "premium": Panel("premium", "bp, against that side", 1.0),
     "funding_rate": Panel("funding", "bp per 8 h, paid by it", 1.0),
     "leverage": Panel("leverage", "notional / equity", 1.0),
-    "open_interest": Panel("open interest", "% of its mean 2 to 1 days before", 100.0),
-    "depth": Panel("depth within 50 bp", "% of its mean 2 to 1 days before", 100.0),
-    "reproduction": Panel("R on paper", "marks against it", 1.0),
-    "liquidated": Panel("liquidated", "% of open interest an hour", 100.0),
+    "open_interest": Panel("open interest", "% of 2 days before", 100.0),
+    "depth": Panel("depth within 50 bp", "% of 2 days before", 100.0),
+    "reproduction": Panel("R on paper", "marks against that side", 1.0),
+    "liquidated": Panel("liquidated", "% of OI an hour", 100.0),
 }
 NUMBER = "large cascades"
 LONG = "of them longs, %"
@@ -67,7 +66,9 @@ def tabulate(runs: "pd.DataFrame") -> "pd.DataFrame":
     base = runs[runs["variant"] == BASE]
     courses = []
     for cell, hour in enumerate(_hours(runs), 1):
-        columns = {f"around.{name}.{hour}": f"around {panel.title}" for name, panel in PANELS.items()}
+        columns = {
+            f"around.{name}.{hour}": f"around {panel.title}" for name, panel in PANELS.items()
+        }
         here = base.assign(cell=cell).rename(columns=columns)
         for name, panel in PANELS.items():
             here[columns[f"around.{name}.{hour}"]] *= panel.scale
@@ -134,7 +135,9 @@ def _less(found: "pd.DataFrame", twin: str, what: str) -> Check:
 def _herd_first(base: "pd.DataFrame") -> Check:
     there = bootstrap_mean(base["held.herd_index_share"])
     lead = bootstrap_mean(base["held.herd_index"] - base["held.funding_rate"])
-    ages = [bootstrap_mean(base[f"held.{name}"]) for name in ("herd_index", "premium", "funding_rate")]
+    ages = [
+        bootstrap_mean(base[f"held.{name}"]) for name in ("herd_index", "premium", "funding_rate")
+    ]
     return Check(
         "The herd is on the side that is liquidated in more than half of the cascades, and had been "
         "for longer than funding was paid by it",
@@ -189,25 +192,28 @@ def _change(base: "pd.DataFrame", name: str, part: str) -> Interval:
     return bootstrap_mean(PANELS[name].scale * base[f"change.{name}.{part}"])
 
 
+@mpl.rc_context(LOOK.settings)
 def draw(table: "pd.DataFrame", path: Path) -> None:
     """Draw the event study, a panel for each course."""
-    with styled(LIGHT):
-        figure, grid = plt.subplots(4, 2, figsize=(7.2, 8.0), sharex=True)
-        for axes, panel in zip(grid.flat, PANELS.values(), strict=True):
-            here = table[table["metric"] == f"around {panel.title}"].sort_values("hour")
-            axes.fill_between(here["hour"], here["low"], here["high"], color=LIGHT.long, alpha=0.3)
-            axes.plot(here["hour"], here["value"], color=LIGHT.ink)
-            width = mpl.rcParams["lines.linewidth"]
-            axes.axvline(0.0, color=LIGHT.short, linewidth=0.6 * width, linestyle="--")
-            axes.set_title(panel.title, loc="left")
-            axes.set_ylabel(panel.unit)
-            axes.yaxis.set_major_formatter(tick_text)
-            axes.margins(x=0.0)
-        for axes in grid[-1]:
-            axes.set_xlabel("hours since the cascade began")
-            axes.set_xticks(range(-48, 49, 12))
-        figure.tight_layout()
-        save_figure(figure, path)
+    figure = new_figure(LOOK)
+    figure.set_size_inches(LOOK.size.width, 2.2 * LOOK.size.height)
+    grid = figure.subplots(4, 2, sharex=True)
+    theme = LOOK.theme
+    for axes, panel in zip(grid.flat, PANELS.values(), strict=True):
+        here = table[table["metric"] == f"around {panel.title}"].sort_values("hour")
+        axes.fill_between(
+            here["hour"], here["low"], here["high"], color=theme.long, alpha=0.3, linewidth=0
+        )
+        axes.plot(here["hour"], here["value"], color=theme.ink)
+        axes.axvline(0.0, color=theme.short, linewidth=0.6 * LOOK.size.line, linestyle="--")
+        axes.set_title(f"{panel.title}, {panel.unit}", fontsize="small")
+        axes.yaxis.set_major_formatter(tick_text)
+        axes.margins(x=0.0)
+    for axes in grid[-1]:
+        axes.set_xticks(range(-48, 49, 24))
+        axes.set_xlabel("hours since the cascade began")
+    finish(figure, "Around a large cascade: mean over seeds, 95 % interval", "", LOOK)
+    save_figure(figure, path)
 
 
 def headline(runs: "pd.DataFrame") -> str:
