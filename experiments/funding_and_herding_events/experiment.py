@@ -139,12 +139,12 @@ def _herd_first(base: "pd.DataFrame") -> Check:
         bootstrap_mean(base[f"held.{name}"]) for name in ("herd_index", "premium", "funding_rate")
     ]
     return Check(
-        "The herd is on the side that is liquidated in more than half of the cascades, and had been "
-        "for longer than funding was paid by it",
+        "The herd is on the side that is liquidated in more than half of the cascades, and had "
+        "been for longer than funding was paid by it",
         "the story",
-        f"on that side in {written(there, 100.0, ' %')}; herd {written(ages[0], unit=' h')}, premium "
-        f"{written(ages[1], unit=' h')}, funding {written(ages[2], unit=' h')}; herd less funding "
-        f"{written(lead, unit=' h')}",
+        f"on that side in {written(there, 100.0, ' %')}; herd {written(ages[0], unit=' h')}, "
+        f"premium {written(ages[1], unit=' h')}, funding {written(ages[2], unit=' h')}; herd less "
+        f"funding {written(lead, unit=' h')}",
         every([above(there, 0.5), above(lead, 0.0)]),
     )
 
@@ -223,8 +223,8 @@ def headline(runs: "pd.DataFrame") -> str:
     enough = int((base[NUMBER] >= 2).sum())
     lead = bootstrap_mean(base["held.herd_index"] - base["held.funding_rate"])
     return (
-        f"From ordinary news alone `boom` has two large cascades or more in {enough} of {len(base)} "
-        f"seeds ({written(bootstrap_mean(base[NUMBER]))} in 60 days); when one begins the herd has "
-        f"been on the side that is liquidated {written(lead, unit=' h')} longer than that side has "
-        f"paid funding."
+        f"From ordinary news alone `boom` has two large cascades or more in {enough} of "
+        f"{len(base)} seeds ({written(bootstrap_mean(base[NUMBER]))} in 60 days); when one begins "
+        f"the herd has been on the side that is liquidated {written(lead, unit=' h')} longer than "
+        f"that side has paid funding."
     )
