@@ -37,7 +37,7 @@ def chain(rows, generation, number=1) -> Cascade:
 
 def series(levels=None) -> pd.DataFrame:
     """Open interest at the end of steps, a third in each market."""
-    levels = levels or {step: OPEN_INTEREST for step in range(0, 2000, 5)}
+    levels = levels or dict.fromkeys(range(0, 2000, 5), OPEN_INTEREST)
     return pd.DataFrame(
         [(step, name, usd / 3.0) for step, usd in levels.items() for name in MARKETS],
         columns=["step", "market", "open_interest_usd"],
