@@ -41,7 +41,7 @@ def test_it_tells_the_numbers_of_the_summary_and_repeats_them(run, page: str) ->
     for name in run.market_names:
         assert name in text
     assert "insurance fund" in text
-    assert text.count("jump of BTC") >= 1
+    assert text.count("crash of BTC") >= 1
 
 
 def test_it_calls_no_cascade_what_is_none(run, page: str) -> None:
