@@ -12,6 +12,10 @@ marketsim run herding --seed 1 --days 10 --out runs/gallery/herding --force --qu
 marketsim plot runs/gallery/herding interest --market BTC --quiet -o docs/gallery/herding.png
 marketsim run funding-spike --seed 1 --days 5 --out runs/gallery/funding-spike --force --quiet
 marketsim plot runs/gallery/funding-spike funding-heatmap --quiet -o docs/gallery/funding-spike.png
+marketsim run funding-cycle --seed 1 --days 5 --out runs/gallery/funding-cycle --force --quiet
+marketsim plot runs/gallery/funding-cycle funding-heatmap --quiet -o docs/gallery/funding-cycle.png
+marketsim run boom --seed 1003 --days 12 --out runs/gallery/boom --force --quiet
+marketsim plot runs/gallery/boom prices --quiet -o docs/gallery/boom.png
 marketsim run contagion --seed 1 --out runs/gallery/contagion --force --quiet
 marketsim plot runs/gallery/contagion cascade --quiet -o docs/gallery/contagion.png
 marketsim run contagion-isolated --seed 1 --out runs/gallery/contagion-isolated --force --quiet

@@ -23,7 +23,7 @@ marketsim plot runs/pooled network --dark -o docs/images/network.png
 marketsim plot runs/spiral contagion -o docs/images/contagion.png
 marketsim plot runs/pooled payers -o docs/images/payers.png
 marketsim plot runs/spiral profit -o docs/images/profit.png
-marketsim plot runs/pooled account -o docs/images/account.png
+marketsim plot runs/pooled account --account 580 -o docs/images/account.png
 marketsim plot runs/spiral depth --market ETH -o docs/images/depth.png
 marketsim plot runs/spiral runs/spiral-2 runs/spiral-3 runs/spiral-4 runs/spiral-5 events --series premium -o docs/images/events.png
 marketsim plot runs/spiral runs/spiral-marked-at-index ghost -o docs/images/ghost.png

@@ -11,6 +11,7 @@ from rich.tree import Tree
 
 from marketsim.report.numbers import counted, short
 from marketsim.results.cascades import Cascade
+from marketsim.results.large_cascades import LargeCascade
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -47,6 +48,30 @@ def render_cascades(
         if each.num_accounts > 1 or each.number == 1:
             parts += [_describe(each), _draw(each, _branches(each, liquidations, causes))]
     return Group(*parts)
+
+
+def large_lines(
+    found: Sequence[LargeCascade], share: float, hours: float, step_minutes: float
+) -> list[str]:
+    """List large cascades, a line each: when, how much of open interest, whom, how far.
+
+    Parameters
+    ----------
+    found : sequence of LargeCascade
+    share, hours : float
+        What they had to reach.
+    step_minutes : float
+    """
+    many = counted(len(found), "cascade")
+    lines = [f"{many} of {share:.1%} of open interest and more within {hours:g} h"]
+    for each in found:
+        day, hour = divmod(each.step * step_minutes / 60.0, 24.0)
+        lines.append(
+            f"day {day:3.0f} {hour:4.1f} h  {each.share:6.1%}  {each.side}s in "
+            f"{', '.join(each.markets)}, {counted(each.generations, 'generation')}, "
+            f"in cascade {each.cascade.number}"
+        )
+    return lines
 
 
 def _head(summary: dict[str, Any]) -> Text:

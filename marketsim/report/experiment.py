@@ -443,7 +443,8 @@ def _cells(table: "pd.DataFrame") -> "pd.DataFrame":
         texts = [interval(*each, digits=DIGITS) for each in ends]
         place = {name: number(part.iloc[0][name]) for name in places}
         rows.append(place | dict(zip(part["metric"], texts, strict=True)))
-    return pd.DataFrame(rows)
+    # A cell may lack figures that others have.
+    return pd.DataFrame(rows).fillna("-")
 
 
 def _replace(file: Path, begin: str, text: str) -> None:

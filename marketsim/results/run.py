@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from marketsim.contagion.exposure import Exposure
     from marketsim.contagion.matrix import Contagion
     from marketsim.results.cascades import Cascade
+    from marketsim.results.large_cascades import LargeCascade
 
 #: What `run.json` says it is.
 FORMAT = "marketsim-run"
@@ -194,6 +195,34 @@ class Run:
         strikes = read_strikes(self.scenario_text)
         causes = self._known_causes()
         return find_cascades(self.liquidations, causes, self.market_names, strikes, min_weight)
+
+    def large_cascades(
+        self, share: float = 0.05, hours: float = 2.0, markets: int = 2, generations: int = 4
+    ) -> "list[LargeCascade]":
+        """List the cascades of at least a share of open interest within hours, in order of time.
+
+        Parameters
+        ----------
+        share : float
+            Of the open interest of all markets before them.
+        hours : float
+        markets, generations : int
+            Least number of markets and of generations within the hours.
+
+        Raises
+        ------
+        RunFolderError
+            If the run did not record causes, or a table is damaged.
+        ValueError
+            If a bound is out of range.
+        """
+        from marketsim.results.large_cascades import find_large_cascades
+
+        minutes = float(self.summary["step_minutes"])
+        bounds = {"share": share, "hours": hours, "markets": markets, "generations": generations}
+        return find_large_cascades(
+            self.cascades(), self.liquidations, self.markets, minutes, **bounds
+        )
 
     def adl_waves(self) -> "pd.DataFrame":
         """Return the waves of auto-deleveraging: what each needed, what it took, from whom.

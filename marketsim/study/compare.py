@@ -123,7 +123,7 @@ def _name_metrics(design: Design) -> tuple[str, ...]:
     plan = Plan(design)
     names: dict[str, None] = {}
     for point in plan.shapes:
-        task = Task("", plan.tables, point.changes, design.seed, (), (), plan.inputs)
+        task = Task("", plan.tables, point.changes, design.seed, (), None, (), plan.inputs)
         names |= dict.fromkeys(name_metrics(task)[1])
     return tuple(names)
 

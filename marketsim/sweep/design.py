@@ -131,6 +131,9 @@ class Design(Part):
     """Days simulated, if not the scenario's."""
     metrics: tuple[str, ...] = Field(("*",), min_length=1)
     """Figures kept of every run: names or patterns such as "markets.*.liquidated_usd"."""
+    measure: str | None = None
+    """Python file whose function `measure(run)` returns further figures of a run, by name, for
+    `metrics` to choose from; its path is relative to the design's."""
     keep: tuple[Kept, ...] = ()
     """Kept beside the figures: "series" (market series), "events" (liquidations)."""
     parameters: dict[str, Parameter] = Field(default_factory=dict)
@@ -313,6 +316,8 @@ def _is_file(path: Path) -> bool:
 
 def _make_absolute(data: dict[str, Any], folder: Path) -> None:
     """Make the files a design names absolute; they are relative to the design's own."""
+    if isinstance(data.get("measure"), str):
+        data["measure"] = str(absolute_path(data["measure"], folder))
     variants, parameters = data.get("variants"), data.get("parameters")
     stated = list(data["table"]) if isinstance(data.get("table"), list) else []
     stated += list(variants.values()) if isinstance(variants, dict) else []

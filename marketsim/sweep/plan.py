@@ -24,6 +24,7 @@ from marketsim.scenario.loader import (
 from marketsim.scenario.schema import Scenario
 from marketsim.scenario.wording import show
 from marketsim.sweep.design import Design, DesignError
+from marketsim.sweep.measure import MeasureError, load_measure
 from marketsim.sweep.sampling import Cells, count_cells
 
 #: Runs of a design that is not asked for twice.
@@ -115,6 +116,7 @@ class Plan:
         self.bases: dict[str, dict[str, Any]] = {}
         with read:
             self.point_hash = self._hash_points()
+            self._check_measure()
         self.inputs = (*stated_in, *read)
         self._distinct = distinct_points(self.point_hash)
         #: (runs,) key of each.
@@ -170,6 +172,14 @@ class Plan:
                 seen.add(shape)
                 self.shapes.append(point)
         return hashes
+
+    def _check_measure(self) -> None:
+        if self.design.measure is None:
+            return
+        try:
+            load_measure(Path(self.design.measure))
+        except MeasureError as error:
+            raise DesignError([f"measure: {error}"], self.design.name) from error
 
     def _check_point(self, point: Point, what: str) -> Scenario:
         pairs = zip(self.parameters, point.values, strict=True)

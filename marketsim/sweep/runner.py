@@ -29,6 +29,7 @@ from marketsim.sweep.manifest import (
     record_result,
     write_manifest,
 )
+from marketsim.sweep.measure import MeasureError
 from marketsim.sweep.metrics import choose_metrics
 from marketsim.sweep.plan import MAX_RUNS, Plan, PlannedRun, Point
 from marketsim.sweep.pool import WorkerLostError, WorkerPool
@@ -373,7 +374,8 @@ def _stored() -> Iterator[None]:
 
 def _task(plan: Plan, point: Point, key: str, seed: int, manifest: Manifest | None) -> Task:
     metrics = manifest.metrics if manifest is not None else ()
-    return Task(key, plan.tables, point.changes, seed, metrics, plan.design.keep, plan.inputs)
+    measured, kept = plan.design.measure, plan.design.keep
+    return Task(key, plan.tables, point.changes, seed, metrics, measured, kept, plan.inputs)
 
 
 def _outcome(future: Future[Outcome], task: Task) -> Outcome:
@@ -407,6 +409,8 @@ def _begin(folder: Path, plan: Plan, team: _Team) -> Manifest:
             model, found = future.result()
         except (CancelledError, BrokenExecutor) as error:
             raise _lost(error) from error
+        except MeasureError as error:
+            raise DesignError([f"measure: {error}"], plan.design.name) from error
         if model != plan.model:
             msg = f"the workers have marketsim {model}, this is {plan.model}: install the same"
             raise ExecutorLostError(msg)

@@ -15,6 +15,7 @@ from marketsim.sweep.plan import model_version, resolve_scenario
 if TYPE_CHECKING:
     from marketsim.run.simulation import Simulation
     from marketsim.scenario.schema import Scenario
+    from marketsim.tape.result import RunResult
 
 #: What became of a run.
 OK, ERROR, QUARANTINED = "ok", "error", "quarantined"
@@ -30,6 +31,7 @@ class Task(NamedTuple):
     changes: tuple[tuple[str, Any], ...]
     seed: int
     metrics: tuple[str, ...]  #: names of the figures wanted
+    measure: str | None  #: file of a function that measures further figures
     keep: tuple[str, ...]  #: "series", "events"
     inputs: tuple[Input, ...]  #: files the run is made from, as the driver has read them
 
@@ -69,7 +71,6 @@ def run_task(task: Task) -> Outcome:
         If a file is not as the driver has read it: no fault of the run.
     """
     from marketsim.agents.fence import prints_to_stderr
-    from marketsim.sweep.metrics import run_metrics
     from marketsim.tape.digest import digest_result
 
     began = time.perf_counter()
@@ -82,7 +83,7 @@ def run_task(task: Task) -> Outcome:
             if result.conservation_error:
                 msg = f"the books are off by {result.conservation_error} atoms"
                 raise ArithmeticError(msg)
-            figures = run_metrics(result)
+            figures = _figures(task, result)
             kept = {name: _pack(name, task.key, result) for name in task.keep}
             digest = digest_result(result)
     except InputChangedError:
@@ -128,9 +129,9 @@ def name_metrics(task: Task) -> tuple[str, tuple[str, ...]]:
     ------
     InputChangedError
         If a file is not as the driver has read it.
+    MeasureError
+        If the design's own function fails on a run of no steps.
     """
-    from marketsim.sweep.metrics import run_metrics
-
     scenario = _resolve(task)
     with warnings.catch_warnings(action="ignore"):
         record = scenario.record.model_copy(update={"warm_up": 0.0})
@@ -139,7 +140,18 @@ def name_metrics(task: Task) -> tuple[str, tuple[str, ...]]:
         with contextlib.suppress(Exception):
             _open(task, scenario).run(1)
         simulation = _open(task, scenario)
-        return model_version(), tuple(run_metrics(simulation.result()))
+        return model_version(), tuple(_figures(task, simulation.result()))
+
+
+def _figures(task: Task, result: "RunResult") -> dict[str, float]:
+    """Return the figures of every run, and those that the design measures itself."""
+    from marketsim.sweep.measure import measured_figures
+    from marketsim.sweep.metrics import run_metrics
+
+    figures = run_metrics(result)
+    if task.measure is None:
+        return figures
+    return figures | measured_figures(task.measure, result, figures, task.inputs)
 
 
 def _resolve(task: Task) -> "Scenario":

@@ -15,9 +15,9 @@ def invoke(*arguments):
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    jump = '[{kind = "jump", at = 2, size = -0.12}]'
+    falls = ", ".join(f'{{kind = "jump", at = {hour}, size = -0.12}}' for hour in (2, 3))
     run = run_scenario(
-        "contagion", 1, days=0.15, overrides=[("insurance_fund", "0"), ("shocks", jump)]
+        "contagion", 1, days=0.15, overrides=[("insurance_fund", "0"), ("shocks", f"[{falls}]")]
     )
     path = tmp_path_factory.mktemp("runs") / "crash"
     run.save(path)

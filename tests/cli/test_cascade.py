@@ -51,6 +51,29 @@ def test_json_agrees_with_the_tables(folder):
     assert sizes == sorted(sizes, reverse=True)
 
 
+def test_large_cascades_are_listed_by_what_they_reach(folder):
+    bounds = ("--share", 0.001, "--hours", 3, "--markets", 1, "--generations", 2)
+    lines = invoke(folder, *bounds).output.splitlines()
+    content = json.loads(invoke(folder, *bounds, "--json").output)["large_cascades"]
+    assert content == [each.as_dict() for each in load_run(folder).large_cascades(0.001, 3, 1, 2)]
+    assert len(content) >= 1
+    assert lines[0].endswith("of 0.1% of open interest and more within 3 h")
+    assert len(lines) == 1 + len(content)
+    assert f"in cascade {content[0]['number']}" in lines[1]
+    assert len(invoke(folder, "--share", 1e6).output.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("option", "value"), [("--share", -1), ("--hours", 0), ("--hours", "nan"), ("--markets", 0)]
+)
+def test_a_bound_out_of_range_is_refused_in_a_sentence(folder, option, value):
+    arguments = (option, value) if option == "--share" else ("--share", 0.05, option, value)
+    outcome = invoke(folder, *arguments)
+    assert outcome.exit_code == 2
+    assert option in outcome.output
+    assert "Traceback" not in outcome.output
+
+
 @pytest.mark.parametrize("suffix", [".graphml", ".json"])
 def test_a_file_holds_the_graph(folder, tmp_path, suffix):
     file = tmp_path / f"graph{suffix}"

@@ -77,14 +77,16 @@ def test_figures_of_the_summary_are_those_of_the_folder(result, tmp_path):
 def test_one_shock_ties_what_goes_back_to_it(tmp_path):
     run = load_run(write_run(simulate("contagion", 0.6), tmp_path / "run"))
     largest = run.cascades()[0]
-    assert largest.root == "jump of BTC -20.0%"
-    assert largest.start_step == 720
+    assert largest.root == "crash of BTC -22.0%"
+    assert 720 < largest.start_step < 810  # the fall takes 90 minutes
     assert largest.num_accounts > 100
-    # the others fell to what BTC lost: most of GOLD and OIL was sold for it
+    assert largest.depth >= 4
+    # most of GOLD and OIL was sold for what BTC lost, the rest for what the sales took off them
     names = list(run.summary["markets"])
     gold, oil = largest.matrix[names.index("GOLD")], largest.matrix[names.index("OIL")]
-    assert gold[names.index("BTC")] > 0.9 * gold.sum() > 0
-    assert oil[names.index("BTC")] > 0.9 * oil.sum() > 0
+    for market, sold in (("GOLD", gold), ("OIL", oil)):
+        assert sold[names.index("BTC")] > 0.5 * sold.sum() > 0
+        assert sold[names.index(market)] > 0.05 * sold.sum()
 
 
 def test_parents_are_earlier_liquidations_in_the_market_of_the_loss(result):

@@ -94,7 +94,7 @@ def test_a_mode_is_that_of_all_who_take_sides(mode):
     lane = open_lanes(base, Setup("contagion", 1, mode=mode))[0]
     crowd = lane.run.roster.rows_of("crowd")
     assert set(lane.run.roster.margin_mode[crowd]) == {MODES.index(mode)}
-    makers = lane.run.roster.rows_of("makers")
+    makers = lane.run.roster.rows_of("makers-btc")
     assert set(lane.run.roster.margin_mode[makers]) == {0}
     assert own_mode(lane.run.scenario) == mode
 

@@ -69,19 +69,19 @@ def test_values_and_their_sources_are_those_of_the_scenario() -> None:
     rows = parameters(describe("contagion", ("venue.funding.cap", "0.02")))
     assert rows["venue.funding.cap"][0] == "0.02"
     assert rows["venue.funding.cap"][-1] == "scenario"
-    assert rows["venue.funding.interval_hours"][-1] == "preset default"
+    assert rows["venue.funding.interval_hours"][-1] == "preset hyperliquid"
     assert rows["markets.BTC.price"][::2] == ["100000", "scenario"]
-    assert rows["markets.BTC.taker_fee"][-1] == "preset default"
+    assert rows["markets.BTC.taker_fee"][-1] == "preset hyperliquid"
     assert rows["populations.crowd.parameters.bias"][::2] == ["0.8", "scenario"]
     assert rows["populations.crowd.parameters.independence"][-1] == "default"
-    assert rows["populations.makers.attention"][-1] == "strategy"
-    assert rows["populations.crowd.leverage"][0].startswith("{kind = lognormal, median = 10, ")
+    assert rows["populations.makers-btc.attention"][-1] == "strategy"
+    assert rows["populations.crowd.leverage"][0].startswith("{kind = lognormal, median = 12, ")
 
 
 def test_what_is_scheduled_is_input() -> None:
     text = describe("contagion")
     told = text.split("## 6. Input data", 1)[1].split("## 7.", 1)[0]
-    assert "| 1 | hour 12 | jump | markets = [BTC], size = -0.2 |" in told
+    assert "| 1 | hour 12 | crash | size = -0.22, fall_minutes = 90, " in told
     assert "Nothing is scheduled" in describe("quickstart")
     assert "replayed from the file" in describe("history")
 

@@ -41,14 +41,14 @@ def test_it_tells_the_numbers_of_the_summary_and_repeats_them(run, page: str) ->
     for name in run.market_names:
         assert name in text
     assert "insurance fund" in text
-    assert text.count("jump of BTC") >= 1
+    assert text.count("crash of BTC") >= 1
 
 
-def test_it_calls_no_cascade_what_is_none(run, page: str) -> None:
-    assert run.summary["largest_cascade_depth"] == 1
-    assert "none pushed by another" in page
+def test_it_tells_how_deep_the_largest_cascade_is(run, page: str) -> None:
+    assert run.summary["largest_cascade_depth"] >= 4
+    assert f"{run.summary['largest_cascade_depth']} generations" in page
     table = page.partition("The largest cascades")[2].partition("</table>")[0]
-    assert table.count("<tr>") - 1 == run.summary["cascades"] < len(run.cascades())
+    assert table.count("<tr>") - 1 == run.summary["cascades"] <= len(run.cascades())
 
 
 def test_it_is_one_file_without_script_or_network(page: str) -> None:

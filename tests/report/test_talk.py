@@ -14,10 +14,11 @@ from marketsim.report.plots.kinds import find_kind
 from marketsim.scenario.loader import list_scenarios
 
 
-def test_it_is_four_chapters_and_six_slides_of_shipped_scenarios() -> None:
+def test_it_is_five_chapters_and_eight_slides_of_shipped_scenarios() -> None:
     shipped = {name for name, _ in list_scenarios()}
-    assert len(talk.ACTS) == 4
-    assert sum(len(act.slides) for act in talk.ACTS) == 6
+    assert len(talk.ACTS) == 5
+    assert sum(len(act.slides) for act in talk.ACTS) == 8
+    assert {"contagion", "boom"} <= {name for act in talk.ACTS for name in act.scenarios}
     for act in talk.ACTS:
         assert set(act.scenarios) <= shipped
         for kind, _ in act.slides:
@@ -50,6 +51,7 @@ def test_the_command_makes_it(tmp_path: Path, monkeypatch) -> None:
 
 def test_its_commands_record_what_its_runs_did() -> None:
     page = "".join(talk._leads())
+    assert "marketsim run boom --seed 1003 --days 12 " in page
     for path, value in talk._RECORD:
         assert page.count(f"--set {path}={value}") == sum(len(act.scenarios) for act in talk.ACTS)
 

@@ -108,9 +108,11 @@ def crash(request):
 
 def test_closing_at_the_bankruptcy_price_takes_what_is_needed(crash):
     waves = crash[1].adl_waves()
-    assert len(waves) >= 5
-    assert waves["needed_usd"].sum() > 100_000.0
-    assert waves["taken_usd"].tolist() == pytest.approx(waves["needed_usd"].tolist(), abs=1e-3)
+    assert len(waves) >= 3
+    assert waves["needed_usd"].sum() > 50_000.0
+    # What fees have put into the fund meanwhile is used before anybody is deleveraged.
+    assert waves["taken_usd"].sum() == pytest.approx(waves["needed_usd"].sum(), rel=1e-3)
+    assert waves["taken_usd"][0] == pytest.approx(waves["needed_usd"][0], abs=1e-3)
 
 
 def test_a_queue_takes_whole_positions_and_pro_rata_a_little_of_each(crash):

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 #: Bars along the time of a cascade, at most.
-MAX_BARS = 60
+MAX_BARS = 120
 #: Whole numbers of minutes a bar may stand for.
 BAR_MINUTES = (1, 2, 5, 10, 15, 30, 60, 120, 240, 480, 1440)
 #: A cascade that is over within so many steps is shown round by round.
