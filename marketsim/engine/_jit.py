@@ -34,6 +34,7 @@ from numba.extending import (
 )
 from numpy.typing import NDArray
 
+from marketsim.engine._linking import KernelType, PartCompiler, WholeCompiler
 from marketsim.engine._sources import cache_root, kernel_digest
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -83,9 +84,12 @@ class Kernel:
     def __init__(self, function: Callable[..., Any], *, inline: bool = False) -> None:
         functools.update_wrapper(self, function)
         self.py_func = function
-        self.lean = numba.njit(no_cpython_wrapper=True, no_cfunc_wrapper=True, forceinline=inline)(
-            function
-        )
+        self.lean = numba.njit(
+            no_cpython_wrapper=True,
+            no_cfunc_wrapper=True,
+            forceinline=inline,
+            pipeline_class=PartCompiler,
+        )(function)
         self.entry = _cached(function)
         self._direct: dict[tuple[Any, ...], Callable[..., Any]] = {}
 
@@ -110,19 +114,19 @@ class Kernel:
 
 @typeof_impl.register(Kernel)
 def _typeof_kernel(value: Kernel, c: Any) -> Any:  # noqa: ARG001
-    return types.Dispatcher(value.lean)
+    return KernelType(value.lean)
 
 
 def _cached(function: Callable[..., Any]) -> Any:
     """Compile for calls from Python, cached on disk under the digest of all kernel sources."""
     if CACHE is None:
-        return numba.njit(function)
+        return numba.njit(pipeline_class=WholeCompiler)(function)
     before = numba.config.CACHE_DIR
     numba.config.CACHE_DIR = str(CACHE)
     try:
-        return numba.njit(cache=True)(function)
+        return numba.njit(cache=True, pipeline_class=WholeCompiler)(function)
     except RuntimeError:  # Numba found no place to cache: works, only slower to start
-        return numba.njit(function)
+        return numba.njit(pipeline_class=WholeCompiler)(function)
     finally:
         numba.config.CACHE_DIR = before
 
