@@ -70,8 +70,8 @@ CACHE = _open_cache()
 
 
 def is_compiled() -> bool:
-    """Tell whether compiled kernels of these sources are on disk (a first run has none)."""
-    return CACHE is not None and next(CACHE.rglob("*.nbc"), None) is not None
+    """Tell whether the kernels of a run are on disk, compiled from these sources."""
+    return CACHE is not None and next(CACHE.rglob("loop.run_steps-*.nbc"), None) is not None
 
 
 class Kernel:

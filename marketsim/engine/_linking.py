@@ -8,7 +8,7 @@ comes of it is optimised and made machine code of as a whole.
 
 import contextlib
 import gc
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from numba import _dynfunc
@@ -16,6 +16,15 @@ from numba.core import types
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import Compiler
 from numba.extending import models, register_model
+
+#: Called whenever a kernel begins to be compiled, and with True when what Python called is ready: so
+#: a command can tell its user.
+listeners: list[Callable[[bool], None]] = []
+
+
+def _tell(*, ready: bool = False) -> None:
+    for listener in listeners:
+        listener(ready)
 
 
 class Part(JITCodeLibrary):
@@ -87,6 +96,7 @@ class PartCompiler(Compiler):  # type: ignore[misc]
 
     def compile_extra(self, func: Any) -> Any:
         """Translate a function; what Numba knows it by leads to no machine code."""
+        _tell()
         self.state.library = Part(self.state.targetctx.codegen(), func.__qualname__)
         self.state.flags.no_compile = True
         result = super().compile_extra(func)
@@ -102,10 +112,13 @@ class WholeCompiler(Compiler):  # type: ignore[misc]
 
     def compile_extra(self, func: Any) -> Any:
         """Compile a function."""
+        _tell()
         self.state.library = Whole(self.state.targetctx.codegen(), func.__qualname__)
         self.state.library.enable_object_caching()
         with _without_collection():
-            return super().compile_extra(func)
+            result = super().compile_extra(func)
+        _tell(ready=True)
+        return result
 
 
 class KernelType(types.Dispatcher):  # type: ignore[misc]
