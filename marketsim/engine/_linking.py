@@ -17,8 +17,8 @@ from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import Compiler
 from numba.extending import models, register_model
 
-#: Called whenever a kernel begins to be compiled, and with True when what Python called is ready: so
-#: a command can tell its user.
+#: Called whenever a kernel begins to be compiled, and with True when what Python called is ready,
+#: so that a command can tell its user.
 listeners: list[Callable[[bool], None]] = []
 
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from marketsim.run.progress import Progress
     from marketsim.sweep.runner import SweepProgress, SweepReport
 
+
 class Compiling:
     """Tells, once, that kernels have to be compiled, and on a terminal how many are done.
 
