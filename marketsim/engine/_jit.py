@@ -20,7 +20,7 @@ import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
-from numba.core.imputils import lower_getattr_generic
+from numba.core.imputils import lower_cast, lower_getattr_generic
 from numba.core.typing.templates import AttributeTemplate
 from numba.core.typing.typeof import Purpose, typeof
 from numba.extending import (
@@ -250,6 +250,35 @@ def _kind(value: Any) -> Any:
     return value.code if issubclass(kind, Referred) else Any
 
 
+class Borrowed(types.Array):
+    """An array that a struct keeps: nobody counts who else uses it, which is half of the code."""
+
+    def __init__(self, array: Any) -> None:
+        super().__init__(
+            array.dtype,
+            array.ndim,
+            array.layout,
+            readonly=not array.mutable,
+            name=f"borrowed {array.name}",
+            aligned=array.aligned,
+        )
+
+
+@register_model(Borrowed)
+class BorrowedModel(models.ArrayModel):
+    """Laid out as any array."""
+
+    def traverse(self, builder: Any) -> list[Any]:  # noqa: ARG002
+        """List what there is to count: nothing."""
+        return []
+
+
+@lower_cast(Borrowed, types.Array)
+def _lend(context: Any, builder: Any, borrowed: Any, array: Any, value: Any) -> Any:  # noqa: ARG001
+    """Take it as any array, as kernels do that are called with it."""
+    return value
+
+
 class ByReference(types.Type):
     """Numba's view of a `NamedTuple` of arrays: one pointer, whatever the number of arrays.
 
@@ -259,7 +288,7 @@ class ByReference(types.Type):
 
     def __init__(self, struct: type[Any], fields: tuple[Any, ...]) -> None:
         self.struct = struct
-        self.fields = dict(zip(struct._fields, fields, strict=True))
+        self.fields = dict(zip(struct._fields, map(Borrowed, fields), strict=True))
         self.value_type = types.NamedTuple(fields, struct)
         super().__init__(f"ByReference({self.value_type.name})")
 

@@ -60,6 +60,11 @@ class Whole(JITCodeLibrary):
         self._linking_libraries = []
         super().finalize()
 
+    def _optimize_final_module(self) -> None:
+        """Optimise once; Numba does it twice, to find references it need not count."""
+        passes, builder = self._codegen._module_pass_manager()
+        passes.run(self._final_module, builder)
+
 
 def _reached(libraries: list[Any]) -> list[Any]:
     """Return the module of each library that these reach through parts."""
@@ -127,10 +132,12 @@ class KernelType(types.Dispatcher):  # type: ignore[misc]
     Numba would compile a function anew for every constant that it is called with.
     """
 
-    def get_call_type(self, context: Any, args: Any, kws: Any) -> Any:
+    def get_call_type(self, context: Any, args: Any, kws: Any) -> Any:  # noqa: ARG002
         """Return the signature of a call, and compile the kernel for it if it is new."""
-        args = tuple([_widened(arg) for arg in args])
-        return super().get_call_type(context, args, {n: _widened(arg) for n, arg in kws.items()})
+        pysig, folded = self.dispatcher.fold_argument_types(args, kws)
+        kinds = tuple([_widened(kind) for kind in folded])
+        self.dispatcher.compile(kinds)
+        return self.dispatcher.overloads[kinds].signature.replace(pysig=pysig)
 
 
 register_model(KernelType)(models.OpaqueModel)
@@ -141,5 +148,8 @@ def _widened(kind: Any) -> Any:
     kind = types.unliteral(kind)
     if isinstance(kind, types.IntEnumMember):
         kind = kind.dtype
-    is_signed = isinstance(kind, types.Integer) and kind.signed
-    return types.int64 if is_signed else kind
+    if isinstance(kind, types.Integer) and kind.signed:
+        return types.int64
+    if isinstance(kind, types.Array) and type(kind) is not types.Array:
+        return kind.copy()  # an array of a struct is one like any other
+    return kind
