@@ -261,11 +261,11 @@ def compare_fills(num_accounts: int = 50, steps: int = 20) -> None:
     orders = draw_orders(num_accounts, steps, SEED)
     for step in range(steps):
         now = Orders(*(each[step : step + 1] for each in orders))
-        found = []
+        fills = []
         for system in (ours, ladder):
             system.run(now)
-            found.append(system.state.fill[: system.state.totals[0].num_fills])
-        if not np.array_equal(*found):
+            fills.append(system.state.fill[: system.state.totals[0].num_fills])
+        if not np.array_equal(fills[0], fills[1]):
             raise RuntimeError(f"book workload: the ladder trades otherwise in step {step}")
 
 

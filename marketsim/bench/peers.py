@@ -107,7 +107,8 @@ def check_trades() -> None:
     for number, step in enumerate(zip(*orders, strict=True)):
         ours.step(*step)
         fills = ours.state.fill[: ours.state.totals[0].num_fills]
-        made = [tuple(map(int, fill)) for fill in fills[["taker", "maker", "size", "price"]]]
+        columns = [fills[name].tolist() for name in ("taker", "maker", "size", "price")]
+        made = list(zip(*columns, strict=True))
         # Who acts first takes the first order, in place of an order of its own.
         wanted = dict(zip(map(int, ours.sequence), _listed(step), strict=True))
         for name, trades in others.items():

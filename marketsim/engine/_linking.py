@@ -11,8 +11,7 @@ import gc
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from numba import _dynfunc
-from numba.core import types
+from numba import _dynfunc, types
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import Compiler
 from numba.extending import models, register_model
@@ -57,7 +56,7 @@ class Whole(JITCodeLibrary):
         """Take in what is reached, optimise it and make machine code of it."""
         for module in _reached(self._linking_libraries):
             self._final_module.link_in(module, preserve=True)
-        self._linking_libraries = []
+        self._linking_libraries: list[Any] = []
         super().finalize()
 
     def _optimize_final_module(self) -> None:
@@ -96,7 +95,7 @@ def _without_collection() -> Iterator[None]:
             gc.enable()
 
 
-class PartCompiler(Compiler):  # type: ignore[misc]
+class PartCompiler(Compiler):
     """Compiles into a `Part`."""
 
     def compile_extra(self, func: Any) -> Any:
@@ -112,7 +111,7 @@ class PartCompiler(Compiler):  # type: ignore[misc]
         return result._replace(entry_point=entry)
 
 
-class WholeCompiler(Compiler):  # type: ignore[misc]
+class WholeCompiler(Compiler):
     """Compiles into a `Whole`."""
 
     def compile_extra(self, func: Any) -> Any:
@@ -126,7 +125,7 @@ class WholeCompiler(Compiler):  # type: ignore[misc]
         return result
 
 
-class KernelType(types.Dispatcher):  # type: ignore[misc]
+class KernelType(types.Dispatcher):
     """A kernel as Numba sees it in a call: one version takes constants and integers of any width.
 
     Numba would compile a function anew for every constant that it is called with.
@@ -134,10 +133,11 @@ class KernelType(types.Dispatcher):  # type: ignore[misc]
 
     def get_call_type(self, context: Any, args: Any, kws: Any) -> Any:  # noqa: ARG002
         """Return the signature of a call, and compile the kernel for it if it is new."""
-        pysig, folded = self.dispatcher.fold_argument_types(args, kws)
+        dispatcher: Any = self.dispatcher
+        pysig, folded = dispatcher.fold_argument_types(args, kws)
         kinds = tuple([_widened(kind) for kind in folded])
-        self.dispatcher.compile(kinds)
-        return self.dispatcher.overloads[kinds].signature.replace(pysig=pysig)
+        dispatcher.compile(kinds)
+        return dispatcher.overloads[kinds].signature.replace(pysig=pysig)
 
 
 register_model(KernelType)(models.OpaqueModel)
@@ -148,7 +148,7 @@ def _widened(kind: Any) -> Any:
     kind = types.unliteral(kind)
     if isinstance(kind, types.IntEnumMember):
         kind = kind.dtype
-    if isinstance(kind, types.Integer) and kind.signed:
+    if kind in types.signed_domain:
         return types.int64
     if isinstance(kind, types.Array) and type(kind) is not types.Array:
         return kind.copy()  # an array of a struct is one like any other

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from marketsim.bench import peers
+from marketsim.bench import book, peers
 from marketsim.cli import app
 from marketsim.engine import ledger
 
@@ -23,9 +23,9 @@ def test_a_system_that_trades_otherwise_is_named(monkeypatch: pytest.MonkeyPatch
 
 
 def test_the_mesa_model_books_positions_and_cash_as_the_engine_does() -> None:
-    ours = peers.Ours(40)
-    market = peers._mesa_market().Market(40, peers.BASE_PRICE)
-    for step in zip(*peers.draw_orders(40, 10, 1), strict=True):
+    ours = book.Ours(40)
+    market = peers._mesa_market().Market(40, book.BASE_PRICE)
+    for step in zip(*book.draw_orders(40, 10, 1), strict=True):
         ours.step(*step)
         wanted = dict(zip(map(int, ours.sequence), peers._listed(step), strict=True))
         peers._mesa_trades(market, wanted)

@@ -211,7 +211,7 @@ def test_a_command_says_that_it_compiles_once_it_does(
     monkeypatch.setattr(_jit, "CACHE", None)
 
     @kernel
-    def doubled(number: int) -> int:
+    def doubled(number: complex) -> complex:
         return 2 * number
 
     announce_compiling(quiet=False)
