@@ -59,11 +59,6 @@ class Whole(JITCodeLibrary):
         self._linking_libraries: list[Any] = []
         super().finalize()
 
-    def _optimize_final_module(self) -> None:
-        """Optimise once; Numba does it twice, to find references it need not count."""
-        passes, builder = self._codegen._module_pass_manager()
-        passes.run(self._final_module, builder)
-
 
 def _reached(libraries: list[Any]) -> list[Any]:
     """Return the module of each library that these reach through parts."""
