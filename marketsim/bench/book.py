@@ -10,6 +10,9 @@ it runs. Ours goes through `clearing.place_order`: initial margin of both partie
 checked; positions, cash, fees and the cause of every entry are booked. `bourse` (its vectorised
 environment) has no accounts. Both keep the trades. Withdrawals are not counted as orders. The
 first steps, which fill the book and touch the memory for the first time, are not timed.
+
+The *ladder* is our own book without accounts: orders are withdrawn, meet and rest, and nobody has
+margin, cash, positions or fees. Its trades are the same, which is made sure of first.
 """
 
 import importlib.util
@@ -21,10 +24,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from marketsim.bench.measure import REPETITIONS, Timing, median, show, summary, timed
-from marketsim.engine import book, clearing, ledger, mark, near
-from marketsim.engine._jit import kernel
+from marketsim.engine import book, clearing, ledger, mark, matching, near
+from marketsim.engine._jit import inlined, kernel
 from marketsim.engine.allocation import allocate
-from marketsim.engine.state import ATOMS, ONE, Outcome, State, widen
+from marketsim.engine.state import ATOMS, NONE, ONE, Outcome, State, widen
 
 NUM_ACCOUNTS = (1_000, 10_000, 100_000)
 #: Orders of one repetition, shared out over the steps.
@@ -72,8 +75,12 @@ class Ours:
     def run(self, orders: Orders) -> None:
         """Play the steps of `orders`."""
         for is_buy, size, price in zip(*orders, strict=True):
-            self.chance = play_step(self.state, self.sequence, self.chance, is_buy, size, price)
+            self.step(is_buy, size, price)
         self.placed += orders.size.size
+
+    def step(self, is_buy: Any, size: Any, price: Any) -> None:
+        """Play one step."""
+        self.chance = play_step(self.state, self.sequence, self.chance, is_buy, size, price)
 
     def check(self) -> None:
         """Make sure that every order was accepted and that the books balance.
@@ -85,6 +92,26 @@ class Ours:
         accepted = int(self.state.totals[0].outcome[Outcome.ACCEPTED.value])
         if accepted != self.placed or ledger.conservation_error(self.state) != 0:
             raise RuntimeError(f"book workload: {accepted} of {self.placed} orders accepted")
+
+
+class Ladder(Ours):
+    """The workload on the book of this engine alone."""
+
+    name = "ladder"
+
+    def step(self, is_buy: Any, size: Any, price: Any) -> None:
+        """Play one step."""
+        self.chance = play_ladder_step(self.state, self.sequence, self.chance, is_buy, size, price)
+
+    def check(self) -> None:
+        """Make sure that orders met.
+
+        Raises
+        ------
+        RuntimeError
+        """
+        if self.state.totals[0].num_fills == 0:
+            raise RuntimeError("book workload: the ladder did not trade")
 
 
 class Bourse:
@@ -151,18 +178,9 @@ def play_step(state: State, sequence: Any, chance: int, is_buy: Any, size: Any, 
     """
     m = widen(0)
     none = widen(0)
-    num_accounts = len(sequence)
-    state.totals[0].num_fills = 0
-    mark.snapshot_mid(state)
-    for n in range(num_accounts - 1, 0, -1):
-        chance = (chance * 1_103_515_245 + 12_345) & (2**31 - 1)
-        pick = chance * (n + 1) >> 31
-        sequence[n], sequence[pick] = sequence[pick], sequence[n]
-    for n in range(num_accounts):
-        if num_accounts >= near.MANY_ACCOUNTS and n + near.FAR < num_accounts:
-            near.prefetch_account(state, sequence[n + near.FAR])
-            near.prefetch_order(state, sequence[n + near.MIDDLE], m)
-            near.prefetch_neighbours(state, sequence[n + near.CLOSE], m)
+    chance = begin_step(state, sequence, chance)
+    for n in range(len(sequence)):
+        fetch_ahead(state, sequence, n)
         i = sequence[n]
         book.withdraw_orders(state, i, m, none)
         lots = widen(size[n])
@@ -173,14 +191,92 @@ def play_step(state: State, sequence: Any, chance: int, is_buy: Any, size: Any, 
     return chance
 
 
+@kernel
+def play_ladder_step(
+    state: State, sequence: Any, chance: int, is_buy: Any, size: Any, price: Any
+) -> int:
+    """Do what `play_step` does on the book alone."""
+    chance = begin_step(state, sequence, chance)
+    for n in range(len(sequence)):
+        fetch_ahead(state, sequence, n)
+        book.withdraw_orders(state, sequence[n], 0, 0)
+        side = 1 if is_buy[n] else -1
+        place_bare(state, sequence[n], side, widen(size[n]), widen(price[n]))
+    return chance
+
+
+@inlined
+def place_bare(state: State, i: int, side: int, size: int, price: int) -> None:
+    """Bring one order to the book of the first market: it meets others, and what is left rests."""
+    left = size
+    while left > 0:
+        k = matching.next_maker(state, i, 0, side, price)
+        if k == NONE:
+            break
+        order = state.order[k]
+        lots = min(left, order.size)
+        fill = state.fill[state.totals[0].num_fills]
+        fill.step = state.totals[0].step
+        fill.market = 0
+        fill.taker = i
+        fill.maker = order.account
+        fill.size = side * lots
+        fill.price = order.price
+        state.totals[0].num_fills += 1
+        book.reduce_order(state, k, lots)
+        left -= lots
+    if left > 0:
+        book.add_order(state, i, 0, side, left, price, state.market[0].mid2, 0, 0)
+
+
+@kernel
+def begin_step(state: State, sequence: Any, chance: int) -> int:
+    """Shuffle the agents; return what the generator stands at."""
+    state.totals[0].num_fills = 0
+    mark.snapshot_mid(state)
+    for n in range(len(sequence) - 1, 0, -1):
+        chance = (chance * 1_103_515_245 + 12_345) & (2**31 - 1)
+        pick = chance * (n + 1) >> 31
+        sequence[n], sequence[pick] = sequence[pick], sequence[n]
+    return chance
+
+
+@inlined
+def fetch_ahead(state: State, sequence: Any, n: int) -> None:
+    """Ask for what the agents after the `n`-th need, if they are many."""
+    if len(sequence) >= near.MANY_ACCOUNTS and n + near.FAR < len(sequence):
+        near.prefetch_account(state, sequence[n + near.FAR])
+        near.prefetch_order(state, sequence[n + near.MIDDLE], 0)
+        near.prefetch_neighbours(state, sequence[n + near.CLOSE], 0)
+
+
+def compare_fills(num_accounts: int = 50, steps: int = 20) -> None:
+    """Make sure that accounts change no trade.
+
+    Raises
+    ------
+    RuntimeError
+    """
+    ours, ladder = Ours(num_accounts), Ladder(num_accounts)
+    orders = draw_orders(num_accounts, steps, SEED)
+    for step in range(steps):
+        now = Orders(*(each[step : step + 1] for each in orders))
+        fills = []
+        for system in (ours, ladder):
+            system.run(now)
+            fills.append(system.state.fill[: system.state.totals[0].num_fills])
+        if not np.array_equal(fills[0], fills[1]):
+            raise RuntimeError(f"book workload: the ladder trades otherwise in step {step}")
+
+
 def bench(accounts: int | None, steps: int | None, repetitions: int = REPETITIONS) -> None:
     """Time the workload on every system there is, in turns, and print the lines."""
-    systems: list[Callable[[int], Ours | Bourse]] = [Ours]
+    systems: list[Callable[[int], Ours | Bourse]] = [Ours, Ladder]
     if importlib.util.find_spec("bourse") is not None:
         systems.append(Bourse)
     else:
         sys.stderr.write("bourse is not installed: only marketsim is timed (pip install bourse)\n")
-    Ours(2).run(draw_orders(2, 1, SEED))  # compiles
+    compare_fills()
     first = 0.0
     for num_accounts in (accounts,) if accounts else NUM_ACCOUNTS:
         num_steps = steps or max(ORDERS // num_accounts, 5)

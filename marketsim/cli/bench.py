@@ -37,6 +37,14 @@ def bench(
     runs: Annotated[
         int | None, typer.Option(min=1, help="Number of runs of the sweep. [default: 10,000]")
     ] = None,
+    peers: Annotated[
+        bool,
+        typer.Option(
+            "--peers",
+            help="Compare book and market with bourse and a plain Mesa model in turns, let the "
+            "market grow, and print tables in Markdown.",
+        ),
+    ] = False,
 ) -> None:
     """Time the book, a market, own traders, causes, sweeps, copies, the live page, learners.
 
@@ -44,7 +52,19 @@ def bench(
     """
     with explained():
         from marketsim.bench import main
+        from marketsim.cli.run import announce_compiling
 
         if workload is Workload.RL and not (find_spec("gymnasium") and find_spec("pettingzoo")):
             refuse("bench rl: gymnasium and pettingzoo are missing: pip install -e '.[rl]'")
+        announce_compiling(quiet=False)
+        if peers:
+            if workload is not None or runs is not None:
+                refuse(
+                    "--peers compares book and market: it takes no workload and no --runs, "
+                    "only --accounts and --steps"
+                )
+            from marketsim.bench.peers import bench as bench_peers
+
+            bench_peers(accounts, steps)
+            return
         main(workload.value if workload else None, accounts, steps, runs)

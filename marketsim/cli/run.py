@@ -218,11 +218,11 @@ def finish(simulation: "Simulation", quiet: bool, saving: Checkpoint | None = No
 
 
 def announce_compiling(quiet: bool) -> None:
-    """Say so if the kernels have to be compiled first."""
-    from marketsim.engine._jit import is_compiled
+    """Say so as soon as a kernel has to be compiled."""
+    from marketsim.engine import _linking
+    from marketsim.report.progress_bars import compiling
 
-    if not quiet and not is_compiled():
-        typer.echo("first run on this machine: compiling, this takes up to a minute ...", err=True)
+    _linking.listeners[:] = [] if quiet else [compiling]
 
 
 def _report(summary: dict[str, Any], target: Path, as_json: bool, quiet: bool) -> None:

@@ -20,7 +20,7 @@ import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
-from numba.core.imputils import lower_getattr_generic
+from numba.core.imputils import lower_cast, lower_getattr_generic
 from numba.core.typing.templates import AttributeTemplate
 from numba.core.typing.typeof import Purpose, typeof
 from numba.extending import (
@@ -34,6 +34,7 @@ from numba.extending import (
 )
 from numpy.typing import NDArray
 
+from marketsim.engine._linking import KernelType, PartCompiler, WholeCompiler
 from marketsim.engine._sources import cache_root, kernel_digest
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -69,8 +70,8 @@ CACHE = _open_cache()
 
 
 def is_compiled() -> bool:
-    """Tell whether compiled kernels of these sources are on disk (a first run has none)."""
-    return CACHE is not None and next(CACHE.rglob("*.nbc"), None) is not None
+    """Tell whether the kernels of a run are on disk, compiled from these sources."""
+    return CACHE is not None and next(CACHE.rglob("loop.run_steps-*.nbc"), None) is not None
 
 
 class Kernel:
@@ -83,9 +84,12 @@ class Kernel:
     def __init__(self, function: Callable[..., Any], *, inline: bool = False) -> None:
         functools.update_wrapper(self, function)
         self.py_func = function
-        self.lean = numba.njit(no_cpython_wrapper=True, no_cfunc_wrapper=True, forceinline=inline)(
-            function
-        )
+        self.lean = numba.njit(
+            no_cpython_wrapper=True,
+            no_cfunc_wrapper=True,
+            forceinline=inline,
+            pipeline_class=PartCompiler,
+        )(function)
         self.entry = _cached(function)
         self._direct: dict[tuple[Any, ...], Callable[..., Any]] = {}
 
@@ -110,19 +114,19 @@ class Kernel:
 
 @typeof_impl.register(Kernel)
 def _typeof_kernel(value: Kernel, c: Any) -> Any:  # noqa: ARG001
-    return types.Dispatcher(value.lean)
+    return KernelType(value.lean)
 
 
 def _cached(function: Callable[..., Any]) -> Any:
     """Compile for calls from Python, cached on disk under the digest of all kernel sources."""
     if CACHE is None:
-        return numba.njit(function)
+        return numba.njit(pipeline_class=WholeCompiler)(function)
     before = numba.config.CACHE_DIR
     numba.config.CACHE_DIR = str(CACHE)
     try:
-        return numba.njit(cache=True)(function)
+        return numba.njit(cache=True, pipeline_class=WholeCompiler)(function)
     except RuntimeError:  # Numba found no place to cache: works, only slower to start
-        return numba.njit(function)
+        return numba.njit(pipeline_class=WholeCompiler)(function)
     finally:
         numba.config.CACHE_DIR = before
 
@@ -246,6 +250,35 @@ def _kind(value: Any) -> Any:
     return value.code if issubclass(kind, Referred) else Any
 
 
+class Borrowed(types.Array):
+    """An array that a struct keeps: nobody counts who else uses it, which is half of the code."""
+
+    def __init__(self, array: Any) -> None:
+        super().__init__(
+            array.dtype,
+            array.ndim,
+            array.layout,
+            readonly=not array.mutable,
+            name=f"borrowed {array.name}",
+            aligned=array.aligned,
+        )
+
+
+@register_model(Borrowed)
+class BorrowedModel(models.ArrayModel):
+    """Laid out as any array."""
+
+    def traverse(self, builder: Any) -> list[Any]:  # noqa: ARG002
+        """List what there is to count: nothing."""
+        return []
+
+
+@lower_cast(Borrowed, types.Array)
+def _lend(context: Any, builder: Any, borrowed: Any, array: Any, value: Any) -> Any:  # noqa: ARG001
+    """Take it as any array, as kernels do that are called with it."""
+    return value
+
+
 if numba.config.DISABLE_JIT:
     #: What a stack of structs holds of each of them.
     STACKED: Any = object
@@ -313,7 +346,7 @@ class ByReference(types.Type):
 
     def __init__(self, struct: type[Any], fields: tuple[Any, ...]) -> None:
         self.struct = struct
-        self.fields = dict(zip(struct._fields, fields, strict=True))
+        self.fields = dict(zip(struct._fields, map(Borrowed, fields), strict=True))
         self.value_type = types.NamedTuple(fields, struct)
         super().__init__(f"ByReference({self.value_type.name})")
 

@@ -2,7 +2,7 @@
 
 import contextlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -12,6 +12,45 @@ from rich.progress import Progress as Bar
 if TYPE_CHECKING:
     from marketsim.run.progress import Progress
     from marketsim.sweep.runner import SweepProgress, SweepReport
+
+
+class Compiling:
+    """Tells, once, that kernels have to be compiled, and on a terminal how many are done.
+
+    To be called whenever one begins, and with True when those asked for are ready.
+    """
+
+    def __init__(self) -> None:
+        self._count = 0
+        #: Where the number is shown: on a line of its own, or by a progress bar.
+        self.show: Callable[[str], None] = _overwrite_line
+
+    def __call__(self, ready: bool) -> None:
+        """Tell the user."""
+        if self._count == 0:
+            sys.stderr.write(
+                "first use on this machine: compiling, this takes up to half a minute ...\n"
+            )
+        self._count += not ready
+        if sys.stderr.isatty():
+            self.show("" if ready else f"compiled {self._count - 1} functions")
+
+    @contextlib.contextmanager
+    def shown_by(self, show: Callable[[str], None]) -> Iterator[None]:
+        """Let a progress bar show the number."""
+        before, self.show = self.show, show
+        try:
+            yield
+        finally:
+            self.show = before
+
+
+def _overwrite_line(text: str) -> None:
+    sys.stderr.write(f"\r\x1b[K{text}")
+    sys.stderr.flush()
+
+
+compiling = Compiling()
 
 
 @contextlib.contextmanager
@@ -47,7 +86,11 @@ def progress_bar(name: str, quiet: bool, unit: str = "steps") -> "Iterator[Progr
         def advance(done: int, total: int) -> None:
             bar.update(task, completed=done, total=total)
 
-        yield advance
+        def compiled(text: str) -> None:
+            bar.update(task, description=f"{name} {text}".rstrip())
+
+        with compiling.shown_by(compiled):
+            yield advance
 
 
 @contextlib.contextmanager

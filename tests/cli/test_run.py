@@ -6,9 +6,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
+import numba
 import pytest
 from click.testing import Result
 
+from marketsim.cli.run import announce_compiling
+from marketsim.engine import _jit
+from marketsim.engine._jit import kernel
+from marketsim.report.progress_bars import Compiling
 from marketsim.results import folder
 from marketsim.results.run import load_run
 
@@ -198,12 +203,27 @@ def test_books_that_do_not_balance_are_a_failure(
     assert "off by 3 atoms" in done.stderr
 
 
-def test_a_first_run_says_that_it_compiles(
-    marketsim: Cli, tiny: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.skipif(bool(numba.config.DISABLE_JIT), reason="needs compiled kernels")
+def test_a_command_says_that_it_compiles_once_it_does(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for compiled in (False, True):
-        monkeypatch.setattr("marketsim.engine._jit.is_compiled", lambda found=compiled: found)
-        assert ("compiling" in marketsim("run", tiny).stderr) is not compiled
+    monkeypatch.setattr("marketsim.report.progress_bars.compiling", Compiling())
+    monkeypatch.setattr(_jit, "CACHE", None)
+
+    @kernel
+    def doubled(number: complex) -> complex:
+        return 2 * number
+
+    announce_compiling(quiet=False)
+    assert capsys.readouterr().err == ""
+    assert doubled(2) == 4
+    assert "compiling" in capsys.readouterr().err
+    assert doubled(2.5) == 5.0
+    assert capsys.readouterr().err == ""  # once is enough
+    monkeypatch.setattr("marketsim.report.progress_bars.compiling", Compiling())
+    announce_compiling(quiet=True)
+    assert doubled(2 + 1j) == 4 + 2j
+    assert capsys.readouterr().err == ""
 
 
 def test_a_scenario_s_notices_are_sentences_on_standard_error(marketsim: Cli, tiny: Path) -> None:

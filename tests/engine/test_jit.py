@@ -133,6 +133,15 @@ def test_code_without_a_hint_has_a_folder_of_its_own(tmp_path, monkeypatch):
     assert _jit._open_cache().parent == tmp_path / "without-slot-order"
 
 
+def test_a_run_is_compiled_once_its_loop_is(tmp_path, monkeypatch):
+    monkeypatch.setattr(_jit, "CACHE", tmp_path)
+    (tmp_path / "run_1").mkdir()
+    (tmp_path / "run_1" / "loop.open_step-273.py311.1.nbc").touch()
+    assert not _jit.is_compiled()
+    (tmp_path / "run_1" / "loop.run_steps-330.py311.1.nbc").touch()
+    assert _jit.is_compiled()
+
+
 def test_pruning_leaves_foreign_folders_alone(tmp_path, monkeypatch):
     monkeypatch.setenv("MARKETSIM_CACHE_DIR", str(tmp_path))
     names = ["photos", "thesis", "mail", "music", "0123456789abcdef0", "0123456789abcdeg"]

@@ -1,0 +1,150 @@
+"""How kernels are put together: each is translated once, and optimised only where Python calls it.
+
+Numba optimises a function, and makes machine code of it, for itself and again inside every function
+that calls it: for a kernel five calls below `run_steps` six times over. Here a kernel that kernels
+call is only translated; the one that Python calls takes in all that it reaches, once, and what
+comes of it is optimised and made machine code of as a whole.
+"""
+
+import contextlib
+import gc
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from numba import _dynfunc, types
+from numba.core.codegen import JITCodeLibrary
+from numba.core.compiler import Compiler
+from numba.extending import models, register_model
+
+#: Called whenever a kernel begins to be compiled, and with True when what Python called is ready,
+#: so that a command can tell its user.
+listeners: list[Callable[[bool], None]] = []
+
+
+def _tell(*, ready: bool = False) -> None:
+    for listener in listeners:
+        listener(ready)
+
+
+class Part(JITCodeLibrary):
+    """The code of a kernel that kernels call, without that of those it calls."""
+
+    def finalize(self) -> None:
+        """Leave the code as it was translated."""
+        self._finalized = True
+
+    def add_llvm_module(self, ll_module: Any) -> None:
+        """Add a module as it is."""
+        self._final_module.link_in(ll_module)
+
+    def alone(self) -> Any:
+        """Return the module of this kernel alone, fit to be linked several times."""
+        return super()._get_module_for_linking()
+
+    def _get_module_for_linking(self) -> Any:
+        """Return a module with all that the kernel reaches, for a function that is no kernel."""
+        whole = self.alone().clone()
+        for module in _reached(self._linking_libraries):
+            whole.link_in(module, preserve=True)
+        return whole
+
+
+class Whole(JITCodeLibrary):
+    """The code of a kernel that Python calls, with all that it reaches."""
+
+    def finalize(self) -> None:
+        """Take in what is reached, optimise it and make machine code of it."""
+        for module in _reached(self._linking_libraries):
+            self._final_module.link_in(module, preserve=True)
+        self._linking_libraries: list[Any] = []
+        super().finalize()
+
+
+def _reached(libraries: list[Any]) -> list[Any]:
+    """Return the module of each library that these reach through parts."""
+    modules = []
+    seen: set[Any] = set()
+    todo = list(libraries)
+    while todo:
+        library = todo.pop()
+        if library in seen:
+            continue
+        seen.add(library)
+        if isinstance(library, Part):
+            modules.append(library.alone())
+            todo += library._linking_libraries
+        else:
+            modules.append(library._get_module_for_linking())
+    return modules
+
+
+@contextlib.contextmanager
+def _without_collection() -> Iterator[None]:
+    """Let Python not look for garbage: a compilation makes millions of objects that stay."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
+class PartCompiler(Compiler):
+    """Compiles into a `Part`."""
+
+    def compile_extra(self, func: Any) -> Any:
+        """Translate a function; what Numba knows it by leads to no machine code."""
+        _tell()
+        self.state.library = Part(self.state.targetctx.codegen(), func.__qualname__)
+        self.state.flags.no_compile = True
+        result = super().compile_extra(func)
+        module, name = result.fndesc.lookup_module(), func.__name__
+        library = result.library
+        entry = _dynfunc.make_function(module, name, "", 0, result.environment, (library,))
+        self.state.targetctx.insert_user_function(entry, result.fndesc, [library])
+        return result._replace(entry_point=entry)
+
+
+class WholeCompiler(Compiler):
+    """Compiles into a `Whole`."""
+
+    def compile_extra(self, func: Any) -> Any:
+        """Compile a function."""
+        _tell()
+        self.state.library = Whole(self.state.targetctx.codegen(), func.__qualname__)
+        self.state.library.enable_object_caching()
+        with _without_collection():
+            result = super().compile_extra(func)
+        _tell(ready=True)
+        return result
+
+
+class KernelType(types.Dispatcher):
+    """A kernel as Numba sees it in a call: one version takes constants and integers of any width.
+
+    Numba would compile a function anew for every constant that it is called with.
+    """
+
+    def get_call_type(self, context: Any, args: Any, kws: Any) -> Any:  # noqa: ARG002
+        """Return the signature of a call, and compile the kernel for it if it is new."""
+        dispatcher: Any = self.dispatcher
+        pysig, folded = dispatcher.fold_argument_types(args, kws)
+        kinds = tuple([_widened(kind) for kind in folded])
+        dispatcher.compile(kinds)
+        return dispatcher.overloads[kinds].signature.replace(pysig=pysig)
+
+
+register_model(KernelType)(models.OpaqueModel)
+
+
+def _widened(kind: Any) -> Any:
+    """Return the type an argument is taken as."""
+    kind = types.unliteral(kind)
+    if isinstance(kind, types.IntEnumMember):
+        kind = kind.dtype
+    if kind in types.signed_domain:
+        return types.int64
+    if isinstance(kind, types.Array) and type(kind) is not types.Array:
+        return kind.copy()  # an array of a struct is one like any other
+    return kind
