@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from marketsim.model.opening import open_simulation
 from marketsim.results.folder import to_arrow
-from marketsim.results.run import SCENARIO_FILE, Run
+from marketsim.results.record import SCENARIO_FILE
+from marketsim.results.run import Run
 from marketsim.results.tables import build_tables, markets
 from marketsim.run.progress import Progress
 from marketsim.run.simulation import Simulation

@@ -30,7 +30,7 @@ class Manual(BuiltIn):
     Believes nothing and does nothing by itself; its habits act as anybody's. An order it is told of
     goes to the market when it next looks, within its slippage. Quotes it is told of stand around
     the index plus the average basis, and are renewed at every look; both sides together never hold
-    more than its leverage allows. `marketsim.rl` tells it; so does `trade` of a running market.
+    more than its leverage allows. A learning agent tells it; so do trades of a running market.
 
     References
     ----------

@@ -199,7 +199,7 @@ def finish(simulation: "Simulation", quiet: bool, saving: Checkpoint | None = No
     """
     from marketsim.agents.own import OwnTraderError
     from marketsim.report.progress_bars import progress_bar
-    from marketsim.results.run import ENDED_EARLY
+    from marketsim.results.record import ENDED_EARLY
     from marketsim.run.out_of_range import PriceOutOfRangeError, StatedInterventionError
 
     try:

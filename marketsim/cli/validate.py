@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -10,8 +10,6 @@ from marketsim.cli.errors import FAILURE, explained, refuse
 from marketsim.cli.run import announce_compiling, positive_days
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
-
     from marketsim.study.validate import PlausibleRuns, RunValidation, SeedsValidation
 
 #: More seeds than this are a slip of the hand.
@@ -149,7 +147,7 @@ def parse_seeds(stated: str) -> int | list[int]:
     return [seed for each in ranges for seed in each]
 
 
-def _laid_out(found: "RunValidation | SeedsValidation | PlausibleRuns") -> "RenderableType":
+def _laid_out(found: "RunValidation | SeedsValidation | PlausibleRuns") -> Any:
     from marketsim.study.validate import PlausibleRuns, RunValidation
 
     if isinstance(found, RunValidation):
@@ -165,7 +163,7 @@ def _laid_out(found: "RunValidation | SeedsValidation | PlausibleRuns") -> "Rend
     return render_verdict(found.verdict, found.scenario, found.seeds, found.days)
 
 
-def _show(page: "RenderableType") -> None:
+def _show(page: Any) -> None:
     from rich.console import Console
 
     console = Console()

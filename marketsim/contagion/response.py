@@ -177,7 +177,7 @@ def share_in_time(
 
     >>> rule = int(MarkRule.INDEX_PLUS_BASIS)
     >>> round(share_in_time(rule, 0.33, 0.0, 1 / 3, 16, 60), 3)
-    0.297
+    0.295
     >>> share_in_time(int(MarkRule.LAST), 0.33, 0.0, 1 / 3, 16, 60)
     1.0
     """

@@ -26,7 +26,8 @@ from marketsim.report.findings import write_analysis
 from marketsim.report.picture import draw_picture, lacking
 from marketsim.report.run_report import report_kinds
 from marketsim.results.folder import package_versions
-from marketsim.results.run import ENDED_EARLY, RECORD_FILE, SCENARIO_FILE, Run, load_run
+from marketsim.results.record import ENDED_EARLY, RECORD_FILE, SCENARIO_FILE
+from marketsim.results.run import Run, load_run
 from marketsim.run.progress import Progress
 from marketsim.scenario.inputs import STATEMENTS, Input
 from marketsim.scenario.writer import toml_text

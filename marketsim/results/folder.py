@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from marketsim.results.columns import describe_column
-from marketsim.results.run import (
+from marketsim.results.record import (
     FORMAT,
     FORMAT_VERSION,
     RECORD_FILE,

@@ -184,6 +184,7 @@ def test_many_markets_show_their_extremes(marketsim: Cli, market: Any, tmp_path:
         "deviation": np.repeat(narrow.deviation, 6, axis=1),
         "exposure": np.repeat(narrow.exposure, 6, axis=2),
         "pool": np.repeat(narrow.pool, 6, axis=1),
+        "depth_share": np.repeat(narrow.depth_share, 6, axis=1),
         **{name: np.repeat(getattr(narrow, name), 6) for name in ("tick_size", "lot_size")},
         "tick_atoms": np.repeat(narrow.tick_atoms, 6),
     }

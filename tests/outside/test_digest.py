@@ -30,6 +30,8 @@ CHANGED = {
     "heatmap_band": "0.02",
     "heatmap_reach": "0.1",
 }
+#: R measured is a figure of the summary, and in no table.
+MEASURED = {"reproduction_hours": "0.25", "reproduction_draws": "2", "reproduction_horizon": "0.1"}
 
 
 def make_run(out: Path, *changes: str) -> Run:
@@ -53,13 +55,21 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 
 def test_every_field_of_the_record_is_tried() -> None:
-    assert CHANGED.keys() == Record.model_fields.keys()
+    assert CHANGED.keys() | MEASURED.keys() == Record.model_fields.keys()
 
 
 @pytest.mark.parametrize("field", CHANGED)
 def test_where_tables_differ_digests_differ(base: Run, tmp_path: Path, field: str) -> None:
     other = make_run(tmp_path / "other", f"record.{field}={CHANGED[field]}")
     assert not is_equal(other, base)
+    assert other.digest != base.digest
+
+
+def test_a_figure_that_is_measured_is_part_of_the_digest(base: Run, tmp_path: Path) -> None:
+    changes = [f"record.{field}={value}" for field, value in MEASURED.items()]
+    other = make_run(tmp_path / "other", *changes)
+    assert "reproduction_measured" in other.summary
+    assert is_equal(other, base)
     assert other.digest != base.digest
 
 

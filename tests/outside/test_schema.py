@@ -115,6 +115,7 @@ WAYS: dict[str, Callable[[Any], Any]] = {
     "Spot.history": history,
     "Turnover.stay_hours": field_of_scenario("populations.holders.turnover.stay_hours"),
     "Turnover.withdraw_above": field_of_scenario("populations.holders.turnover.withdraw_above"),
+    ".base": lambda base: parse_design({**DESIGN, "base": base}),
     ".days": field_of_scenario("days"),
     ".metrics": lambda metric: parse_design({**DESIGN, "metrics": [metric]}),
     ".keep": lambda kept: parse_design({**DESIGN, "keep": [kept]}),
