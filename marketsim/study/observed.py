@@ -36,7 +36,7 @@ class Observed:
     settlement_hours: tuple[Floats, ...]  #: (M,) of (settlements,) hours since the start
     funding_rate: tuple[Floats, ...]  #: (M,) of (settlements,) per 8 h
     interest_rate: tuple[Floats, ...]  #: (M,) of (settlements,) per 8 h, the venue's at that time
-    reproduction_number: Floats  #: (moments, 2) of falls and rises; empty if it was not recorded
+    reproduction_on_paper: Floats  #: (moments, 2) of falls and rises; empty if it was not recorded
 
 
 def observe_result(result: RunResult) -> Observed:
@@ -59,7 +59,7 @@ def observe_result(result: RunResult) -> Observed:
     return _observe(
         tables.markets(result),
         events.funding(result),
-        tables.reproduction(result)["reproduction_number"] if known else np.zeros(0),
+        tables.reproduction(result)["reproduction_on_paper"] if known else np.zeros(0),
         names=result.market_names,
         facts=(result.scenario, result.seed, result.conservation_error),
     )
@@ -91,7 +91,7 @@ def observe_run(run: Run) -> Observed:
     return _observe(
         markets,
         funding,
-        run.reproduction["reproduction_number"].to_numpy() if known else np.zeros(0),
+        run.reproduction["reproduction_on_paper"].to_numpy() if known else np.zeros(0),
         names=tuple(run.summary["markets"]),
         facts=(run.scenario, run.seed, int(run.summary["conservation_error_atoms"])),
     )
@@ -136,7 +136,7 @@ def _observe(
         interest_rate=tuple(
             np.asarray(funding["interest_rate"], np.float64)[rows] for rows in of_market
         ),
-        reproduction_number=np.asarray(reproduction, np.float64).reshape(-1, 2),
+        reproduction_on_paper=np.asarray(reproduction, np.float64).reshape(-1, 2),
     )
 
 

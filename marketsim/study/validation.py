@@ -134,10 +134,8 @@ MARKET_FIGURES = (
     Figure("funding_run", "funding run of one sign, 8 h", "funding.run_mean", digits=1),
 )
 
-#: Of the venue: the larger of the reproduction numbers of falls and rises, mean over the moments.
-REPRODUCTION = Figure(
-    "reproduction_number", "reproduction number R, mean", None, 0.05, 0.5, digits=3
-)
+#: Of the venue: the larger of R on paper of falls and rises, mean over the moments.
+REPRODUCTION = Figure("reproduction_on_paper", "R on paper, mean", None, 0.05, 0.5, digits=3)
 
 #: Figures of all markets together.
 CROSS_FIGURES = (
@@ -177,8 +175,8 @@ def check_bands(observed: Observed, targets: Mapping[str, Any] | None = None) ->
     if len(names) > 1:
         together = _cross_statistics(observed)
         checks += [_check(figure, {}, together[figure.name], bands) for figure in CROSS_FIGURES]
-    if len(observed.reproduction_number):
-        larger = np.fmax(*observed.reproduction_number.T)
+    if len(observed.reproduction_on_paper):
+        larger = np.fmax(*observed.reproduction_on_paper.T)
         checks.append(_check(REPRODUCTION, {}, _mean(larger), bands))
     return sorted(checks, key=lambda check: check.passed is None)
 

@@ -37,7 +37,7 @@ def lifelike(seed: int = 1) -> Observed:
         settlement_hours=(8.0 * np.arange(1, 271),) * 2,
         funding_rate=(rate, rate),
         interest_rate=(np.full(270, 1e-4),) * 2,
-        reproduction_number=np.full((90, 2), 0.2),
+        reproduction_on_paper=np.full((90, 2), 0.2),
     )
 
 
@@ -57,10 +57,10 @@ def test_a_lifelike_market_holds_all_bands():
 
 def test_the_reproduction_number_is_the_larger_of_falls_and_rises():
     numbers = np.array([[0.1, 0.3], [np.nan, 0.2], [np.nan, np.nan], [0.4, 0.0]])
-    check = check_of(replace(lifelike(), reproduction_number=numbers), "reproduction_number")
+    check = check_of(replace(lifelike(), reproduction_on_paper=numbers), "reproduction_on_paper")
     assert check.value == pytest.approx(0.3)
     assert check.passed
-    without = replace(lifelike(), reproduction_number=np.zeros((0, 2)))
+    without = replace(lifelike(), reproduction_on_paper=np.zeros((0, 2)))
     assert len(check_bands(without)) == len(check_bands(lifelike())) - 1
 
 

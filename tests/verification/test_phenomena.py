@@ -61,7 +61,7 @@ def test_calm_looks_like_a_real_market():
         figure.name for figure, mean in means.items() if not figure.low < mean < figure.high
     } == set()
     assert len(means) == 10
-    assert "reproduction_number" in {figure.name for figure in means}
+    assert "reproduction_on_paper" in {figure.name for figure in means}
 
 
 # ---------------------------------------------------------------- contagion
