@@ -212,10 +212,15 @@ class Run:
         """
         from marketsim.results.large_cascades import find_large_cascades
 
-        minutes = float(self.summary["step_minutes"])
-        bounds = {"share": share, "hours": hours, "markets": markets, "generations": generations}
         return find_large_cascades(
-            self.cascades(), self.liquidations, self.markets, minutes, **bounds
+            self.cascades(),
+            self.liquidations,
+            self.markets,
+            float(self.summary["step_minutes"]),
+            share=share,
+            hours=hours,
+            markets=markets,
+            generations=generations,
         )
 
     def adl_waves(self) -> "pd.DataFrame":
