@@ -109,6 +109,7 @@ def _largest_shares(closures: Columns, wave: Any, num_waves: int) -> Table:
     _, market = np.unique(closures["market"], return_inverse=True)
     keys = np.stack([wave, closures["account"], market])
     position, first, member = np.unique(keys, axis=1, return_index=True, return_inverse=True)
+    member = member.reshape(-1)  # NumPy 2.0 keeps the axes here
     closed = np.abs(np.bincount(member, closures["size"]))
     lost = np.bincount(member, closures["cost_usd"])
     held = np.abs(np.asarray(closures["size_before"])[first])
