@@ -55,7 +55,8 @@ def choose_drawn(
     if roster.num_traders <= most:
         return np.arange(roster.num_traders)
     bold = np.argsort(-roster.leverage, kind="stable").tolist()
-    chosen = list(dict.fromkeys([*liquidated, *bold]))[: round(SHARE_AT_RISK * most)]
+    traders = (i for i in liquidated if i < roster.num_traders)  # not the insurance fund
+    chosen = list(dict.fromkeys([*traders, *bold]))[: round(SHARE_AT_RISK * most)]
     share = np.maximum(
         np.bincount(roster.population) * (most - len(chosen)) / roster.num_traders, 1.0
     )

@@ -377,9 +377,9 @@ def _widened(frames: bytes, count: int) -> bytes:
 @pytest.fixture(scope="session")
 def recorded() -> Recorded:
     """Record a run in which liquidations follow from liquidations."""
-    scenario = load_scenario("mark-spiral", [("days", "0.4"), ("record.causes", "true")])
+    scenario = load_scenario("contagion", [("days", "0.55"), ("record.causes", "true")])
     simulation = Simulation(scenario, 1)
-    source = Source("mark-spiral", "", "marketsim run mark-spiral", "")
+    source = Source("contagion", "", "marketsim run contagion", "")
     return watch(simulation, simulation.num_steps, choose_drawn(simulation.roster), source)
 
 

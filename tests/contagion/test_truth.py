@@ -18,6 +18,8 @@ Standard errors are about a quarter of blamed and a third of spared. What is spa
 what is blamed: those who would have followed are spared, too.
 """
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from scipy.stats import spearmanr
@@ -30,7 +32,7 @@ SEEDS = range(20)
 MARKETS = ("BTC", "ETH", "SOL")
 
 SCENARIO = """\
-base = "calm"
+base = "{base}"
 name = "uneven-spiral"
 description = "Three markets of uneven depth fall alike"
 days = {days}
@@ -39,30 +41,9 @@ shocks = [
   {{ kind = "depth", at = 11.9, markets = ["{thin}"], factor = 0.4, minutes = 120 }},
   {{ kind = "depth", at = 11.9, markets = ["{thinnest}"], factor = 0.02, minutes = 120 }},
 ]
-
-[venue.mark]
-rule = "last"
-
-[venue.liquidation]
-limit_rule = "market"
-market_bound = 0.1
-size_rule = "whole"
-
-[populations.makers]
-capital = 500_000.0
-
-[populations.basis]
-count = 16
-parameters = {{ portion = 0.05 }}
-
-[populations.holders]
-leverage = {{ kind = "lognormal", median = 6.0, sigma = 0.8, min = 1.0 }}
-
-[populations.herd]
-leverage = {{ kind = "lognormal", median = 10.0, sigma = 0.6, min = 2.0, max = 40.0 }}
-attention = {{ kind = "choice", values = [60.0, 480.0], weights = [0.3, 0.7] }}
-parameters = {{ bias = 0.9, trend = 0.1, funding_scale = 0.01 }}
 """
+#: What they have in common.
+BASE = Path(__file__).with_name("deep_books.toml")
 DAYS = 730 / 1440  # ten minutes after the fall
 
 
@@ -101,7 +82,7 @@ def found(tmp_path_factory):
     means = []
     for thin, thinnest in (("SOL", "ETH"), ("ETH", "BTC"), ("BTC", "SOL")):
         file = tmp_path_factory.mktemp("uneven") / f"{thin}-{thinnest}.toml"
-        file.write_text(SCENARIO.format(days=DAYS, thin=thin, thinnest=thinnest))
+        file.write_text(SCENARIO.format(base=BASE, days=DAYS, thin=thin, thinnest=thinnest))
         means.append(np.mean([blamed_and_spared(file, seed) for seed in SEEDS], axis=0))
         print(f"{thin} / {thinnest}: blamed and spared, million USD:", means[-1] / 1e6)
     return np.array(means)
