@@ -1,4 +1,4 @@
-"""What the contagion matrix of `contagion` before its shock rises with.
+"""What the contagion matrix of a market before a sudden fall rises with.
 
 A closed form has R the same at any cross share where books are aligned and buffers uniform (card
 C1). Here it depends on the size of the move. At that of the shock, 20 %, R rises with cross share,
@@ -8,6 +8,7 @@ from one market to another rises even then.
 """
 
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,9 @@ from marketsim.run.simulation import Simulation
 from marketsim.scenario.loader import load_scenario
 from marketsim.study.statistics import paired_difference
 
-SEEDS = range(8)
+SEEDS = range(16)
+#: A market whose depth is a dial, and a fall of BTC at once.
+SUDDEN_FALL = Path(__file__).parents[2] / "experiments/contagion_threshold/scenario.toml"
 SHOCK_STEP = 720
 SHOCK = 0.2
 QUIET = [
@@ -44,7 +47,7 @@ def before_shock(
         ("populations.crowd.parameters.bias", str(bias)),
         ("populations.makers.capital", str(makers)),
     ]
-    simulation = Simulation(load_scenario("contagion", [*changes, *QUIET]), seed)
+    simulation = Simulation(load_scenario(SUDDEN_FALL, [*changes, *QUIET]), seed)
     simulation.run(SHOCK_STEP)
     return simulation.contagion(delta=delta)
 
@@ -91,7 +94,7 @@ def test_more_passes_to_other_markets_where_crowds_are_aligned():
 def test_r_at_the_size_of_the_shock_rises_with_cross_share_alignment_and_thin_books():
     isolated, whole = (reproduction(cross=share, delta=SHOCK) for share in (0.0, 1.0))
     assert rise(isolated, whole)[0] > 0.0
-    for bias in (0.0, 0.8):
+    for bias in (0.0, 0.4):
         apart, aligned = (
             reproduction(cross=1.0, bias=bias, alignment=share, delta=SHOCK) for share in (0.0, 1.0)
         )
