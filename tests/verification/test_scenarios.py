@@ -56,8 +56,8 @@ def test_a_month_without_freeze_runaway_or_lost_atom(name):
     for seed in SEEDS:
         simulation = Simulation(given, seed)
         simulation.run(simulation.num_steps - 4)
-        # What the waterfall began it finishes: nobody stays below maintenance. (Funding is paid, and
-        # what the fund could not bear is shared, after a step's margin pass.)
+        # What the waterfall began it finishes: nobody stays below maintenance. (Funding is paid,
+        # and what the fund could not bear is shared, after a step's margin pass.)
         short = []
         for _ in range(4):
             short.append(assess_pools(simulation.state))
