@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from marketsim.results.run import Run
 
 #: What is followed. The first three and `reproduction` are of the side that is liquidated: positive
-#: where that side is crowded, dear, paying; R is that of marks moving against it.
+#: where that side is crowded, dear, paying; R on paper is that of marks moving against it.
 SERIES = (
     "herd_index",
     "premium",
@@ -87,7 +87,7 @@ def _reproduction(run: "Run", side: str) -> "pd.Series":
         return _nothing()
     table = run.reproduction
     against = table[table["side"] == ("falls" if side == "long" else "rises")]
-    found: pd.Series = against.set_index("hours")["reproduction_number"]
+    found: pd.Series = against.set_index("hours")["reproduction_on_paper"]
     return found
 
 

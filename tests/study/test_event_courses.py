@@ -41,8 +41,8 @@ def run(optional=("depth", "reproduction")):
     ]
     reproduction = pd.concat(
         [
-            pd.DataFrame({"hours": whole, "side": "falls", "reproduction_number": whole}),
-            pd.DataFrame({"hours": whole, "side": "rises", "reproduction_number": -whole}),
+            pd.DataFrame({"hours": whole, "side": "falls", "reproduction_on_paper": whole}),
+            pd.DataFrame({"hours": whole, "side": "rises", "reproduction_on_paper": -whole}),
         ]
     )
     return SimpleNamespace(
