@@ -17,9 +17,9 @@ margin, cash, positions or fees. Its trades are the same, which is made sure of 
 
 import importlib.util
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -59,6 +59,18 @@ def draw_orders(num_accounts: int, steps: int, seed: int) -> Orders:
     distance = rng.integers(_NEAREST, _FURTHEST + 1, shape, np.int32)
     price = np.where(is_buy, BASE_PRICE - distance, BASE_PRICE + distance).astype(np.uint32)
     return Orders(is_buy, size, price)
+
+
+class System(Protocol):
+    """A program that the workload is timed on."""
+
+    name: str
+
+    def run(self, orders: Orders) -> None:
+        """Play the steps of `orders`."""
+
+    def check(self) -> None:
+        """Make sure that orders met."""
 
 
 class Ours:
@@ -271,7 +283,7 @@ def compare_fills(num_accounts: int = 50, steps: int = 20) -> None:
 
 def bench(accounts: int | None, steps: int | None, repetitions: int = REPETITIONS) -> None:
     """Time the workload on every system there is, in turns, and print the lines."""
-    systems: list[Callable[[int], Ours | Bourse]] = [Ours, Ladder]
+    systems: list[Callable[[int], System]] = [Ours, Ladder]
     if importlib.util.find_spec("bourse") is not None:
         systems.append(Bourse)
     else:
@@ -287,10 +299,10 @@ def bench(accounts: int | None, steps: int | None, repetitions: int = REPETITION
         first = first or ours["orders_per_cpu_s"]
 
 
-def _compare(
-    systems: list[Callable[[int], Ours | Bourse]], num_accounts: int, steps: int, repetitions: int
-) -> dict[str, Any]:
-    """Time one size; return the line of the first system."""
+def time_in_turns(
+    systems: Sequence[Callable[[int], System]], num_accounts: int, steps: int, repetitions: int
+) -> tuple[list[str], list[list[Timing]]]:
+    """Time the same orders on every system, in turns; return their names and all timings."""
     warm_up = draw_orders(num_accounts, _WARM_UP, SEED)
     orders = draw_orders(num_accounts, steps, SEED + 1)
     timings: list[list[Timing]] = [[] for _ in systems]
@@ -302,6 +314,14 @@ def _compare(
             timings[s].append(timed(partial(system.run, orders)))
             system.check()
             names[s] = system.name
+    return names, timings
+
+
+def _compare(
+    systems: Sequence[Callable[[int], System]], num_accounts: int, steps: int, repetitions: int
+) -> dict[str, Any]:
+    """Time one size; return the line of the first system."""
+    names, timings = time_in_turns(systems, num_accounts, steps, repetitions)
     lines = [
         summary("book", name, num_accounts, steps, num_accounts * steps, each)
         for name, each in zip(names, timings, strict=True)

@@ -20,9 +20,19 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from marketsim.bench.book import BASE_PRICE, SEED, Bourse, Ladder, Orders, Ours, draw_orders
+from marketsim.bench.book import (
+    BASE_PRICE,
+    SEED,
+    Bourse,
+    Ladder,
+    Orders,
+    Ours,
+    System,
+    draw_orders,
+    time_in_turns,
+)
 from marketsim.bench.market import SCENARIO, sized_scenario
-from marketsim.bench.measure import Timing, median, timed
+from marketsim.bench.measure import median, timed
 from marketsim.run.simulation import Simulation
 from marketsim.scenario.loader import load_scenario
 from marketsim.scenario.schema import Scenario
@@ -31,7 +41,6 @@ NUM_ACCOUNTS = (1_000, 10_000)
 #: Orders of one repetition; a plain model in Python makes some 100,000 a second.
 ORDERS = 100_000
 REPETITIONS = 5
-_WARM_UP = 2
 _CHECKED = 40, 15  #: accounts and steps whose trades are compared
 _MESA_MARKET = Path(__file__).parents[2] / "tests" / "benchmarks" / "mesa_market.py"
 _MINUTES_PER_DAY = 1440
@@ -40,7 +49,6 @@ _MINUTES_PER_DAY = 1440
 Trade: TypeAlias = tuple[int, int, int, int]
 #: By trader, in the sequence of action: whether it buys, lots, price in ticks.
 _Wanted: TypeAlias = dict[int, tuple[bool, int, int]]
-_System: TypeAlias = "Ours | Bourse | Mesa"
 
 
 class Mesa:
@@ -69,7 +77,7 @@ class Mesa:
 
 def bench(accounts: int | None, steps: int | None, repetitions: int = REPETITIONS) -> None:
     """Compare with what is installed, then let the market grow; print two tables in Markdown."""
-    pairs: list[tuple[str, list[Callable[[int], _System]]]] = []
+    pairs: list[tuple[str, list[Callable[[int], System]]]] = []
     pairs.append(("book", [Ladder, *_found("bourse", Bourse, "pip install bourse")]))
     mesa = [Mesa] if _MESA_MARKET.is_file() else []
     if not mesa:
@@ -163,7 +171,7 @@ def _mesa_market() -> Any:
     return sys.modules[name]
 
 
-def _found(package: str, system: Callable[[int], _System], how: str) -> list[Any]:
+def _found(package: str, system: Callable[[int], System], how: str) -> list[Any]:
     """List a system if its package is installed, and say so if not."""
     if importlib.util.find_spec(package) is not None:
         return [system]
@@ -178,22 +186,12 @@ def _listed(step: Any) -> list[tuple[bool, int, int]]:
 
 def _compare(
     workload: str,
-    systems: list[Callable[[int], _System]],
+    systems: list[Callable[[int], System]],
     num_accounts: int,
     steps: int,
     repetitions: int,
 ) -> None:
-    warm_up = draw_orders(num_accounts, _WARM_UP, SEED)
-    orders = draw_orders(num_accounts, steps, SEED + 1)
-    timings: list[list[Timing]] = [[] for _ in systems]
-    names = [""] * len(systems)
-    for _ in range(repetitions):
-        for s, new_system in enumerate(systems):
-            system = new_system(num_accounts)
-            system.run(warm_up)
-            timings[s].append(timed(partial(system.run, orders)))
-            system.check()
-            names[s] = system.name
+    names, timings = time_in_turns(systems, num_accounts, steps, repetitions)
     for name, each in zip(names, timings, strict=True):
         speed = num_accounts * steps / median(one.cpu for one in each)
         # Each repetition against its neighbour: what disturbs the machine disturbs both.

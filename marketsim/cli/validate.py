@@ -12,8 +12,6 @@ from marketsim.cli.run import announce_compiling, positive_days
 if TYPE_CHECKING:
     from marketsim.study.validate import PlausibleRuns, RunValidation, SeedsValidation
 
-#: More seeds than this are a slip of the hand.
-MOST_SEEDS = 10_000
 #: Columns of a terminal that hold the table with `--targets`.
 WIDTH = 100
 
@@ -136,6 +134,8 @@ def parse_seeds(stated: str) -> int | list[int]:
     """
     if stated.strip().isdecimal():
         return int(stated)
+    from marketsim.study.validate import MOST_SEEDS
+
     ranges = []
     for part in stated.split(","):
         low, dash, high = part.strip().partition("-")

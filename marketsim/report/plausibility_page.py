@@ -4,9 +4,8 @@ from collections.abc import Sequence
 
 from rich.console import Group
 from rich.table import Table
-from rich.text import Text
 
-from marketsim.report.verdict_page import short
+from marketsim.report.verdict_page import head_of_seeds, short
 from marketsim.study.plausibility import Limit, Plausible
 
 
@@ -23,11 +22,7 @@ def render_plausibility(
     seeds : sequence of int
     days : float
     """
-    head = Text.assemble(
-        (scenario, "bold"),
-        f"  {len(seeds)} seeds, {min(seeds)} to {max(seeds)}, {days:g} days each\n"
-        "share of (seed, market) or (seed, population) within the limits, outside shocks",
-    )
+    legend = "share of (seed, market) or (seed, population) within the limits, outside shocks"
     table = Table(box=None, pad_edge=False, collapse_padding=True)
     table.add_column("plausible?", no_wrap=True)
     for name in ("least", "median", "most", "limits", "share"):
@@ -44,7 +39,7 @@ def render_plausibility(
             each.worst,
             style="red" if inside is not None and inside < 0.5 else "",
         )
-    return Group(head, table)
+    return Group(head_of_seeds(scenario, seeds, days, legend), table)
 
 
 def _limits(limit: Limit) -> str:

@@ -30,19 +30,23 @@ def render_verdict(verdict: Verdict, scenario: str, seeds: Sequence[int], days: 
     seeds : sequence of int
     days : float
     """
-    head = Text.assemble(
-        (scenario, "bold"),
-        f"  {len(seeds)} seeds, {min(seeds)} to {max(seeds)}, {days:g} days each\n"
+    legend = (
         "share of (seed, market) between the 10 % and 90 % quantiles of real windows, and within "
         "their range;\nmiss: of the median, in widths between those quantiles; "
-        "*: too few real windows to count",
+        "*: too few real windows to count"
     )
-    parts: list[RenderableType] = [head]
+    parts: list[RenderableType] = [head_of_seeds(scenario, seeds, days, legend)]
     for role in ROLES:
         scores = [score for score in verdict.scores if score.band.role == role]
         if scores:
             parts.append(_table(TITLES[role], scores))
     return Group(*parts, *(_line(each) for each in verdict.roles))
+
+
+def head_of_seeds(scenario: str, seeds: Sequence[int], days: float, legend: str) -> Text:
+    """Say which runs a table is of, and how it is read."""
+    runs = f"  {len(seeds)} seeds, {min(seeds)} to {max(seeds)}, {days:g} days each\n"
+    return Text.assemble((scenario, "bold"), runs, legend)
 
 
 def _table(title: str, scores: Sequence[Score]) -> Table:

@@ -146,7 +146,9 @@ def wave_figures(waves: Columns) -> Figures:
 
 
 def figures_of_waves(result: RunResult) -> Figures:
-    """Sum up all waves of a result as `wave_figures` does; without any the prices are not read."""
-    tables = liquidations(result), deleveragings(result)
-    prices = quotes(result) if len(result.deleverage) else {"market": []}
-    return wave_figures(tabulate_waves(*tables, prices, result.step_minutes))
+    """Sum up all waves of a result as `wave_figures` does; without any nothing else is read."""
+    legs: Columns = dict.fromkeys(_OF_A_LEG, np.empty(0))
+    prices: Columns = {"market": []}
+    if len(result.deleverage):
+        legs, prices = liquidations(result), quotes(result)
+    return wave_figures(tabulate_waves(legs, deleveragings(result), prices, result.step_minutes))

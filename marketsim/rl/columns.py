@@ -15,14 +15,19 @@ class Column(NamedTuple):
     what: str
 
 
+VOLATILITY = Column("volatility", "1 per year^1/2", "recent volatility of the index, a year's")
+PREMIUM = Column("premium", "0.1 % of the index", "last premium sample of the perp")
+FUNDING_RATE = Column("funding_rate", "0.01 % per 8 h", "last settled; above 0 longs pay")
+TIME_LEFT = Column("time_left", "share of the episode", "until the horizon")
+
 #: Of each market, in the order in which `marketsim.rl.play.show_market` writes them.
 OF_MARKET = (
     Column("index_return", "usual moves", "of the index since the last decision, over its sd"),
     Column("momentum", "standard deviations", "slow trend of the index, over its own sd"),
-    Column("volatility", "1 per year^1/2", "recent volatility of the index, a year's"),
-    Column("premium", "0.1 % of the index", "last premium sample of the perp"),
+    VOLATILITY,
+    PREMIUM,
     Column("basis", "0.1 % of the index", "slow average of the perp's mid over the index"),
-    Column("funding_rate", "0.01 % per 8 h", "last settled; above 0 longs pay"),
+    FUNDING_RATE,
     Column("usual_funding_rate", "0.01 % per 8 h", "slow average of the settled rate"),
     Column("predicted_rate", "0.01 % per 8 h", "what the interval would pay if it ended now"),
     Column("funding_left", "share of an interval", "until the next settlement"),
@@ -34,12 +39,16 @@ OF_MARKET = (
 OF_ACCOUNT = (
     Column("margin_used", "1 at liquidation", "maintenance margin over equity"),
     Column("growth", "log", "wealth over that at the start"),
-    Column("time_left", "share of the episode", "until the horizon"),
+    TIME_LEFT,
 )
 
 
-def columns_of(markets: Sequence[str]) -> tuple[Column, ...]:
-    """List the columns of an observation of these markets.
+def columns_of(
+    markets: Sequence[str],
+    of_market: Sequence[Column] = OF_MARKET,
+    of_all: Sequence[Column] = OF_ACCOUNT,
+) -> tuple[Column, ...]:
+    """List the columns of an observation of these markets: of each, then of all together.
 
     Examples
     --------
@@ -49,6 +58,6 @@ def columns_of(markets: Sequence[str]) -> tuple[Column, ...]:
     each = [
         column._replace(name=f"{market}.{column.name}")
         for market in markets
-        for column in OF_MARKET
+        for column in of_market
     ]
-    return (*each, *OF_ACCOUNT)
+    return (*each, *of_all)

@@ -21,6 +21,7 @@ from marketsim.engine.pools import assess_pool
 from marketsim.engine.records import I8, Indices, Record, Rows
 from marketsim.engine.state import ATOMS, Cause, State, widen
 from marketsim.engine.world import World
+from marketsim.rl.columns import OF_MARKET
 from marketsim.run.loop import Tape
 
 #: A position is left alone while it is off by no more than this share of the largest.
@@ -35,8 +36,7 @@ LARGEST = 10.0
 EVENT = -1
 
 #: Columns of an observation: those of each market in its order, then the account's.
-MARKET_COLUMNS = 12
-ACCOUNT_COLUMNS = 3
+MARKET_COLUMNS = len(OF_MARKET)
 
 
 class Course(Record):

@@ -10,7 +10,14 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 
 from marketsim.engine.state import ATOMS, State
-from marketsim.rl.columns import Column
+from marketsim.rl.columns import (
+    FUNDING_RATE,
+    PREMIUM,
+    TIME_LEFT,
+    VOLATILITY,
+    Column,
+    columns_of,
+)
 from marketsim.rl.perp_env import Observation, choose_seed, observation_space
 from marketsim.rl.play import LARGEST
 from marketsim.rl.table import read_scenario, read_span
@@ -34,9 +41,9 @@ NEAR = 0.5
 #: What the venue sees of each market, and of itself.
 OF_MARKET = (
     Column("index_return", "%", "of the index since the last decision"),
-    Column("volatility", "1 per year^1/2", "recent volatility of the index, a year's"),
-    Column("premium", "0.1 % of the index", "last premium sample of the perp"),
-    Column("funding_rate", "0.01 % per 8 h", "last settled; above 0 longs pay"),
+    VOLATILITY,
+    PREMIUM,
+    FUNDING_RATE,
     Column("open_interest", "share of deposits", "one-sided, at the mark"),
 )
 OF_VENUE = (
@@ -45,7 +52,7 @@ OF_VENUE = (
     Column("margin", "multiple", "margin asked for, over the scenario's"),
     Column("cap", "0.1 % per 8 h", "largest funding rate; 10 where it is that or more"),
     Column("rank", "number", "place of the rule of deleveraging in RANKS"),
-    Column("time_left", "share of the episode", "until the horizon"),
+    TIME_LEFT,
 )
 
 
@@ -91,9 +98,7 @@ class RiskDesk(gym.Env[Observation, NDArray[np.int64]]):
                 text = f"markets.{name}.tiers: the desk scales one margin, state max_leverage"
                 raise ScenarioError([text], self.scenario.name)
         self._opener = Opener(self.scenario)
-        names = tuple(self.scenario.markets)
-        each = [one._replace(name=f"{name}.{one.name}") for name in names for one in OF_MARKET]
-        self.columns: tuple[Column, ...] = (*each, *OF_VENUE)
+        self.columns = columns_of(tuple(self.scenario.markets), OF_MARKET, OF_VENUE)
         self.observation_space = observation_space(len(self.columns))
         self.action_space: Any = spaces.MultiDiscrete([len(MARGINS), len(CAPS), len(RANKS)])
         self._rules = self._own = (

@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from marketsim.model.opening import open_simulation
 from marketsim.results.risk import equity_without_payments
 from marketsim.results.summary import run_figures
 from marketsim.scenario.schema import Scenario
-from marketsim.study.seeds import over_seeds
+from marketsim.study.seeds import over_seeds, run_to_end
 from marketsim.tape.moments import finite
 from marketsim.tape.result import Floats, RunResult
 
@@ -135,9 +134,7 @@ def measure_plausibility(
 
 def _measure_run(scenario: Scenario, seed: int) -> dict[str, Mapping[str, float | None]]:
     """Return the figures of a run by name and by market or population."""
-    simulation = open_simulation(scenario, seed)
-    simulation.run(simulation.num_steps)
-    result = simulation.result()
+    result = run_to_end(scenario, seed)
     figures = run_figures(result)
     markets, populations = figures["markets"], figures["populations"]
     by_market = ("depth_share", "turnover_day", "funding_at_cap_share", "leverage")

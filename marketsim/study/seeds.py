@@ -17,6 +17,7 @@ from marketsim.study.emergent_statistics import emergent_statistics
 from marketsim.study.input_statistics import Values, input_statistics
 from marketsim.study.window import check_grid, window_of_prices, window_of_result
 from marketsim.sweep.pool import WorkerPool
+from marketsim.tape.result import RunResult
 
 if TYPE_CHECKING:
     from marketsim.run.progress import Progress
@@ -103,6 +104,12 @@ def over_seeds(
 
 def measure_run(scenario: Scenario, seed: int) -> Values:
     """Run a scenario to its end and measure the window there."""
+    window = window_of_result(run_to_end(scenario, seed))
+    return {**input_statistics(window), **emergent_statistics(window)}
+
+
+def run_to_end(scenario: Scenario, seed: int) -> RunResult:
+    """Run a scenario to its end; raise ArithmeticError if its books do not balance."""
     simulation = open_simulation(scenario, seed)
     simulation.run(simulation.num_steps)
     result = simulation.result()
@@ -110,8 +117,7 @@ def measure_run(scenario: Scenario, seed: int) -> Values:
         raise ArithmeticError(
             f"seed {seed}: the books are off by {result.conservation_error} atoms"
         )
-    window = window_of_result(result)
-    return {**input_statistics(window), **emergent_statistics(window)}
+    return result
 
 
 def measure_spot(scenario: Scenario, seed: int) -> Values:
