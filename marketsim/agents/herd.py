@@ -158,8 +158,10 @@ class Herd(BuiltIn):
 OPINION = 0
 ALIGNED = 1
 
-#: Number of the draw of the stream OPINION for the alignment; opinions are keyed by market.
+#: Numbers of the draws of the stream OPINION for the alignment and the first opinion, which are of
+#: no step; changes of mind are keyed by step and have the number 0. Opinions are keyed by market.
 _ALIGNED_DRAW = 1 << 20
+_FIRST_DRAW = _ALIGNED_DRAW + 1
 
 
 def critical_field(num_traders: int, independence: float) -> float:
@@ -251,7 +253,7 @@ def draw_opinions(
     for m in range(len(long_share)):
         if traders.weight[g, m] > 0.0:
             own = key if is_aligned else key ^ traders.public[m].key
-            draw = uniform(seed, Stream.OPINION.value, own, 0, 0)
+            draw = uniform(seed, Stream.OPINION.value, own, 0, _FIRST_DRAW)
             traders.memory[i, m, OPINION] = 1.0 if draw < long_share[m] else -1.0
             traders.crowd[g, m] += 1.0 if draw < long_share[m] else 0.0
 

@@ -190,8 +190,9 @@ def validate(
     --------
     >>> from marketsim import validate
     >>> found = validate("quickstart", days=1.0)
-    >>> found.table.set_index("name").loc["funding_at_interest", ["low", "high"]].tolist()
-    [0.25, 0.65]
+    >>> row = found.table.set_index("name").loc["funding_at_interest"]
+    >>> float(row["low"]), float(row["high"])
+    (0.25, 0.65)
     """
     if isinstance(target, str | Path) and _is_folder(target):
         _check_finished(days, seed, seeds)

@@ -68,7 +68,7 @@ def imitate(traders: Any, hours: float, first: int, last: int, seed: int) -> Non
     """Let everybody look in each of these steps, one after the other."""
     field = np.zeros(1)
     p = traders.parameters[0]["herd"]
-    for t in range(max(first, 1), last):  # first opinions are the luck of step 0
+    for t in range(first, last):
         for i in range(traders.population[0].start, traders.population[0].stop):
             reconsider(traders, p, 0, i, field, hours, t, seed)
 
