@@ -46,12 +46,13 @@ def test_losses_add_up_to_the_atom(result):
 
 @pytest.mark.parametrize("name", RUNS)
 def test_price_funding_and_fees_explain_all_where_nothing_else_moves_money(name):
-    """With one pool an account and no coins or stablecoins in it, no loss is left unexplained."""
-    one_pool = [
+    """With one pool an account, no coins in it and a fund that pays, no loss is unexplained."""
+    changes = [
         (f"populations.{population}.margin_mode", "cross")
         for population in load_scenario(name).populations
     ]
-    kind = seizure_causes(simulate(name, RUNS[name], changes=one_pool))["kind"]
+    changes.append(("insurance_fund", "1e8"))  # nothing is socialised
+    kind = seizure_causes(simulate(name, RUNS[name], changes=changes))["kind"]
     assert len(kind)
     assert (kind == LossKind.COLLATERAL).any() == (name == "depeg")
 
