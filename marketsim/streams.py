@@ -196,6 +196,13 @@ def normal_quantile(p: float) -> float:
 
 
 @kernel
+def normal_quantiles(p: Any, out: Any) -> None:
+    """Overwrite `out` with the `normal_quantile` of each of an array of probabilities."""
+    for n in range(len(p)):
+        out[n] = normal_quantile(p[n])
+
+
+@kernel
 def fill_normal(seed: int, stream: int, key: int, first_step: int, out: Any) -> None:
     """Overwrite `out` with the normal draws 0 of consecutive steps."""
     for t in range(len(out)):

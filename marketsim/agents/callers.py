@@ -45,6 +45,8 @@ class Callers:
     Attributes
     ----------
     desk : Desk
+    has_lost_some : bool
+        Whether a trader was retired since they were asked last.
     """
 
     def __init__(
@@ -66,6 +68,7 @@ class Callers:
         self._populations = [int(g) for g in np.flatnonzero(kinds == OWN)]
         spans = zip(traders.population["start"], traders.population["stop"], strict=True)
         self._rows = [(int(start), int(stop)) for start, stop in spans]  # of each population
+        self.has_lost_some = False
         self._asked = -UNLIMITED  #: step
         self._others = 0  #: intents of the built-in traders in that step
 
@@ -109,29 +112,37 @@ class Callers:
         if self._asked == step:
             num_intents[0] = self._others
         self._asked, self._others = step, num_intents.item()
-        callers = np.asarray(self._traders.caller)[:num_callers]
-        self.desk.open()
+        traders, desk = self._traders, self.desk
+        account: Any = traders.caller[:num_callers]
+        margin = traders.margin[:num_callers]
+        num_asked = traders.population["num_asked"]
+        desk.open(state, account, margin)
         try:
+            stop = 0
             for g in self._populations:
-                start, stop = callers.searchsorted(self._rows[g])
-                awake = callers[start:stop]
+                start, stop = stop, stop + num_asked.item(g)
+                if start == stop:
+                    continue
                 if isinstance(self._chosen[g], Strategy):
-                    self._ask_strategy(state, g, awake, step)
+                    self._ask_strategy(state, g, account[start:stop], margin[start:stop], step)
                 else:
-                    self._ask_plain(g, awake, step)
+                    self._ask_plain(g, account[start:stop], step)
+            state = desk.close()
         finally:
-            self.desk.is_open = False
-        return self.desk.close(state)
+            desk.shut()
+        self.has_lost_some = False
+        return state
 
-    def _ask_strategy(self, state: State, g: int, awake: Any, step: int) -> None:
+    def _ask_strategy(self, state: State, g: int, awake: Any, margin: Any, step: int) -> None:
         """Let a vectorised population decide."""
-        # One who decided before them may have retired them.
-        awake = awake[self._traders.trader["is_retired"][awake] == 0]
-        if len(awake) == 0:
-            return
+        if self.has_lost_some:  # one who decided before them may have retired them
+            stays = self._traders.trader["is_retired"][awake] == 0
+            awake, margin = awake[stays], margin[stays]
+            if len(awake) == 0:
+                return
         strategy: Any = self._chosen[g]
         market = MarketView(state, self._traders, self.desk, step)
-        batch = Batch(state, self._traders, self.desk, g, awake, step, self._seed)
+        batch = Batch(state, self._traders, self.desk, g, awake, margin, step, self._seed)
         try:
             strategy.decide(market, batch)
         except (ScenarioError, OwnTraderError):

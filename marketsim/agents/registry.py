@@ -141,8 +141,10 @@ def build_traders(
         If the network of a herd cannot be made.
     """
     links = _link_traders(roster, chosen, seed)
+    spans = zip(roster.rows, chosen, strict=True)
+    num_own = sum(rows.stop - rows.start for rows, own in spans if not isinstance(own, BuiltIn))
     traders = allocate_traders(
-        roster.num_traders, len(state.market), PARAMETERS, len(chosen), links
+        roster.num_traders, len(state.market), PARAMETERS, len(chosen), links, num_own
     )
     traders.trader["key"] = roster.keys
     traders.trader["population"] = roster.population

@@ -136,6 +136,8 @@ class SteppedModel(mesa.Model):
     """
 
     _counted: int  #: steps that Mesa's counters were told of in a run in one go
+    _own_step: Any = None  #: `step` as it was when it was last found to be nobody else's
+    _own_user_step: Any = None
     _simulation: Weak
     _kept: ModelSimulation | None
 
@@ -234,14 +236,19 @@ class SteppedModel(mesa.Model):
 
     def is_watched(self) -> bool:
         """Tell whether anybody could see that steps are made in one go."""
-        step_is_own = getattr(self._user_step, "__func__", None) is _OWN_STEP
-        if not step_is_own or self.step != self._wrapped_step:
-            return True
+        if self.step is not self._own_step or self._user_step is not self._own_user_step:
+            step_is_own = getattr(self._user_step, "__func__", None) is _OWN_STEP
+            if not step_is_own or self.step != self._wrapped_step:
+                return True
+            self._own_step, self._own_user_step = self.step, self._user_step
         if len(getattr(self, "_event_list", ())) > 1:  # one is Mesa's own: the next step
             return True
         if getattr(self, "time", 0.0) % 1.0 != 0.0:  # which is due when a whole time is reached
             return True
-        return any(getattr(self, name, None) for name in _OBSERVERS)
+        for name in _OBSERVERS:
+            if getattr(self, name, None):
+                return True
+        return False
 
     def _run_one_by_one(self, first: int, num_steps: int, progress: Progress | None) -> None:
         """Make what is left of a run that began at step `first`."""

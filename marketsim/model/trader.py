@@ -1,13 +1,14 @@
 """Traders as Mesa agents: a view of each account, and the base of traders users write."""
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol
 
 import mesa
 import numpy as np
 
-from marketsim.agents.desk import MAX_USD, assess_account, checked_number
+from marketsim.agents.desk import MAX_USD, checked_number
+from marketsim.agents.margins import assess_account
 from marketsim.agents.own import Plain, RefusedError
 from marketsim.engine.pools import bankruptcy_price, liquidation_price
 from marketsim.engine.state import ATOMS, Flag, IntentKind
@@ -59,7 +60,6 @@ class TraderView(KnowsModel, mesa.Agent):
         place = int(roster.population[account])
         self.population = roster.names[place]
         self.strategy = roster.strategies[place]
-        self._seen = -1, (0.0, 0.0, 0.0)  # margins, and when they were read
 
     @property
     def account(self) -> int:
@@ -81,7 +81,8 @@ class TraderView(KnowsModel, mesa.Agent):
     @property
     def cash(self) -> float:
         """Wallet balance over all pools, USD: deposits and what has been realised."""
-        cash = int(self._state.pool["cash"][self._pools].sum())
+        pools = {self._account, *self._state.position["pool"][self._account].tolist()}
+        cash = sum(map(self._state.pool["cash"].item, pools))
         return (cash + int(self._state.position["entry_cost"][self.account].sum())) / ATOMS
 
     @property
@@ -172,27 +173,17 @@ class TraderView(KnowsModel, mesa.Agent):
     def _state(self) -> Any:
         return self.model.simulation.state
 
-    @property
-    def _pools(self) -> Any:
-        pool, first = self.model.simulation.callers.desk.pools
-        return pool[first[self.account] : first[self.account + 1]]
-
     def _in_usd(self, price: Callable[[Any, int, int], float], market: str) -> float:
         m = self.model.market_index(market)
         return price(self._state, self.account, m) * float(self._state.market["tick_size"][m])
 
-    def _margin(self) -> tuple[float, float, float]:
+    def _margin(self) -> Sequence[float]:
         """Return equity and maintenance margin over all pools and free margin, USD."""
         simulation = self.model.simulation
-        desk = simulation.callers.desk
-        if desk.is_open and self._seen[0] == desk.num_openings:
-            return self._seen[1]  # nothing is traded while the traders of a step decide
-        pool, first = desk.pools
-        i = self._account
-        found = assess_account(simulation.state, pool, first.item(i), first.item(i + 1))
-        margin = found[0] / ATOMS, found[1] / ATOMS, found[2] / ATOMS
-        self._seen = desk.num_openings, margin
-        return margin
+        known = simulation.callers.desk.margins_of(self._account)
+        if known is not None:
+            return known
+        return [atoms / ATOMS for atoms in assess_account(simulation.state, self._account)]
 
 
 class Trader(Plain, TraderView):

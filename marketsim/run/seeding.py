@@ -67,7 +67,7 @@ class _Unmoved(Simulation):
         self.state = _seat_traders(self.state, scenario, self.roster)
         chosen = [self.callers.parameters_of(g) for g in range(len(self.roster.names))]
         self.traders = build_traders(scenario, self.state, self.roster, seed, chosen)
-        desk = Desk(self.state, self.market_names, scenario.step_minutes)
+        desk = Desk(self.market_names, scenario.step_minutes)
         self.callers = Callers(self.roster.names, chosen, self.traders, desk, seed)
         self.interventions = Interventions(scenario.interventions, self.roster.margin_mode)
         self._start = take_snapshot(self.state)

@@ -147,7 +147,7 @@ class Simulation(Steered, Measures):
             causes.begin(self.state)
         with self.inputs:
             self.traders = build_traders(scenario, self.state, self.roster, seed, chosen)
-        desk = Desk(self.state, self.market_names, scenario.step_minutes)
+        desk = Desk(self.market_names, scenario.step_minutes)
         self.callers = Callers(self.roster.names, chosen, self.traders, desk, seed, find_trader)
         self._changes = rule_changes(scenario.shocks, scenario.step_minutes)
         self._rules = scenario  # as the changes so far have left it
@@ -367,15 +367,18 @@ class Simulation(Steered, Measures):
     def _advance(self, goal: int) -> int:
         """Run to step `goal` and ask the users' own traders on the way; return the outcome."""
         clock = self.tape.clock[0]
-        outcome = ASK if clock.is_open and clock.num_callers else None
+        stop = goal + self.warm_up
+        is_open = bool(clock.is_open)
+        outcome = ASK if is_open and clock.num_callers else None
         with self.callers.fence():
             while outcome is None or outcome == ASK:
                 if outcome == ASK:
                     self._ask()
-                if clock.is_open and self._pauses():  # who was asked wants to
-                    goal = self.step_count + 1
+                    is_open = True
+                if is_open and self._pauses():  # who was asked wants to
+                    stop = self.step_count + 1 + self.warm_up
                 self.state, outcome = advance(
-                    self.state, self.world, self.traders, self.tape, goal + self.warm_up
+                    self.state, self.world, self.traders, self.tape, stop
                 )
         return outcome
 
