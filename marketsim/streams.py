@@ -196,10 +196,10 @@ def normal_quantile(p: float) -> float:
 
 
 @kernel
-def normal_quantiles(p: Any, out: Any) -> None:
-    """Overwrite `out` with the `normal_quantile` of each of an array of probabilities."""
+def lognormal_quantiles(p: Any, median: float, sigma: float, out: Any) -> None:
+    """Overwrite `out` with the values a lognormal variable stays below with each probability."""
     for n in range(len(p)):
-        out[n] = normal_quantile(p[n])
+        out[n] = median * math.exp(sigma * normal_quantile(p[n]))
 
 
 @kernel

@@ -338,13 +338,9 @@ def allocate_traders(
     num_markets: int,
     parameters: np.dtype[Any],
     num_populations: int,
-    links: tuple[Any, Any],
-    num_own: int = 0,
+    num_own: int,
 ) -> Traders:
-    """Allocate the traders' arrays, zeroed.
-
-    `links` are their `link_span` and `link`; of the traders, `num_own` decide in Python.
-    """
+    """Allocate the traders' arrays, zeroed, without links; `num_own` of them decide in Python."""
     return Traders(
         trader=records(Trader, num_traders),
         population=records(Population, num_populations),
@@ -358,7 +354,7 @@ def allocate_traders(
         caller=np.zeros(max(num_traders, 1), np.int64),
         margin=np.zeros((num_own, 3)),
         crowd=np.zeros((num_populations, num_markets)),
-        link_span=links[0],
-        link=links[1],
+        link_span=np.full((num_traders, 2), NONE, np.int64),
+        link=np.zeros(1, np.int64),
         parameters=zeroed(parameters, num_populations),
     )

@@ -116,7 +116,7 @@ class Callers:
         account: Any = traders.caller[:num_callers]
         margin = traders.margin[:num_callers]
         num_asked = traders.population["num_asked"]
-        desk.open(state, account, margin)
+        desk.open(state, traders, num_callers)
         try:
             stop = 0
             for g in self._populations:

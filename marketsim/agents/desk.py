@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,7 @@ from marketsim.agents.own import RefusedError, unknown_market
 from marketsim.engine import orders
 from marketsim.engine._jit import kernel
 from marketsim.engine.allocation import grow
-from marketsim.engine.records import F8, I8, Indices, Record, Rows, records
+from marketsim.engine.records import Indices
 from marketsim.engine.state import ATOMS, NONE, IntentKind, State
 from marketsim.streams import Stream, normal, uniform
 
@@ -20,18 +20,6 @@ from marketsim.streams import Stream, normal, uniform
 HUGE = 1e300
 #: No transfer can be larger, so that it fits the integers money is counted in, USD.
 MAX_USD = 2**60 / ATOMS
-
-
-class Request(Record):
-    """What a trader in Python asks for, not yet in ticks and lots."""
-
-    account: I8
-    market: I8
-    kind: I8  #: IntentKind
-    size: F8  #: coins, buy > 0; USD for a transfer
-    price: F8  #: USD
-    flags: I8
-    expiry: I8  #: steps
 
 
 @kernel
@@ -51,13 +39,17 @@ def place(
         submit(state, i, m, kind, int(math.floor(size * ATOMS + 0.5)), 0, 0, 0)
 
 
+#: Numbers in a request: what `place` takes.
+REQUEST = 7
+
+
 @kernel
-def hand_in(state: State, requests: Rows[Request]) -> None:
-    """Append the intents of traders in plain Python."""
-    for n in range(len(requests)):
-        asked = requests[n]
-        kind, size, price = asked.kind, asked.size, asked.price
-        place(state, asked.account, asked.market, kind, size, price, asked.flags, asked.expiry)
+def hand_in(state: State, requests: NDArray[np.float64]) -> None:
+    """Append the intents of traders in plain Python, one request after the other."""
+    for n in range(0, len(requests), REQUEST):
+        i, m, kind = int(requests[n]), int(requests[n + 1]), int(requests[n + 2])
+        flags, expiry = int(requests[n + 5]), int(requests[n + 6])
+        place(state, i, m, kind, requests[n + 3], requests[n + 4], flags, expiry)
 
 
 @kernel
@@ -172,6 +164,8 @@ class Desk:
     step_minutes : float
     is_open : bool
         Whether orders are taken now.
+    traders : Traders
+        While it is open.
     """
 
     def __init__(self, market_names: tuple[str, ...], step_minutes: float) -> None:
@@ -179,11 +173,8 @@ class Desk:
         self.step_minutes = step_minutes
         self.is_open = False
         self._places = {name: m for m, name in enumerate(market_names)}
-        self._rows: list[tuple[int, int, int, float, float, int, int]] = []
-        self._requests = records(Request, 16)
-        self._state: Any = None  # while it is open
-        self._asked: tuple[Any, Any] = (None, None)  # accounts, and their margins
-        self._margins: dict[int, list[float]] | None = None
+        self._requests: list[float] = []
+        self.shut()
 
     def market_index(self, name: Any) -> int:
         """Return the number of a market.
@@ -207,12 +198,24 @@ class Desk:
             raise RefusedError(f"minutes {minutes!r}: must be above 0")
         return int(min(max(span / self.step_minutes, 1.0), 2.0**30))
 
+    def slippage_of(self, i: int) -> float:
+        """Return how far from mid an account's trader goes by habit, as a fraction."""
+        self._check_open()
+        slippage: float = self.traders.trader["slippage"].item(i)
+        return slippage
+
+    def mid(self, m: int) -> float:
+        """Return the mid of a market's book as traders see it, USD."""
+        self._check_open()
+        mid: float = self.traders.public["mid"].item(m)
+        return mid
+
     def add(
         self, i: int, m: int, kind: int, size: float, price: float, flags: int, expiry: int
     ) -> None:
         """Take one request; it is handed in with the others of the step."""
         self._check_open()
-        self._rows.append((i, m, kind, size, price, flags, expiry))
+        self._requests += (i, m, kind, size, price, flags, expiry)
 
     def make_room(self, count: int) -> State:
         """Return the state with room for so many more intents."""
@@ -231,33 +234,32 @@ class Desk:
         if not self.is_open:
             return None
         if self._margins is None:
-            account, margin = self._asked
+            account: Any = self.traders.caller[: self._num_asked]
+            margin = self.traders.margin[: self._num_asked]
             self._margins = dict(zip(account.tolist(), margin.tolist(), strict=True))
         return self._margins.get(i)
 
-    def open(self, state: State, account: Any, margin: Any) -> None:
-        """Begin a step with an empty desk, for these accounts, whose margins are these."""
-        self._rows.clear()
-        self._state = state
-        self._asked, self._margins = (account, margin), None
+    def open(self, state: State, traders: Traders, num_asked: int) -> None:
+        """Begin a step with an empty desk, for those of the traders who are asked."""
+        self._requests.clear()
+        self._state, self.traders = state, traders
+        self._num_asked, self._margins = num_asked, None
         self.is_open = True
 
     def close(self) -> State:
         """Hand in what is left to be; return the state, perhaps in longer arrays."""
-        count = len(self._rows)
-        if count:
-            if count > len(self._requests):
-                self._requests = records(Request, count + count // 2)
-            requests = self._requests[:count]
-            requests[:] = self._rows
-            hand_in(self.make_room(count), requests)
-        state: State = self._state
-        return state
+        if self._requests:
+            state = self.make_room(len(self._requests) // REQUEST)
+            hand_in(state, np.array(self._requests, np.float64))
+        return cast(State, self._state)
 
     def shut(self) -> None:
         """Take nothing more in this step."""
         self.is_open = False
-        self._state, self._asked, self._margins = None, (None, None), None
+        self._state: Any = None
+        self.traders: Any = None
+        self._num_asked = 0
+        self._margins: dict[int, list[float]] | None = None
 
     def _check_open(self) -> None:
         if not self.is_open:

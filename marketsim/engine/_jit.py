@@ -10,7 +10,7 @@ import functools
 import os
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -100,7 +100,7 @@ class Kernel:
         """
         if not (args and isinstance(args[0], Referred)):
             return self.entry(*args)
-        key = tuple([_kind(arg) for arg in args])
+        key = _kinds(args)
         found = self._direct.get(key)
         if found is not None:
             return found(*args)
@@ -201,7 +201,7 @@ class Referred:
     @cached_property
     def kind(self: Any) -> "ByReference":
         """Its type to Numba, which is slow to find out and seldom a new one."""
-        arrays = (type(self), *map(_kind, self))
+        arrays = (type(self), *_kinds(self))
         kind = _struct_kinds.get(arrays)
         if kind is None:
             kind = ByReference(type(self), tuple(map(typeof, self)))
@@ -237,17 +237,21 @@ class Referred:
 _struct_kinds: dict[tuple[Any, ...], "ByReference"] = {}
 
 #: Numbers whose class says their type to Numba.
-_NUMBERS = (int, float, bool, np.int64, np.float64, np.bool_)
+_NUMBERS = frozenset((int, float, bool, np.int64, np.float64, np.bool_))
 
 
-def _kind(value: Any) -> Any:
-    """Return what tells a value's type to Numba; `Any` if it takes more than a look."""
-    kind = type(value)
-    if kind in _NUMBERS:
-        return kind
-    if kind is np.ndarray:
-        return value.dtype, value.ndim, value.flags.num
-    return value.code if issubclass(kind, Referred) else Any
+def _kinds(values: Iterable[Any]) -> tuple[Any, ...]:
+    """Return what tells the types of values to Numba; `Any` where it takes more than a look."""
+    found: list[Any] = []
+    for value in values:
+        kind = type(value)
+        if kind is np.ndarray:
+            found += (value.dtype, value.ndim, value.flags.num)
+        elif kind in _NUMBERS:
+            found.append(kind)
+        else:
+            found.append(value.code if issubclass(kind, Referred) else Any)
+    return tuple(found)
 
 
 class Borrowed(types.Array):

@@ -144,7 +144,7 @@ class SteppedModel(mesa.Model):
     @property
     def simulation(self) -> ModelSimulation:
         """The run behind the face."""
-        found: ModelSimulation = self._simulation()
+        found: ModelSimulation = self._kept or self._simulation()
         return found
 
     @simulation.setter
@@ -245,10 +245,7 @@ class SteppedModel(mesa.Model):
             return True
         if getattr(self, "time", 0.0) % 1.0 != 0.0:  # which is due when a whole time is reached
             return True
-        for name in _OBSERVERS:
-            if getattr(self, name, None):
-                return True
-        return False
+        return any(getattr(self, name, None) for name in _OBSERVERS)
 
     def _run_one_by_one(self, first: int, num_steps: int, progress: Progress | None) -> None:
         """Make what is left of a run that began at step `first`."""

@@ -28,9 +28,6 @@ class Market(Protocol):
     def market_index(self, name: str) -> int:
         """Return the number of a market; KeyError if there is none."""
 
-    def mid_price(self, name: str) -> float:
-        """Return the mid of a market's book as traders saw it last, USD."""
-
 
 class _Numbers:
     """Counts for Mesa and keeps no model; `PerpMarket.register_agent` gives the numbers."""
@@ -179,11 +176,7 @@ class TraderView(KnowsModel, mesa.Agent):
 
     def _margin(self) -> Sequence[float]:
         """Return equity and maintenance margin over all pools and free margin, USD."""
-        simulation = self.model.simulation
-        known = simulation.callers.desk.margins_of(self._account)
-        if known is not None:
-            return known
-        return [atoms / ATOMS for atoms in assess_account(simulation.state, self._account)]
+        return [atoms / ATOMS for atoms in assess_account(self._state, self._account)]
 
 
 class Trader(Plain, TraderView):
@@ -271,11 +264,11 @@ class Trader(Plain, TraderView):
         if limit is None:
             away = slippage
             if away is None:
-                away = self.habit("slippage")
+                away = self._desk.slippage_of(self._account)
             else:
                 away = checked_number(away, "slippage", market)
             side = 1.0 if coins > 0.0 else -1.0
-            price = self.model.mid_price(market) * (1.0 + side * away)
+            price = self._desk.mid(m) * (1.0 + side * away)
             flags |= Flag.IMMEDIATE.value
         else:
             price = checked_number(limit, "limit", market)
@@ -316,6 +309,10 @@ class Trader(Plain, TraderView):
         usd = checked_number(amount, "amount", market)
         usd = min(max(usd, -MAX_USD), MAX_USD)
         self._ask(m, IntentKind.TRANSFER, usd)
+
+    def _margin(self) -> Sequence[float]:
+        known = self._desk.margins_of(self._account)
+        return super()._margin() if known is None else known
 
     def _trade_spot(self, market: str, coins: float) -> None:
         m = self._desk.market_index(market)

@@ -171,10 +171,10 @@ DESK_MADE_AGAIN = (
     "step_minutes",
     "is_open",
     "_places",
-    "_rows",
     "_requests",
     "_state",
-    "_asked",
+    "traders",
+    "_num_asked",
     "_margins",
 )
 #: Objects that a saved file holds whole, and their attributes.

@@ -5,7 +5,7 @@ from copy import deepcopy
 from typing import Any, TypeVar
 
 from marketsim.run.attributes import RunAttributes
-from marketsim.run.room import duplicate, state_rows, tape_rows
+from marketsim.run.room import duplicate_all, state_rows, tape_rows
 from marketsim.scenario.coercion import whole_number
 
 R = TypeVar("R", bound=RunAttributes)
@@ -67,10 +67,16 @@ def copy_run(run: R, memo: dict[int, Any]) -> R:
     for each in (run.scenario, run._rules, run.roster, run._start, *outside, *snapshots):
         memo[id(each)] = each
     used = state_rows(run.state) | tape_rows(run.tape)
-    for group in (run.state, run.world, run.traders, run.tape):
-        for name, array in group._asdict().items():
-            if id(array) not in memo:
-                memo[id(array)] = duplicate(array, used.get(name), len(array))
+    groups = (run.state, run.world, run.traders, run.tape)
+    named = {
+        id(array): (array, name) for group in groups for name, array in group._asdict().items()
+    }
+    copied = [
+        (array, used.get(name)) for place, (array, name) in named.items() if place not in memo
+    ]
+    for (array, _), made in zip(copied, duplicate_all(*zip(*copied, strict=True)), strict=True):
+        memo[id(array)] = made
+    for group in groups:
         memo[id(group)] = type(group)(*(memo[id(array)] for array in group))
     for name, value in vars(run).items():
         setattr(copy, name, deepcopy(value, memo))

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from marketsim.engine.records import zeroed
+from marketsim.engine.records import CACHE_LINE, laid, zeroed
 from marketsim.engine.state import State
 from marketsim.run.attributes import RunAttributes
 from marketsim.run.loop import Tape, new_tape, record_row
@@ -55,6 +55,28 @@ def duplicate(array: Any, used: int | None = None, length: int | None = None) ->
         copy = np.frombuffer(memory, array.dtype).reshape(shape)
     as_bytes(copy[:used])[:] = as_bytes(array[:used])
     return copy
+
+
+def duplicate_all(arrays: Sequence[Any], used: Sequence[int | None]) -> list[Any]:
+    """Copy arrays as `duplicate` does, each into as many rows; small ones lie in one memory.
+
+    To ask for memory takes longer than to copy them.
+    """
+    is_small = [array.nbytes < LAZY_BYTES for array in arrays]
+    lines = [-(-array.nbytes // CACHE_LINE) for array in arrays]
+    needed = sum(count for count, small in zip(lines, is_small, strict=True) if small)
+    memory = np.zeros((needed + 1) * CACHE_LINE, np.uint8)
+    start = -memory.ctypes.data % CACHE_LINE
+    copies = []
+    for array, rows, count, small in zip(arrays, used, lines, is_small, strict=True):
+        if not small:
+            copies.append(duplicate(array, rows, len(array)))
+            continue
+        filled = as_bytes(array if rows is None else array[:rows])
+        memory[start : start + len(filled)] = filled
+        copies.append(laid(memory, start, array.dtype, *array.shape))
+        start += count * CACHE_LINE
+    return copies
 
 
 def state_rows(state: State) -> dict[str, int]:

@@ -377,9 +377,7 @@ class Simulation(Steered, Measures):
                     is_open = True
                 if is_open and self._pauses():  # who was asked wants to
                     stop = self.step_count + 1 + self.warm_up
-                self.state, outcome = advance(
-                    self.state, self.world, self.traders, self.tape, stop
-                )
+                self.state, outcome = advance(self.state, self.world, self.traders, self.tape, stop)
         return outcome
 
     def _ask(self) -> None:

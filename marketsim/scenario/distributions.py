@@ -7,7 +7,6 @@ that bound.
 
 import math
 from collections.abc import Iterator
-from statistics import NormalDist
 from typing import Annotated, Any, Literal, TypeAlias
 
 import numpy as np
@@ -26,6 +25,7 @@ from pydantic import (
 from pydantic_core import CoreSchema
 
 from marketsim.scenario.coercion import without_coercion
+from marketsim.streams import lognormal_quantiles
 
 Floats: TypeAlias = NDArray[np.float64]
 Number: TypeAlias = FiniteFloat | Literal["never"]
@@ -79,7 +79,9 @@ class Bounded(Part):
         """Set what lies beyond a bound to the bound."""
         low = getattr(self, "min", None)
         high = getattr(self, "max", None)
-        return np.clip(value, -math.inf if low is None else low, math.inf if high is None else high)
+        if low is not None:
+            value = np.maximum(value, low)
+        return value if high is None else np.minimum(value, high)
 
     def numbers(self) -> Iterator[tuple[str, float]]:
         """List the bounds that are stated."""
@@ -112,8 +114,9 @@ class LogNormal(Bounded):
 
     def quantile(self, uniform: Floats) -> Floats:
         """Turn uniform draws into values."""
-        exponent = self.sigma * normal_quantile(uniform)
-        return self.clip(self.median * _exp(exponent))
+        value = np.empty(len(uniform))
+        lognormal_quantiles(np.ascontiguousarray(uniform), self.median, self.sigma, value)
+        return self.clip(value)
 
 
 class Pareto(Bounded):
@@ -251,17 +254,6 @@ def pick(weights: tuple[float, ...], uniform: Floats) -> tuple[NDArray[np.int64]
     which = np.minimum(np.searchsorted(upper, uniform, side="right"), last)
     rest = (uniform - (upper - share)[which]) / share[which]
     return which, np.clip(rest, SMALLEST, 1.0 - SMALLEST)
-
-
-def normal_quantile(uniform: Floats) -> Floats:
-    """Return the standard normal value below which the given share lies.
-
-    References
-    ----------
-    Wichura (1988), Algorithm AS 241, as in the standard library's `statistics.NormalDist`.
-    """
-    inverse = NormalDist().inv_cdf
-    return np.fromiter(map(inverse, uniform.tolist()), np.float64, len(uniform))
 
 
 # Scalar exp and log: NumPy's array versions differ in the last bit between processors.

@@ -165,8 +165,8 @@ def draw_habit(scenario: Scenario, name: str, habit: str, seed: int, keys: Any) 
     else:
         allowed, place = RANGES[habit], Population.HABITS.index(habit)
         value = distribution.quantile(draw_uniform(seed, Stream.SETUP, keys, place))
-        never = np.isinf(value) & allowed.allows_never
-        value = np.where(never, value, np.clip(value, allowed.low, allowed.high))
+        kept = np.minimum(np.maximum(value, allowed.low), allowed.high)
+        value = np.where(np.isinf(value), value, kept) if allowed.allows_never else kept
     if habit == "leverage":
         return np.minimum(value, _leverage_limit(scenario, population))
     return np.rint(value) if habit == "tranches" else value
