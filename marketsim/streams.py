@@ -203,6 +203,13 @@ def lognormal_quantiles(p: Any, median: float, sigma: float, out: Any) -> None:
 
 
 @kernel
+def pareto_quantiles(p: Any, lowest: float, alpha: float, out: Any) -> None:
+    """Overwrite `out` with the values a power-law variable stays below with each probability."""
+    for n in range(len(p)):
+        out[n] = lowest * math.exp(math.log(1.0 - p[n]) * (-1.0 / alpha))
+
+
+@kernel
 def fill_normal(seed: int, stream: int, key: int, first_step: int, out: Any) -> None:
     """Overwrite `out` with the normal draws 0 of consecutive steps."""
     for t in range(len(out)):

@@ -211,10 +211,28 @@ class Desk:
         return mid
 
     def add(
-        self, i: int, m: int, kind: int, size: float, price: float, flags: int, expiry: int
+        self,
+        i: int,
+        generation: int,
+        m: int,
+        kind: int,
+        size: float,
+        price: float,
+        flags: int,
+        expiry: int,
     ) -> None:
-        """Take one request; it is handed in with the others of the step."""
+        """Take one request of an account's trader; it is handed in with the others of the step.
+
+        Raises
+        ------
+        RefusedError
+            If that trader has left the market.
+        """
         self._check_open()
+        traders = self.traders
+        is_retired = traders.trader["is_retired"].item(i)
+        if is_retired or traders.stay["generation"].item(i) != generation:
+            raise RefusedError("it was removed from the market and places no orders")
         self._requests += (i, m, kind, size, price, flags, expiry)
 
     def make_room(self, count: int) -> State:

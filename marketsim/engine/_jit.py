@@ -216,12 +216,26 @@ class Referred:
         return code
 
     @cached_property
+    def places(self: Any) -> list[int]:
+        """Addresses of its arrays, which NumPy is slow to tell: who knows them may set them."""
+        return [array.ctypes.data for array in self]
+
+    def _replace(self: Any, **changes: Any) -> Any:
+        """Return another with some arrays changed; where the others lie is known."""
+        made = super()._replace(**changes)
+        if "places" in vars(self):
+            made.places = [
+                changes[name].ctypes.data if name in changes else place
+                for name, place in zip(self._fields, self.places, strict=True)
+            ]
+        return made
+
+    @cached_property
     def descriptors(self: Any) -> NDArray[np.int64]:
         """What Numba knows of each array, in the order of its `ArrayModel`."""
         words: list[int] = []
-        for array in self:
-            words += [0, 0, array.size, array.itemsize, array.ctypes.data]
-            words += [*array.shape, *array.strides]
+        for array, place in zip(self, self.places, strict=True):
+            words += (0, 0, array.size, array.itemsize, place, *array.shape, *array.strides)
         return np.array(words, np.int64)
 
     @cached_property

@@ -103,10 +103,10 @@ class ModelSimulation(Simulation):
             with self.callers.blamed(account, self.step_count), self.callers.fence():
                 self._model().gain(account)
 
-    def _ask(self) -> None:
+    def _ask(self, step: int) -> None:
         if self._runs_ahead:
-            self._model().count_up_to(self.step_count + 1)
-        super()._ask()
+            self._model().count_up_to(step + 1)
+        super()._ask(step)
 
     def _tell(self) -> None:
         if self._runs_ahead:

@@ -328,9 +328,7 @@ class Trader(Plain, TraderView):
         expiry: int = 0,
     ) -> None:
         """Hand a request in at the desk."""
-        if self.is_retired:
-            raise RefusedError("it was removed from the market and places no orders")
-        self._desk.add(self.account, m, kind.value, size, price, flags, expiry)
+        self._desk.add(self._account, self._generation, m, kind.value, size, price, flags, expiry)
 
     def _amount(self, market: str, size: Any, what: str) -> float:
         """Return a size that has no sign."""

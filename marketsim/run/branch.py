@@ -1,6 +1,6 @@
 """Exact copies of a running market in memory, which go their own ways from here."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from typing import Any, TypeVar
 
@@ -68,16 +68,29 @@ def copy_run(run: R, memo: dict[int, Any]) -> R:
         memo[id(each)] = each
     used = state_rows(run.state) | tape_rows(run.tape)
     groups = (run.state, run.world, run.traders, run.tape)
-    named = {
-        id(array): (array, name) for group in groups for name, array in group._asdict().items()
-    }
-    copied = [
-        (array, used.get(name)) for place, (array, name) in named.items() if place not in memo
-    ]
-    for (array, _), made in zip(copied, duplicate_all(*zip(*copied, strict=True)), strict=True):
-        memo[id(array)] = made
+    places = _copy_arrays(groups, used, memo)
     for group in groups:
-        memo[id(group)] = type(group)(*(memo[id(array)] for array in group))
+        made: Any = type(group)(*(memo[id(array)] for array in group))
+        made.places = [places.get(id(array)) or array.ctypes.data for array in group]
+        memo[id(group)] = made
     for name, value in vars(run).items():
         setattr(copy, name, deepcopy(value, memo))
     return copy
+
+
+def _copy_arrays(
+    groups: Sequence[Any], used: Mapping[str, int], memo: dict[int, Any]
+) -> dict[int, int]:
+    """Copy the arrays of structs into `memo`; return where each copy lies, by the array's id."""
+    named = {
+        id(array): (array, used.get(name))
+        for group in groups
+        for name, array in group._asdict().items()
+        if id(array) not in memo
+    }
+    arrays, rows = zip(*named.values(), strict=True)
+    places = {}
+    for place, (copy, address) in zip(named, duplicate_all(arrays, rows), strict=True):
+        memo[place] = copy
+        places[place] = address
+    return places

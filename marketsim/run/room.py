@@ -57,26 +57,35 @@ def duplicate(array: Any, used: int | None = None, length: int | None = None) ->
     return copy
 
 
-def duplicate_all(arrays: Sequence[Any], used: Sequence[int | None]) -> list[Any]:
+def duplicate_all(arrays: Sequence[Any], used: Sequence[int | None]) -> list[tuple[Any, int]]:
     """Copy arrays as `duplicate` does, each into as many rows; small ones lie in one memory.
 
-    To ask for memory takes longer than to copy them.
+    To ask for memory takes longer than to copy them, and so does to ask where they lie: the
+    addresses of the copies are returned with them.
     """
-    is_small = [array.nbytes < LAZY_BYTES for array in arrays]
-    lines = [-(-array.nbytes // CACHE_LINE) for array in arrays]
-    needed = sum(count for count, small in zip(lines, is_small, strict=True) if small)
-    memory = np.zeros((needed + 1) * CACHE_LINE, np.uint8)
-    start = -memory.ctypes.data % CACHE_LINE
+    needed = sum(_padded(array) for array in arrays if array.nbytes < LAZY_BYTES)
+    memory = np.empty(needed + CACHE_LINE, np.uint8)
+    address: int = memory.ctypes.data
+    start = -address % CACHE_LINE
     copies = []
-    for array, rows, count, small in zip(arrays, used, lines, is_small, strict=True):
-        if not small:
-            copies.append(duplicate(array, rows, len(array)))
+    for array, rows in zip(arrays, used, strict=True):
+        if array.nbytes >= LAZY_BYTES:
+            copy = duplicate(array, rows, len(array))
+            copies.append((copy, copy.ctypes.data))
             continue
         filled = as_bytes(array if rows is None else array[:rows])
-        memory[start : start + len(filled)] = filled
-        copies.append(laid(memory, start, array.dtype, *array.shape))
-        start += count * CACHE_LINE
+        end, stop = start + len(filled), start + array.nbytes
+        memory[start:end] = filled
+        memory[end:stop] = 0
+        copies.append((laid(memory, start, array.dtype, *array.shape), address + start))
+        start += _padded(array)
     return copies
+
+
+def _padded(array: Any) -> int:
+    """Return the bytes of an array in whole cache lines."""
+    lines: int = -(-array.nbytes // CACHE_LINE)
+    return lines * CACHE_LINE
 
 
 def state_rows(state: State) -> dict[str, int]:

@@ -54,7 +54,8 @@ class _Unmoved(Simulation):
     """A run that waits before its first step, its warm-up included."""
 
     def _warm_up_first(self, progress: Progress | None) -> None:  # noqa: ARG002  it does not wait
-        """Wait, with traders who can be drawn."""
+        """Wait, with traders who can be drawn and have main pools only."""
+        self.state = _with_main_pools(self.state)
         self.traders = undrawn_traders(self.scenario, self.state, self.roster, self._parameters())
 
     def unseeded(self) -> "_Unmoved":
@@ -83,14 +84,20 @@ class _Unmoved(Simulation):
         return [self.callers.parameters_of(g) for g in range(len(self.roster.names))]
 
 
-def _seat_traders(state: State, scenario: Scenario, roster: Roster) -> State:
-    """Return the state with other traders in it, before its first step."""
-    n = roster.num_traders + 1
+def _with_main_pools(state: State) -> State:
+    """Return the state without side pools, before its first step."""
+    n = len(state.account)
     main = {name: getattr(state, name)[:n] for name in ("pool", "draw", "touched", "short")}
     if state.totals[0].record_causes:
         main["safe"] = state.safe[:n]
     state.position["pool"][:] = np.arange(n)[:, None]
-    state = add_pools(state._replace(**main), np.asarray(roster.side_pool.owner))
+    return state._replace(**main)
+
+
+def _seat_traders(state: State, scenario: Scenario, roster: Roster) -> State:
+    """Return the state, which has main pools only, with traders in it, before its first step."""
+    if len(roster.side_pool.owner):
+        state = add_pools(state, np.asarray(roster.side_pool.owner))
     open_accounts(state, scenario, roster)
     forget_causes(state)
     return state

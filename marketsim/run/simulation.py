@@ -360,7 +360,7 @@ class Simulation(Steered, Measures):
                 self._check_range(int(clock.lost_market))
         if clock.num_callers:
             with self.callers.fence():
-                self._ask()
+                self._ask(self.step_count)
         self.state = put_orders(self)
         clock.num_callers = 0
 
@@ -373,17 +373,17 @@ class Simulation(Steered, Measures):
         with self.callers.fence():
             while outcome is None or outcome == ASK:
                 if outcome == ASK:
-                    self._ask()
+                    self._ask(self.step_count)
                     is_open = True
                 if is_open and self._pauses():  # who was asked wants to
                     stop = self.step_count + 1 + self.warm_up
                 self.state, outcome = advance(self.state, self.world, self.traders, self.tape, stop)
         return outcome
 
-    def _ask(self) -> None:
+    def _ask(self, step: int) -> None:
         """Let the users' own traders who wake in the step under way decide."""
         num_callers = self.tape.clock["num_callers"].item()
-        self.state = self.callers.ask(self.state, num_callers, self.step_count)
+        self.state = self.callers.ask(self.state, num_callers, step)
 
     def _tell(self) -> None:
         """Tell those who listen what happened in the step just done; they find it complete."""

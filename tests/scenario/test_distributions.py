@@ -51,14 +51,18 @@ def test_the_logarithm_of_a_lognormal_value_is_normal() -> None:
     assert share == pytest.approx([0.001, 0.3, 0.5, 0.975], rel=1e-12)
 
 
-def test_lognormal_values_are_those_of_the_standard_library_to_the_last_bit() -> None:
+def test_values_are_those_of_the_standard_library_to_the_last_bit() -> None:
     uniform = np.random.default_rng(1).uniform(size=10_000)
-    law = TypeAdapter(Distribution).validate_python(
-        {"kind": "lognormal", "median": 3.0, "sigma": 0.7}
+    forms = (
+        {"kind": "lognormal", "median": 3.0, "sigma": 0.7},
+        {"kind": "pareto", "min": 2.0, "alpha": 1.5},
     )
+    lognormal, pareto = map(TypeAdapter(Distribution).validate_python, forms)
     normal = NormalDist().inv_cdf
     expected = [3.0 * math.exp(0.7 * normal(u)) for u in uniform.tolist()]
-    assert law.quantile(uniform).tolist() == expected
+    assert lognormal.quantile(uniform).tolist() == expected
+    expected = [2.0 * math.exp(math.log(1.0 - u) * (-1.0 / 1.5)) for u in uniform.tolist()]
+    assert pareto.quantile(uniform).tolist() == expected
 
 
 @pytest.mark.parametrize(
