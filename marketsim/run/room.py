@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from marketsim.engine.records import CACHE_LINE, laid, zeroed
+from marketsim.engine.records import CACHE_LINE, zeroed
 from marketsim.engine.state import State
 from marketsim.run.attributes import RunAttributes
 from marketsim.run.loop import Tape, new_tape, record_row
@@ -63,29 +63,25 @@ def duplicate_all(arrays: Sequence[Any], used: Sequence[int | None]) -> list[tup
     To ask for memory takes longer than to copy them, and so does to ask where they lie: the
     addresses of the copies are returned with them.
     """
-    needed = sum(_padded(array) for array in arrays if array.nbytes < LAZY_BYTES)
+    sizes = [array.nbytes for array in arrays]
+    needed = sum(size + CACHE_LINE for size in sizes if size < LAZY_BYTES)
     memory = np.empty(needed + CACHE_LINE, np.uint8)
     address: int = memory.ctypes.data
     start = -address % CACHE_LINE
     copies = []
-    for array, rows in zip(arrays, used, strict=True):
-        if array.nbytes >= LAZY_BYTES:
+    for array, rows, size in zip(arrays, used, sizes, strict=True):
+        if size >= LAZY_BYTES:
             copy = duplicate(array, rows, len(array))
             copies.append((copy, copy.ctypes.data))
             continue
         filled = as_bytes(array if rows is None else array[:rows])
-        end, stop = start + len(filled), start + array.nbytes
+        end, stop = start + len(filled), start + size
         memory[start:end] = filled
-        memory[end:stop] = 0
-        copies.append((laid(memory, start, array.dtype, *array.shape), address + start))
-        start += _padded(array)
+        if end < stop:
+            memory[end:stop] = 0
+        copies.append((np.ndarray(array.shape, array.dtype, memory, start), address + start))
+        start += size + -size % CACHE_LINE
     return copies
-
-
-def _padded(array: Any) -> int:
-    """Return the bytes of an array in whole cache lines."""
-    lines: int = -(-array.nbytes // CACHE_LINE)
-    return lines * CACHE_LINE
 
 
 def state_rows(state: State) -> dict[str, int]:
