@@ -153,12 +153,21 @@ class Callers:
 
     def _ask_plain(self, g: int, awake: Any, step: int) -> None:
         """Let the plain traders of a population decide, one after the other."""
+        find_trader = self._find_trader
+        if find_trader is None:
+            name = self._names[g]
+            raise ScenarioError(
+                [
+                    f"populations.{name}.strategy: its traders are plain Python and Mesa agents; "
+                    "run them with marketsim.PerpMarket"
+                ]
+            )
         retired = self._traders.trader["is_retired"]
         i = None
         try:
             for i in awake.tolist():
                 if retired.item(i) == 0:  # one who decided before it may have retired it
-                    self._trader(g, i).step()
+                    find_trader(i).step()
         except (ScenarioError, OwnTraderError):
             raise
         except (Exception, SystemExit) as error:
@@ -179,17 +188,6 @@ class Callers:
         except (Exception, SystemExit) as error:
             g = int(self._traders.trader[account].population)
             raise self._named(error, g, step, account) from error
-
-    def _trader(self, g: int, i: int) -> Plain:
-        if self._find_trader is None:
-            name = self._names[g]
-            raise ScenarioError(
-                [
-                    f"populations.{name}.strategy: its traders are plain Python and Mesa agents; "
-                    "run them with marketsim.PerpMarket"
-                ]
-            )
-        return self._find_trader(i)
 
     def _named(
         self, error: BaseException, g: int, step: int, account: int | None = None

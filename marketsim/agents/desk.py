@@ -198,18 +198,6 @@ class Desk:
             raise RefusedError(f"minutes {minutes!r}: must be above 0")
         return int(min(max(span / self.step_minutes, 1.0), 2.0**30))
 
-    def slippage_of(self, i: int) -> float:
-        """Return how far from mid an account's trader goes by habit, as a fraction."""
-        self._check_open()
-        slippage: float = self.traders.trader["slippage"].item(i)
-        return slippage
-
-    def mid(self, m: int) -> float:
-        """Return the mid of a market's book as traders see it, USD."""
-        self._check_open()
-        mid: float = self.traders.public["mid"].item(m)
-        return mid
-
     def add(
         self,
         i: int,
@@ -228,7 +216,7 @@ class Desk:
         RefusedError
             If that trader has left the market.
         """
-        self._check_open()
+        self.check_open()
         traders = self.traders
         is_retired = traders.trader["is_retired"].item(i)
         if is_retired or traders.stay["generation"].item(i) != generation:
@@ -237,7 +225,7 @@ class Desk:
 
     def make_room(self, count: int) -> State:
         """Return the state with room for so many more intents."""
-        self._check_open()
+        self.check_open()
         state: State = self._state
         needed = state.totals["num_intents"].item() + count
         if needed > len(state.intent):
@@ -279,7 +267,13 @@ class Desk:
         self._num_asked = 0
         self._margins: dict[int, list[float]] | None = None
 
-    def _check_open(self) -> None:
+    def check_open(self) -> None:
+        """Refuse to take orders while no step asks for them.
+
+        Raises
+        ------
+        RuntimeError
+        """
         if not self.is_open:
             raise RuntimeError(
                 "orders are only taken inside step() or decide() when the market's step calls them"

@@ -116,7 +116,7 @@ class ModelSimulation(Simulation):
         super()._tell()
 
     def _pauses(self) -> bool:
-        return super()._pauses() or (self._runs_ahead and self._model().is_watched())
+        return self.is_stopped or (self._runs_ahead and self._model().is_watched())
 
     def stop_before_liquidation(self, rounds: int = 0) -> None:
         """Take the coming step up to its liquidation; traders find it counted, as in any step."""
@@ -245,7 +245,12 @@ class SteppedModel(mesa.Model):
             return True
         if getattr(self, "time", 0.0) % 1.0 != 0.0:  # which is due when a whole time is reached
             return True
-        return any(getattr(self, name, None) for name in _OBSERVERS)
+        # Where versions of Mesa keep who drives or observes a model, or all models of its class.
+        return bool(
+            getattr(self, "_simulator", None)
+            or getattr(self, "subscribers", None)
+            or getattr(self, "_class_subscribers", None)
+        )
 
     def _run_one_by_one(self, first: int, num_steps: int, progress: Progress | None) -> None:
         """Make what is left of a run that began at step `first`."""
@@ -289,9 +294,6 @@ class SteppedModel(mesa.Model):
         while self.time < until and not self.simulation.has_ended:
             super()._advance_time(min(until, math.floor(self.time) + 1.0))
 
-
-#: Where versions of Mesa keep who drives or observes a model, or all models of its class.
-_OBSERVERS = ("_simulator", "subscribers", "_class_subscribers")
 
 #: `step` as it is written here, whatever takes its place later.
 _OWN_STEP = SteppedModel.step

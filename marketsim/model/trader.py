@@ -16,6 +16,12 @@ from marketsim.model.weak import KnowsModel
 from marketsim.run.simulation import Simulation
 from marketsim.streams import Stream, normal, uniform
 
+# Plain numbers: a member of an enumeration is slow to tell its value.
+ORDER, CANCEL = IntentKind.ORDER.value, IntentKind.CANCEL.value
+SPOT, TRANSFER = IntentKind.SPOT.value, IntentKind.TRANSFER.value
+IMMEDIATE, POST_ONLY = Flag.IMMEDIATE.value, Flag.POST_ONLY.value
+REDUCE_ONLY = Flag.REDUCE_ONLY.value
+
 
 class Market(Protocol):
     """What a trader needs of its model; `marketsim.PerpMarket` has it."""
@@ -258,25 +264,27 @@ class Trader(Plain, TraderView):
         reduce_only : bool, optional
             Only what closes a position.
         """
-        m = self._desk.market_index(market)
+        desk = self._desk
+        desk.check_open()
+        m = desk.market_index(market)
         coins = checked_number(size, "size", market)
-        flags = Flag.REDUCE_ONLY.value if reduce_only else 0
+        flags = REDUCE_ONLY if reduce_only else 0
         if limit is None:
             away = slippage
             if away is None:
-                away = self._desk.slippage_of(self._account)
+                away = desk.traders.trader["slippage"].item(self._account)
             else:
                 away = checked_number(away, "slippage", market)
             side = 1.0 if coins > 0.0 else -1.0
-            price = self._desk.mid(m) * (1.0 + side * away)
-            flags |= Flag.IMMEDIATE.value
+            price = desk.traders.public["mid"].item(m) * (1.0 + side * away)
+            flags |= IMMEDIATE
         else:
             price = checked_number(limit, "limit", market)
             if not price > 0.0:
                 raise RefusedError(f"limit {limit} for {market}: must be above 0")
-            flags |= Flag.POST_ONLY.value if post_only else 0
-        expiry = self._desk.expiry(minutes)
-        self._ask(m, IntentKind.ORDER, coins, price, flags, expiry)
+            flags |= POST_ONLY if post_only else 0
+        expiry = 0 if minutes is None else desk.expiry(minutes)
+        self._ask(m, ORDER, coins, price, flags, expiry)
 
     def buy(self, market: str, size: float, limit: float | None = None, **options: Any) -> None:
         """Buy `size` coins, at the market or with a limit in USD; options as for `order`."""
@@ -293,7 +301,7 @@ class Trader(Plain, TraderView):
     def cancel(self, market: str) -> None:
         """Withdraw all resting orders in a market."""
         m = self._desk.market_index(market)
-        self._ask(m, IntentKind.CANCEL, 0.0)
+        self._ask(m, CANCEL, 0.0)
 
     def buy_spot(self, market: str, size: float) -> None:
         """Buy coins themselves, outside, at the index price with free cash."""
@@ -308,7 +316,7 @@ class Trader(Plain, TraderView):
         m = self._desk.market_index(market)
         usd = checked_number(amount, "amount", market)
         usd = min(max(usd, -MAX_USD), MAX_USD)
-        self._ask(m, IntentKind.TRANSFER, usd)
+        self._ask(m, TRANSFER, usd)
 
     def _margin(self) -> Sequence[float]:
         known = self._desk.margins_of(self._account)
@@ -316,19 +324,19 @@ class Trader(Plain, TraderView):
 
     def _trade_spot(self, market: str, coins: float) -> None:
         m = self._desk.market_index(market)
-        self._ask(m, IntentKind.SPOT, coins)
+        self._ask(m, SPOT, coins)
 
     def _ask(
         self,
         m: int,
-        kind: IntentKind,
+        kind: int,
         size: float,
         price: float = 0.0,
         flags: int = 0,
         expiry: int = 0,
     ) -> None:
         """Hand a request in at the desk."""
-        self._desk.add(self._account, self._generation, m, kind.value, size, price, flags, expiry)
+        self._desk.add(self._account, self._generation, m, kind, size, price, flags, expiry)
 
     def _amount(self, market: str, size: Any, what: str) -> float:
         """Return a size that has no sign."""
