@@ -222,7 +222,7 @@ class Referred:
 
     def _replace(self: Any, **changes: Any) -> Any:
         """Return another with some arrays changed; where the others lie is known."""
-        made = super()._replace(**changes)
+        made = super()._replace(**changes)  # type: ignore[misc]  # of the NamedTuple
         if "places" in vars(self):
             made.places = [
                 changes[name].ctypes.data if name in changes else place
