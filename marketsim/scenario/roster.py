@@ -210,7 +210,7 @@ def pick_modes(population: Population, uniform: Floats) -> Any:
 def _pool_per_position(accounts: Any, markets: Any) -> SidePools:
     """Give each account a pool of its own in each market, drawing nothing."""
     owner = np.repeat(accounts, len(markets))
-    market = np.tile(markets, len(accounts))
+    market = np.broadcast_to(markets, (len(accounts), len(markets))).reshape(-1)
     return SidePools(owner, np.zeros(len(owner)), owner, market, np.arange(len(owner)))
 
 
