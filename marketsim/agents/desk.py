@@ -168,6 +168,11 @@ class Desk:
         While it is open.
     """
 
+    traders: Any
+    _state: Any
+    _num_asked: int
+    _margins: dict[int, list[float]] | None
+
     def __init__(self, market_names: tuple[str, ...], step_minutes: float) -> None:
         self.market_names = market_names
         self.step_minutes = step_minutes
@@ -262,10 +267,8 @@ class Desk:
     def shut(self) -> None:
         """Take nothing more in this step."""
         self.is_open = False
-        self._state: Any = None
-        self.traders: Any = None
+        self._state = self.traders = self._margins = None
         self._num_asked = 0
-        self._margins: dict[int, list[float]] | None = None
 
     def check_open(self) -> None:
         """Refuse to take orders while no step asks for them.

@@ -85,7 +85,7 @@ class TraderView(KnowsModel, mesa.Agent):
     def cash(self) -> float:
         """Wallet balance over all pools, USD: deposits and what has been realised."""
         pools = {self._account, *self._state.position["pool"][self._account].tolist()}
-        cash = sum(map(self._state.pool["cash"].item, pools))
+        cash = int(sum(map(self._state.pool["cash"].item, pools)))
         return (cash + int(self._state.position["entry_cost"][self.account].sum())) / ATOMS
 
     @property

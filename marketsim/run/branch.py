@@ -67,7 +67,7 @@ def copy_run(run: R, memo: dict[int, Any]) -> R:
     for each in (run.scenario, run._rules, run.roster, run._start, *outside, *snapshots):
         memo[id(each)] = each
     used = state_rows(run.state) | tape_rows(run.tape)
-    groups = (run.state, run.world, run.traders, run.tape)
+    groups: tuple[Any, ...] = (run.state, run.world, run.traders, run.tape)
     places = _copy_arrays(groups, used, memo)
     for group in groups:
         made: Any = type(group)(*(memo[id(array)] for array in group))
