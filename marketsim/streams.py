@@ -196,6 +196,20 @@ def normal_quantile(p: float) -> float:
 
 
 @kernel
+def lognormal_quantiles(p: Any, median: float, sigma: float, out: Any) -> None:
+    """Overwrite `out` with the values a lognormal variable stays below with each probability."""
+    for n in range(len(p)):
+        out[n] = median * math.exp(sigma * normal_quantile(p[n]))
+
+
+@kernel
+def pareto_quantiles(p: Any, lowest: float, alpha: float, out: Any) -> None:
+    """Overwrite `out` with the values a power-law variable stays below with each probability."""
+    for n in range(len(p)):
+        out[n] = lowest * math.exp(math.log(1.0 - p[n]) * (-1.0 / alpha))
+
+
+@kernel
 def fill_normal(seed: int, stream: int, key: int, first_step: int, out: Any) -> None:
     """Overwrite `out` with the normal draws 0 of consecutive steps."""
     for t in range(len(out)):

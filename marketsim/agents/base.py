@@ -170,6 +170,7 @@ class Population(Record):
     stop: I8
     plans_hedge: I8  #: 1: its strategy has PLANS_HEDGE
     has_opinions: I8  #: 1: its strategy has HAS_OPINIONS
+    num_asked: I8  #: its traders whose decision Python makes in this step
     # who comes and goes, see `marketsim.scenario.population.Turnover`; times are steps
     turns_over: I8  #: 1: traders come and go
     look: I8  #: between two looks at whether to leave
@@ -218,6 +219,8 @@ class Traders(NamedTuple):
     memory: NDArray[np.float64]  #: (N, M, MEMORY)
     awake: Indices  #: (N,) int64, scratch: who wakes
     caller: Indices  #: (N,) int64: whose decision Python makes in this step
+    #: (callers, 3) USD: equity, maintenance and free margin of each as they decide
+    margin: NDArray[np.float64]
     crowd: NDArray[np.float64]  #: (G, M) traders of a herd with the opinion long
     #: (N, 2) trader i imitates ``link[start:stop]``; -1: its whole crowd
     link_span: NDArray[np.int64]
@@ -335,9 +338,9 @@ def allocate_traders(
     num_markets: int,
     parameters: np.dtype[Any],
     num_populations: int,
-    links: tuple[Any, Any],
+    num_own: int,
 ) -> Traders:
-    """Allocate the traders' arrays, zeroed; `links` are their `link_span` and `link`."""
+    """Allocate the traders' arrays, zeroed, without links; `num_own` of them decide in Python."""
     return Traders(
         trader=records(Trader, num_traders),
         population=records(Population, num_populations),
@@ -349,8 +352,9 @@ def allocate_traders(
         memory=np.zeros((num_traders, num_markets, MEMORY)),
         awake=np.zeros(max(num_traders, 1), np.int64),
         caller=np.zeros(max(num_traders, 1), np.int64),
+        margin=np.zeros((num_own, 3)),
         crowd=np.zeros((num_populations, num_markets)),
-        link_span=links[0],
-        link=links[1],
+        link_span=np.full((num_traders, 2), NONE, np.int64),
+        link=np.zeros(1, np.int64),
         parameters=zeroed(parameters, num_populations),
     )

@@ -1,15 +1,27 @@
 """What a vectorised strategy has of its traders who wake: their accounts and their orders."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from marketsim.agents.base import STOPPED, Habits, Traders
-from marketsim.agents.desk import MAX_USD, Desk, assess_accounts, draw_normal, draw_uniform
+from marketsim.agents.desk import (
+    MAX_USD,
+    Desk,
+    draw_normal,
+    draw_uniform,
+    place_all,
+    place_at_market,
+)
 from marketsim.agents.own import RefusedError
 from marketsim.agents.view import frozen, lazy, locked
-from marketsim.engine.state import ATOMS, Flag, IntentKind, State
+from marketsim.engine.state import ATOMS, NONE, Flag, IntentKind, State
+
+#: Where a number, or who is meant, is not stated.
+NO_NUMBERS = np.zeros(0)
+EVERYWHERE = np.zeros(0, bool)
 
 
 class Batch:
@@ -19,13 +31,6 @@ class Batch:
 
     Every habit is an attribute of shape (n,): `leverage`, `funding_sensitivity`, `buffer`,
     `stop_loss`, `tranches`, `stable_share`, `spot_hedge`, `slippage`.
-
-    Attributes
-    ----------
-    account : array of int
-        (n,) rows of the traders in the venue's arrays.
-    weight : array
-        (M,) the population's share of each market; 0: not traded.
     """
 
     def __init__(
@@ -35,6 +40,7 @@ class Batch:
         desk: Desk,
         population: int,
         account: Any,
+        margin: Any,
         step: int,
         seed: int,
     ) -> None:
@@ -44,9 +50,9 @@ class Batch:
         self._step = step
         self._seed = seed
         self._memory: Any = None
+        self._population = population
         self._account = account
-        self.account = locked(account.copy())
-        self.weight = frozen(traders.weight[population])
+        self._given = margin
         self._shape = (len(account), len(desk.market_names))
 
     def __len__(self) -> int:
@@ -59,6 +65,16 @@ class Batch:
             setattr(self, name, value)
             return value
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+    @lazy
+    def account(self) -> Any:
+        """(n,) rows of the traders in the venue's arrays."""
+        return locked(self._account.copy())
+
+    @lazy
+    def weight(self) -> Any:
+        """(M,) the population's share of each market; 0: not traded."""
+        return frozen(self._traders.weight[self._population])
 
     @lazy
     def key(self) -> Any:
@@ -74,17 +90,17 @@ class Batch:
     @property
     def equity(self) -> Any:
         """(n,) USD over all pools: cash, unrealised profit, holdings after their haircut."""
-        return self._margin[:, 0]
+        return self._margin[0]
 
     @property
     def maintenance_margin(self) -> Any:
         """(n,) USD over all pools."""
-        return self._margin[:, 1]
+        return self._margin[1]
 
     @property
     def free_margin(self) -> Any:
         """(n,) USD of the main pool beyond its initial margin."""
-        return self._margin[:, 2]
+        return self._margin[2]
 
     @lazy
     def capital(self) -> Any:
@@ -171,15 +187,8 @@ class Batch:
         reduce_only : bool, optional
             Only what closes a position.
         """
-        shape, columns = self._target(market)
-        sizes = self._fill(size, shape, "size", market)
-        if slippage is None:
-            away = self.slippage if market else self.slippage[:, None]
-        else:
-            away = self._fill(slippage, shape, "slippage", market)
-        price = self._traders.public["mid"][columns] * (1.0 + np.copysign(1.0, sizes) * away)
-        flags = Flag.IMMEDIATE.value | (Flag.REDUCE_ONLY.value if reduce_only else 0)
-        self._send(IntentKind.ORDER, market, sizes, price, where, flags)
+        flags = Flag.REDUCE_ONLY.value if reduce_only else 0
+        self._trade(size, "size", market, where, slippage, flags, is_target=False)
 
     def limit_order(
         self,
@@ -207,17 +216,18 @@ class Batch:
         reduce_only : bool, optional
             Only what closes a position.
         """
-        shape, _ = self._target(market)
-        sizes = self._fill(size, shape, "size", market)
-        prices = self._fill(price, shape, "price", market, where=(sizes != 0.0))
         flags = (Flag.POST_ONLY.value if post_only else 0) | (
             Flag.REDUCE_ONLY.value if reduce_only else 0
         )
-        expiry = self._desk.expiry(minutes)
-        wrong = ~(prices > 0.0)
-        if wrong.any() and (wrong := wrong & (sizes != 0.0) & self._mask(where, shape)).any():
-            raise RefusedError(self._say(wrong, prices, "price", market, "must be above 0"))
-        self._send(IntentKind.ORDER, market, sizes, prices, where, flags, expiry)
+        self._send(
+            IntentKind.ORDER,
+            ("size", size),
+            market,
+            where,
+            price=price,
+            flags=flags,
+            expiry=self._desk.expiry(minutes),
+        )
 
     def move_to(self, target: Any, market: str | None = None, where: Any = None) -> None:
         """Trade from the positions held to `target` coins at the market, within the slippage bound.
@@ -227,28 +237,22 @@ class Batch:
         target, market, where
             As `size` of `market_order`.
         """
-        shape, columns = self._target(market)
-        held = self.size[:, columns].reshape(shape)
-        change = self._fill(target, shape, "target", market) - held
-        self.market_order(change, market, where)
+        self._trade(target, "target", market, where, None, 0, is_target=True)
 
     def cancel(self, market: str | None = None, where: Any = None) -> None:
         """Withdraw all resting orders, of one market or of all."""
-        shape, columns = self._target(market)
-        resting = self.has_orders[:, columns].reshape(shape).astype(np.float64)
-        self._send(IntentKind.CANCEL, market, resting, 0.0, where)
+        shape, first = self._target(market)
+        resting = self.has_orders[:, first : first + shape[-1]] if market else self.has_orders
+        asked = resting.reshape(shape).astype(np.float64)
+        self._send(IntentKind.CANCEL, ("orders", asked), market, where)
 
     def trade_spot(self, size: Any, market: str | None = None, where: Any = None) -> None:
         """Buy (> 0) or sell coins themselves, outside, at the index price."""
-        shape, _ = self._target(market)
-        sizes = self._fill(size, shape, "size", market)
-        self._send(IntentKind.SPOT, market, sizes, 0.0, where)
+        self._send(IntentKind.SPOT, ("size", size), market, where)
 
     def transfer(self, amount: Any, market: str, where: Any = None) -> None:
         """Move USD from the main pool to the pool of an isolated market (negative: back)."""
-        shape, _ = self._target(market)
-        amounts = np.clip(self._fill(amount, shape, "amount", market), -MAX_USD, MAX_USD)
-        self._send(IntentKind.TRANSFER, market, amounts, 0.0, where)
+        self._send(IntentKind.TRANSFER, ("amount", amount), market, where)
 
     def save_memory(self) -> None:
         """Keep what the strategy wrote to `memory`."""
@@ -257,88 +261,115 @@ class Batch:
 
     @lazy
     def _margin(self) -> Any:
-        out = np.empty((len(self._account), 3))
-        pool, first = self._desk.pools
-        assess_accounts(self._state, pool, first, self._account, out)
-        return locked(out / ATOMS)
+        return locked(self._given.T.copy())
 
     def _draw(self, kernel: Callable[..., None], k: int) -> Any:
         out = np.empty(len(self._account))
         kernel(self._seed, self._traders.trader["key"][self._account], self._step, k, out)
         return out
 
-    def _target(self, market: str | None) -> tuple[tuple[int, ...], Any]:
-        """Return the shape orders must have, and which columns they mean."""
-        if market is None:
-            return self._shape, slice(None)
-        m = self._desk.market_index(market)
-        return self._shape[:1], slice(m, m + 1)
+    def _trade(
+        self,
+        value: Any,
+        what: str,
+        market: str | None,
+        where: Any,
+        slippage: Any,
+        flags: int,
+        *,
+        is_target: bool,
+    ) -> None:
+        """Order at the market, sizes or what is to be held."""
+        shape, first = self._target(market)
+        size = self._fill(value, shape, what)
+        away = NO_NUMBERS if slippage is None else self._fill(slippage, shape, "slippage")
+        mask = self._mask(where, shape)
+        state = self._desk.make_room(len(size))
+        wrong = place_at_market(
+            state, self._traders, self._account, first, size, away, mask, flags, is_target
+        )
+        if wrong != NONE:
+            given = ((what, size), ("slippage", away))
+            raise self._refused(wrong, given, shape, market)
 
-    def _fill(
-        self, value: Any, shape: tuple[int, ...], what: str, market: str | None, where: Any = True
-    ) -> Any:
-        """Return numbers in the shape asked for, all finite."""
+    def _send(
+        self,
+        kind: IntentKind,
+        given: tuple[str, Any],
+        market: str | None,
+        where: Any,
+        *,
+        price: Any = None,
+        flags: int = 0,
+        expiry: int = 0,
+    ) -> None:
+        """Ask for something of so much, which is named."""
+        what, value = given
+        shape, first = self._target(market)
+        size = self._fill(value, shape, what)
+        if kind == IntentKind.TRANSFER:
+            size = np.clip(size, -MAX_USD, MAX_USD)
+        prices = NO_NUMBERS if price is None else self._fill(price, shape, "price")
+        mask = self._mask(where, shape)
+        state = self._desk.make_room(len(size))
+        wrong = place_all(
+            state, self._account, first, kind.value, size, prices, mask, flags, expiry
+        )
+        if wrong != NONE:
+            raise self._refused(wrong, ((what, size), ("price", prices)), shape, market)
+
+    def _target(self, market: str | None) -> tuple[tuple[int, ...], int]:
+        """Return the shape orders must have, and the first of the markets they mean."""
+        if market is None:
+            return self._shape, 0
+        return self._shape[:1], self._desk.market_index(market)
+
+    def _fill(self, value: Any, shape: tuple[int, ...], what: str) -> Any:
+        """Return numbers in the shape asked for, one after the other."""
         given = np.asarray(value)
         if given.dtype.kind not in "iuf":
             raise RefusedError(f"{what}: must be numbers, not {given.dtype}")
-        full = given.astype(np.float64, copy=False)
-        if full.shape != shape:
-            try:
-                full = np.broadcast_to(full, shape)
-            except ValueError:
-                raise RefusedError(
-                    f"{what}: has shape {given.shape}, must have {shape}: "
-                    + (
-                        "a row per trader who wakes, a column per market"
-                        if len(shape) == 2
-                        else "a number per trader who wakes"
-                    )
-                ) from None
-        is_finite = np.isfinite(full)
-        if not is_finite.all() and (wrong := ~is_finite & where).any():
-            raise RefusedError(self._say(wrong, full, what, market, "must be a finite number"))
-        return full
-
-    def _say(self, wrong: Any, values: Any, what: str, market: str | None, rule: str) -> str:
-        """Name the first wrong entry."""
-        place = tuple(int(n) for n in np.argwhere(wrong)[0])
-        name = market if market is not None else self._desk.market_names[place[1]]
-        return f"account {self._account[place[0]]}: {what} {values[place]} for {name}: {rule}"
+        if given.shape != shape:
+            given = _broadcast(given, shape, what)
+        return np.array(given, np.float64, order="C").reshape(-1)
 
     def _mask(self, where: Any, shape: tuple[int, ...]) -> Any:
+        """Return who asks where, one after the other; empty: everybody does."""
         if where is None:
-            return np.ones(shape, bool)
+            return EVERYWHERE
         mask = np.asarray(where)
         if mask.dtype != bool:
             raise RefusedError(f"where: must be true or false, not {mask.dtype}")
         if mask.ndim == 1 and len(shape) == 2:
             mask = mask[:, None]  # who, in all markets
-        try:
-            return np.broadcast_to(mask, shape)
-        except ValueError:
-            raise RefusedError(f"where: has shape {mask.shape}, must have {shape}") from None
+        return np.array(_broadcast(mask, shape, "where"), order="C").reshape(-1)
 
-    def _send(
+    def _refused(
         self,
-        kind: IntentKind,
+        wrong: int,
+        given: tuple[tuple[str, Any], ...],
+        shape: tuple[int, ...],
         market: str | None,
-        size: Any,
-        price: Any,
-        where: Any,
-        flags: int = 0,
-        expiry: int = 0,
-    ) -> None:
-        is_asked = size != 0.0
-        if where is not None:
-            is_asked &= self._mask(where, size.shape)
-        chosen = is_asked.nonzero()
-        if len(chosen[0]) == 0:
-            return
-        block = self._desk.new_requests(len(chosen[0]))
-        block["account"] = self._account[chosen[0]]
-        block["market"] = chosen[1] if market is None else self._desk.market_index(market)
-        block["kind"] = kind.value
-        block["size"] = size[chosen]
-        block["price"] = price[chosen] if isinstance(price, np.ndarray) else price
-        block["flags"] = flags
-        block["expiry"] = expiry
+    ) -> RefusedError:
+        """Name the entry that a kernel says is wrong, see `place_all`."""
+        which, n = divmod(wrong, math.prod(shape))
+        what, values = given[min(which, 1)]
+        place = np.unravel_index(n, shape)
+        name = market if market is not None else self._desk.market_names[place[1]]
+        rule = "must be above 0" if which == 2 else "must be a finite number"
+        return RefusedError(
+            f"account {self._account[place[0]]}: {what} {values[n]} for {name}: {rule}"
+        )
+
+
+def _broadcast(given: Any, shape: tuple[int, ...], what: str) -> Any:
+    """Give an array the shape asked for, as NumPy does."""
+    try:
+        return np.broadcast_to(given, shape)
+    except ValueError:
+        if what == "where":
+            raise RefusedError(f"where: has shape {given.shape}, must have {shape}") from None
+        each = "a number per trader who wakes"
+        if len(shape) == 2:
+            each = "a row per trader who wakes, a column per market"
+        raise RefusedError(f"{what}: has shape {given.shape}, must have {shape}: {each}") from None

@@ -45,6 +45,8 @@ class Callers:
     Attributes
     ----------
     desk : Desk
+    has_lost_some : bool
+        Whether a trader was retired since they were asked last.
     """
 
     def __init__(
@@ -66,6 +68,7 @@ class Callers:
         self._populations = [int(g) for g in np.flatnonzero(kinds == OWN)]
         spans = zip(traders.population["start"], traders.population["stop"], strict=True)
         self._rows = [(int(start), int(stop)) for start, stop in spans]  # of each population
+        self.has_lost_some = False
         self._asked = -UNLIMITED  #: step
         self._others = 0  #: intents of the built-in traders in that step
 
@@ -109,29 +112,37 @@ class Callers:
         if self._asked == step:
             num_intents[0] = self._others
         self._asked, self._others = step, num_intents.item()
-        callers = np.asarray(self._traders.caller)[:num_callers]
-        self.desk.open()
+        traders, desk = self._traders, self.desk
+        account: Any = traders.caller[:num_callers]
+        margin = traders.margin[:num_callers]
+        num_asked = traders.population["num_asked"]
+        desk.open(state, traders, num_callers)
         try:
+            stop = 0
             for g in self._populations:
-                start, stop = callers.searchsorted(self._rows[g])
-                awake = callers[start:stop]
+                start, stop = stop, stop + num_asked.item(g)
+                if start == stop:
+                    continue
                 if isinstance(self._chosen[g], Strategy):
-                    self._ask_strategy(state, g, awake, step)
+                    self._ask_strategy(state, g, account[start:stop], margin[start:stop], step)
                 else:
-                    self._ask_plain(g, awake, step)
+                    self._ask_plain(g, account[start:stop], step)
+            state = desk.close()
         finally:
-            self.desk.is_open = False
-        return self.desk.close(state)
+            desk.shut()
+        self.has_lost_some = False
+        return state
 
-    def _ask_strategy(self, state: State, g: int, awake: Any, step: int) -> None:
+    def _ask_strategy(self, state: State, g: int, awake: Any, margin: Any, step: int) -> None:
         """Let a vectorised population decide."""
-        # One who decided before them may have retired them.
-        awake = awake[self._traders.trader["is_retired"][awake] == 0]
-        if len(awake) == 0:
-            return
+        if self.has_lost_some:  # one who decided before them may have retired them
+            stays = self._traders.trader["is_retired"][awake] == 0
+            awake, margin = awake[stays], margin[stays]
+            if len(awake) == 0:
+                return
         strategy: Any = self._chosen[g]
         market = MarketView(state, self._traders, self.desk, step)
-        batch = Batch(state, self._traders, self.desk, g, awake, step, self._seed)
+        batch = Batch(state, self._traders, self.desk, g, awake, margin, step, self._seed)
         try:
             strategy.decide(market, batch)
         except (ScenarioError, OwnTraderError):
@@ -142,12 +153,21 @@ class Callers:
 
     def _ask_plain(self, g: int, awake: Any, step: int) -> None:
         """Let the plain traders of a population decide, one after the other."""
+        find_trader = self._find_trader
+        if find_trader is None:
+            name = self._names[g]
+            raise ScenarioError(
+                [
+                    f"populations.{name}.strategy: its traders are plain Python and Mesa agents; "
+                    "run them with marketsim.PerpMarket"
+                ]
+            )
         retired = self._traders.trader["is_retired"]
         i = None
         try:
             for i in awake.tolist():
                 if retired.item(i) == 0:  # one who decided before it may have retired it
-                    self._trader(g, i).step()
+                    find_trader(i).step()
         except (ScenarioError, OwnTraderError):
             raise
         except (Exception, SystemExit) as error:
@@ -168,17 +188,6 @@ class Callers:
         except (Exception, SystemExit) as error:
             g = int(self._traders.trader[account].population)
             raise self._named(error, g, step, account) from error
-
-    def _trader(self, g: int, i: int) -> Plain:
-        if self._find_trader is None:
-            name = self._names[g]
-            raise ScenarioError(
-                [
-                    f"populations.{name}.strategy: its traders are plain Python and Mesa agents; "
-                    "run them with marketsim.PerpMarket"
-                ]
-            )
-        return self._find_trader(i)
 
     def _named(
         self, error: BaseException, g: int, step: int, account: int | None = None

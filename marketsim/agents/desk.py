@@ -1,19 +1,19 @@
 """Where traders in Python hand in their orders, and what they read of their accounts."""
 
 import math
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from marketsim.agents.base import limit_order, submit
+from marketsim.agents.base import Traders, limit_order, market_order, position_coins, submit
 from marketsim.agents.own import RefusedError, unknown_market
 from marketsim.engine import orders
 from marketsim.engine._jit import kernel
 from marketsim.engine.allocation import grow
-from marketsim.engine.pools import assess_pool, initial_margin
-from marketsim.engine.records import F8, I8, Indices, Record, Rows, records
-from marketsim.engine.state import ATOMS, IntentKind, State
+from marketsim.engine.records import Indices
+from marketsim.engine.state import ATOMS, NONE, IntentKind, State
 from marketsim.streams import Stream, normal, uniform
 
 #: Numbers beyond this are as good as infinite.
@@ -22,70 +22,123 @@ HUGE = 1e300
 MAX_USD = 2**60 / ATOMS
 
 
-class Request(Record):
-    """What a trader in Python asks for, not yet in ticks and lots."""
+@kernel
+def place(
+    state: State, i: int, m: int, kind: int, size: float, price: float, flags: int, expiry: int
+) -> None:
+    """Append an intent in whole ticks and lots, rounded as those of the built-in traders."""
+    if kind == IntentKind.ORDER:
+        limit_order(state, i, m, size, price, flags, expiry)
+    elif kind == IntentKind.CANCEL:
+        submit(state, i, m, kind, 0, 0, 0, 0)
+    elif kind == IntentKind.SPOT:
+        lots = orders.round_size(state, m, size)
+        if lots != 0:
+            submit(state, i, m, kind, lots, 0, 0, 0)
+    else:
+        submit(state, i, m, kind, int(math.floor(size * ATOMS + 0.5)), 0, 0, 0)
 
-    account: I8
-    market: I8
-    kind: I8  #: IntentKind
-    size: F8  #: coins, buy > 0; USD for a transfer
-    price: F8  #: USD
-    flags: I8
-    expiry: I8  #: steps
+
+#: Numbers in a request: what `place` takes.
+REQUEST = 7
 
 
 @kernel
-def hand_in(state: State, requests: Rows[Request]) -> None:
-    """Append intents in whole ticks and lots, rounded as those of the built-in traders."""
-    for n in range(len(requests)):
-        asked = requests[n]
-        i = asked.account
-        m = asked.market
-        if asked.kind == IntentKind.ORDER:
-            limit_order(state, i, m, asked.size, asked.price, asked.flags, asked.expiry)
-        elif asked.kind == IntentKind.CANCEL:
-            submit(state, i, m, asked.kind, 0, 0, 0, 0)
-        elif asked.kind == IntentKind.SPOT:
-            lots = orders.round_size(state, m, asked.size)
-            if lots != 0:
-                submit(state, i, m, asked.kind, lots, 0, 0, 0)
-        else:
-            submit(state, i, m, asked.kind, int(math.floor(asked.size * ATOMS + 0.5)), 0, 0, 0)
+def hand_in(state: State, requests: NDArray[np.float64]) -> None:
+    """Append the intents of traders in plain Python, one request after the other."""
+    for n in range(0, len(requests), REQUEST):
+        i, m, kind = int(requests[n]), int(requests[n + 1]), int(requests[n + 2])
+        flags, expiry = int(requests[n + 5]), int(requests[n + 6])
+        place(state, i, m, kind, requests[n + 3], requests[n + 4], flags, expiry)
 
 
 @kernel
-def assess_account(state: State, pool: Indices, start: int, stop: int) -> tuple[int, int, int]:
-    """Add up the pools ``pool[start:stop]`` of an account.
+def place_all(
+    state: State,
+    account: Indices,
+    first: int,
+    kind: int,
+    size: NDArray[np.float64],
+    price: NDArray[np.float64],
+    where: NDArray[np.bool_],
+    flags: int,
+    expiry: int,
+) -> int:
+    """Append the intents of a vectorised population, or say what is wrong and append none.
+
+    Parameters
+    ----------
+    state : State
+        With room for them.
+    account : array
+        (n,)
+    first : int
+        The first of the markets meant.
+    kind : int
+        IntentKind
+    size, price : array
+        (n * markets,), trader by trader; no price: none is asked for.
+    where : array of bool
+        The same; empty: everywhere.
+    flags, expiry : int
 
     Returns
     -------
-    equity, maintenance, free : int
-        Atoms; free is the main pool's equity beyond its initial margin.
+    int
+        NONE; or the place of the first size that is no finite number; or, with the number of
+        sizes added, that of a price, and with twice that number, that of a price not above 0.
     """
-    equity = 0
-    maintenance = 0
-    free = 0
-    for n in range(start, stop):
-        p = pool[n]
-        assess_pool(state, p)
-        equity += state.pool[p].equity
-        maintenance += state.pool[p].maintenance
-        if n == start:
-            free = max(state.pool[p].equity - initial_margin(state, p), 0)
-    return equity, maintenance, free
+    count = len(size)
+    columns = count // max(len(account), 1)
+    for n in range(count):
+        if not math.isfinite(size[n]):
+            return n
+    for n in range(len(price)):
+        if size[n] != 0.0 and not math.isfinite(price[n]):
+            return count + n
+    for n in range(len(price)):
+        is_asked = size[n] != 0.0 and (len(where) == 0 or where[n])
+        if is_asked and not price[n] > 0.0:
+            return 2 * count + n
+    for n in range(count):
+        if size[n] != 0.0 and (len(where) == 0 or where[n]):
+            i, m = account[n // columns], first + n % columns
+            place(state, i, m, kind, size[n], price[n] if len(price) > 0 else 0.0, flags, expiry)
+    return NONE
 
 
 @kernel
-def assess_accounts(
-    state: State, pool: Indices, first: Indices, account: Indices, out: NDArray[np.float64]
-) -> None:
-    """Overwrite the rows of `out` with equity, maintenance and free margin of accounts, atoms."""
-    for n in range(len(account)):
-        i = account[n]
-        equity, maintenance, free = assess_account(state, pool, first[i], first[i + 1])
-        out[n, 0] = equity
-        out[n, 1] = maintenance
-        out[n, 2] = free
+def place_at_market(
+    state: State,
+    traders: Traders,
+    account: Indices,
+    first: int,
+    size: NDArray[np.float64],
+    away: NDArray[np.float64],
+    where: NDArray[np.bool_],
+    flags: int,
+    is_target: bool,
+) -> int:
+    """Append orders that trade at once, as `place_all` does.
+
+    `away` is how far from mid each may trade, as a fraction; empty: each trader's own. A size that
+    is a target is what the trader is to hold. The second kind of what may be wrong is `away`.
+    """
+    count = len(size)
+    columns = count // max(len(account), 1)
+    for n in range(count):
+        if not math.isfinite(size[n]):
+            return n
+    for n in range(len(away)):
+        if not math.isfinite(away[n]):
+            return count + n
+    for n in range(count):
+        i, m = account[n // columns], first + n % columns
+        asked = size[n] - position_coins(state, i, m) if is_target else size[n]
+        if asked != 0.0 and (len(where) == 0 or where[n]):
+            slippage = away[n] if len(away) > 0 else traders.trader[i].slippage
+            market_order(state, traders, i, m, asked, slippage, flags)
+    return NONE
 
 
 @kernel
@@ -102,25 +155,8 @@ def draw_normal(seed: int, key: Indices, t: int, k: int, out: NDArray[np.float64
         out[n] = normal(seed, Stream.ACTION.value, key[n], t, k)
 
 
-class AccountPools(NamedTuple):
-    """The pools of every account, its main pool first."""
-
-    pool: Indices  #: (P,)
-    first: Indices  #: (accounts + 1,) those of account i are ``pool[first[i]:first[i + 1]]``
-
-
-def list_pools(state: State) -> AccountPools:
-    """List every account's pools; who owns a pool never changes."""
-    owner = np.asarray(state.pool["owner"])
-    counts = np.bincount(owner, minlength=len(state.account))
-    return AccountPools(
-        np.argsort(owner, kind="stable").astype(np.int64),
-        np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
-    )
-
-
 class Desk:
-    """Collects what traders in Python ask for in one step, and hands it in as intents.
+    """Takes what traders in Python ask for in one step, as intents.
 
     Attributes
     ----------
@@ -128,20 +164,22 @@ class Desk:
     step_minutes : float
     is_open : bool
         Whether orders are taken now.
-    num_openings : int
-        How often it was opened.
+    traders : Traders
+        While it is open.
     """
 
-    def __init__(self, state: State, market_names: tuple[str, ...], step_minutes: float) -> None:
+    traders: Any
+    _state: Any
+    _num_asked: int
+    _margins: dict[int, list[float]] | None
+
+    def __init__(self, market_names: tuple[str, ...], step_minutes: float) -> None:
         self.market_names = market_names
         self.step_minutes = step_minutes
-        self.pools = list_pools(state)
         self.is_open = False
-        self.num_openings = 0
         self._places = {name: m for m, name in enumerate(market_names)}
-        self._rows: list[tuple[int, int, int, float, float, int, int]] = []
-        self._requests = records(Request, 16)
-        self._count = 0
+        self._requests: list[float] = []
+        self.shut()
 
     def market_index(self, name: Any) -> int:
         """Return the number of a market.
@@ -166,45 +204,79 @@ class Desk:
         return int(min(max(span / self.step_minutes, 1.0), 2.0**30))
 
     def add(
-        self, i: int, m: int, kind: int, size: float, price: float, flags: int, expiry: int
+        self,
+        i: int,
+        generation: int,
+        m: int,
+        kind: int,
+        size: float,
+        price: float,
+        flags: int,
+        expiry: int,
     ) -> None:
-        """Take one request."""
-        self._check_open()
-        self._rows.append((i, m, kind, size, price, flags, expiry))
+        """Take one request of an account's trader; it is handed in with the others of the step.
 
-    def new_requests(self, count: int) -> Rows[Request]:
-        """Take many requests: return rows for the caller to overwrite."""
-        self._check_open()
-        return self._reserve(count)
+        Raises
+        ------
+        RefusedError
+            If that trader has left the market.
+        """
+        self.check_open()
+        traders = self.traders
+        is_retired = traders.trader["is_retired"].item(i)
+        if is_retired or traders.stay["generation"].item(i) != generation:
+            raise RefusedError("it was removed from the market and places no orders")
+        self._requests += (i, m, kind, size, price, flags, expiry)
 
-    def _reserve(self, count: int) -> Rows[Request]:
-        start, self._count = self._count, self._count + count
-        if self._count > len(self._requests):
-            longer = records(Request, self._count + self._count // 2)
-            longer[:start] = self._requests[:start]
-            self._requests = longer
-        return self._requests[start : self._count]
-
-    def open(self) -> None:
-        """Begin a step with an empty desk."""
-        self._rows.clear()
-        self._count = 0
-        self.is_open = True
-        self.num_openings += 1
-
-    def close(self, state: State) -> State:
-        """Hand in what was taken; return the state, perhaps in longer arrays."""
-        self.is_open = False
-        if self._rows:
-            self._reserve(len(self._rows))[:] = self._rows
-        if self._count:
-            needed = state.totals["num_intents"].item() + self._count
-            if needed > len(state.intent):
-                state = grow(state, num_intents=needed + needed // 2)
-            hand_in(state, self._requests[: self._count])
+    def make_room(self, count: int) -> State:
+        """Return the state with room for so many more intents."""
+        self.check_open()
+        state: State = self._state
+        needed = state.totals["num_intents"].item() + count
+        if needed > len(state.intent):
+            self._state = state = grow(state, num_intents=needed + needed // 2)
         return state
 
-    def _check_open(self) -> None:
+    def margins_of(self, i: int) -> Sequence[float] | None:
+        """Return equity, maintenance and free margin of an account whose trader is asked, USD.
+
+        Nothing is traded while the traders of a step decide. None for any other account.
+        """
+        if not self.is_open:
+            return None
+        if self._margins is None:
+            account: Any = self.traders.caller[: self._num_asked]
+            margin = self.traders.margin[: self._num_asked]
+            self._margins = dict(zip(account.tolist(), margin.tolist(), strict=True))
+        return self._margins.get(i)
+
+    def open(self, state: State, traders: Traders, num_asked: int) -> None:
+        """Begin a step with an empty desk, for those of the traders who are asked."""
+        self._requests.clear()
+        self._state, self.traders = state, traders
+        self._num_asked, self._margins = num_asked, None
+        self.is_open = True
+
+    def close(self) -> State:
+        """Hand in what is left to be; return the state, perhaps in longer arrays."""
+        if self._requests:
+            state = self.make_room(len(self._requests) // REQUEST)
+            hand_in(state, np.array(self._requests, np.float64))
+        return cast(State, self._state)
+
+    def shut(self) -> None:
+        """Take nothing more in this step."""
+        self.is_open = False
+        self._state = self.traders = self._margins = None
+        self._num_asked = 0
+
+    def check_open(self) -> None:
+        """Refuse to take orders while no step asks for them.
+
+        Raises
+        ------
+        RuntimeError
+        """
         if not self.is_open:
             raise RuntimeError(
                 "orders are only taken inside step() or decide() when the market's step calls them"

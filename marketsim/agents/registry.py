@@ -12,7 +12,7 @@ from marketsim.agents.base import OWN, BuiltIn, Habits, Parameters, Traders, all
 from marketsim.agents.own import Plain, find_strategy, own_class, parameters_class
 from marketsim.agents.strategies import PARAMETERS, STRATEGIES
 from marketsim.agents.turnover import begin_stay
-from marketsim.engine.state import UNLIMITED, State
+from marketsim.engine.state import NONE, UNLIMITED, State
 from marketsim.scenario.errors import ScenarioError, explain, one_of
 from marketsim.scenario.loader import json_schema
 from marketsim.scenario.population import Turnover
@@ -140,15 +140,21 @@ def build_traders(
     ScenarioError
         If the network of a herd cannot be made.
     """
-    links = _link_traders(roster, chosen, seed)
+    traders = undrawn_traders(scenario, state, roster, chosen)
+    return draw_traders(traders, scenario, roster, seed, chosen)
+
+
+def undrawn_traders(
+    scenario: Scenario, state: State, roster: Roster, chosen: list[Parameters]
+) -> Traders:
+    """Make the traders' arrays as far as no seed decides them; arguments as of `build_traders`."""
+    spans = zip(roster.rows, chosen, strict=True)
+    num_own = sum(rows.stop - rows.start for rows, own in spans if not isinstance(own, BuiltIn))
     traders = allocate_traders(
-        roster.num_traders, len(state.market), PARAMETERS, len(chosen), links
+        roster.num_traders, len(state.market), PARAMETERS, len(chosen), num_own
     )
     traders.trader["key"] = roster.keys
     traders.trader["population"] = roster.population
-    traders.trader["attention"] = roster.attention / scenario.step_minutes
-    for habit in Habits.names:
-        traders.trader[habit] = getattr(roster, habit)
     traders.weight[:] = roster.market_weight
     variance = FIRST_VOLATILITY**2 * scenario.step_minutes / (365 * 1440)
     for m, name in enumerate(scenario.markets):
@@ -161,24 +167,34 @@ def build_traders(
         row.kind = OWN
         row.start, row.stop = rows.start, rows.stop
         if isinstance(values, BuiltIn):
-            _set_up_strategy(traders, g, roster.strategies[g], values, seed)
-        accounts = np.arange(rows.start, rows.stop)
-        wake_first(traders, accounts, values, 0, seed, scenario.step_minutes)
+            row.kind = list(STRATEGIES).index(roster.strategies[g])
+            row.plans_hedge = values.PLANS_HEDGE
+            row.has_opinions = values.HAS_OPINIONS
+            write_parameters(traders, g, roster.strategies[g], values)
         turnover = scenario.populations[roster.names[g]].turnover
         if turnover is not None:
             _write_turnover(row, turnover, scenario)
-            begin_stay(traders, g, accounts, 0, seed)
     return traders
 
 
-def _set_up_strategy(traders: Traders, g: int, name: str, values: BuiltIn, seed: int) -> None:
-    """Write what population `g` is by its strategy, and what it remembers at first."""
-    row = traders.population[g]
-    row.kind = list(STRATEGIES).index(name)
-    row.plans_hedge = values.PLANS_HEDGE
-    row.has_opinions = values.HAS_OPINIONS
-    write_parameters(traders, g, name, values)
-    values.set_up(traders, g, seed)
+def draw_traders(
+    traders: Traders, scenario: Scenario, roster: Roster, seed: int, chosen: list[Parameters]
+) -> Traders:
+    """Make undrawn traders those of a roster and its seed, see `build_traders`; overwrites them."""
+    links = _link_traders(roster, chosen, seed)
+    if links is not None:
+        traders = traders._replace(link_span=links[0], link=links[1])
+    traders.trader["attention"] = roster.attention / scenario.step_minutes
+    for habit in Habits.names:
+        traders.trader[habit] = getattr(roster, habit)
+    for g, (rows, values) in enumerate(zip(roster.rows, chosen, strict=True)):
+        if isinstance(values, BuiltIn):
+            values.set_up(traders, g, seed)
+        accounts = np.arange(rows.start, rows.stop)
+        wake_first(traders, accounts, values, 0, seed, scenario.step_minutes)
+        if scenario.populations[roster.names[g]].turnover is not None:
+            begin_stay(traders, g, accounts, 0, seed)
+    return traders
 
 
 def write_parameters(traders: Traders, g: int, name: str, values: BuiltIn) -> None:
@@ -188,9 +204,11 @@ def write_parameters(traders: Traders, g: int, name: str, values: BuiltIn) -> No
         traders.parameters[name][field][g] = value
 
 
-def _link_traders(roster: Roster, chosen: Sequence[Parameters], seed: int) -> tuple[Any, Any]:
-    """List every trader's neighbours: `link_span` and `link` of `Traders`."""
-    span = np.full((roster.num_traders, 2), -1, np.int64)
+def _link_traders(
+    roster: Roster, chosen: Sequence[Parameters], seed: int
+) -> tuple[Any, Any] | None:
+    """List every trader's neighbours: `link_span` and `link` of `Traders`; None: nobody has any."""
+    span: Any = None
     links: list[int] = []
     for name, rows, values in zip(roster.names, roster.rows, chosen, strict=True):
         if not isinstance(values, BuiltIn) or type(values).graph is BuiltIn.graph:
@@ -202,11 +220,13 @@ def _link_traders(roster: Roster, chosen: Sequence[Parameters], seed: int) -> tu
             raise ScenarioError([f"populations.{name}.parameters.{error}"]) from None
         if graph is None:
             continue
+        if span is None:
+            span = np.full((roster.num_traders, 2), NONE, np.int64)
         for node in range(rows.stop - rows.start):
             span[rows.start + node, 0] = len(links)
             links += [rows.start + other for other in sorted(graph[node])]
             span[rows.start + node, 1] = len(links)
-    return span, np.array(links or [0], np.int64)
+    return None if span is None else (span, np.array(links or [0], np.int64))
 
 
 def wake_first(

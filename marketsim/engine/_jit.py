@@ -10,7 +10,7 @@ import functools
 import os
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -100,7 +100,7 @@ class Kernel:
         """
         if not (args and isinstance(args[0], Referred)):
             return self.entry(*args)
-        key = tuple([_kind(arg) for arg in args])
+        key = _kinds(args)
         found = self._direct.get(key)
         if found is not None:
             return found(*args)
@@ -201,7 +201,7 @@ class Referred:
     @cached_property
     def kind(self: Any) -> "ByReference":
         """Its type to Numba, which is slow to find out and seldom a new one."""
-        arrays = (type(self), *map(_kind, self))
+        arrays = (type(self), *_kinds(self))
         kind = _struct_kinds.get(arrays)
         if kind is None:
             kind = ByReference(type(self), tuple(map(typeof, self)))
@@ -216,12 +216,26 @@ class Referred:
         return code
 
     @cached_property
+    def places(self: Any) -> list[int]:
+        """Addresses of its arrays, which NumPy is slow to tell: who knows them may set them."""
+        return [array.ctypes.data for array in self]
+
+    def _replace(self: Any, **changes: Any) -> Any:
+        """Return another with some arrays changed; where the others lie is known."""
+        made = super()._replace(**changes)  # type: ignore[misc]  # of the NamedTuple
+        if "places" in vars(self):
+            made.places = [
+                changes[name].ctypes.data if name in changes else place
+                for name, place in zip(self._fields, self.places, strict=True)
+            ]
+        return made
+
+    @cached_property
     def descriptors(self: Any) -> NDArray[np.int64]:
         """What Numba knows of each array, in the order of its `ArrayModel`."""
         words: list[int] = []
-        for array in self:
-            words += [0, 0, array.size, array.itemsize, array.ctypes.data]
-            words += [*array.shape, *array.strides]
+        for array, place in zip(self, self.places, strict=True):
+            words += (0, 0, array.size, array.itemsize, place, *array.shape, *array.strides)
         return np.array(words, np.int64)
 
     @cached_property
@@ -237,17 +251,21 @@ class Referred:
 _struct_kinds: dict[tuple[Any, ...], "ByReference"] = {}
 
 #: Numbers whose class says their type to Numba.
-_NUMBERS = (int, float, bool, np.int64, np.float64, np.bool_)
+_NUMBERS = frozenset((int, float, bool, np.int64, np.float64, np.bool_))
 
 
-def _kind(value: Any) -> Any:
-    """Return what tells a value's type to Numba; `Any` if it takes more than a look."""
-    kind = type(value)
-    if kind in _NUMBERS:
-        return kind
-    if kind is np.ndarray:
-        return value.dtype, value.ndim, value.flags.num
-    return value.code if issubclass(kind, Referred) else Any
+def _kinds(values: Iterable[Any]) -> tuple[Any, ...]:
+    """Return what tells the types of values to Numba; `Any` where it takes more than a look."""
+    found: list[Any] = []
+    for value in values:
+        kind = type(value)
+        if kind is np.ndarray:
+            found += (value.dtype, value.ndim, value.flags.num)
+        elif kind in _NUMBERS:
+            found.append(kind)
+        else:
+            found.append(value.code if issubclass(kind, Referred) else Any)
+    return tuple(found)
 
 
 class Borrowed(types.Array):

@@ -173,9 +173,12 @@ def add_pools(state: State, owner: NDArray[np.int64]) -> State:
 def _longer(array: Rows[R], length: int) -> Rows[R]:
     if length <= len(array):
         return array
-    longer: Rows[R] = zeroed(array.dtype, length)
-    longer[: len(array)] = array
-    return longer
+    longer: Any = zeroed(array.dtype, length)
+    there: Any = array
+    # byte by byte: NumPy copies records field by field
+    longer.view(np.uint8)[: there.nbytes] = there.view(np.uint8)
+    found: Rows[R] = longer
+    return found
 
 
 def _chain(link: Any, start: int, free: int) -> int:

@@ -180,7 +180,11 @@ def zeroed(dtype: np.dtype[Any], *shape: int) -> Any:
 
     So one of 32 or 64 bytes never straddles two.
     """
-    length = math.prod(shape) * dtype.itemsize
-    memory = np.zeros(length + CACHE_LINE, np.uint8)
-    start = -memory.ctypes.data % CACHE_LINE
-    return memory[start : start + length].view(np.dtype((_FieldsFirst, dtype))).reshape(shape)
+    memory = np.zeros(math.prod(shape) * dtype.itemsize + CACHE_LINE, np.uint8)
+    return laid(memory, -memory.ctypes.data % CACHE_LINE, dtype, *shape)
+
+
+def laid(memory: NDArray[np.uint8], start: int, dtype: np.dtype[Any], *shape: int) -> Any:
+    """Return the array that lies in memory from byte `start` on, its records as `records` are."""
+    kind = np.dtype((_FieldsFirst, dtype)) if dtype.names else dtype
+    return np.ndarray(shape, kind, memory, start)

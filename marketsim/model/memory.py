@@ -11,7 +11,7 @@ from marketsim.run.data import SavedMarketError, complete
 from marketsim.run.saved import data_of, give_back
 
 #: Attributes of a trader that tie it to its market.
-TIES = ("_model", "_desk", "_seen")
+TIES = ("_model", "_desk")
 
 
 def remember(market: Any, own: Mapping[int, Trader]) -> dict[str, Any]:

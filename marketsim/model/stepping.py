@@ -103,10 +103,10 @@ class ModelSimulation(Simulation):
             with self.callers.blamed(account, self.step_count), self.callers.fence():
                 self._model().gain(account)
 
-    def _ask(self) -> None:
+    def _ask(self, step: int) -> None:
         if self._runs_ahead:
-            self._model().count_up_to(self.step_count + 1)
-        super()._ask()
+            self._model().count_up_to(step + 1)
+        super()._ask(step)
 
     def _tell(self) -> None:
         if self._runs_ahead:
@@ -116,7 +116,7 @@ class ModelSimulation(Simulation):
         super()._tell()
 
     def _pauses(self) -> bool:
-        return super()._pauses() or (self._runs_ahead and self._model().is_watched())
+        return self.is_stopped or (self._runs_ahead and self._model().is_watched())
 
     def stop_before_liquidation(self, rounds: int = 0) -> None:
         """Take the coming step up to its liquidation; traders find it counted, as in any step."""
@@ -136,13 +136,15 @@ class SteppedModel(mesa.Model):
     """
 
     _counted: int  #: steps that Mesa's counters were told of in a run in one go
+    _own_step: Any = None  #: `step` as it was when it was last found to be nobody else's
+    _own_user_step: Any = None
     _simulation: Weak
     _kept: ModelSimulation | None
 
     @property
     def simulation(self) -> ModelSimulation:
         """The run behind the face."""
-        found: ModelSimulation = self._simulation()
+        found: ModelSimulation = self._kept or self._simulation()
         return found
 
     @simulation.setter
@@ -234,14 +236,21 @@ class SteppedModel(mesa.Model):
 
     def is_watched(self) -> bool:
         """Tell whether anybody could see that steps are made in one go."""
-        step_is_own = getattr(self._user_step, "__func__", None) is _OWN_STEP
-        if not step_is_own or self.step != self._wrapped_step:
-            return True
+        if self.step is not self._own_step or self._user_step is not self._own_user_step:
+            step_is_own = getattr(self._user_step, "__func__", None) is _OWN_STEP
+            if not step_is_own or self.step != self._wrapped_step:
+                return True
+            self._own_step, self._own_user_step = self.step, self._user_step
         if len(getattr(self, "_event_list", ())) > 1:  # one is Mesa's own: the next step
             return True
         if getattr(self, "time", 0.0) % 1.0 != 0.0:  # which is due when a whole time is reached
             return True
-        return any(getattr(self, name, None) for name in _OBSERVERS)
+        # Where versions of Mesa keep who drives or observes a model, or all models of its class.
+        return bool(
+            getattr(self, "_simulator", None)
+            or getattr(self, "subscribers", None)
+            or getattr(self, "_class_subscribers", None)
+        )
 
     def _run_one_by_one(self, first: int, num_steps: int, progress: Progress | None) -> None:
         """Make what is left of a run that began at step `first`."""
@@ -285,9 +294,6 @@ class SteppedModel(mesa.Model):
         while self.time < until and not self.simulation.has_ended:
             super()._advance_time(min(until, math.floor(self.time) + 1.0))
 
-
-#: Where versions of Mesa keep who drives or observes a model, or all models of its class.
-_OBSERVERS = ("_simulator", "subscribers", "_class_subscribers")
 
 #: `step` as it is written here, whatever takes its place later.
 _OWN_STEP = SteppedModel.step

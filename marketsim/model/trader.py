@@ -1,19 +1,26 @@
 """Traders as Mesa agents: a view of each account, and the base of traders users write."""
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol
 
 import mesa
 import numpy as np
 
-from marketsim.agents.desk import MAX_USD, assess_account, checked_number
+from marketsim.agents.desk import MAX_USD, checked_number
+from marketsim.agents.margins import assess_account
 from marketsim.agents.own import Plain, RefusedError
 from marketsim.engine.pools import bankruptcy_price, liquidation_price
 from marketsim.engine.state import ATOMS, Flag, IntentKind
 from marketsim.model.weak import KnowsModel
 from marketsim.run.simulation import Simulation
 from marketsim.streams import Stream, normal, uniform
+
+# Plain numbers: a member of an enumeration is slow to tell its value.
+ORDER, CANCEL = IntentKind.ORDER.value, IntentKind.CANCEL.value
+SPOT, TRANSFER = IntentKind.SPOT.value, IntentKind.TRANSFER.value
+IMMEDIATE, POST_ONLY = Flag.IMMEDIATE.value, Flag.POST_ONLY.value
+REDUCE_ONLY = Flag.REDUCE_ONLY.value
 
 
 class Market(Protocol):
@@ -26,9 +33,6 @@ class Market(Protocol):
 
     def market_index(self, name: str) -> int:
         """Return the number of a market; KeyError if there is none."""
-
-    def mid_price(self, name: str) -> float:
-        """Return the mid of a market's book as traders saw it last, USD."""
 
 
 class _Numbers:
@@ -59,7 +63,6 @@ class TraderView(KnowsModel, mesa.Agent):
         place = int(roster.population[account])
         self.population = roster.names[place]
         self.strategy = roster.strategies[place]
-        self._seen = -1, (0.0, 0.0, 0.0)  # margins, and when they were read
 
     @property
     def account(self) -> int:
@@ -81,7 +84,8 @@ class TraderView(KnowsModel, mesa.Agent):
     @property
     def cash(self) -> float:
         """Wallet balance over all pools, USD: deposits and what has been realised."""
-        cash = int(self._state.pool["cash"][self._pools].sum())
+        pools = {self._account, *self._state.position["pool"][self._account].tolist()}
+        cash = int(sum(map(self._state.pool["cash"].item, pools)))
         return (cash + int(self._state.position["entry_cost"][self.account].sum())) / ATOMS
 
     @property
@@ -172,27 +176,13 @@ class TraderView(KnowsModel, mesa.Agent):
     def _state(self) -> Any:
         return self.model.simulation.state
 
-    @property
-    def _pools(self) -> Any:
-        pool, first = self.model.simulation.callers.desk.pools
-        return pool[first[self.account] : first[self.account + 1]]
-
     def _in_usd(self, price: Callable[[Any, int, int], float], market: str) -> float:
         m = self.model.market_index(market)
         return price(self._state, self.account, m) * float(self._state.market["tick_size"][m])
 
-    def _margin(self) -> tuple[float, float, float]:
+    def _margin(self) -> Sequence[float]:
         """Return equity and maintenance margin over all pools and free margin, USD."""
-        simulation = self.model.simulation
-        desk = simulation.callers.desk
-        if desk.is_open and self._seen[0] == desk.num_openings:
-            return self._seen[1]  # nothing is traded while the traders of a step decide
-        pool, first = desk.pools
-        i = self._account
-        found = assess_account(simulation.state, pool, first.item(i), first.item(i + 1))
-        margin = found[0] / ATOMS, found[1] / ATOMS, found[2] / ATOMS
-        self._seen = desk.num_openings, margin
-        return margin
+        return [atoms / ATOMS for atoms in assess_account(self._state, self._account)]
 
 
 class Trader(Plain, TraderView):
@@ -274,25 +264,27 @@ class Trader(Plain, TraderView):
         reduce_only : bool, optional
             Only what closes a position.
         """
-        m = self._desk.market_index(market)
+        desk = self._desk
+        desk.check_open()
+        m = desk.market_index(market)
         coins = checked_number(size, "size", market)
-        flags = Flag.REDUCE_ONLY.value if reduce_only else 0
+        flags = REDUCE_ONLY if reduce_only else 0
         if limit is None:
             away = slippage
             if away is None:
-                away = self.habit("slippage")
+                away = desk.traders.trader["slippage"].item(self._account)
             else:
                 away = checked_number(away, "slippage", market)
             side = 1.0 if coins > 0.0 else -1.0
-            price = self.model.mid_price(market) * (1.0 + side * away)
-            flags |= Flag.IMMEDIATE.value
+            price = desk.traders.public["mid"].item(m) * (1.0 + side * away)
+            flags |= IMMEDIATE
         else:
             price = checked_number(limit, "limit", market)
             if not price > 0.0:
                 raise RefusedError(f"limit {limit} for {market}: must be above 0")
-            flags |= Flag.POST_ONLY.value if post_only else 0
-        expiry = self._desk.expiry(minutes)
-        self._ask(m, IntentKind.ORDER, coins, price, flags, expiry)
+            flags |= POST_ONLY if post_only else 0
+        expiry = 0 if minutes is None else desk.expiry(minutes)
+        self._ask(m, ORDER, coins, price, flags, expiry)
 
     def buy(self, market: str, size: float, limit: float | None = None, **options: Any) -> None:
         """Buy `size` coins, at the market or with a limit in USD; options as for `order`."""
@@ -309,7 +301,7 @@ class Trader(Plain, TraderView):
     def cancel(self, market: str) -> None:
         """Withdraw all resting orders in a market."""
         m = self._desk.market_index(market)
-        self._ask(m, IntentKind.CANCEL, 0.0)
+        self._ask(m, CANCEL, 0.0)
 
     def buy_spot(self, market: str, size: float) -> None:
         """Buy coins themselves, outside, at the index price with free cash."""
@@ -324,25 +316,27 @@ class Trader(Plain, TraderView):
         m = self._desk.market_index(market)
         usd = checked_number(amount, "amount", market)
         usd = min(max(usd, -MAX_USD), MAX_USD)
-        self._ask(m, IntentKind.TRANSFER, usd)
+        self._ask(m, TRANSFER, usd)
+
+    def _margin(self) -> Sequence[float]:
+        known = self._desk.margins_of(self._account)
+        return super()._margin() if known is None else known
 
     def _trade_spot(self, market: str, coins: float) -> None:
         m = self._desk.market_index(market)
-        self._ask(m, IntentKind.SPOT, coins)
+        self._ask(m, SPOT, coins)
 
     def _ask(
         self,
         m: int,
-        kind: IntentKind,
+        kind: int,
         size: float,
         price: float = 0.0,
         flags: int = 0,
         expiry: int = 0,
     ) -> None:
         """Hand a request in at the desk."""
-        if self.is_retired:
-            raise RefusedError("it was removed from the market and places no orders")
-        self._desk.add(self.account, m, kind.value, size, price, flags, expiry)
+        self._desk.add(self._account, self._generation, m, kind, size, price, flags, expiry)
 
     def _amount(self, market: str, size: Any, what: str) -> float:
         """Return a size that has no sign."""

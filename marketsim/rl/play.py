@@ -22,7 +22,7 @@ from marketsim.engine.records import I8, Indices, Record, Rows
 from marketsim.engine.state import ATOMS, Cause, State, widen
 from marketsim.engine.world import World
 from marketsim.rl.columns import OF_MARKET
-from marketsim.run.loop import Tape
+from marketsim.run.loop import DONE, Tape
 
 #: A position is left alone while it is off by no more than this share of the largest.
 BAND = 0.02
@@ -85,11 +85,11 @@ def play(
     seats: Seats,
     run: int,
 ) -> None:
-    """Let the learners of all markets act and the markets run on to their next decision.
+    """Let the learners of all markets act, run to their next decision, and see what has become.
 
     Where Python has something to do on the way the market stays where that is, and its outcome says
-    so. `state` to `tape` are those of any market, `stack` holds those of each, and `run` is
-    `run_steps` as `compiled` gives it.
+    so; its learners have not looked then. `state` to `tape` are those of any market, `stack` holds
+    those of each, and `run` is `run_steps` as `compiled` gives it.
     """
     for n in range(len(seats.course)):
         course = seats.course[n]
@@ -97,6 +97,7 @@ def play(
             continue
         here = pointed(state, stack[n, 0])
         there = pointed(traders, stack[n, 2])
+        written = pointed(tape, stack[n, 3])
         course.first = course.stop
         course.stop = min(course.first + course.every, course.last)
         course.num_liquidations = here.totals[0].num_liquidations
@@ -105,8 +106,9 @@ def play(
         course.outcome = EVENT
         if course.first < course.event and course.stop <= course.event:
             outside = pointed(world, stack[n, 1])
-            written = pointed(tape, stack[n, 3])
             course.outcome = call_compiled(run, here, outside, there, written, course.stop)
+        if course.outcome == DONE:  # at once: what it has just worked on is near
+            look(here, there, written, seats, n)
 
 
 @kernel
@@ -214,21 +216,10 @@ def mark_price(state: State, m: int) -> float:
 
 
 @kernel
-def look(
-    state: State,
-    traders: Traders,
-    tape: Tape,
-    stack: NDArray[np.int64],
-    seats: Seats,
-    first: int,
-    last: int,
-) -> None:
-    """Let the learners of markets `first` to `last`, this one left out, see what has become."""
-    for n in range(first, last):
-        if seats.course[n].rests == 0:
-            here = pointed(state, stack[n, 0])
-            settle(here, seats, n)
-            observe(here, pointed(traders, stack[n, 2]), pointed(tape, stack[n, 3]), seats, n)
+def look(state: State, traders: Traders, tape: Tape, seats: Seats, n: int) -> None:
+    """Let the learners of market `n` see what has become."""
+    settle(state, seats, n)
+    observe(state, traders, tape, seats, n)
 
 
 @kernel

@@ -179,10 +179,10 @@ class Table:
         course["count"][n] = course["rests"][n] = self._noted[n] = 0
         course["num_liquidations"][n] = run.state.totals[0].num_liquidations
         seats.is_out[n] = 1
-        self._look(n, n + 1)  # what is there now is what the next look compares with
+        self._look(n)  # what is there now is what the next look compares with
         seats.start[n] = seats.wealth[n]
         seats.is_out[n] = 0
-        self._look(n, n + 1)
+        self._look(n)
         if self._run is None:
             arguments = (run.state, run.world, run.traders, run.tape, now)
             run_steps(*arguments)  # to a step that is done: it is only compiled
@@ -198,7 +198,7 @@ class Table:
         if stopped.any():
             for n in np.flatnonzero(stopped).tolist():
                 self._finish(n)
-        self._look(0, len(self._runs))
+                self._look(n)
 
     def run_of(self, n: int) -> Simulation:
         """Return the run at market `n`, as far as it is, with what the learners ordered in it.
@@ -243,9 +243,10 @@ class Table:
     def _any(self) -> Simulation:
         return next(run for run in self._runs if run is not None)
 
-    def _look(self, first: int, last: int) -> None:
-        run = self._any
-        look(run.state, run.traders, run.tape, self._stack, self.seats, first, last)
+    def _look(self, n: int) -> None:
+        run = self._runs[n]
+        assert run is not None
+        look(run.state, run.traders, run.tape, self.seats, n)
 
     def _keep(self, n: int) -> None:
         """Note where the arrays of market `n` are."""

@@ -94,6 +94,7 @@ class RunAttributes:
     def leave(self, account: int) -> None:
         """Let a trader decide no more, and leave the market from the next step on."""
         self.traders.trader[account].is_retired = 1
+        self.callers.has_lost_some = True
         self.traders.next_wake[account] = 0
 
     def welcome(self, account: int) -> None:
@@ -156,6 +157,7 @@ MADE_AGAIN = ("market_names", "num_steps", "callers", "hooks", "is_stopped", "_s
 CALLERS_SAVED = ("_asked", "_others")
 CALLERS_MADE_AGAIN = (
     "desk",
+    "has_lost_some",
     "_find_trader",
     "_names",
     "_chosen",
@@ -167,13 +169,13 @@ CALLERS_MADE_AGAIN = (
 DESK_MADE_AGAIN = (
     "market_names",
     "step_minutes",
-    "pools",
     "is_open",
-    "num_openings",
     "_places",
-    "_rows",
     "_requests",
-    "_count",
+    "_state",
+    "traders",
+    "_num_asked",
+    "_margins",
 )
 #: Objects that a saved file holds whole, and their attributes.
 WHOLE: dict[type, tuple[str, ...]] = {

@@ -1,11 +1,11 @@
 """Exact copies of a running market in memory, which go their own ways from here."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from typing import Any, TypeVar
 
 from marketsim.run.attributes import RunAttributes
-from marketsim.run.room import duplicate, state_rows, tape_rows
+from marketsim.run.room import duplicate_all, state_rows, tape_rows
 from marketsim.scenario.coercion import whole_number
 
 R = TypeVar("R", bound=RunAttributes)
@@ -67,11 +67,30 @@ def copy_run(run: R, memo: dict[int, Any]) -> R:
     for each in (run.scenario, run._rules, run.roster, run._start, *outside, *snapshots):
         memo[id(each)] = each
     used = state_rows(run.state) | tape_rows(run.tape)
-    for group in (run.state, run.world, run.traders, run.tape):
-        for name, array in group._asdict().items():
-            if id(array) not in memo:
-                memo[id(array)] = duplicate(array, used.get(name), len(array))
-        memo[id(group)] = type(group)(*(memo[id(array)] for array in group))
+    groups: tuple[Any, ...] = (run.state, run.world, run.traders, run.tape)
+    places = _copy_arrays(groups, used, memo)
+    for group in groups:
+        made: Any = type(group)(*(memo[id(array)] for array in group))
+        made.places = [places.get(id(array)) or array.ctypes.data for array in group]
+        memo[id(group)] = made
     for name, value in vars(run).items():
         setattr(copy, name, deepcopy(value, memo))
     return copy
+
+
+def _copy_arrays(
+    groups: Sequence[Any], used: Mapping[str, int], memo: dict[int, Any]
+) -> dict[int, int]:
+    """Copy the arrays of structs into `memo`; return where each copy lies, by the array's id."""
+    named = {
+        id(array): (array, used.get(name))
+        for group in groups
+        for name, array in group._asdict().items()
+        if id(array) not in memo
+    }
+    arrays, rows = zip(*named.values(), strict=True)
+    places = {}
+    for place, (copy, address) in zip(named, duplicate_all(arrays, rows), strict=True):
+        memo[place] = copy
+        places[place] = address
+    return places

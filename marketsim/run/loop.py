@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from marketsim.agents import habits, strategies, turnover
 from marketsim.agents.base import OWN, Averaging, Traders, observe
+from marketsim.agents.margins import assess_accounts
 from marketsim.engine import causes, funding, step
 from marketsim.engine._jit import by_reference, kernel
 from marketsim.engine.allocation import grow
@@ -140,18 +141,21 @@ def new_tape(
 def decide(state: State, traders: Traders, t: int, seed: int) -> int:
     """Stage 3: the traders who wake form intents, population by population.
 
-    Returns how many decide in Python; overwrites `traders.caller` with them.
+    Returns how many decide in Python; overwrites `traders.caller` with them, population by
+    population, and `num_asked` with how many of each.
     """
     callers = 0
     for g in range(len(traders.population)):
+        traders.population[g].num_asked = 0
         i = traders.population[g].start
         while i < traders.population[g].stop:
             count, i = habits.wake(state, traders, g, i, t, seed)
             count = habits.check_positions(state, traders, g, count)
             if traders.population[g].kind == OWN:
                 for n in range(count):
-                    traders.caller[callers] = traders.awake[n]
-                    callers += 1
+                    traders.caller[callers + n] = traders.awake[n]
+                traders.population[g].num_asked += count
+                callers += count
             else:
                 strategies.decide(state, traders, g, count, t, seed)
     return callers
@@ -284,7 +288,10 @@ def open_step(state: State, world: World, traders: Traders, tape: Tape, t: int) 
         turn_over(state, traders, tape, t)
     clock.num_callers = decide(state, traders, t, clock.seed)
     clock.is_open = 1
-    return ASK if clock.num_callers > 0 else DONE
+    if clock.num_callers == 0:
+        return DONE
+    assess_accounts(state, traders.caller, clock.num_callers, traders.margin)
+    return ASK
 
 
 @kernel

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from marketsim.engine.records import zeroed
+from marketsim.engine.records import CACHE_LINE, zeroed
 from marketsim.engine.state import State
 from marketsim.run.attributes import RunAttributes
 from marketsim.run.loop import Tape, new_tape, record_row
@@ -55,6 +55,33 @@ def duplicate(array: Any, used: int | None = None, length: int | None = None) ->
         copy = np.frombuffer(memory, array.dtype).reshape(shape)
     as_bytes(copy[:used])[:] = as_bytes(array[:used])
     return copy
+
+
+def duplicate_all(arrays: Sequence[Any], used: Sequence[int | None]) -> list[tuple[Any, int]]:
+    """Copy arrays as `duplicate` does, each into as many rows; small ones lie in one memory.
+
+    To ask for memory takes longer than to copy them, and so does to ask where they lie: the
+    addresses of the copies are returned with them.
+    """
+    sizes = [array.nbytes for array in arrays]
+    needed = sum(size + CACHE_LINE for size in sizes if size < LAZY_BYTES)
+    memory = np.empty(needed + CACHE_LINE, np.uint8)
+    address: int = memory.ctypes.data
+    start = -address % CACHE_LINE
+    copies = []
+    for array, rows, size in zip(arrays, used, sizes, strict=True):
+        if size >= LAZY_BYTES:
+            copy = duplicate(array, rows, len(array))
+            copies.append((copy, copy.ctypes.data))
+            continue
+        filled = as_bytes(array if rows is None else array[:rows])
+        end, stop = start + len(filled), start + size
+        memory[start:end] = filled
+        if end < stop:
+            memory[end:stop] = 0
+        copies.append((np.ndarray(array.shape, array.dtype, memory, start), address + start))
+        start += size + -size % CACHE_LINE
+    return copies
 
 
 def state_rows(state: State) -> dict[str, int]:

@@ -222,7 +222,7 @@ def revive(
         model = None if header["model"] is None else unpack(header["model"], arrays, {})
     run.market_names = tuple(run.scenario.markets)
     run.num_steps = run.step_count if run.scenario.is_open else run.scenario.num_steps
-    desk = Desk(run.state, run.market_names, run.scenario.step_minutes)
+    desk = Desk(run.market_names, run.scenario.step_minutes)
     run.callers = Callers(run.roster.names, chosen, run.traders, desk, run.seed, find_trader)
     for name, value in callers.items():
         setattr(run.callers, name, value)

@@ -4,9 +4,11 @@ from copy import deepcopy
 
 import numpy as np
 
+from marketsim.agents.base import Parameters
 from marketsim.agents.callers import Callers
 from marketsim.agents.desk import Desk
-from marketsim.agents.registry import build_traders
+from marketsim.agents.own import own_class
+from marketsim.agents.registry import draw_traders, undrawn_traders
 from marketsim.engine.allocation import add_pools
 from marketsim.engine.state import State
 from marketsim.run.agenda import Interventions
@@ -51,12 +53,14 @@ class Opener:
 class _Unmoved(Simulation):
     """A run that waits before its first step, its warm-up included."""
 
-    def _warm_up_first(self, progress: Progress | None) -> None:
-        """Wait."""
+    def _warm_up_first(self, progress: Progress | None) -> None:  # noqa: ARG002  it does not wait
+        """Wait, with traders who can be drawn and have main pools only."""
+        self.state = _with_main_pools(self.state)
+        self.traders = undrawn_traders(self.scenario, self.state, self.roster, self._parameters())
 
     def unseeded(self) -> "_Unmoved":
         """Copy it, but not what `reseed` makes anew."""
-        anew = (self.callers, self.interventions, self._start, *self.traders)
+        anew = (self.callers, self.interventions, self._start)
         return deepcopy(self, {id(each): each for each in anew})
 
     def reseed(self, seed: int) -> None:
@@ -65,9 +69,10 @@ class _Unmoved(Simulation):
         self.seed = seed
         self.roster = draw_roster(scenario, seed, self.roster)
         self.state = _seat_traders(self.state, scenario, self.roster)
-        chosen = [self.callers.parameters_of(g) for g in range(len(self.roster.names))]
-        self.traders = build_traders(scenario, self.state, self.roster, seed, chosen)
-        desk = Desk(self.state, self.market_names, scenario.step_minutes)
+        # a strategy of the user's own may remember something
+        chosen = [deepcopy(each) if own_class(each) else each for each in self._parameters()]
+        self.traders = draw_traders(self.traders, scenario, self.roster, seed, chosen)
+        desk = Desk(self.market_names, scenario.step_minutes)
         self.callers = Callers(self.roster.names, chosen, self.traders, desk, seed)
         self.interventions = Interventions(scenario.interventions, self.roster.margin_mode)
         self._start = take_snapshot(self.state)
@@ -75,15 +80,24 @@ class _Unmoved(Simulation):
         tape.clock["seed"] = seed
         record_wealth(self.state, tape.group, tape.wealth, tape.exposure, 0, 0)
 
+    def _parameters(self) -> list[Parameters]:
+        return [self.callers.parameters_of(g) for g in range(len(self.roster.names))]
 
-def _seat_traders(state: State, scenario: Scenario, roster: Roster) -> State:
-    """Return the state with other traders in it, before its first step."""
-    n = roster.num_traders + 1
+
+def _with_main_pools(state: State) -> State:
+    """Return the state without side pools, before its first step."""
+    n = len(state.account)
     main = {name: getattr(state, name)[:n] for name in ("pool", "draw", "touched", "short")}
     if state.totals[0].record_causes:
         main["safe"] = state.safe[:n]
     state.position["pool"][:] = np.arange(n)[:, None]
-    state = add_pools(state._replace(**main), np.asarray(roster.side_pool.owner))
+    return state._replace(**main)
+
+
+def _seat_traders(state: State, scenario: Scenario, roster: Roster) -> State:
+    """Return the state, which has main pools only, with traders in it, before its first step."""
+    if len(roster.side_pool.owner):
+        state = add_pools(state, np.asarray(roster.side_pool.owner))
     open_accounts(state, scenario, roster)
     forget_causes(state)
     return state

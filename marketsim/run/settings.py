@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 
 from marketsim.agents.base import BuiltIn, Habits
-from marketsim.agents.desk import list_pools
 from marketsim.agents.registry import write_parameters
 from marketsim.agents.strategies import STRATEGIES
 from marketsim.engine.allocation import add_pools
@@ -176,7 +175,6 @@ def _enter_mode(
     lacking = np.where(may, np.maximum(needed - has, 0), 0)
     if lacking.any():
         run.state = add_pools(run.state, np.repeat(accounts, lacking))
-        run.callers.desk.pools = list_pools(run.state)
     state = run.state
     num_asked = len(accounts)
     accounts, may = accounts[has + lacking >= needed], may[has + lacking >= needed]
@@ -193,9 +191,10 @@ def _enter_mode(
 
 def _side_pools(state: State, accounts: Integers, count: int) -> Integers:
     """Return the first side pools of accounts, as many of each."""
-    pools = list_pools(state)
-    first = np.asarray(pools.first)[accounts] + 1
-    found: Integers = np.asarray(pools.pool)[first[:, None] + np.arange(count)]
+    owner = np.asarray(state.pool["owner"])
+    pool = np.argsort(owner, kind="stable")  # those of each account, its main pool first
+    first = np.searchsorted(owner[pool], accounts) + 1
+    found: Integers = pool[first[:, None] + np.arange(count)]
     return found
 
 

@@ -147,7 +147,7 @@ class Simulation(Steered, Measures):
             causes.begin(self.state)
         with self.inputs:
             self.traders = build_traders(scenario, self.state, self.roster, seed, chosen)
-        desk = Desk(self.state, self.market_names, scenario.step_minutes)
+        desk = Desk(self.market_names, scenario.step_minutes)
         self.callers = Callers(self.roster.names, chosen, self.traders, desk, seed, find_trader)
         self._changes = rule_changes(scenario.shocks, scenario.step_minutes)
         self._rules = scenario  # as the changes so far have left it
@@ -360,29 +360,30 @@ class Simulation(Steered, Measures):
                 self._check_range(int(clock.lost_market))
         if clock.num_callers:
             with self.callers.fence():
-                self._ask()
+                self._ask(self.step_count)
         self.state = put_orders(self)
         clock.num_callers = 0
 
     def _advance(self, goal: int) -> int:
         """Run to step `goal` and ask the users' own traders on the way; return the outcome."""
         clock = self.tape.clock[0]
-        outcome = ASK if clock.is_open and clock.num_callers else None
+        stop = goal + self.warm_up
+        is_open = bool(clock.is_open)
+        outcome = ASK if is_open and clock.num_callers else None
         with self.callers.fence():
             while outcome is None or outcome == ASK:
                 if outcome == ASK:
-                    self._ask()
-                if clock.is_open and self._pauses():  # who was asked wants to
-                    goal = self.step_count + 1
-                self.state, outcome = advance(
-                    self.state, self.world, self.traders, self.tape, goal + self.warm_up
-                )
+                    self._ask(self.step_count)
+                    is_open = True
+                if is_open and self._pauses():  # who was asked wants to
+                    stop = self.step_count + 1 + self.warm_up
+                self.state, outcome = advance(self.state, self.world, self.traders, self.tape, stop)
         return outcome
 
-    def _ask(self) -> None:
+    def _ask(self, step: int) -> None:
         """Let the users' own traders who wake in the step under way decide."""
         num_callers = self.tape.clock["num_callers"].item()
-        self.state = self.callers.ask(self.state, num_callers, self.step_count)
+        self.state = self.callers.ask(self.state, num_callers, step)
 
     def _tell(self) -> None:
         """Tell those who listen what happened in the step just done; they find it complete."""

@@ -10,6 +10,7 @@ from marketsim.contagion.recorder import ContagionTape
 from marketsim.engine import causes
 from marketsim.engine.state import State
 from marketsim.run.attributes import RunAttributes
+from marketsim.run.room import as_bytes
 from marketsim.tape.result import take_snapshot
 from marketsim.tape.wealth import record_wealth
 
@@ -52,5 +53,5 @@ def forget_causes(state: State) -> None:
     """Let every pool count its losses from here."""
     if state.totals[0].record_causes:
         for array in (state.split, state.tally, state.safe):
-            array[:] = np.zeros((), array.dtype)
+            as_bytes(array)[:] = 0
         causes.begin(state)

@@ -7,7 +7,6 @@ that bound.
 
 import math
 from collections.abc import Iterator
-from statistics import NormalDist
 from typing import Annotated, Any, Literal, TypeAlias
 
 import numpy as np
@@ -26,6 +25,7 @@ from pydantic import (
 from pydantic_core import CoreSchema
 
 from marketsim.scenario.coercion import without_coercion
+from marketsim.streams import lognormal_quantiles, pareto_quantiles
 
 Floats: TypeAlias = NDArray[np.float64]
 Number: TypeAlias = FiniteFloat | Literal["never"]
@@ -79,7 +79,9 @@ class Bounded(Part):
         """Set what lies beyond a bound to the bound."""
         low = getattr(self, "min", None)
         high = getattr(self, "max", None)
-        return np.clip(value, -math.inf if low is None else low, math.inf if high is None else high)
+        if low is not None:
+            value = np.maximum(value, low)
+        return value if high is None else np.minimum(value, high)
 
     def numbers(self) -> Iterator[tuple[str, float]]:
         """List the bounds that are stated."""
@@ -112,8 +114,9 @@ class LogNormal(Bounded):
 
     def quantile(self, uniform: Floats) -> Floats:
         """Turn uniform draws into values."""
-        exponent = self.sigma * normal_quantile(uniform)
-        return self.clip(self.median * _exp(exponent))
+        value = np.empty(len(uniform))
+        lognormal_quantiles(np.ascontiguousarray(uniform), self.median, self.sigma, value)
+        return self.clip(value)
 
 
 class Pareto(Bounded):
@@ -129,7 +132,9 @@ class Pareto(Bounded):
 
     def quantile(self, uniform: Floats) -> Floats:
         """Turn uniform draws into values."""
-        return self.clip(self.min * _exp(_log(1.0 - uniform) * (-1.0 / self.alpha)))
+        value = np.empty(len(uniform))
+        pareto_quantiles(np.ascontiguousarray(uniform), self.min, self.alpha, value)
+        return self.clip(value)
 
 
 class Uniform(Bounded):
@@ -157,7 +162,7 @@ class Choice(Part):
 
     def quantile(self, uniform: Floats) -> Floats:
         """Turn uniform draws into values."""
-        which, _ = pick(self.weights or (1.0,) * len(self.values), uniform)
+        which = choose(self.weights or (1.0,) * len(self.values), uniform)
         return np.array([_number(value) for value in self.values])[which]
 
     def numbers(self) -> Iterator[tuple[str, float]]:
@@ -236,6 +241,11 @@ def check_weights(weights: tuple[float, ...] | None, length: int, what: str) -> 
         raise ValueError("weights are all zero: at least one must be greater than 0")
 
 
+def choose(weights: tuple[float, ...], uniform: Floats) -> NDArray[np.int64]:
+    """Choose an entry per draw, by weights in any unit."""
+    return _entries(np.array(weights) / math.fsum(weights), uniform)
+
+
 def pick(weights: tuple[float, ...], uniform: Floats) -> tuple[NDArray[np.int64], Floats]:
     """Choose an entry per draw; also return what is left of the draw, uniform again.
 
@@ -246,28 +256,12 @@ def pick(weights: tuple[float, ...], uniform: Floats) -> tuple[NDArray[np.int64]
         In (0, 1).
     """
     share = np.array(weights) / math.fsum(weights)
-    upper = np.cumsum(share)
-    last = int(np.flatnonzero(share)[-1])
-    which = np.minimum(np.searchsorted(upper, uniform, side="right"), last)
-    rest = (uniform - (upper - share)[which]) / share[which]
+    which = _entries(share, uniform)
+    rest = (uniform - (np.cumsum(share) - share)[which]) / share[which]
     return which, np.clip(rest, SMALLEST, 1.0 - SMALLEST)
 
 
-def normal_quantile(uniform: Floats) -> Floats:
-    """Return the standard normal value below which the given share lies.
-
-    References
-    ----------
-    Wichura (1988), Algorithm AS 241, as in the standard library's `statistics.NormalDist`.
-    """
-    inverse = NormalDist().inv_cdf
-    return np.fromiter(map(inverse, uniform.tolist()), np.float64, len(uniform))
-
-
-# Scalar exp and log: NumPy's array versions differ in the last bit between processors.
-def _exp(value: Floats) -> Floats:
-    return np.fromiter(map(math.exp, value.tolist()), np.float64, len(value))
-
-
-def _log(value: Floats) -> Floats:
-    return np.fromiter(map(math.log, value.tolist()), np.float64, len(value))
+def _entries(share: Floats, uniform: Floats) -> NDArray[np.int64]:
+    """Return the entry in whose part of the unit interval each draw lies."""
+    last = int(share.nonzero()[0][-1])
+    return np.minimum(share.cumsum().searchsorted(uniform, side="right"), last)

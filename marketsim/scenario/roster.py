@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from marketsim.scenario.distributions import Constant, Floats, pick
+from marketsim.scenario.distributions import Constant, Floats, choose
 from marketsim.scenario.population import RANGES, Group, Population
 from marketsim.scenario.schema import Scenario
 from marketsim.streams import Stream, fill_uniform, trader_keys
@@ -101,11 +101,12 @@ def draw_roster(scenario: Scenario, seed: int, like: Roster | None = None) -> Ro
         for habit, column in habits.items():
             if not isinstance(getattr(population, habit), Constant):
                 column[own] = draw_habit(scenario, name, habit, seed, keys[own])
-        if max(population.mode_weights) < sum(population.mode_weights):
+        weights = population.mode_weights
+        if max(weights) < sum(weights):
             draws = draw_uniform(seed, Stream.SETUP, keys[own], MODE_DRAW)
             mode[own] = pick_modes(population, draws)
         else:
-            mode[own] = population.mode_weights.index(max(population.mode_weights))
+            mode[own] = weights.index(max(weights))
         if not mode[own].any():  # all of its positions lie in main pools
             continue
         isolated, partial = (own.start + np.flatnonzero(mode[own] == kind) for kind in (1, 2))
@@ -165,8 +166,8 @@ def draw_habit(scenario: Scenario, name: str, habit: str, seed: int, keys: Any) 
     else:
         allowed, place = RANGES[habit], Population.HABITS.index(habit)
         value = distribution.quantile(draw_uniform(seed, Stream.SETUP, keys, place))
-        never = np.isinf(value) & allowed.allows_never
-        value = np.where(never, value, np.clip(value, allowed.low, allowed.high))
+        kept = np.minimum(np.maximum(value, allowed.low), allowed.high)
+        value = np.where(np.isinf(value), value, kept) if allowed.allows_never else kept
     if habit == "leverage":
         return np.minimum(value, _leverage_limit(scenario, population))
     return np.rint(value) if habit == "tranches" else value
@@ -203,14 +204,13 @@ def draw_uniform(seed: int, stream: int, keys: Any, k: int, step: int = 0) -> Fl
 
 def pick_modes(population: Population, uniform: Floats) -> Any:
     """Return a margin mode (int8) for each uniform draw, by the population's shares."""
-    which, _ = pick(population.mode_weights, uniform)
-    return which.astype(np.int8)
+    return choose(population.mode_weights, uniform).astype(np.int8)
 
 
 def _pool_per_position(accounts: Any, markets: Any) -> SidePools:
     """Give each account a pool of its own in each market, drawing nothing."""
     owner = np.repeat(accounts, len(markets))
-    market = np.tile(markets, len(accounts))
+    market = np.broadcast_to(markets, (len(accounts), len(markets))).reshape(-1)
     return SidePools(owner, np.zeros(len(owner)), owner, market, np.arange(len(owner)))
 
 

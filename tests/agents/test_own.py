@@ -315,6 +315,59 @@ def test_impossible_orders_of_a_strategy_are_named_too(act, text):
     assert text in str(error)
 
 
+def test_of_orders_that_are_refused_none_is_placed():
+    class Careless(marketsim.Strategy):
+        refused: ClassVar[list[str]] = []
+
+        def decide(self, market, traders):
+            size = np.ones((len(traders), 2))
+            worst = np.where(np.arange(len(traders))[:, None] == len(traders) - 1, np.nan, 1.0)
+            asked = (
+                lambda: traders.market_order(size * worst),
+                lambda: traders.market_order(size, slippage=worst),
+                lambda: traders.move_to(size * worst),
+                lambda: traders.limit_order(size, market.mid * worst),
+                lambda: traders.limit_order(size, market.mid * np.nan_to_num(worst)),
+                lambda: traders.trade_spot(size * worst),
+            )
+            for each in asked:
+                with pytest.raises(ValueError, match="account") as refusal:
+                    each()
+                self.refused.append(str(refusal.value))
+
+    model = market(Careless, 20, crowd={"maker": CROWD["maker"]})
+    orders = int(model.result().outcome.sum())
+    without = market(Silent, 20, crowd={"maker": CROWD["maker"]})
+    assert orders == int(without.result().outcome.sum())
+    assert len(Careless.refused) >= 6
+    for n, text in enumerate(
+        (
+            "size nan for ONE: must be a finite number",
+            "slippage nan for ONE: must be a finite number",
+            "target nan for ONE: must be a finite number",
+            "price nan for ONE: must be a finite number",
+            "price 0.0 for ONE: must be above 0",
+            "size nan for ONE: must be a finite number",
+        )
+    ):
+        assert Careless.refused[n].endswith(text)
+
+
+def test_what_is_wrong_where_nothing_is_asked_is_no_matter():
+    class Picky(marketsim.Strategy):
+        def decide(self, market, traders):
+            size = np.array([1.0, 0.0])
+            traders.limit_order(size, np.array([99.0, np.nan]))
+            traders.limit_order(1.0, -5.0, where=np.zeros(len(traders), bool))
+
+    assert market(Picky, 10).result().outcome.sum() > 0
+
+
+class Silent(marketsim.Strategy):
+    def decide(self, market: Any, traders: Any) -> None:
+        """Ask for nothing."""
+
+
 def test_what_a_trader_raises_is_named_with_its_line_and_chained():
     def step(self):
         raise LookupError("no idea")

@@ -12,7 +12,7 @@ import numba
 import numpy as np
 import pytest
 
-from marketsim.agents.desk import assess_accounts, list_pools
+from marketsim.agents.margins import assess_accounts
 from marketsim.engine import _jit, _sources, ledger, mark
 from marketsim.engine.allocation import grow
 from tests.engine.small import open_venue
@@ -37,7 +37,7 @@ def test_only_the_kernel_decorator_compiles():
 # Next run
 
 SCRIPT = """
-from marketsim.agents.desk import assess_accounts, list_pools
+from marketsim.agents.margins import assess_accounts
 from marketsim.engine import _jit
 from marketsim.engine.formulas.requirements import scaled_initial_fraction as fraction
 share = fraction(200_000_000, 500_000_000)
@@ -192,11 +192,10 @@ def test_a_copy_is_taken_by_its_own_arrays(make):
 def test_arrays_of_another_type_are_not_taken_for_those_before():
     account, out = np.array([1, 0]), np.zeros((2, 3))
     state = open_venue((5.0, 7.0))
-    pools = list_pools(state)
     for kind in (np.int64, np.int32, np.int64):
-        assess_accounts(state, *pools, account.astype(kind), out)
-        assert out[:, 0].tolist() == [7e6, 5e6]
+        assess_accounts(state, account.astype(kind), 2, out)
+        assert out[:, 0].tolist() == [7.0, 5.0]
         out[:] = 0.0
     strided = np.array([1, 9, 0, 9])[::2]
-    assess_accounts(state, *pools, strided, out)
-    assert out[:, 0].tolist() == [7e6, 5e6]
+    assess_accounts(state, strided, 2, out)
+    assert out[:, 0].tolist() == [7.0, 5.0]

@@ -1,13 +1,14 @@
 """Distributions: quantiles of the stated law, and what is refused."""
 
 import math
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
 import pytest
 from pydantic import TypeAdapter
 
-from marketsim.scenario.distributions import Distribution, median, normal_quantile
+from marketsim.scenario.distributions import Distribution, median
 from marketsim.scenario.errors import ScenarioError
 from marketsim.scenario.loader import parse_scenario
 
@@ -41,10 +42,27 @@ def test_the_median_is_the_middle_draw() -> None:
     )
 
 
-def test_the_normal_quantile_is_the_inverse_of_the_normal_law() -> None:
-    value = normal_quantile(np.array([0.001, 0.3, 0.5, 0.975]))
-    share = [0.5 * math.erfc(-x / math.sqrt(2)) for x in value]
+def test_the_logarithm_of_a_lognormal_value_is_normal() -> None:
+    law = TypeAdapter(Distribution).validate_python(
+        {"kind": "lognormal", "median": 3.0, "sigma": 2.0}
+    )
+    value = law.quantile(np.array([0.001, 0.3, 0.5, 0.975]))
+    share = [0.5 * math.erfc(-math.log(x / 3.0) / 2.0 / math.sqrt(2)) for x in value]
     assert share == pytest.approx([0.001, 0.3, 0.5, 0.975], rel=1e-12)
+
+
+def test_values_are_those_of_the_standard_library_to_the_last_bit() -> None:
+    uniform = np.random.default_rng(1).uniform(size=10_000)
+    forms = (
+        {"kind": "lognormal", "median": 3.0, "sigma": 0.7},
+        {"kind": "pareto", "min": 2.0, "alpha": 1.5},
+    )
+    lognormal, pareto = map(TypeAdapter(Distribution).validate_python, forms)
+    normal = NormalDist().inv_cdf
+    expected = [3.0 * math.exp(0.7 * normal(u)) for u in uniform.tolist()]
+    assert lognormal.quantile(uniform).tolist() == expected
+    expected = [2.0 * math.exp(math.log(1.0 - u) * (-1.0 / 1.5)) for u in uniform.tolist()]
+    assert pareto.quantile(uniform).tolist() == expected
 
 
 @pytest.mark.parametrize(
