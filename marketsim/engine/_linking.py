@@ -11,10 +11,13 @@ import gc
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from llvmlite.binding import Linkage, parse_assembly
 from numba import _dynfunc, types
+from numba.core.cgutils import normalize_ir_text
 from numba.core.codegen import JITCodeLibrary
-from numba.core.compiler import Compiler
 from numba.extending import models, register_model
+
+from marketsim.engine._passes import KernelCompiler, settled
 
 #: Called whenever a kernel begins to be compiled, and with True when what Python called is ready,
 #: so that a command can tell its user.
@@ -33,13 +36,18 @@ class Part(JITCodeLibrary):
         """Leave the code as it was translated."""
         self._finalized = True
 
-    def add_llvm_module(self, ll_module: Any) -> None:
-        """Add a module as it is."""
-        self._final_module.link_in(ll_module)
+    def add_ir_module(self, ir_module: Any) -> None:
+        """Add a module as it is; the whole it becomes part of is verified."""
+        self._final_module.link_in(parse_assembly(normalize_ir_text(str(ir_module))))
 
     def alone(self) -> Any:
         """Return the module of this kernel alone, fit to be linked several times."""
-        return super()._get_module_for_linking()
+        if self._shared_module is None:
+            self._shared_module = self._final_module
+            for function in self._final_module.functions:
+                if not function.is_declaration and function.linkage == Linkage.external:
+                    function.linkage = Linkage.linkonce_odr
+        return self._shared_module
 
     def _get_module_for_linking(self) -> Any:
         """Return a module with all that the kernel reaches, for a function that is no kernel."""
@@ -90,8 +98,13 @@ def _without_collection() -> Iterator[None]:
             gc.enable()
 
 
-class PartCompiler(Compiler):
+class PartCompiler(KernelCompiler):
     """Compiles into a `Part`."""
+
+    def __init__(self, typing: Any, target: Any, *args: Any) -> None:
+        with settled(typing, target):  # who calls it has looked
+            super().__init__(typing, target, *args)
+        del self.state.targetctx.refresh  # a copy
 
     def compile_extra(self, func: Any) -> Any:
         """Translate a function; what Numba knows it by leads to no machine code."""
@@ -106,7 +119,7 @@ class PartCompiler(Compiler):
         return result._replace(entry_point=entry)
 
 
-class WholeCompiler(Compiler):
+class WholeCompiler(KernelCompiler):
     """Compiles into a `Whole`."""
 
     def compile_extra(self, func: Any) -> Any:
