@@ -23,6 +23,9 @@ from marketsim.engine._passes import KernelCompiler, settled
 #: so that a command can tell its user.
 listeners: list[Callable[[bool], None]] = []
 
+#: Arguments of a kernel that may be called by its address: see `marketsim.engine._jit`.
+NUM_ADDRESSED = 5
+
 
 def _tell(*, ready: bool = False) -> None:
     for listener in listeners:
@@ -37,8 +40,8 @@ class Part(JITCodeLibrary):
         self._finalized = True
 
     def add_ir_module(self, ir_module: Any) -> None:
-        """Add a module as it is; the whole it becomes part of is verified."""
-        self._final_module.link_in(parse_assembly(normalize_ir_text(str(ir_module))))
+        """Take a module as it is; the whole it becomes part of is verified."""
+        self._final_module = parse_assembly(normalize_ir_text(str(ir_module)))
 
     def alone(self) -> Any:
         """Return the module of this kernel alone, fit to be linked several times."""
@@ -125,6 +128,7 @@ class WholeCompiler(KernelCompiler):
     def compile_extra(self, func: Any) -> Any:
         """Compile a function."""
         _tell()
+        self.state.flags.no_cfunc_wrapper = len(self.state.args) != NUM_ADDRESSED
         self.state.library = Whole(self.state.targetctx.codegen(), func.__qualname__)
         self.state.library.enable_object_caching()
         with _without_collection():
@@ -144,7 +148,8 @@ class KernelType(types.Dispatcher):
         dispatcher: Any = self.dispatcher
         pysig, folded = dispatcher.fold_argument_types(args, kws)
         kinds = tuple([_widened(kind) for kind in folded])
-        dispatcher.compile(kinds)
+        if kinds not in dispatcher.overloads:
+            dispatcher.compile(kinds)
         return dispatcher.overloads[kinds].signature.replace(pysig=pysig)
 
 

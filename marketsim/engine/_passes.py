@@ -42,11 +42,12 @@ class KernelFlags(Flags):  # type: ignore[misc]
         return hash(KernelFlags)
 
 
+#: Signatures by function and types of arguments.
+_known: dict[tuple[Any, ...], Any] = {}
+
+
 class KnownCalls:
     """A typing context that remembers which version of a function serves which arguments."""
-
-    #: Signatures by function and types of arguments.
-    known: dict[tuple[Any, ...], Any] = {}
 
     def __init__(self, context: Any) -> None:
         self.context = context
@@ -61,10 +62,10 @@ class KnownCalls:
         if kws or not (is_operator or type(function) is types.Function):
             return self.context.resolve_function_type(function, args, kws)
         key = (function, *args)
-        found = self.known.get(key)
+        found = _known.get(key)
         if found is None:
             found = self.context.resolve_function_type(function, args, kws)
-            self.known[key] = found
+            _known[key] = found
         return found
 
 

@@ -19,7 +19,7 @@ class Side(IntEnum):
 
 @pytest.fixture
 def kernels(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    monkeypatch.setattr(_jit, "CACHE", None)
+    monkeypatch.setattr(_jit, "_cache_folder", lambda file: None)
 
     @kernel
     def add(a: int, b: int) -> int:
