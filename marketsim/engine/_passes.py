@@ -43,11 +43,14 @@ class KernelFlags(Flags):  # type: ignore[misc]
 
 
 #: Signatures by function and types of arguments.
-_known: dict[tuple[Any, ...], Any] = {}
+_calls: dict[tuple[Any, ...], Any] = {}
+
+#: Types by that of a value and the name of its attribute.
+_attributes: dict[tuple[Any, str], Any] = {}
 
 
-class KnownCalls:
-    """A typing context that remembers which version of a function serves which arguments."""
+class Known:
+    """A typing context that remembers what it found, for other kernels that ask the same."""
 
     def __init__(self, context: Any) -> None:
         self.context = context
@@ -62,10 +65,18 @@ class KnownCalls:
         if kws or not (is_operator or type(function) is types.Function):
             return self.context.resolve_function_type(function, args, kws)
         key = (function, *args)
-        found = _known.get(key)
+        found = _calls.get(key)
         if found is None:
             found = self.context.resolve_function_type(function, args, kws)
-            _known[key] = found
+            _calls[key] = found
+        return found
+
+    def resolve_getattr(self, kind: Any, name: str) -> Any:
+        """Return the type of an attribute, or None."""
+        found = _attributes.get((kind, name))
+        if found is None:
+            found = self.context.resolve_getattr(kind, name)
+            _attributes[kind, name] = found
         return found
 
 
@@ -78,7 +89,7 @@ class KernelTypeInference(typed_passes.NopythonTypeInference):  # type: ignore[m
     def run_pass(self, state: Any) -> bool:
         """Infer, with what is known of calls."""
         context = state.typingctx
-        state.typingctx = KnownCalls(context)
+        state.typingctx = Known(context)
         try:
             changed: bool = super().run_pass(state)
         finally:

@@ -6,6 +6,7 @@ a sweep was made with.
 
 import ast
 import contextlib
+import functools
 import hashlib
 import json
 import os
@@ -60,6 +61,7 @@ def _compute_digests() -> dict[str, str]:
     modules = _Modules()
     behind = {path: modules.behind(path) for path in _files_with_kernels()}
     code = {path: digest_code([path]) for path in set().union(*behind.values())}
+    _parsed.cache_clear()
     return {
         path.relative_to(PACKAGE).as_posix(): _hash(*[code[source] for source in sources])
         for path, sources in behind.items()
@@ -89,9 +91,14 @@ def digest_code(files: Iterable[Path]) -> str:
     parts = []
     for path in files:
         text = path.read_text(encoding="utf-8")
-        said = repr(tomllib.loads(text)) if path.suffix == ".toml" else _code(ast.parse(text))
+        said = repr(tomllib.loads(text)) if path.suffix == ".toml" else _code(_parsed(text))
         parts += [path.relative_to(PACKAGE).as_posix(), said]
     return _hash(*parts)
+
+
+@functools.lru_cache(maxsize=100)
+def _parsed(text: str) -> ast.Module:
+    return ast.parse(text)
 
 
 def _hash(*parts: str) -> str:
@@ -146,7 +153,7 @@ def _files_with_kernels() -> list[Path]:
 def _holds_kernels(path: Path) -> bool:
     text = path.read_text(encoding="utf-8")
     may = any(f"@{name}" in text for name in DECORATORS)  # to parse takes long
-    return may and any(_is_kernel(node) for node in ast.walk(ast.parse(text)))
+    return may and any(_is_kernel(node) for node in ast.walk(_parsed(text)))
 
 
 def _is_kernel(node: ast.AST) -> bool:
@@ -204,7 +211,7 @@ class _Module:
     """What a file gives names to, and takes from other files of the package."""
 
     def __init__(self, path: Path) -> None:
-        self.tree = ast.parse(path.read_text(encoding="utf-8"))
+        self.tree = _parsed(path.read_text(encoding="utf-8"))
         self.definitions: dict[str, list[ast.stmt]] = {}
         self.effects: list[ast.stmt] = []
         #: Names of the definitions with kernels.
