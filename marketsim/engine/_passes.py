@@ -14,8 +14,8 @@ from numba.core import typed_passes, untyped_passes
 from numba.core.compiler import CompilerBase, DefaultPassBuilder, Flags
 from numba.core.compiler_machinery import PassManager, register_pass
 
-#: Passes for what no kernel has: `with`, closures and comprehensions, exceptions raised with
-#: values, `literally`, arrays taken through arithmetic as a whole, parallel loops.
+#: Passes for what no kernel has: `with`, closures and comprehensions, exceptions raised with values,
+#: `literally`, parallel loops; and one that makes a single loop of arithmetic with whole arrays.
 UNUSED = {
     untyped_passes.WithLifting,
     untyped_passes.InlineClosureLikes,
@@ -28,10 +28,10 @@ UNUSED = {
 }
 
 
-class KernelFlags(Flags):  # type: ignore[misc]
+class KernelFlags(Flags):
     """How a kernel is compiled: to who looks up what it calls, the same for all kernels.
 
-    Numba compares all of its 27 flags whenever it looks an operator up, and translates what it
+    Numba compares all of its flags, some thirty, whenever it looks an operator up, and translates what it
     finds for every set of them: whether a wrapper is made or a kernel inlined changes nothing.
     """
 
@@ -72,7 +72,9 @@ class Known:
         return found
 
     def resolve_getattr(self, kind: Any, name: str) -> Any:
-        """Return the type of an attribute, or None."""
+        """Return the type of an attribute, or None. Of a module it is what stands there now."""
+        if isinstance(kind, types.Module):
+            return self.context.resolve_getattr(kind, name)
         found = _attributes.get((kind, name))
         if found is None:
             found = self.context.resolve_getattr(kind, name)
@@ -81,7 +83,7 @@ class Known:
 
 
 @register_pass(mutates_CFG=True, analysis_only=False)
-class KernelTypeInference(typed_passes.NopythonTypeInference):  # type: ignore[misc]
+class KernelTypeInference(typed_passes.NopythonTypeInference):
     """Finds the types of a kernel's variables."""
 
     _name = "kernel_type_inference"
@@ -97,13 +99,13 @@ class KernelTypeInference(typed_passes.NopythonTypeInference):  # type: ignore[m
         return changed
 
 
-class KernelPasses(PassManager):  # type: ignore[misc]
+class KernelPasses(PassManager):
     """A sequence of passes, without Numba's analysis of the whole function after each of them."""
 
     _ENFORCING = False
 
 
-class KernelCompiler(CompilerBase):  # type: ignore[misc]
+class KernelCompiler(CompilerBase):
     """Takes a kernel through the passes it needs."""
 
     def __init__(self, *args: Any) -> None:
