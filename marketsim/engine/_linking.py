@@ -95,8 +95,8 @@ def _reached(libraries: list[Any]) -> list[Any]:
 def _without_collection() -> Iterator[None]:
     """Let Python not look for garbage: a compilation makes millions of objects that stay.
 
-    Not afterwards either: to go through them takes as long as a twentieth of the compilation. What is
-    garbage among them comes to some 40 MB, of 600 the compilation takes, in a process that compiles.
+    Not afterwards either: to go through them takes a twentieth of the time. What of them is garbage
+    comes to some 40 MB, of the 600 that a process takes which compiles.
     """
     was_on = gc.isenabled()
     gc.disable()

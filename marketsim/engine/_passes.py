@@ -14,8 +14,8 @@ from numba.core import typed_passes, untyped_passes
 from numba.core.compiler import CompilerBase, DefaultPassBuilder, Flags
 from numba.core.compiler_machinery import PassManager, register_pass
 
-#: Passes for what no kernel has: `with`, closures and comprehensions, exceptions raised with values,
-#: `literally`, parallel loops; and one that makes a single loop of arithmetic with whole arrays.
+#: Passes for what no kernel has: `with`, closures and comprehensions, exceptions raised with
+#: values, `literally`, parallel loops; and one that fuses arithmetic with whole arrays.
 UNUSED = {
     untyped_passes.WithLifting,
     untyped_passes.InlineClosureLikes,
@@ -31,8 +31,9 @@ UNUSED = {
 class KernelFlags(Flags):
     """How a kernel is compiled: to who looks up what it calls, the same for all kernels.
 
-    Numba compares all of its flags, some thirty, whenever it looks an operator up, and translates what it
-    finds for every set of them: whether a wrapper is made or a kernel inlined changes nothing.
+    Numba compares all of its flags, some thirty, whenever it looks an operator up, and translates
+    what it finds for every set of them. Here they differ in wrappers and inlining alone, which
+    changes nothing of what is called.
     """
 
     def __eq__(self, other: object) -> bool:
