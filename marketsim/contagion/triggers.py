@@ -78,8 +78,21 @@ def sum_bands(state: State, trigger: Any, edge: Any, reach: float, total: Any) -
             mark = state.market[m].mark_ticks
             if ticks > 0 and abs(ticks - mark) <= reach * mark:
                 size = state.position[i, m].size
-                band = np.searchsorted(edge[m], ticks, side="right") - 1
-                total[m, 0 if size > 0 else 1, band] += abs(size)
+                total[m, 0 if size > 0 else 1, _band(edge, m, ticks)] += abs(size)
+
+
+@kernel
+def _band(edge: Any, m: int, ticks: int) -> int:
+    """Return the last edge at or below a mark: by halves, as NumPy's search is long to compile."""
+    low = 0
+    high = edge.shape[1]
+    while low < high:
+        middle = (low + high) // 2
+        if edge[m, middle] <= ticks:
+            low = middle + 1
+        else:
+            high = middle
+    return low - 1
 
 
 @kernel

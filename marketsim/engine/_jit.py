@@ -1,9 +1,10 @@
 """The ``kernel`` decorator: Numba with an on-disk cache that never runs stale code.
 
 Numba's own cache looks at the file that holds a function, not at the files it calls into, so an
-edit in ``matching.py`` would leave an old ``step.py`` in use. Here every compiled kernel lives in
-a folder named after a digest of the code of *all* files with kernels and of those that these take
-names from: an edit of any of them starts an empty folder.
+edit in ``matching.py`` would leave an old ``step.py`` in use. Here the compiled kernels of a file
+lie in a folder named after a digest of its code and of that of all files that these kernels take
+names from, directly or not: an edit of any of them starts an empty folder, and leaves those of
+other files as they are.
 """
 
 import functools
@@ -35,7 +36,7 @@ from numba.extending import (
 from numpy.typing import NDArray
 
 from marketsim.engine._linking import KernelType, PartCompiler, WholeCompiler
-from marketsim.engine._sources import cache_root, kernel_digest
+from marketsim.engine._sources import PACKAGE, cache_root, kernel_digest, kernel_digests
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 Struct = TypeVar("Struct", bound=type[tuple[Any, ...]])
@@ -46,32 +47,44 @@ KEPT_DIGESTS = 3
 WITHOUT = os.environ.get("MARKETSIM_WITHOUT", "").split()
 
 
-def _open_cache() -> Path | None:
-    """Make this digest's folder and drop the oldest others; None where nothing can be written."""
+#: Digest of what decides the kernels of a file, by its path in the package.
+DIGESTS = kernel_digests()
+
+
+def _cache_folder(file: Path) -> Path | None:
+    """Make the folder of a file's kernels; None where nothing can be written.
+
+    Of the folders of the same file with other digests, all but the latest go.
+    """
     try:
         root = cache_root()
         if WITHOUT:  # other code from the same sources
             root /= "without-" + "-".join(WITHOUT)
-        folder = root / kernel_digest()
-        folder.mkdir(parents=True, exist_ok=True)
-        os.utime(folder)
-        if not os.access(folder, os.W_OK):
+        if file.is_relative_to(PACKAGE):
+            path = file.relative_to(PACKAGE)
+            name, digest = ".".join(path.with_suffix("").parts), DIGESTS.get(path.as_posix())
+        else:  # it may call whatever it likes; Numba looks at the file itself
+            name, digest = "elsewhere", kernel_digest()
+        if digest is None:  # the package is in an archive, and its files are not to be read
             return None
-        ours = [path for path in root.iterdir() if re.fullmatch("[0-9a-f]{16}", path.name)]
-        by_age = sorted(ours, key=lambda path: path.stat().st_mtime, reverse=True)
-        for old in by_age[KEPT_DIGESTS:]:
-            shutil.rmtree(old, ignore_errors=True)
+        folder = root / f"{name}-{digest}"
+        if not folder.is_dir():
+            folder.mkdir(parents=True)
+            same = re.compile(re.escape(name) + "-[0-9a-f]{16}")
+            ours = [path for path in root.iterdir() if same.fullmatch(path.name)]
+            by_age = sorted(ours, key=lambda path: path.stat().st_mtime, reverse=True)
+            for old in by_age[KEPT_DIGESTS:]:
+                shutil.rmtree(old, ignore_errors=True)
+        os.utime(folder)
+        return folder if os.access(folder, os.W_OK) else None
     except (OSError, RuntimeError):
         return None
-    return folder
-
-
-CACHE = _open_cache()
 
 
 def is_compiled() -> bool:
     """Tell whether the kernels of a run are on disk, compiled from these sources."""
-    return CACHE is not None and next(CACHE.rglob("loop.run_steps-*.nbc"), None) is not None
+    folder = _cache_folder(PACKAGE / "run" / "loop.py")
+    return folder is not None and next(folder.rglob("loop.run_steps-*.nbc"), None) is not None
 
 
 class Kernel:
@@ -118,11 +131,13 @@ def _typeof_kernel(value: Kernel, c: Any) -> Any:  # noqa: ARG001
 
 
 def _cached(function: Callable[..., Any]) -> Any:
-    """Compile for calls from Python, cached on disk under the digest of all kernel sources."""
-    if CACHE is None:
+    """Compile for calls from Python, cached on disk under the digest of what it depends on."""
+    folder = _cache_folder(Path(function.__code__.co_filename).resolve())
+    # What a function inside another finds there, no digest of files knows.
+    if folder is None or function.__closure__:
         return numba.njit(pipeline_class=WholeCompiler)(function)
     before = numba.config.CACHE_DIR
-    numba.config.CACHE_DIR = str(CACHE)
+    numba.config.CACHE_DIR = str(folder)
     try:
         return numba.njit(cache=True, pipeline_class=WholeCompiler)(function)
     except RuntimeError:  # Numba found no place to cache: works, only slower to start
@@ -401,10 +416,12 @@ def _load_field(context: Any, builder: Any, struct: ByReference, value: Any, nam
     loaded = builder.load(cgutils.gep_inbounds(builder, value, 0, position))
     # No store changes where an array lies, but the compiler cannot know that by itself.
     loaded.set_metadata("invariant.load", builder.module.add_metadata([]))
-    array = context.make_array(struct.fields[name])(context, builder, value=loaded)
-    array.meminfo = cgutils.get_null_value(array.meminfo.type)
-    array.parent = cgutils.get_null_value(array.parent.type)
-    return array._getvalue()
+    model = context.data_model_manager[struct.fields[name]]
+    for counted in ("meminfo", "parent"):
+        place = model.get_field_position(counted)
+        nothing = cgutils.get_null_value(loaded.type.elements[place])
+        loaded = builder.insert_value(loaded, nothing, place)
+    return loaded
 
 
 @unbox(ByReference)

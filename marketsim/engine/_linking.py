@@ -11,14 +11,20 @@ import gc
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from llvmlite.binding import Linkage, parse_assembly
 from numba import _dynfunc, types
+from numba.core.cgutils import normalize_ir_text
 from numba.core.codegen import JITCodeLibrary
-from numba.core.compiler import Compiler
 from numba.extending import models, register_model
+
+from marketsim.engine._passes import KernelCompiler, settled
 
 #: Called whenever a kernel begins to be compiled, and with True when what Python called is ready,
 #: so that a command can tell its user.
 listeners: list[Callable[[bool], None]] = []
+
+#: Arguments of a kernel that may be called by its address: see `marketsim.engine._jit`.
+NUM_ADDRESSED = 5
 
 
 def _tell(*, ready: bool = False) -> None:
@@ -29,17 +35,24 @@ def _tell(*, ready: bool = False) -> None:
 class Part(JITCodeLibrary):
     """The code of a kernel that kernels call, without that of those it calls."""
 
+    _shared_module: Any
+
     def finalize(self) -> None:
         """Leave the code as it was translated."""
         self._finalized = True
 
-    def add_llvm_module(self, ll_module: Any) -> None:
-        """Add a module as it is."""
-        self._final_module.link_in(ll_module)
+    def add_ir_module(self, ir_module: Any) -> None:
+        """Take a module as it is; the whole it becomes part of is verified."""
+        self._final_module = parse_assembly(normalize_ir_text(str(ir_module)))
 
     def alone(self) -> Any:
         """Return the module of this kernel alone, fit to be linked several times."""
-        return super()._get_module_for_linking()
+        if self._shared_module is None:
+            self._shared_module = self._final_module
+            for function in self._final_module.functions:
+                if not function.is_declaration and function.linkage == Linkage.external:
+                    function.linkage = Linkage.linkonce_odr
+        return self._shared_module
 
     def _get_module_for_linking(self) -> Any:
         """Return a module with all that the kernel reaches, for a function that is no kernel."""
@@ -80,18 +93,28 @@ def _reached(libraries: list[Any]) -> list[Any]:
 
 @contextlib.contextmanager
 def _without_collection() -> Iterator[None]:
-    """Let Python not look for garbage: a compilation makes millions of objects that stay."""
+    """Let Python not look for garbage: a compilation makes millions of objects that stay.
+
+    Not afterwards either: to go through them takes a twentieth of the time. What of them is garbage
+    comes to some 40 MB, of the 600 that a process takes which compiles.
+    """
     was_on = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
+        gc.freeze()
         if was_on:
             gc.enable()
 
 
-class PartCompiler(Compiler):
+class PartCompiler(KernelCompiler):
     """Compiles into a `Part`."""
+
+    def __init__(self, typing: Any, target: Any, *args: Any) -> None:
+        with settled(typing, target):  # who calls it has looked
+            super().__init__(typing, target, *args)
+        del self.state.targetctx.refresh  # a copy
 
     def compile_extra(self, func: Any) -> Any:
         """Translate a function; what Numba knows it by leads to no machine code."""
@@ -106,12 +129,13 @@ class PartCompiler(Compiler):
         return result._replace(entry_point=entry)
 
 
-class WholeCompiler(Compiler):
+class WholeCompiler(KernelCompiler):
     """Compiles into a `Whole`."""
 
     def compile_extra(self, func: Any) -> Any:
         """Compile a function."""
         _tell()
+        self.state.flags.no_cfunc_wrapper = len(self.state.args) != NUM_ADDRESSED
         self.state.library = Whole(self.state.targetctx.codegen(), func.__qualname__)
         self.state.library.enable_object_caching()
         with _without_collection():
@@ -131,7 +155,8 @@ class KernelType(types.Dispatcher):
         dispatcher: Any = self.dispatcher
         pysig, folded = dispatcher.fold_argument_types(args, kws)
         kinds = tuple([_widened(kind) for kind in folded])
-        dispatcher.compile(kinds)
+        if kinds not in dispatcher.overloads:
+            dispatcher.compile(kinds)
         return dispatcher.overloads[kinds].signature.replace(pysig=pysig)
 
 

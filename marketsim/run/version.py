@@ -32,7 +32,8 @@ def code_version(parts: Iterable[str] = RUN_SOURCES) -> str:
         16 hexadecimal digits.
     """
     files = sources_of(parts)
-    return remembered(files, lambda: digest_code(files))
+    version: str = remembered(files, lambda: digest_code(files))
+    return version
 
 
 def sources_of(parts: Iterable[str]) -> list[Path]:

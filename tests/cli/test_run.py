@@ -208,7 +208,7 @@ def test_a_command_says_that_it_compiles_once_it_does(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("marketsim.report.progress_bars.compiling", Compiling())
-    monkeypatch.setattr(_jit, "CACHE", None)
+    monkeypatch.setattr(_jit, "_cache_folder", lambda file: None)
 
     @kernel
     def doubled(number: complex) -> complex:

@@ -6,6 +6,7 @@ from typing import Any
 import numba
 import numpy as np
 import pytest
+from numba.core.registry import cpu_target
 
 from marketsim.engine import _jit
 from marketsim.engine._jit import kernel
@@ -19,7 +20,7 @@ class Side(IntEnum):
 
 @pytest.fixture
 def kernels(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    monkeypatch.setattr(_jit, "CACHE", None)
+    monkeypatch.setattr(_jit, "_cache_folder", lambda file: None)
 
     @kernel
     def add(a: int, b: int) -> int:
@@ -68,3 +69,30 @@ def test_what_kernels_call_is_no_machine_code_of_its_own(kernels: dict[str, Any]
     code = str(library.alone())
     assert "define" in code
     assert code.count("define") == 1  # add is declared, not taken in
+
+
+def test_numba_compiles_what_is_no_kernel_as_it_always_does(kernels: dict[str, Any]) -> None:
+    kernels["outer"](1, np.array([5], np.int64))
+    for context in (cpu_target.typing_context, cpu_target.target_context):
+        assert "refresh" not in vars(context)  # looks again for what extensions declare
+
+    @numba.njit  # type: ignore[untyped-decorator]
+    def plain(a: Any) -> Any:
+        def twice(b: Any) -> Any:
+            return b + b
+
+        return twice(a) * a
+
+    assert plain(np.arange(3)).tolist() == [0, 2, 8]
+
+
+@pytest.mark.parametrize("count", [4, 5])
+def test_a_kernel_that_fits_may_be_called_by_its_address(count: int) -> None:
+    source = ", ".join("abcde"[:count])
+    made: dict[str, Any] = {}
+    exec(f"def total({source}): return {source.replace(', ', ' + ')}", made)
+    total = kernel(made["total"])
+    assert total(*range(count)) == sum(range(count))
+    (found,) = total.entry.overloads.values()
+    name = found.fndesc.llvm_cfunc_wrapper_name
+    assert (name in found.library.get_llvm_str()) == (count == 5)

@@ -2,13 +2,22 @@
 
 import ast
 import importlib
+import inspect
+import json
 import shutil
+from pathlib import Path
 
 import numba
 import pytest
 
 from marketsim.engine import _jit, _sources
-from marketsim.engine._sources import PACKAGE, digest_code, kernel_digest, kernel_sources
+from marketsim.engine._sources import (
+    PACKAGE,
+    digest_code,
+    kernel_digest,
+    kernel_digests,
+    kernel_sources,
+)
 
 DOCSTRING = '"""Another docstring."""\n'
 
@@ -67,18 +76,71 @@ def test_every_module_with_kernels_decides_the_digest():
             assert path in sources
 
 
+def functions_behind(function):
+    """The functions a kernel reaches through the names in its code, as Python finds them."""
+    found = set()
+    todo = [function]
+    while todo:
+        function = todo.pop()
+        if function in found:
+            continue
+        found.add(function)
+        names = function.__code__.co_names
+        cells = [cell.cell_contents for cell in function.__closure__ or ()]
+        values = [function.__globals__.get(name) for name in names] + cells
+        values += [
+            getattr(value, name, None)
+            for value in values
+            for name in names
+            if inspect.ismodule(value) or inspect.isclass(value)
+        ]
+        todo += [value.py_func for value in values if hasattr(value, "py_func")]
+    return found
+
+
 @pytest.mark.skipif(bool(numba.config.DISABLE_JIT), reason="needs compiled kernels")
-def test_every_module_a_kernel_takes_a_name_from_decides_the_digest():
-    sources = set(kernel_sources())
+def test_every_file_a_kernel_reaches_decides_its_digest():
+    modules = _sources._Modules()
     followed = 0
-    for path in sources:
+    for path in kernel_sources():
+        sources = set(modules.behind(path))
+        values = list(vars(importlib.import_module(module_of(path))).values())
+        values += [getattr(value, "decide", None) for value in values]
+        kernels = [value.py_func for value in values if isinstance(value, _jit.Kernel)]
+        for kernel in kernels:
+            if kernel.__code__.co_filename == str(path):
+                for function in functions_behind(kernel):
+                    place = Path(function.__code__.co_filename)
+                    if place.is_relative_to(PACKAGE):
+                        assert place in sources, (path, function)
+                        followed += 1
+    assert followed > 1000
+
+
+@pytest.mark.skipif(bool(numba.config.DISABLE_JIT), reason="needs compiled kernels")
+def test_every_file_a_kernel_takes_a_name_from_decides_its_digest():
+    modules = _sources._Modules()
+    followed = 0
+    for path in kernel_sources():
+        sources = set(modules.behind(path))
         taken = imports(path)
         for kernel in vars(importlib.import_module(module_of(path))).values():
-            if isinstance(kernel, _jit.Kernel):
+            if isinstance(kernel, _jit.Kernel) and kernel.__module__ == module_of(path):
                 for name in taken.keys() & set(kernel.py_func.__code__.co_names):
-                    assert source_of(*taken[name]) in sources
+                    assert source_of(*taken[name]) in sources, (path, name)
                     followed += 1
     assert followed > 100
+
+
+def test_a_digest_depends_on_no_more_than_its_kernels_do():
+    def names(start):
+        return {path.relative_to(PACKAGE).as_posix() for path in kernel_sources(PACKAGE / start)}
+
+    assert len(names("run/loop.py")) > 50
+    rates = names("engine/formulas/rates.py")
+    assert "engine/_jit.py" in rates
+    assert not {"engine/state.py", "engine/ledger.py", "run/loop.py"} & rates
+    assert not {"run/loop.py", "engine/matching.py", "tape/series.py"} & names("engine/ledger.py")
 
 
 def test_a_module_whose_names_no_kernel_uses_does_not():
@@ -86,7 +148,8 @@ def test_a_module_whose_names_no_kernel_uses_does_not():
     names = {path.relative_to(PACKAGE).as_posix() for path in kernel_sources()}
     assert {"agents/desk.py", "engine/state.py", "engine/world.py"} <= names
     assert "agents/own.py" not in names
-    assert not {name for name in names if name.startswith(("scenario/", "cli/", "sweep/"))}
+    assert not {name for name in names if name.startswith(("cli/", "sweep/", "results/"))}
+    assert "scenario/schema.py" not in names
 
 
 # Which edits
@@ -165,7 +228,8 @@ def test_a_broken_note_is_computed_anew_and_old_ones_go(package, tmp_path):
     found = kernel_digest()
     (note,) = (tmp_path / "cache" / "digests").iterdir()
     note.write_text("")
-    assert kernel_digest() == found == note.read_text()
+    assert kernel_digest() == found
+    assert json.loads(note.read_text()) == kernel_digests()
     for number in range(2 * _sources.KEPT_NOTES):
         append(package / "streams.py", f"x{number} = 1\n")
         _sources.remembered([package / "streams.py"], lambda: found)
