@@ -78,7 +78,7 @@ def test_figures_of_the_summary_are_those_of_the_folder(result, tmp_path):
 def test_one_shock_ties_what_goes_back_to_it(tmp_path):
     run = load_run(write_run(simulate("contagion", 0.6), tmp_path / "run"))
     largest = run.cascades()[0]
-    assert largest.root == "crash of BTC -22.0%"
+    assert largest.root == "crash of BTC -25.0%"
     assert 720 < largest.start_step < 840  # the fall takes two hours
     assert largest.num_accounts > 100
     assert largest.depth >= 4
