@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 
 CALM, STRESS = STATES = ("calm", "stress")
 #: The variant in which only a few follow rules, each a rule of their own.
-ONE = "one"
+ONE, NONE = "one", "none"
+#: The population behind each who is looked at, where it follows no rule.
+BY = {"one": "mine-none", "other": "mine-none", "all": "public"}
 RULES = {
     "modest": "modest leverage",
     "buffer": "margin buffer",
@@ -34,90 +36,93 @@ OWN_ALIKE, CASCADE_ALIKE = 5.0, 10.0
 
 
 class Effect(NamedTuple):
-    """A figure of a run, by what is measured there, and in which unit."""
+    """A figure of a run that rules change."""
 
+    who: str  #: is looked at: one who follows the rule, all who do, another who does not
     figure: str
     scale: float
     column: str
 
 
-PUBLIC, NONE = "public", "mine-none"
-OWN, RETURN = "liquidated_share", "total_return"
-R, CASCADE = "R", "cascade"
 EFFECTS = {
-    "one, liquidated": Effect(OWN, 100.0, "one who follows: liquidated, points"),
-    "one, return": Effect(RETURN, 100.0, "one who follows: return, points"),
-    "all, liquidated": Effect(OWN, 100.0, "everybody follows: liquidated, points"),
-    "all, return": Effect(RETURN, 100.0, "everybody follows: return, points"),
-    "other, liquidated": Effect(
-        OWN, 100.0, "one who does not, if everybody does: liquidated, points"
-    ),
-    "all, R": Effect(R, 1.0, "everybody follows: mean R"),
-    "all, cascade": Effect(CASCADE, 100.0, "everybody follows: largest cascade, % of OI"),
+    "one, liquidated": Effect("one", "liquidated_share", 100.0, "one: liquidated, %"),
+    "one, return": Effect("one", "total_return", 100.0, "one: return, %"),
+    "all, liquidated": Effect("all", "liquidated_share", 100.0, "everybody: liquidated, %"),
+    "all, return": Effect("all", "total_return", 100.0, "everybody: return, %"),
+    "other, liquidated": Effect("other", "liquidated_share", 100.0, "bystander: liquidated, %"),
+    "all, R": Effect("venue", "reproduction_number_mean", 1.0, "everybody: mean R"),
+    "all, cascade": Effect("venue", "cascade", 100.0, "everybody: largest cascade, % of OI"),
 }
-"""By who is looked at and how: the difference a rule makes to it."""
+#: Column of how often R is lower: a side of a book that is all but empty makes it as large as it
+#: likes, so that signs say more than means.
+LOWER = "everybody: R lower, % of seeds"
 
 
 def effects(runs: "pd.DataFrame") -> "pd.DataFrame":
     """Return a row per state, rule and seed: each figure with the rule, and without it.
 
     One who follows a rule is compared with one of the same kinds in the same run who follows none;
-    everybody, and one who follows none, with themselves in the run of the same seed in which
-    nobody else follows any.
+    everybody, and a bystander who follows none, with themselves in the run of the same seed in
+    which nobody follows any.
     """
     import pandas as pd
 
     runs = runs.assign(
         state=[Path(base).stem for base in runs["state"]],
-        R=runs["reproduction_number_mean"],
         cascade=runs["largest_cascade_usd"] / runs["open_interest_usd"],
     )
     rows = []
-    for state in STATES:
-        here = runs[runs["state"] == state]
-        by_variant = {name: part.set_index("seed") for name, part in here.groupby("variant")}
-        alone = by_variant.get(ONE)
-        if alone is None:
-            continue
-        for rule in (each for each in RULES if each in by_variant):
-            everybody = by_variant[rule].reindex(alone.index)
-            found = pd.DataFrame({"state": state, "rule": rule, "seed": alone.index})
-            for name, effect in EFFECTS.items():
-                who = {"one": f"mine-{rule}", "all": PUBLIC, "other": NONE}[name.split(",")[0]]
-                own = effect.figure in (OWN, RETURN)
-                column = f"populations.{who}.{effect.figure}" if own else effect.figure
-                base = f"populations.{NONE}.{effect.figure}" if who == f"mine-{rule}" else column
-                after = alone if who == f"mine-{rule}" else everybody
-                found[f"{name}|without"] = (effect.scale * alone[base]).to_numpy()
-                found[f"{name}|with"] = (effect.scale * after[column]).to_numpy()
-            rows.append(found)
+    for (state, rule), part in runs[runs["variant"] != ONE].groupby(["state", "variant"]):
+        alone = runs[(runs["state"] == state) & (runs["variant"] == ONE)].set_index("seed")
+        everybody = part.set_index("seed").reindex(alone.index)
+        found = pd.DataFrame({"state": state, "rule": rule, "seed": alone.index})
+        for name, (who, figure, scale, _) in EFFECTS.items():
+            column = figure if who == "venue" else f"populations.{BY[who]}.{figure}"
+            after = (
+                alone[f"populations.mine-{rule}.{figure}"] if who == "one" else everybody[column]
+            )
+            found[f"{name}|without"] = scale * alone[column].to_numpy()
+            found[f"{name}|with"] = scale * after.to_numpy()
+        rows.append(found)
     return pd.concat(rows, ignore_index=True)
 
 
 def difference(found: "pd.DataFrame", state: str, rule: str, name: str) -> Interval:
     """Return what a rule changes, with its paired interval."""
-    here = found[(found["state"] == state) & (found["rule"] == rule)]
+    here = _part(found, rule, state)
     return paired_difference(here[f"{name}|without"], here[f"{name}|with"]).difference
 
 
+def _part(found: "pd.DataFrame", rule: str, state: str) -> "pd.DataFrame":
+    return found[(found["rule"] == rule) & (found["state"] == state)]
+
+
+def _is_lower(found: "pd.DataFrame", rule: str, state: str) -> Interval:
+    """Return the share of the seeds in which R is lower if everybody follows a rule."""
+    here = _part(found, rule, state)
+    return bootstrap_mean(here["all, R|with"] < here["all, R|without"])
+
+
 def tabulate(runs: "pd.DataFrame") -> "pd.DataFrame":
-    """Average over seeds: without any rule, and what each changes."""
+    """Average over seeds: every figure without a rule, and what each rule changes."""
     import pandas as pd
 
     found = effects(runs)
     rows = []
     for cell, state in enumerate(STATES):
-        here = found[found["state"] == state]
-        first = here[here["rule"] == next(iter(RULES))]
-        for rule in ("none", *RULES):
+        without = _part(found, next(iter(RULES)), state)
+        for rule in (NONE, *RULES):
+            place = {"cell": cell, "variant": rule, "state": state, "runs": len(without)}
             for name, effect in EFFECTS.items():
-                change = (
-                    bootstrap_mean(first[f"{name}|without"])
-                    if rule == "none"
-                    else difference(found, state, rule, name)
-                )
-                place = {"cell": cell, "variant": rule, "state": state, "metric": effect.column}
-                rows.append(place | {"runs": first["seed"].nunique()} | change._asdict())
+                if rule == NONE:
+                    value = bootstrap_mean(without[f"{name}|without"])
+                else:
+                    value = difference(found, state, rule, name)
+                rows.append(place | {"metric": effect.column} | value._asdict())
+            if rule != NONE:
+                lower = _is_lower(found, rule, state)
+                percent = {key: 100.0 * end for key, end in lower._asdict().items()}
+                rows.append(place | {"metric": LOWER} | percent)
     return pd.DataFrame(rows)
 
 
@@ -212,10 +217,6 @@ def _ends(found: "pd.DataFrame", rule: str, state: str) -> str:
     return f"{RULES[rule]} in {state}: {written(ends[0])} % without, {written(ends[1])} % with"
 
 
-def _part(found: "pd.DataFrame", rule: str, state: str) -> "pd.DataFrame":
-    return found[(found["rule"] == rule) & (found["state"] == state)]
-
-
 def _halved(found: "pd.DataFrame", places: list[tuple[str, str]], what: str, source: str) -> Check:
     said = [_ends(found, *place) for place in places]
     answers = [below(_beyond_half(found, *place), 0.0) for place in places]
@@ -268,9 +269,7 @@ def _together(found: "pd.DataFrame") -> Check:
 def _system(found: "pd.DataFrame") -> Check:
     said, answers = [], []
     for rule in ("modest", "stablecoins", "together"):
-        here = _part(found, rule, STRESS)
-        # A side of a book that is all but empty makes R as large as it likes: signs, not means.
-        lower = bootstrap_mean(here["all, R|with"] < here["all, R|without"])
+        lower = _is_lower(found, rule, STRESS)
         cascade = difference(found, STRESS, rule, "all, cascade")
         said.append(
             f"{RULES[rule]}: R lower in {written(lower, 100.0, ' %')} of the seeds, cascade "
@@ -288,10 +287,16 @@ def _system(found: "pd.DataFrame") -> Check:
 
 #: The figures drawn, a column each: what is seen, and by whom.
 PANELS = {
-    "liquidated, points": {"one": "one, liquidated", "everybody": "all, liquidated"},
-    "return, points": {"one": "one, return", "everybody": "all, return"},
-    "mean R": {"everybody": "all, R"},
-    "largest cascade, % of OI": {"everybody": "all, cascade"},
+    "liquidated, points": {
+        "one": EFFECTS["one, liquidated"].column,
+        "everybody": EFFECTS["all, liquidated"].column,
+    },
+    "return, points": {
+        "one": EFFECTS["one, return"].column,
+        "everybody": EFFECTS["all, return"].column,
+    },
+    "R lower, % of seeds": {"everybody": LOWER},
+    "largest cascade, % of OI": {"everybody": EFFECTS["all, cascade"].column},
 }
 
 
@@ -305,9 +310,10 @@ def draw(table: "pd.DataFrame", path: Path) -> None:
     place = np.arange(len(RULES))[::-1]
     for state, row in zip(STATES, grid, strict=True):
         for axes, (title, lines) in zip(row, PANELS.items(), strict=True):
-            axes.axvline(0.0, color=LOOK.theme.ink, linewidth=0.5 * LOOK.size.line)
-            for shift, (who, name) in zip((0.18, -0.18), lines.items(), strict=False):
-                shown = table[(table["state"] == state) & (table["metric"] == EFFECTS[name].column)]
+            nothing = 50.0 if LOWER in lines.values() else 0.0
+            axes.axvline(nothing, color=LOOK.theme.ink, linewidth=0.5 * LOOK.size.line)
+            for shift, (who, column) in zip((0.18, -0.18), lines.items(), strict=False):
+                shown = table[(table["state"] == state) & (table["metric"] == column)]
                 shown = shown.set_index("variant").loc[list(RULES)]
                 y = place + (shift if len(lines) > 1 else 0.0)
                 axes.hlines(y, shown["low"], shown["high"], color=colors[who], alpha=0.6)
