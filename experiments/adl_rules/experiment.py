@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from marketsim.report.canvas import save_figure
-from marketsim.report.charts import line_figure
+from marketsim.report.charts import bar_figure
 from marketsim.report.experiment import Check, above, below, every, near, written
 from marketsim.study.analysis import cell_means
 from marketsim.study.statistics import Interval, bootstrap_mean
@@ -13,6 +13,14 @@ if TYPE_CHECKING:
     import pandas as pd
 
 PARAMETERS = ["fall", "rule"]
+#: The rules, as they are drawn.
+NAMES = {
+    "hyperliquid": "queue of Hyperliquid",
+    "binance": "queue of Binance",
+    "random": "random queue",
+    "pro_rata": "pro rata by contracts",
+    "pro_rata_profit": "pro rata by profit",
+}
 QUEUE, PRO_RATA = "hyperliquid", "pro_rata"
 TAKEN = "taken at the wave / needed"
 HOUR = "taken an hour later / needed"
@@ -121,10 +129,13 @@ def _path(found: "pd.DataFrame") -> Check:
 
 
 def draw(table: "pd.DataFrame", path: Path) -> None:
-    """Draw the largest share of one position over the fall, a line for each rule."""
+    """Draw the largest share of one position in the median wave, by rule and fall."""
     shown = table[table["metric"] == SHARE]
-    shown = shown.assign(x=-100.0 * shown["fall"], group=shown["rule"])
-    save_figure(line_figure(shown, "fall of BTC, %", "largest share of one position"), path)
+    bars = {
+        f"{NAMES[row.rule]}, {-100.0 * row.fall:.0f} % fall": Interval(row.value, row.low, row.high)
+        for row in shown.itertuples()
+    }
+    save_figure(bar_figure(bars, "largest share closed of one position, median wave"), path)
 
 
 def headline(runs: "pd.DataFrame") -> str:
