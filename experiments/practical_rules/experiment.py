@@ -1,5 +1,6 @@
 """Practitioners' rules for perps under cross margin: for one who follows them, and for all."""
 
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -109,20 +110,19 @@ def tabulate(runs: "pd.DataFrame") -> "pd.DataFrame":
 
     found = effects(runs)
     rows = []
-    for cell, state in enumerate(STATES):
+    for cell, (state, rule) in enumerate(product(STATES, (NONE, *RULES))):
         without = _part(found, next(iter(RULES)), state)
-        for rule in (NONE, *RULES):
-            place = {"cell": cell, "variant": rule, "state": state, "runs": len(without)}
-            for name, effect in EFFECTS.items():
-                if rule == NONE:
-                    value = bootstrap_mean(without[f"{name}|without"])
-                else:
-                    value = difference(found, state, rule, name)
-                rows.append(place | {"metric": effect.column} | value._asdict())
-            if rule != NONE:
-                lower = _is_lower(found, rule, state)
-                percent = {key: 100.0 * end for key, end in lower._asdict().items()}
-                rows.append(place | {"metric": LOWER} | percent)
+        place = {"cell": cell, "variant": rule, "state": state, "runs": len(without)}
+        for name, effect in EFFECTS.items():
+            if rule == NONE:
+                value = bootstrap_mean(without[f"{name}|without"])
+            else:
+                value = difference(found, state, rule, name)
+            rows.append(place | {"metric": effect.column} | value._asdict())
+        if rule != NONE:
+            lower = _is_lower(found, rule, state)
+            percent = {key: 100.0 * end for key, end in lower._asdict().items()}
+            rows.append(place | {"metric": LOWER} | percent)
     return pd.DataFrame(rows)
 
 
