@@ -14,6 +14,16 @@ if TYPE_CHECKING:
 
 PARAMETERS = ["fall"]
 HABITS = ("watched", "buffer", "stop_loss", "tranches", "all")
+#: Buffers, in multiples of maintenance beyond it, and who keeps them by which look.
+BUFFERS = {
+    "buffer_one": "buffer of 1, hourly",
+    "buffer_4_one": "buffer of 4, hourly",
+    "buffer_9_one": "buffer of 9, hourly",
+    "quick_1_one": "buffer of 1, every 5 min",
+    "quick_4_one": "buffer of 4, every 5 min",
+    "quick_9_one": "buffer of 9, every 5 min",
+    "quick_9_everybody": "buffer of 9, every 5 min, everybody's",
+}
 OWN = "own liquidated, %"
 RUINED = "own ruined, %"
 RETURN = "own return, %"
@@ -60,6 +70,15 @@ def check(runs: "pd.DataFrame") -> list[Check]:
             "L6",
         ),
         _helps(found, "tranches", 0.0, "So does entering in four tranches, if by less", "L7"),
+        _helps(
+            found,
+            "quick_9",
+            0.5,
+            "A buffer that is one, 9 times maintenance kept by a look every 5 minutes, more than "
+            "halves it",
+            "L6",
+        ),
+        _ordered(found),
         _private(found),
         _system(found),
     ]
@@ -99,6 +118,27 @@ def _helps(found: "pd.DataFrame", habit: str, share: float, what: str, source: s
     base, own = (_cell(found, each, OWN) for each in ("forgotten", f"{habit}_one"))
     less = bootstrap_mean(own - (1.0 - share) * base)
     return Check(what, source, _both(found, f"{habit}_one", OWN), below(less, 0.0))
+
+
+def _ordered(found: "pd.DataFrame") -> Check:
+    said, answers = [], []
+    for habit in ("buffer", "quick"):
+        small, large = (_cell(found, f"{habit}_{size}_one", OWN) for size in (4, 9))
+        answers.append(below(paired_difference(small, large).difference, 0.0))
+        said.append(f"9 against 4, {BUFFERS[f'{habit}_9_one'].split(', ')[1]}: ")
+        said[-1] += written(paired_difference(small, large).difference)
+    for size in (4, 9):
+        slow, quick = (_cell(found, f"{habit}_{size}_one", OWN) for habit in ("buffer", "quick"))
+        answers.append(below(paired_difference(slow, quick).difference, 0.0))
+        said.append(f"5 against 60 minutes, buffer of {size}: ")
+        said[-1] += written(paired_difference(slow, quick).difference)
+    return Check(
+        "The larger the buffer and the more often it is looked after, the fewer liquidations: 9 "
+        "against 4 times, 5 against 60 minutes",
+        "L6, L7",
+        "; ".join(said),
+        every(answers),
+    )
 
 
 def _private(found: "pd.DataFrame") -> Check:
@@ -141,6 +181,7 @@ def draw(table: "pd.DataFrame", path: Path) -> None:
     for habit in HABITS:
         for who, label in (("one", "mine"), ("everybody", "everybody's")):
             names[f"{habit}_{who}"] = f"{habit.replace('_', '-')}, {label}"
+    names |= BUFFERS
     rows = table[(table["metric"] == OWN) & (table["fall"] == table["fall"].min())]
     rows = rows.set_index("variant")
     bars = {
@@ -155,10 +196,18 @@ def headline(runs: "pd.DataFrame") -> str:
     found = effects(runs)
     parts = {
         habit: written(bootstrap_mean(_cell(found, habit, OWN)), unit=" %")
-        for habit in ("forgotten", "watched_one", "buffer_one", "stop_loss_one", "tranches_one")
+        for habit in (
+            "forgotten",
+            "watched_one",
+            "buffer_one",
+            "quick_9_one",
+            "stop_loss_one",
+            "tranches_one",
+        )
     }
     return (
         f"In a 30 % downturn {parts['forgotten']} of forgotten positions' owners are liquidated, "
-        f"{parts['watched_one']} of those who only watch, {parts['buffer_one']} with a buffer, "
+        f"{parts['watched_one']} of those who only watch, {parts['buffer_one']} with a buffer of "
+        f"the maintenance margin, {parts['quick_9_one']} with one of 9 times kept every 5 minutes, "
         f"{parts['tranches_one']} who enter in tranches, {parts['stop_loss_one']} with a stop-loss."
     )

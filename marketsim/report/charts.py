@@ -81,6 +81,8 @@ def line_figure(
         part = table[table["group"] == name] if has_groups else table
         rows = part.sort_values("x") if is_numeric else part
         base = [n for n, each in enumerate(measured) if str(name).startswith(str(each))]
+        if name in measured:  # the name of another may begin it
+            base = [measured.index(name)]
         color = LOOK.theme.market(base[0]) if base else LOOK.theme.ink
         is_theory = name in theory
         (line,) = axes.plot(

@@ -23,6 +23,8 @@ POWERS_OF_TWO = ("sobol", "saltelli")
 MORRIS_LEVELS = 4
 #: Forms of one design: a look in a minute, and the whole.
 FORMS = ("quick", "full")
+#: In the place of a path: the value is another scenario, of the library or a file.
+BASE = "base"
 #: Name of the only variant of a design that states none.
 ONLY_VARIANT = "base"
 
@@ -263,9 +265,8 @@ def read_stated(path: str | Path, what: str) -> dict[str, Any]:
     file = absolute_path(str(path), Path.cwd())
     data = read_toml(file, str(path), what, DesignError)
     folder = file.parent
-    base = data.get("base")
-    if isinstance(base, str) and _is_file(absolute_path(base, folder)):
-        data["base"] = str(absolute_path(base, folder))
+    if BASE in data:
+        data[BASE] = _absolute(BASE, data[BASE], folder)
     for part in (data, *(data[name] for name in FORMS if isinstance(data.get(name), dict))):
         _make_absolute(part, folder)
     return data
@@ -324,11 +325,23 @@ def _make_absolute(data: dict[str, Any], folder: Path) -> None:
     for changes in (data.get("set"), *stated):
         if isinstance(changes, dict):
             for path, value in changes.items():
-                changes[path] = absolute_value(path, value, folder)
+                changes[path] = _absolute(path, value, folder)
     if isinstance(parameters, dict):
         for name, each in parameters.items():
             if isinstance(each, list):
-                parameters[name] = [absolute_value(name, value, folder) for value in each]
+                parameters[name] = [_absolute(name, value, folder) for value in each]
+            elif isinstance(each, dict) and isinstance(each.get("levels"), list):
+                paths = each.get("paths")
+                for path in map(str, paths if isinstance(paths, list) else [name]):
+                    each["levels"] = [_absolute(path, value, folder) for value in each["levels"]]
+
+
+def _absolute(path: str, value: Any, folder: Path) -> Any:
+    """Make the files that a field's value names absolute; a base may be a name of the library."""
+    if path != BASE or not isinstance(value, str):
+        return absolute_value(path, value, folder)
+    file = absolute_path(value, folder)
+    return str(file) if _is_file(file) else value
 
 
 def _on_top(data: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from marketsim.scenario.loader import (
 )
 from marketsim.scenario.schema import Scenario
 from marketsim.scenario.wording import show
-from marketsim.sweep.design import Design, DesignError
+from marketsim.sweep.design import BASE, Design, DesignError
 from marketsim.sweep.measure import MeasureError, load_measure
 from marketsim.sweep.sampling import Cells, count_cells
 
@@ -33,8 +33,6 @@ MAX_RUNS = 20_000
 WORDING = {"name", "description", "seed"}
 #: Parts of the package that decide what a run's figures are.
 MODEL_SOURCES = (*RUN_SOURCES, "results", "sweep/metrics.py")
-#: In the place of a path: the value is another scenario, of the library or a file.
-BASE = "base"
 #: Hexadecimal digits of a key.
 KEY_DIGITS = 32
 

@@ -62,6 +62,13 @@ def test_a_closed_form_is_dashed_in_the_colour_of_what_it_explains():
     assert (lines["one, theory"].get_linestyle(), lines["one"].get_linestyle()) == ("--", "-")
 
 
+def test_groups_whose_names_begin_alike_have_colours_of_their_own():
+    table = pd.concat([ROWS.assign(group=name) for name in ("pro_rata", "pro_rata_profit")])
+    (axes,) = line_figure(table, "x", "y").axes
+    one, other = axes.get_lines()[:2]
+    assert one.get_color() != other.get_color()
+
+
 def test_a_map_of_both_signs_is_neutral_at_zero_and_marks_it():
     table = pd.DataFrame([[-1.0, 0.0], [0.5, 4.0]])
     figure = heat_map(table, "x", "y", "change, USD")

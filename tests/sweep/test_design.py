@@ -151,8 +151,15 @@ def test_the_forms_of_a_design_replace_fields_and_levels(tmp_path: Path) -> None
 def test_a_base_beside_the_design_is_found_from_anywhere(tiny: Path, tmp_path: Path) -> None:
     (tmp_path / "designs").mkdir()
     file = tmp_path / "designs" / "design.toml"
-    file.write_text('base = "../tiny.toml"\n')
-    assert Path(load_design(file).base) == tiny
+    levels = '["../tiny.toml", "calm"]'
+    file.write_text(
+        f'base = "../tiny.toml"\nvariants.a.base = "../tiny.toml"\nparameters.base = {levels}\n'
+        f'parameters.one = {{ levels = {levels}, paths = ["base"] }}\n'
+    )
+    design = load_design(file)
+    assert Path(design.base) == Path(design.variants["a"]["base"]) == tiny
+    for parameter in design.parameters.values():
+        assert parameter.levels == (str(tiny), "calm")
 
 
 @pytest.mark.parametrize(
