@@ -16,7 +16,7 @@ thresholds and an even book that recovers nothing, M is that on paper
 """
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,29 +42,21 @@ _NUM_CLASSES = 8
 _LEAST_CHANCE = 1e-9
 
 
-def liquidation_chances(state: State) -> NDArray[np.float64]:
-    """Return each pool's chance to be liquidated soon by the ordinary movement of the marks.
+class Computed(NamedTuple):
+    """What is known of liquidations at the edge, falls first, then rises."""
 
-    Parameters
-    ----------
-    state : State
-        Left as it is.
-
-    Returns
-    -------
-    ndarray, (P,)
-        0 for pools without positions, those below maintenance already, and the fund's.
-    """
-    trial = paper.with_own_pools(state)
-    steps = horizon_steps(float(state.venue[0].step_hours))
-    shape = len(state.pool), len(state.market)
-    cost, stand, likely = np.zeros(shape), np.zeros((shape[0], 2)), np.zeros(shape[0])
-    _place_pools(trial, walks(steps), cost, stand, likely)
-    return likely
+    response: NDArray[np.float64]  #: (2, M, M) M: market that follows, market that moves
+    forced: NDArray[np.float64]  #: (2, M) atoms likely to be liquidated soon
+    impact: NDArray[np.float64]  #: (2, M) I: how far the mark goes, a fraction an atom
+    likely: NDArray[np.float64]  #: (P,) chance to be liquidated soon
+    filled: NDArray[np.float64]  #: (P, M) atoms that the books take of what a pool sells, buying < 0
 
 
-def compute_response(state: State, lone: State, reflexivity: float, response: Any) -> None:
-    """Compute the contagion matrices of falling and of rising marks.
+def compute_contagion(state: State, lone: State, reflexivity: float) -> Computed:
+    """Compute the contagion matrices of falling and of rising marks, and what they rest on.
+
+    An entry is 0 where no liquidation moves a mark. Pools without positions, those below maintenance
+    already and the insurance fund have no chance.
 
     Parameters
     ----------
@@ -74,25 +66,58 @@ def compute_response(state: State, lone: State, reflexivity: float, response: An
         Its paper venue, as `marketsim.engine.paper.paper_venue` makes it and `follow` keeps it.
     reflexivity : float
         Share of a perp's displacement that spot follows, 0 to 1.
-    response : ndarray, (2, M, M)
-        Overwritten: by side (FALLS, RISES), market that follows, market that moves. 0 where no
-        liquidation moves a mark.
     """
+    num_markets, num_pools = len(state.market), len(state.pool)
+    found = Computed(
+        response=np.zeros((2, num_markets, num_markets)),
+        forced=np.zeros((2, num_markets)),
+        impact=np.zeros((2, num_markets)),
+        likely=np.zeros(num_pools),
+        filled=np.zeros((num_pools, num_markets)),
+    )
     steps = horizon_steps(float(state.venue[0].step_hours))
-    _compute(paper.with_own_pools(state), lone, reflexivity, walks(steps), response)
+    _compute(paper.with_own_pools(state), lone, reflexivity, walks(steps), found)
+    return found
+
+
+def edge_weights(found: Computed, side: int) -> NDArray[np.float64]:
+    """Return how likely each pool is the next that a cascade liquidates, (P,), on no scale.
+
+    By its chance, and so that the dollars liquidated are spread over markets as in the mode of K
+    that lasts: what follows a dollar of them is then its spectral radius. By chance alone where
+    nothing follows. 0 for pools from which the books would take nothing.
+
+    Parameters
+    ----------
+    found : Computed
+    side : int
+        FALLS or RISES.
+    """
+    taken = np.maximum(found.filled if side == FALLS else -found.filled, 0.0)
+    total = taken.sum(axis=1)
+    share = np.divide(taken, total[:, None], out=np.zeros_like(taken), where=taken > 0.0)
+    forced, impact = found.forced[side], found.impact[side]
+    values, modes = np.linalg.eig(found.response[side])
+    lasts = int(np.argmax(np.abs(values)))
+    if abs(values[lasts]) == 0.0:
+        return found.likely * (total > 0.0)
+    felt = impact > 0.0
+    mode = np.abs(modes[:, lasts])
+    scale = np.divide(mode, impact * forced, out=np.zeros(len(mode)), where=felt)
+    weight: NDArray[np.float64] = found.likely * (share @ scale)
+    return weight
 
 
 @kernel
-def _compute(state: State, lone: State, reflexivity: float, walk: Walks, response: Any) -> None:
-    """Compute the matrices of a venue whose pools may be assessed, with a paper one to close on."""
+def _compute(state: State, lone: State, reflexivity: float, walk: Walks, found: Computed) -> None:
+    """Compute it of a venue whose pools may be assessed, with a paper one to close on."""
+    response, likely, filled = found.response, found.likely, found.filled
     num_pools, num_markets = len(state.pool), len(state.market)
     num_moments = walk.path.shape[1] + 1
     cost = np.zeros((num_pools, num_markets))
     stand = np.zeros((num_pools, 2))
-    likely = np.zeros(num_pools)
     _place_pools(state, walk, cost, stand, likely)
     sold = np.zeros((num_pools, num_markets))
-    filled = np.zeros((num_pools, num_markets))
     path = np.zeros((num_pools, num_markets, num_moments))
     furthest = np.zeros((num_pools, num_markets))
     is_known = np.zeros(num_pools, np.bool_)
@@ -108,17 +133,16 @@ def _compute(state: State, lone: State, reflexivity: float, walk: Walks, respons
     group = np.empty(num_pools, np.int64)
     mean = np.empty((_NUM_CLASSES, num_moments))
     mass = np.empty(_NUM_CLASSES)
-    impact = np.empty(num_markets)
-    response[:] = 0.0
     for side in (FALLS, RISES):
         sign = 1.0 if side == FALLS else -1.0
-        impact[:] = 0.0
+        impact = found.impact[side]
         for k in range(num_markets):
             forced = 0.0
             for p in range(num_pools):
                 if likely[p] > _LEAST_CHANCE and sign * sold[p, k] > 0.0:
-                    forced += likely[p] * filled[p, k]
+                    forced += likely[p] * abs(filled[p, k])
                     impact[k] += likely[p] * furthest[p, k]
+            found.forced[side, k] = forced
             if impact[k] == 0.0:
                 continue
             impact[k] /= forced
@@ -211,7 +235,7 @@ def _push_marks(
 ) -> None:
     """Walk every book with what a pool sells in it.
 
-    Overwrites ``filled`` (M,), what the books take, atoms, and ``path`` (M, steps + 1), how far
+    Overwrites ``filled`` (M,), what the books take, atoms, buying negative, and ``path`` (M, steps + 1), how far
     each mark goes the sale's way.
     """
     fund = float(liquidation.fund_available(state))
@@ -224,7 +248,7 @@ def _push_marks(
         side = 1 if sold[m] > 0.0 else -1
         limit, bankruptcy = terms[m, 0] * market.mark_ticks, terms[m, 1] * market.mark_ticks
         taken = walk_book(state, m, side, lots, limit, bankruptcy, fund)
-        filled[m] = float(taken.lots) * value
+        filled[m] = float(side * taken.lots) * value
         if taken.lots > 0:
             recovered = state.recovery[m].share
             mark_path(state, m, side, taken, recovered, reflexivity, path[m])

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from marketsim.contagion.computed import compute_response
+from marketsim.contagion.computed import compute_contagion
 from marketsim.contagion.response import FALLS, RISES, measure_response
 from marketsim.contagion.triggers import find_triggers, sum_bands
 from marketsim.engine.paper import follow, paper_venue
@@ -70,9 +70,7 @@ def computed_matrices(state: State, lone: State, reflexivity: float) -> NDArray[
     ndarray, (2, M, M)
         By side, market that follows, market that moves.
     """
-    response = np.zeros((2, len(state.market), len(state.market)))
-    compute_response(state, lone, reflexivity, response)
-    return response
+    return compute_contagion(state, lone, reflexivity).response
 
 
 def reproduction_number(matrix: Any) -> Any:
