@@ -4,7 +4,7 @@ A pool is *near the edge* by its `chance` :math:`p_a` to be liquidated within `H
 ordinary movement of the marks, as measured so far. What it would sell in market k, :math:`S_{ak}`,
 walks k's book as it stands; the mark goes with it along a path, by the venue's rule and the recovery
 measured of that book; and that path adds :math:`\Delta_{ab}` to the chance of every other pool b.
-Dollars liquidated in j for each dollar liquidated in k:
+Dollars liquidated in j for each dollar liquidated in k, of pools from which the book takes something:
 
 .. math:: K_{jk} = \frac{\sum_a p_a \sum_{b \ne a} \Delta_{ab} S_{bj}}{\sum_a p_a S_{ak}}, \qquad
     M_{jk} = \frac{I_j}{I_k} K_{jk}
@@ -139,8 +139,9 @@ def _compute(state: State, lone: State, reflexivity: float, walk: Walks, found: 
         for k in range(num_markets):
             forced = 0.0
             for p in range(num_pools):
-                if likely[p] > _LEAST_CHANCE and sign * sold[p, k] > 0.0:
-                    forced += likely[p] * abs(filled[p, k])
+                if likely[p] > _LEAST_CHANCE and sign * filled[p, k] > 0.0:
+                    # what the book does not take goes the rest of the waterfall
+                    forced += likely[p] * abs(sold[p, k])
                     impact[k] += likely[p] * furthest[p, k]
             found.forced[side, k] = forced
             if impact[k] == 0.0:
