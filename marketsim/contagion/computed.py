@@ -40,6 +40,8 @@ OVERSHOOT = 0.5826
 _NUM_CLASSES = 8
 #: A pool whose chance is less sets nothing off.
 _LEAST_CHANCE = 1e-9
+#: An R below which it has no mode to speak of.
+_LEAST_NUMBER = 1e-3
 
 
 class Computed(NamedTuple):
@@ -85,7 +87,7 @@ def edge_weights(found: Computed, side: int) -> NDArray[np.float64]:
 
     By its chance, and so that the dollars liquidated are spread over markets as in the mode of K
     that lasts: what follows a dollar of them is then its spectral radius. By chance alone where
-    nothing follows. 0 for pools from which the books would take nothing.
+    next to nothing follows. 0 for pools from which the books would take nothing.
 
     Parameters
     ----------
@@ -99,7 +101,7 @@ def edge_weights(found: Computed, side: int) -> NDArray[np.float64]:
     forced, impact = found.forced[side], found.impact[side]
     values, modes = np.linalg.eig(found.response[side])
     lasts = int(np.argmax(np.abs(values)))
-    if abs(values[lasts]) == 0.0:
+    if abs(values[lasts]) < _LEAST_NUMBER:
         return found.likely * (total > 0.0)
     felt = impact > 0.0
     mode = np.abs(modes[:, lasts])
