@@ -1,4 +1,4 @@
-"""How likely a pool is liquidated soon, and how much likelier after a mark was pushed.
+r"""How likely a pool is liquidated soon, and how much likelier after a mark was pushed.
 
 What a pool has beyond its maintenance margin walks with the marks. With :math:`W_u` the walk after u
 steps, in units of what it moves by in one, a pool that stands x of them above maintenance is
