@@ -30,7 +30,8 @@ def reproduction(
         int, typer.Option(min=0, max=MAX_KEY, help="Another one draws other accounts.")
     ] = 0,
     side: Annotated[
-        str | None, typer.Option(help='Only sales ("falls") or purchases ("rises"). [default: both]')
+        str | None,
+        typer.Option(help='Only sales ("falls") or purchases ("rises"). [default: both]'),
     ] = None,
     all_generations: Annotated[
         bool,

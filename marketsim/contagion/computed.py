@@ -51,7 +51,9 @@ class Computed(NamedTuple):
     forced: NDArray[np.float64]  #: (2, M) atoms likely to be liquidated soon
     impact: NDArray[np.float64]  #: (2, M) I: how far the mark goes, a fraction an atom
     likely: NDArray[np.float64]  #: (P,) chance to be liquidated soon
-    filled: NDArray[np.float64]  #: (P, M) atoms that the books take of what a pool sells, buying < 0
+    filled: NDArray[
+        np.float64
+    ]  #: (P, M) atoms that the books take of what a pool sells, buying < 0
 
 
 def compute_contagion(state: State, lone: State, reflexivity: float) -> Computed:

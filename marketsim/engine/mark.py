@@ -63,6 +63,4 @@ def carried_index(state: State, m: int) -> int:
     venue, market = state.venue[0], state.market[m]
     into = (state.totals[0].step + venue.funding_phase) % venue.funding_interval
     left = (venue.funding_interval - into) / venue.funding_interval * venue.funding_share
-    return nearest_tick(
-        market.index_price * (1.0 + market.funding_rate * left) / market.tick_size
-    )
+    return nearest_tick(market.index_price * (1.0 + market.funding_rate * left) / market.tick_size)

@@ -132,9 +132,7 @@ def _copy(original: Any, luck: int) -> Any:
     return copy
 
 
-def _check(
-    run: RunAttributes, n: Any, horizon: Any, key: Any, side: Any, generations: Any
-) -> _Way:
+def _check(run: RunAttributes, n: Any, horizon: Any, key: Any, side: Any, generations: Any) -> _Way:
     """Refuse what cannot be measured."""
     if whole_number("n", n) < 1:
         raise ValueError(f"n = {show(n)}: must be 1 or more")
