@@ -1,10 +1,10 @@
 r"""How likely a pool is liquidated soon, and how much likelier after a mark was pushed.
 
-What a pool has beyond its maintenance margin walks with the marks. With :math:`W_u` the walk after u
-steps, in units of what it moves by in one, a pool that stands x of them above maintenance is
+What a pool has beyond its maintenance margin walks with the marks. With :math:`W_u` the walk after
+u steps, in units of what it moves by in one, a pool that stands x of them above maintenance is
 liquidated within N steps with the chance :math:`P(\max_u W_u > x)`; after a push of the marks that
-costs it :math:`d_u` by then, :math:`P(\max_u (W_u + d_u) > x)`. The difference is what the push adds:
-pools that ordinary movement would have taken anyway do not count twice.
+costs it :math:`d_u` by then, :math:`P(\max_u (W_u + d_u) > x)`. The difference is what the push
+adds: pools that ordinary movement would have taken anyway do not count twice.
 
 All walks share their first step, so given the others the chance is a normal law, and what is
 averaged over a few walks is smooth and exact.

@@ -2,16 +2,17 @@ r"""The contagion matrix as computed: what one liquidation sets off, from the st
 
 A pool is *near the edge* by its `chance` :math:`p_a` to be liquidated within `HORIZON_HOURS` by the
 ordinary movement of the marks, as measured so far. What it would sell in market k, :math:`S_{ak}`,
-walks k's book as it stands; the mark goes with it along a path, by the venue's rule and the recovery
-measured of that book; and that path adds :math:`\Delta_{ab}` to the chance of every other pool b.
-Dollars liquidated in j for each dollar liquidated in k, of pools from which the book takes something:
+walks k's book as it stands; the mark goes with it along a path, by the venue's rule and the
+recovery measured of that book; and that path adds :math:`\Delta_{ab}` to the chance of every other
+pool b. Dollars liquidated in j for each dollar liquidated in k, of pools from which the book takes
+something:
 
 .. math:: K_{jk} = \frac{\sum_a p_a \sum_{b \ne a} \Delta_{ab} S_{bj}}{\sum_a p_a S_{ak}}, \qquad
     M_{jk} = \frac{I_j}{I_k} K_{jk}
 
 with :math:`I_k` the furthest k's mark goes for a dollar liquidated in it, so that M says the same
-in moves of the marks: how far j follows a move of k. Both have the same spectral radius, R. For even
-thresholds and an even book that recovers nothing, M is that on paper
+in moves of the marks: how far j follows a move of k. Both have the same spectral radius, R. For
+even thresholds and an even book that recovers nothing, M is that on paper
 (`marketsim.contagion.response`).
 """
 
@@ -59,8 +60,8 @@ class Computed(NamedTuple):
 def compute_contagion(state: State, lone: State, reflexivity: float) -> Computed:
     """Compute the contagion matrices of falling and of rising marks, and what they rest on.
 
-    An entry is 0 where no liquidation moves a mark. Pools without positions, those below maintenance
-    already and the insurance fund have no chance.
+    An entry is 0 where no liquidation moves a mark. Pools without positions, those below
+    maintenance already and the insurance fund have no chance.
 
     Parameters
     ----------
@@ -80,7 +81,17 @@ def compute_contagion(state: State, lone: State, reflexivity: float) -> Computed
         filled=np.zeros((num_pools, num_markets)),
     )
     steps = horizon_steps(float(state.venue[0].step_hours))
-    _compute(paper.with_own_pools(state), lone, reflexivity, walks(steps), found)
+    edge = _Edge(
+        cost=np.zeros((num_pools, num_markets)),
+        step=np.zeros(num_pools),
+        spare=np.zeros(num_pools),
+        is_known=np.zeros(num_pools, np.bool_),
+        sold=np.zeros((num_pools, num_markets)),
+        terms=np.zeros((num_pools, num_markets, 2)),
+        path=np.zeros((num_pools, num_markets, steps + 1)),
+        furthest=np.zeros((num_pools, num_markets)),
+    )
+    _compute(paper.with_own_pools(state), lone, reflexivity, walks(steps), edge, found)
     return found
 
 
@@ -112,79 +123,97 @@ def edge_weights(found: Computed, side: int) -> NDArray[np.float64]:
     return weight
 
 
+class _Edge(NamedTuple):
+    """Where the pools stand, and what they would sell: found as it is needed."""
+
+    cost: NDArray[np.float64]  #: (P, M) atoms that a fall of each mark by 1 costs a pool
+    step: NDArray[np.float64]  #: (P,) atoms: what it has beyond maintenance moves by so much a step
+    spare: NDArray[np.float64]  #: (P,) of these, what it has; only where `step` is not 0
+    is_known: NDArray[np.bool_]  #: (P,) whether the next two are found
+    sold: NDArray[np.float64]  #: (P, M) atoms, buying negative
+    terms: NDArray[np.float64]  #: (P, M, 2) of the orders, see `seize_on_paper`
+    path: NDArray[np.float64]  #: (P, M, steps + 1) how far it would push each mark
+    furthest: NDArray[np.float64]  #: (P, M) the most of that
+
+
+class _Pushes(NamedTuple):
+    """The pools that push one market's mark to one side, in classes by how far."""
+
+    group: NDArray[np.int64]  #: (P,) class, NONE for all others
+    mass: NDArray[np.float64]  #: (classes,) their chances, summed up
+    path: NDArray[np.float64]  #: (classes, steps + 1) mean
+
+
 @kernel
-def _compute(state: State, lone: State, reflexivity: float, walk: Walks, found: Computed) -> None:
+def _compute(
+    state: State, lone: State, reflexivity: float, walk: Walks, edge: _Edge, found: Computed
+) -> None:
     """Compute it of a venue whose pools may be assessed, with a paper one to close on."""
-    response, likely, filled = found.response, found.likely, found.filled
     num_pools, num_markets = len(state.pool), len(state.market)
-    num_moments = walk.path.shape[1] + 1
-    cost = np.zeros((num_pools, num_markets))
-    stand = np.zeros((num_pools, 2))
-    _place_pools(state, walk, cost, stand, likely)
-    sold = np.zeros((num_pools, num_markets))
-    path = np.zeros((num_pools, num_markets, num_moments))
-    furthest = np.zeros((num_pools, num_markets))
-    is_known = np.zeros(num_pools, np.bool_)
-    terms = np.zeros((num_markets, 2))
+    _place_pools(state, walk, edge, found.likely)
     for p in range(num_pools):
-        if likely[p] > _LEAST_CHANCE:
-            is_known[p] = True
-            terms[:] = 0.0
-            _sell_pool(state, lone, p, cost[p], sold[p], terms)
-            _push_marks(state, reflexivity, sold[p], terms, filled[p], path[p])
-            for m in range(num_markets):
-                furthest[p, m] = path[p, m].max()
-    group = np.empty(num_pools, np.int64)
-    mean = np.empty((_NUM_CLASSES, num_moments))
-    mass = np.empty(_NUM_CLASSES)
+        if found.likely[p] > _LEAST_CHANCE:
+            _sell_pool(state, lone, p, edge)
+            _push_marks(state, reflexivity, p, edge, found.filled)
+    pushes = _Pushes(
+        np.empty(num_pools, np.int64),
+        np.empty(_NUM_CLASSES),
+        np.empty((_NUM_CLASSES, walk.path.shape[1] + 1)),
+    )
     for side in (FALLS, RISES):
         sign = 1.0 if side == FALLS else -1.0
-        impact = found.impact[side]
+        forced, impact = found.forced[side], found.impact[side]
         for k in range(num_markets):
-            forced = 0.0
             for p in range(num_pools):
-                if likely[p] > _LEAST_CHANCE and sign * filled[p, k] > 0.0:
+                if sign * found.filled[p, k] > 0.0:
                     # what the book does not take goes the rest of the waterfall
-                    forced += likely[p] * abs(sold[p, k])
-                    impact[k] += likely[p] * furthest[p, k]
-            found.forced[side, k] = forced
-            if impact[k] == 0.0:
-                continue
-            impact[k] /= forced
-            _sort_pushes(sign, k, likely, sold, path, furthest, group, mean, mass)
-            for c in range(_NUM_CLASSES):
-                if mass[c] == 0.0:
-                    continue
-                top = mean[c].max()
-                for p in range(num_pools):
-                    unit = sign * cost[p, k]
-                    if unit <= 0.0 or stand[p, 1] == 0.0:
-                        continue
-                    unit /= stand[p, 1]
-                    if stand[p, 0] > walk.reach + unit * top:
-                        continue
-                    others = mass[c] - (likely[p] if group[p] == c else 0.0)
-                    added = others * added_chance(stand[p, 0], unit, mean[c], walk)
-                    if not is_known[p]:
-                        is_known[p] = True
-                        terms[:] = 0.0
-                        _sell_pool(state, lone, p, cost[p], sold[p], terms)
-                    for j in range(num_markets):
-                        response[side, j, k] += added * sign * sold[p, j] / forced
-        for j in range(num_markets):
-            for k in range(num_markets):
-                if impact[k] > 0.0:
-                    response[side, j, k] *= impact[j] / impact[k]
+                    forced[k] += found.likely[p] * abs(edge.sold[p, k])
+                    impact[k] += found.likely[p] * edge.furthest[p, k]
+            if impact[k] > 0.0:
+                impact[k] /= forced[k]
+                _sort_pushes(sign, k, edge, found, pushes)
+                _pass_on(state, lone, sign, k, walk, edge, pushes, found)
+                found.response[side, :, k] /= forced[k]
+        for k in range(num_markets):
+            if impact[k] > 0.0:
+                found.response[side, :, k] *= impact / impact[k]
 
 
 @kernel
-def _place_pools(state: State, walk: Walks, cost: Any, stand: Any, likely: Any) -> None:
-    """Find how far every pool stands above maintenance.
+def _pass_on(
+    state: State,
+    lone: State,
+    sign: float,
+    k: int,
+    walk: Walks,
+    edge: _Edge,
+    pushes: _Pushes,
+    found: Computed,
+) -> None:
+    """Add to column `k` of a side's matrix what the pushes of k's mark liquidate, atoms."""
+    side = FALLS if sign > 0.0 else RISES
+    for c in range(_NUM_CLASSES):
+        if pushes.mass[c] == 0.0:
+            continue
+        path = pushes.path[c]
+        top = path.max()
+        for p in range(len(edge.step)):
+            if sign * edge.cost[p, k] <= 0.0 or edge.step[p] == 0.0:
+                continue
+            unit = sign * edge.cost[p, k] / edge.step[p]
+            if edge.spare[p] > walk.reach + unit * top:
+                continue
+            others = pushes.mass[c] - (found.likely[p] if pushes.group[p] == c else 0.0)
+            added = others * added_chance(edge.spare[p], unit, path, walk)
+            if not edge.is_known[p]:
+                _sell_pool(state, lone, p, edge)
+            for j in range(len(state.market)):
+                found.response[side, j, k] += added * sign * edge.sold[p, j]
 
-    Overwrites ``cost`` (P, M), what a fall of each mark by 1 costs it, atoms; ``stand`` (P, 2),
-    what it has beyond maintenance, in what that moves by in a step, and the latter, atoms, 0 for a
-    pool that is not looked at; ``likely`` (P,), its chance. Assesses the pools.
-    """
+
+@kernel
+def _place_pools(state: State, walk: Walks, edge: _Edge, likely: Any) -> None:
+    """Find how far every pool stands above maintenance, and its chance; assesses the pools."""
     margin.value_pools(state)
     num_markets = len(state.market)
     for p in range(len(state.pool)):
@@ -197,30 +226,31 @@ def _place_pools(state: State, walk: Walks, cost: Any, stand: Any, likely: Any) 
                 market = state.market[m]
                 value = position.size * market.mark_ticks * market.tick_atoms
                 tier = state.tier[m, bracket(state, m, abs(value))]
-                cost[p, m] = value - abs(value) * (tier.maintenance_fraction / ONE)
+                edge.cost[p, m] = value - abs(value) * (tier.maintenance_fraction / ONE)
+        cost = edge.cost[p]
         variance = 0.0
         for m in range(num_markets):
             for k in range(num_markets):
-                if cost[p, m] != 0.0 and cost[p, k] != 0.0:
-                    variance += cost[p, m] * cost[p, k] * mark_covariance(state, m, k)
+                if cost[m] != 0.0 and cost[k] != 0.0:
+                    variance += cost[m] * cost[k] * mark_covariance(state, m, k)
         spare = state.pool[p].equity - state.pool[p].maintenance + drawable(state, p)
         if spare >= 0 and variance > 0.0:
-            stand[p, 1] = math.sqrt(variance)
-            stand[p, 0] = spare / stand[p, 1]
-            likely[p] = chance(stand[p, 0], walk)
+            edge.step[p] = math.sqrt(variance)
+            edge.spare[p] = spare / edge.step[p]
+            likely[p] = chance(edge.spare[p], walk)
 
 
 @kernel
-def _sell_pool(state: State, lone: State, p: int, cost: Any, sold: Any, terms: Any) -> None:
+def _sell_pool(state: State, lone: State, p: int, edge: _Edge) -> None:
     """Sell on paper what a pool must when a step of ordinary movement takes it below maintenance.
 
-    The mark that matters most to it goes just so far. Adds to `sold` and `terms` as
-    `seize_on_paper` does.
+    The mark that matters most to it goes just so far.
     """
+    edge.is_known[p] = True
     i = widen(state.pool[p].owner)
     k, most = widen(NONE), 0.0
     for m in range(len(state.market)):
-        weight = abs(cost[m]) * math.sqrt(mark_covariance(state, m, m))
+        weight = abs(edge.cost[p, m]) * math.sqrt(mark_covariance(state, m, m))
         if weight > most and state.market[m].liquidates != 0:
             k, most = widen(m), weight
     if k == NONE:
@@ -231,64 +261,46 @@ def _sell_pool(state: State, lone: State, p: int, cost: Any, sold: Any, terms: A
     side = 1.0 if state.position[i, k].size > 0 else -1.0
     further = trigger * (1.0 - side * OVERSHOOT * math.sqrt(mark_covariance(state, k, k)))
     ticks = int(min(max(math.floor(further + 0.5), 1.0), float(MAX_PRICE_TICKS)))
-    seize_on_paper(state, lone, i, k, ticks, sold, terms)
+    seize_on_paper(state, lone, i, k, ticks, edge.sold[p], edge.terms[p])
 
 
 @kernel
-def _push_marks(
-    state: State, reflexivity: float, sold: Any, terms: Any, filled: Any, path: Any
-) -> None:
-    """Walk every book with what a pool sells in it.
-
-    Overwrites ``filled`` (M,), what the books take, atoms, buying negative, and ``path`` (M, steps + 1), how far
-    each mark goes the sale's way.
-    """
+def _push_marks(state: State, reflexivity: float, p: int, edge: _Edge, filled: Any) -> None:
+    """Walk every book with what a pool sells in it, and follow the marks."""
     fund = float(liquidation.fund_available(state))
     for m in range(len(state.market)):
         market = state.market[m]
         value = market.mark_ticks * market.tick_atoms
-        lots = int(abs(sold[m]) / value + 0.5)
+        sold, terms = edge.sold[p, m], edge.terms[p, m]
+        lots = int(abs(sold) / value + 0.5)
         if lots == 0:
             continue
-        side = 1 if sold[m] > 0.0 else -1
-        limit, bankruptcy = terms[m, 0] * market.mark_ticks, terms[m, 1] * market.mark_ticks
+        side = 1 if sold > 0.0 else -1
+        limit, bankruptcy = terms[0] * market.mark_ticks, terms[1] * market.mark_ticks
         taken = walk_book(state, m, side, lots, limit, bankruptcy, fund)
-        filled[m] = float(side * taken.lots) * value
+        filled[p, m] = float(side * taken.lots) * value
         if taken.lots > 0:
-            recovered = state.recovery[m].share
-            mark_path(state, m, side, taken, recovered, reflexivity, path[m])
+            path = edge.path[p, m]
+            mark_path(state, m, side, taken, state.recovery[m].share, reflexivity, path)
+            edge.furthest[p, m] = path.max()
 
 
 @kernel
-def _sort_pushes(
-    sign: float,
-    k: int,
-    likely: Any,
-    sold: Any,
-    path: Any,
-    furthest: Any,
-    group: Any,
-    mean: Any,
-    mass: Any,
-) -> None:
-    """Put the pools that push market k's mark to a side into classes by how far they push it.
-
-    Overwrites ``group`` (P,), NONE for the others, ``mass`` (classes,), their chances summed up,
-    and ``mean`` (classes, steps + 1), the mean path of each.
-    """
-    mean[:] = 0.0
-    mass[:] = 0.0
-    group[:] = NONE
+def _sort_pushes(sign: float, k: int, edge: _Edge, found: Computed, pushes: _Pushes) -> None:
+    """Put the pools that push market k's mark to a side into classes by how far they push it."""
+    pushes.path[:] = 0.0
+    pushes.mass[:] = 0.0
+    pushes.group[:] = NONE
     most = 0.0
-    for p in range(len(group)):
-        if likely[p] > _LEAST_CHANCE and sign * sold[p, k] > 0.0:
-            most = max(most, furthest[p, k])
-    for p in range(len(group)):
-        if likely[p] > _LEAST_CHANCE and sign * sold[p, k] > 0.0 and furthest[p, k] > 0.0:
-            c = min(int(math.log2(most / furthest[p, k])), _NUM_CLASSES - 1)
-            group[p] = c
-            mass[c] += likely[p]
-            mean[c] += likely[p] * path[p, k]
+    for p in range(len(pushes.group)):
+        if sign * found.filled[p, k] > 0.0:
+            most = max(most, edge.furthest[p, k])
+    for p in range(len(pushes.group)):
+        if sign * found.filled[p, k] > 0.0 and edge.furthest[p, k] > 0.0:
+            c = min(int(math.log2(most / edge.furthest[p, k])), _NUM_CLASSES - 1)
+            pushes.group[p] = c
+            pushes.mass[c] += found.likely[p]
+            pushes.path[c] += found.likely[p] * edge.path[p, k]
     for c in range(_NUM_CLASSES):
-        if mass[c] > 0.0:
-            mean[c] /= mass[c]
+        if pushes.mass[c] > 0.0:
+            pushes.path[c] /= pushes.mass[c]

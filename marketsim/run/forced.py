@@ -1,11 +1,11 @@
 """R measured: one liquidation is forced in a copy of the market, and what follows is counted.
 
-A copy with it and one without have the same luck, so what differs follows from it; every pair has a
-luck of its own, from here on. An account near the edge is made short of maintenance by money that is
-taken out of its pool and brought back afterwards; the venue's own waterfall does the rest, as the
-last thing in the step that is over. To count what that liquidation causes *itself*, those it causes
-are not carried out: from then on nobody is liquidated in either copy, and a pool counts when it
-first falls below maintenance, with what it would have to sell.
+A copy with it and one without have the same luck, so what differs follows from it; every pair has
+a luck of its own, from here on. An account near the edge is made short of maintenance by money that
+is taken out of its pool and brought back afterwards; the venue's own waterfall does the rest, as
+the last thing in the step that is over. To count what that liquidation causes *itself*, those it
+causes are not carried out: from then on nobody is liquidated in either copy, and a pool counts when
+it first falls below maintenance, with what it would have to sell.
 """
 
 import math

@@ -20,12 +20,13 @@ COUNT, NOTIONAL = 400, 1000
 BUFFER = 50.0
 #: Lots per level, and ticks between two levels: a pool's sale takes many.
 LEVEL, SPACING = 16, 2
-#: 1: a push reaches whole numbers of pools, wherever it starts. Dollars liquidated for each dollar, by card C2: density of thresholds over depth.
+#: Dollars liquidated for each dollar, by card C2: density of thresholds over depth. It is 1: a push
+#: reaches as many pools wherever it starts.
 GAIN = (COUNT * NOTIONAL / (BUFFER / NOTIONAL)) / (LEVEL * MARK / SPACING)
 
 
 def even_market(exposure: Any = None, *, movement: float = 0.004, **rules: float) -> State:
-    """Even thresholds, an even book, and marks that move by `movement` in a step, each by itself."""
+    """Even thresholds, an even book, and marks that move by themselves, so much in a step."""
     held = np.full((COUNT, 1), float(NOTIONAL)) if exposure is None else exposure
     buffer = (np.arange(len(held)) + 0.5) * BUFFER / len(held)
     state = open_books(held, buffer, num_orders=12_000, **rules)
