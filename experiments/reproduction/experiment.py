@@ -102,7 +102,10 @@ def check(runs: "pd.DataFrame") -> list[Check]:
         _agrees(slow, "over the states whose mark is no last price"),
         _ranks(found),
         _paper(found),
-        _bends(found),
+        _bends(found, ""),
+        _bends(
+            found[found["venue.mark.rule"] == "last"], ", among states whose mark is the last price"
+        ),
     ]
 
 
@@ -137,11 +140,12 @@ def _paper(found: "pd.DataFrame") -> Check:
     )
 
 
-def _bends(found: "pd.DataFrame") -> Check:
+def _bends(found: "pd.DataFrame", among: str) -> Check:
     more = resampled(found, bend)
     share = float((found[COMPUTED] >= 1.0).mean())
     return Check(
-        "A nudge of 1 % goes on where R is 1 or more: marks fall further than where it is below .5",
+        "A nudge of 1 % goes on where R is 1 or more: marks fall further than where it is below .5"
+        f"{among}",
         "R1 (bends at R = 1)",
         f"by {written(more, 100.0, ' % of the nudge')} more; R is 1 or more in {share:.0%} of "
         "the states",
