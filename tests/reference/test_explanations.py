@@ -427,11 +427,11 @@ def test_scenarios_hold_everything_that_can_happen() -> None:
         for look in run.engine.looks:
             seen["trigger"] += any(marks for _, marks in look.triggers)
             for side in SIDES:
-                entries = look.found.matrix(side).ravel()
+                entries = look.found.on_paper[SIDES.index(side)].ravel()
                 seen["empty book"] += bool(np.isnan(entries).any())
                 seen["sale on paper"] += bool((entries > 0.0).any())
                 seen["purchase on paper"] += bool((entries < 0.0).any())
-                seen["runaway"] += look.found.reproduction_number(side) >= 1.0
+                seen["runaway"] += look.found.reproduction_on_paper(side) >= 1.0
     assert [name for name in PHENOMENA if seen[name] == 0] == []
     for name, rule in {
         "mark_rule": MarkRule,
