@@ -95,7 +95,8 @@ def added_chance(spare: float, cost: float, path: Any, walk: Walks) -> float:
         for u in range(num_steps):
             highest = max(highest, walk.path[n, u] + cost * path[u + 1])
         total += _above(spare - highest) - _above(spare - walk.highest[n])
-    return total / count
+    added: float = total / count
+    return added
 
 
 @kernel

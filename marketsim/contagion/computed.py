@@ -115,7 +115,7 @@ def edge_weights(found: Computed, side: int) -> NDArray[np.float64]:
     values, modes = np.linalg.eig(found.response[side])
     lasts = int(np.argmax(np.abs(values)))
     if abs(values[lasts]) < _LEAST_NUMBER:
-        return found.likely * (total > 0.0)
+        return np.where(total > 0.0, found.likely, 0.0)
     felt = impact > 0.0
     mode = np.abs(modes[:, lasts])
     scale = np.divide(mode, impact * forced, out=np.zeros(len(mode)), where=felt)

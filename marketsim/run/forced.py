@@ -168,7 +168,8 @@ def _draw(run: RunAttributes, n: int, key: int, side: Side | None) -> Integers:
     total = np.cumsum(weight)
     now = run.step_count
     luck = [uniform(run.seed, Stream.PROBE.value, -count, now, key) for count in range(1, n + 1)]
-    return np.searchsorted(total, np.array(luck) * total[-1], side="right").astype(np.int64)
+    drawn: Integers = np.searchsorted(total, np.array(luck) * total[-1], side="right")
+    return drawn
 
 
 def _short_pools(state: State, liquidates: Any) -> tuple[State, Integers]:

@@ -25,7 +25,7 @@ LEVEL, SPACING = 16, 2
 GAIN = (COUNT * NOTIONAL / (BUFFER / NOTIONAL)) / (LEVEL * MARK / SPACING)
 
 
-def even_market(exposure: Any = None, *, movement: float = 0.004, **rules: float) -> State:
+def even_market(exposure: Any = None, *, movement: float = 0.004, **rules: Any) -> State:
     """Even thresholds, an even book, and marks that move by themselves, so much in a step."""
     held = np.full((COUNT, 1), float(NOTIONAL)) if exposure is None else exposure
     buffer = (np.arange(len(held)) + 0.5) * BUFFER / len(held)
@@ -77,9 +77,9 @@ def test_a_mark_that_is_the_index_passes_on_what_spot_follows() -> None:
 
 def test_computing_leaves_the_state_as_it_was() -> None:
     state = even_market()
-    before = [array.tobytes() for array in state]
+    before = [np.asarray(array).tobytes() for array in state]
     assert computed(state).response.any()
-    assert [array.tobytes() for array in state] == before
+    assert [np.asarray(array).tobytes() for array in state] == before
 
 
 def test_marks_that_never_moved_take_nobody_to_the_edge() -> None:

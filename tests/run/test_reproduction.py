@@ -198,9 +198,12 @@ def test_every_pair_of_copies_has_a_luck_of_its_own(monkeypatch: pytest.MonkeyPa
 
     lucks: list[int] = []
     copied = forced._copy
-    monkeypatch.setattr(
-        forced, "_copy", lambda run, luck: (lucks.append(luck), copied(run, luck))[1]
-    )
+
+    def noting(run: Any, luck: int) -> Any:
+        lucks.append(luck)
+        return copied(run, luck)
+
+    monkeypatch.setattr(forced, "_copy", noting)
     linear_market(0.3).reproduction(n=3, horizon=1 / 60)
     assert lucks[0::2] == lucks[1::2]
     assert len(set(lucks)) == 3
