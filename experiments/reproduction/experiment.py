@@ -1,5 +1,6 @@
 """Is the R that is computed the R that is measured, and does a nudge run away at 1?"""
 
+import itertools
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,8 @@ from marketsim.study.statistics import BOOTSTRAP_SEED, LEVEL, Interval
 if TYPE_CHECKING:
     import pandas as pd
 
-PARAMETERS = ["base", "record.reproduction_hours"]
+CLASS = "R computed is"
+PARAMETERS = [CLASS]
 MEASURED, COMPUTED, ON_PAPER = "R measured", "R computed", "R on paper"
 FURTHER, LIQUIDATED = "further fall after a nudge", "liquidated by a nudge, % of OI"
 FIGURES = {
@@ -28,6 +30,8 @@ FIGURES = {
 #: What is called agreement.
 SLOPES = 0.8, 1.25
 RESAMPLES = 1000
+#: Where classes of states by R computed end.
+ENDS = 0.01, 0.1, 0.3, 1.0, 3.0
 
 
 def effects(runs: "pd.DataFrame") -> "pd.DataFrame":
@@ -35,13 +39,19 @@ def effects(runs: "pd.DataFrame") -> "pd.DataFrame":
     found = runs.copy()
     for name, (figure, scale) in FIGURES.items():
         found[name] = scale * runs[f"reproduction_measured.{figure}"]
-    known = found[[MEASURED, COMPUTED, ON_PAPER]].notna().all(axis=1)
+    known = found[[MEASURED, COMPUTED]].notna().all(axis=1)
     return found[known].reset_index(drop=True)
 
 
 def tabulate(runs: "pd.DataFrame") -> "pd.DataFrame":
-    """Average over seeds."""
-    return cell_means(effects(runs), PARAMETERS, list(FIGURES))
+    """Average over the states of each class of R computed."""
+    found = effects(runs)
+    place = np.searchsorted(ENDS, found[COMPUTED], side="right")
+    names = [f"below {ENDS[0]:g}"]
+    names += [f"{low:g} to {high:g}" for low, high in itertools.pairwise(ENDS)]
+    names += [f"{ENDS[-1]:g} and more"]
+    found = found.assign(**{"cell": place, CLASS: [names[n] for n in place]})
+    return cell_means(found, PARAMETERS, list(FIGURES))
 
 
 def resampled(found: "pd.DataFrame", figure: Callable[["pd.DataFrame"], float]) -> Interval:
@@ -60,8 +70,9 @@ def resampled(found: "pd.DataFrame", figure: Callable[["pd.DataFrame"], float]) 
 
 
 def slope(found: "pd.DataFrame", name: str) -> float:
-    """Slope of R measured on another R, through zero, by least squares."""
-    x, y = found[name].to_numpy(), found[MEASURED].to_numpy()
+    """Slope of R measured on another R where there is one, through zero, by least squares."""
+    known = found[found[name].notna()]
+    x, y = known[name].to_numpy(), known[MEASURED].to_numpy()
     square = float(x @ x)
     return float(x @ y) / square if square > 0.0 else float("nan")
 
@@ -84,12 +95,17 @@ def check(runs: "pd.DataFrame") -> list[Check]:
     """Hold the states against card R1."""
     found = effects(runs)
     small = found[found[COMPUTED] < 1.0]
+    slow = found[found["venue.mark.rule"] != "last"]
     return [
         _agrees(found, "over all states"),
         _agrees(small, "over the states in which R computed is below 1"),
+        _agrees(slow, "over the states whose mark is no last price"),
         _ranks(found),
         _paper(found),
-        _bends(found),
+        _bends(found, ""),
+        _bends(
+            found[found["venue.mark.rule"] == "last"], ", among states whose mark is the last price"
+        ),
     ]
 
 
@@ -124,11 +140,12 @@ def _paper(found: "pd.DataFrame") -> Check:
     )
 
 
-def _bends(found: "pd.DataFrame") -> Check:
+def _bends(found: "pd.DataFrame", among: str) -> Check:
     more = resampled(found, bend)
     share = float((found[COMPUTED] >= 1.0).mean())
     return Check(
-        "A nudge of 1 % goes on where R is 1 or more: marks fall further than where it is below .5",
+        "A nudge of 1 % goes on where R is 1 or more: marks fall further than where it is below .5"
+        f"{among}",
         "R1 (bends at R = 1)",
         f"by {written(more, 100.0, ' % of the nudge')} more; R is 1 or more in {share:.0%} of "
         "the states",
@@ -137,7 +154,7 @@ def _bends(found: "pd.DataFrame") -> Check:
 
 
 def draw(table: "pd.DataFrame", path: Path) -> None:
-    """Draw R measured, and what a nudge does, over R computed: means of the cells."""
+    """Draw R measured, and what a nudge does, over R computed: means of the classes."""
     keys: list[Any] = ["cell"]
     by_name = {name: table[table["metric"] == name].set_index(keys) for name in FIGURES}
     parts = [
@@ -151,6 +168,7 @@ def draw(table: "pd.DataFrame", path: Path) -> None:
     )
     axes = figure.axes[0]
     axes.axvline(1.0, color="0.5", linestyle="--")
+    axes.axline((0.0, 0.0), (1.0, 1.0), color="0.5", linestyle=":")
     axes.set_xscale("symlog", linthresh=0.1)
     axes.set_yscale("symlog", linthresh=0.1)
     for axis in (axes.xaxis, axes.yaxis):

@@ -23,21 +23,15 @@ def reproduction(
         typer.Option(min=0, max=2**63 - 1, help="Of all random draws. [default: the scenario's]"),
     ] = None,
     n: Annotated[
-        int, typer.Option("-n", "--draws", min=1, help="Accounts to liquidate, each in a copy.")
+        int, typer.Option("-n", "--draws", min=1, help="Liquidations, each in a copy.")
     ] = 50,
-    horizon: Annotated[float, typer.Option(help="Hours in which what follows is counted.")] = 1.0,
+    horizon: Annotated[float, typer.Option(help="Hours in which what follows is counted.")] = 0.25,
     key: Annotated[
         int, typer.Option(min=0, max=MAX_KEY, help="Another one draws other accounts.")
     ] = 0,
-    edge: Annotated[
-        float | None,
-        typer.Option(
-            help="Share of the pools with positions that they are drawn from, those nearest to "
-            "maintenance. [default: 0.2]"
-        ),
-    ] = None,
     side: Annotated[
-        str | None, typer.Option(help='Only longs ("falls") or shorts ("rises"). [default: both]')
+        str | None,
+        typer.Option(help='Only sales ("falls") or purchases ("rises"). [default: both]'),
     ] = None,
     all_generations: Annotated[
         bool,
@@ -63,13 +57,11 @@ def reproduction(
 
         from marketsim.contagion.recorder import SIDES
         from marketsim.report.progress_bars import progress_bar
-        from marketsim.run.forced import NEAR_EDGE, measure_reproduction
+        from marketsim.run.forced import measure_reproduction
         from marketsim.run.simulation import Simulation
         from marketsim.scenario.loader import load_scenario
         from marketsim.tape.moments import finite
 
-        if edge is not None and not 0.0 < edge <= 1.0:
-            refuse(f"--edge {edge:g}: must lie in (0, 1]")
         if side not in (None, *SIDES):
             refuse(f"--side {side}: must be falls or rises")
         loaded = load_scenario(scenario, overrides)
@@ -89,7 +81,6 @@ def reproduction(
                 n,
                 horizon,
                 key,
-                edge=NEAR_EDGE if edge is None else edge,
                 side="falls" if side == "falls" else "rises" if side else None,
                 generations="all" if all_generations else "first",
                 progress=advance,

@@ -6,8 +6,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from marketsim.contagion.recorder import SIDES, contagion_matrices, reproduction_number
-from marketsim.contagion.response import shares_in_time
+from marketsim.contagion.recorder import (
+    SIDES,
+    computed_matrices,
+    contagion_matrices,
+    reproduction_number,
+)
 from marketsim.engine.paper import paper_venue
 from marketsim.engine.state import State
 from marketsim.scenario.coercion import is_number
@@ -31,17 +35,18 @@ class ContagionMatrix:
     """The contagion matrices of one moment, of falling and of rising marks.
 
     Row j, column k: how far the mark of market j follows a move of market k, both as fractions of
-    the price; see `marketsim.contagion.response.measure_response`.
+    the price; see `marketsim.contagion.computed`, and `marketsim.contagion.response` on paper.
 
     Attributes
     ----------
     markets : tuple of str
     falls, rises : ndarray, (M, M)
-        With books that refill as they have done so far.
+        Of one liquidation more, in the books as they are, which refill as they have done so far.
     step : int
         Steps done.
     on_paper : ndarray, (2, M, M), or None
-        The matrices of falls and rises with books that never refill; None: the same.
+        The matrices of falls and rises at moves of `delta`, with books that never refill; None: the
+        same.
     recovery : ndarray, (M,), or None
         Share of an impact that each book took back in a step; None: nothing.
     """
@@ -266,7 +271,7 @@ def measure_contagion(
     step : int
         Steps done.
     delta : float
-        Relative move.
+        Relative move of the matrices on paper.
     reflexivity : float, optional
         Share of the perp's price impact that becomes spot return.
 
@@ -278,7 +283,8 @@ def measure_contagion(
     low, high = CONTAGION_DELTA
     if not (is_number(delta) and low <= delta <= high):
         raise ValueError(f"delta = {show(delta)}: must lie in [{low:g}, {high:g}]")
-    on_paper = contagion_matrices(state, paper_venue(state), reflexivity, delta)
-    falls, rises = on_paper * shares_in_time(state, reflexivity)[:, None]
+    lone = paper_venue(state)
+    on_paper = contagion_matrices(state, lone, reflexivity, delta)
+    falls, rises = computed_matrices(state, lone, reflexivity)
     recovery = np.array(state.recovery["share"])
     return ContagionMatrix(markets, falls, rises, step, on_paper, recovery)

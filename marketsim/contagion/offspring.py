@@ -36,8 +36,7 @@ class Reproduction:
 
     A row of the arrays is a liquidation. The mean is dollars over dollars: large liquidations count
     as what they are. Its interval is two standard errors of that ratio to either side, of the
-    choice of accounts; states count as a whole where there are several. The luck of a state is
-    given.
+    choice of accounts and of luck; states count as a whole where there are several.
 
     Attributes
     ----------
@@ -54,7 +53,7 @@ class Reproduction:
         What was liquidated by force; what was liquidated of others afterwards, less what was
         without it.
     refused : int
-        Draws in which nothing was liquidated by force: the market moved, or no book took it.
+        Draws in which nothing was liquidated by force: no book took it.
     """
 
     markets: tuple[str, ...]

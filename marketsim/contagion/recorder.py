@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from marketsim.contagion.response import FALLS, RISES, measure_response, shares_in_time
+from marketsim.contagion.computed import compute_contagion
+from marketsim.contagion.response import FALLS, RISES, measure_response
 from marketsim.contagion.triggers import find_triggers, sum_bands
 from marketsim.engine.paper import follow, paper_venue
 from marketsim.engine.records import I8, Record, Rows, records
@@ -52,6 +53,24 @@ def contagion_matrices(
     response = np.zeros((2, len(state.market), len(state.market)))
     measure_response(state, lone, reflexivity, delta, response)
     return response
+
+
+def computed_matrices(state: State, lone: State, reflexivity: float) -> NDArray[np.float64]:
+    """Compute the matrices of falls and rises; see `marketsim.contagion.computed`.
+
+    Parameters
+    ----------
+    state : State
+    lone : State
+        Its paper venue.
+    reflexivity : float
+
+    Returns
+    -------
+    ndarray, (2, M, M)
+        By side, market that follows, market that moves.
+    """
+    return compute_contagion(state, lone, reflexivity).response
 
 
 def reproduction_number(matrix: Any) -> Any:
@@ -145,7 +164,7 @@ class ContagionTape:
         self._first_price = np.array(state.market["index_ticks"], np.float64)
         self._steps: list[int] = []
         self._on_paper: list[NDArray[np.float64]] = []
-        self._shares: list[NDArray[np.float64]] = []
+        self._computed: list[NDArray[np.float64]] = []
         self._recovery: list[NDArray[np.float64]] = []
         self._heat_step = -1
         self._heat: list[Rows[Heat]] = []
@@ -165,7 +184,7 @@ class ContagionTape:
             self._steps.append(step)
             self._paper = follow(state, self._paper) if self._paper else paper_venue(state)
             self._on_paper.append(contagion_matrices(state, self._paper, reflexivity, self._delta))
-            self._shares.append(shares_in_time(state, reflexivity))
+            self._computed.append(computed_matrices(state, self._paper, reflexivity))
             self._recovery.append(np.array(state.recovery["share"]))
         if self._heat_every and step % self._heat_every == 0 and step > self._heat_step:
             self._heat_step = step
@@ -176,7 +195,7 @@ class ContagionTape:
     def forget(self, step: int) -> None:
         """Drop what was recorded at a step: a run that ended there goes on by other rules."""
         if self._steps[-1:] == [step]:
-            del self._steps[-1], self._on_paper[-1], self._shares[-1], self._recovery[-1]
+            del self._steps[-1], self._on_paper[-1], self._computed[-1], self._recovery[-1]
         if self._heat_step == step:
             self._heat_step = step - 1
             del self._heat[-1]
@@ -192,8 +211,7 @@ class ContagionTape:
 
     def matrices(self, num_markets: int) -> NDArray[np.float64]:
         """(moments, 2, M, M): the matrices so far."""
-        shares = np.array(self._shares).reshape(-1, 1, num_markets, 1)
-        return self.on_paper(num_markets) * shares
+        return np.array(self._computed).reshape(-1, 2, num_markets, num_markets)
 
     def recovery(self, num_markets: int) -> NDArray[np.float64]:
         """(moments, M): the share of an impact that each book took back in a step, so far."""

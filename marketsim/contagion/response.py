@@ -23,8 +23,6 @@ from marketsim.engine.state import MAX_PRICE_TICKS, MarkRule, State, widen
 FALLS, RISES = 0, 1
 #: Atoms by which rounding may bring a pool nearer to maintenance than its notional says.
 _ROUNDING = 4
-#: A liquidation that is felt later than so long after another is not put down to it.
-HORIZON_HOURS = 1.0
 #: What a pool has left to sell after so many steps does not count.
 _MAX_STEPS = 1000
 
@@ -75,6 +73,7 @@ def _measure(state: State, lone: State, reflexivity: float, delta: float, respon
     sold = np.zeros((2, num_markets, num_markets))
     moved = np.empty((2, num_markets), np.int64)
     shift = np.empty((2, num_markets), np.int64)
+    terms = np.zeros((num_markets, 2))
     for k in range(num_markets):
         market = state.market[k]
         for side in (FALLS, RISES):
@@ -90,7 +89,7 @@ def _measure(state: State, lone: State, reflexivity: float, delta: float, respon
                 reach = 2 * abs(size) * shift[side, k] + _ROUNDING
                 if 0 <= pool.equity - pool.maintenance < reach:
                     if is_seized_at(state, i, k, moved[side, k]):
-                        seize_on_paper(state, lone, i, k, moved[side, k], sold[side, :, k])
+                        seize_on_paper(state, lone, i, k, moved[side, k], sold[side, :, k], terms)
     passed = pass_through(state, reflexivity)
     for j in range(num_markets):
         bids, asks = depth(state, j, 1, delta), depth(state, j, -1, delta)
@@ -118,82 +117,10 @@ def pass_through(state: State, reflexivity: float) -> float:
     """Return the share of a displacement of the book that the mark follows if it lasts.
 
     All of it where the mark contains the last price or an average of mid - index, whatever time the
-    average takes; under `INDEX` what spot follows. See `share_in_time` for one that does not last.
+    average takes; under `INDEX` what spot follows. See `marketsim.contagion.sale.mark_path` for one
+    that does not last.
     """
     return reflexivity if state.venue[0].mark_rule == MarkRule.INDEX else 1.0
-
-
-def shares_in_time(state: State, reflexivity: float) -> NDArray[np.float64]:
-    """Return, by market, what the measured recovery of its book leaves of `pass_through`.
-
-    The contagion matrix on paper times these, row by row, is the one with a book that refills.
-    """
-    venue = state.venue[0]
-    num_steps = max(round(HORIZON_HOURS / float(venue.step_hours)), 1)
-    rule, rounds = int(venue.mark_rule), int(venue.max_rounds)
-    weight = float(venue.basis_weight)
-    return np.array(
-        [
-            share_in_time(rule, weight, reflexivity, float(share), rounds, num_steps)
-            for share in state.recovery["share"]
-        ]
-    )
-
-
-def share_in_time(
-    rule: int, weight: float, reflexivity: float, recovered: float, rounds: int, num_steps: int
-) -> float:
-    r"""Return how far the mark follows an impact at most, over how far if the impact lasted.
-
-    Of an impact of 1, :math:`s_u = (1 - \rho)^u` is left after u steps. `LAST` has all of it in the
-    next round of liquidation. The index leans on the mid of the step before, so `INDEX` has its
-    share before the book takes anything back. An average of mid - index is moved once a step, after
-    the orders have met:
-
-    .. math:: b_u = b_{u-1} + w (s_u - f s_{u-1} - b_{u-1}), \qquad
-        \max_u \left( f s_{u-1} + b_u \right)
-
-    with f the reflexivity. `MEDIAN` is that too: of the three prices it looks at the index moves
-    less, the last price more.
-
-    Parameters
-    ----------
-    rule : int
-        A `MarkRule`.
-    weight : float
-        w, of the newest mid - index in its average.
-    reflexivity : float
-        f, share of a perp's displacement that spot follows.
-    recovered : float
-        :math:`\rho`, the share of an impact that the book takes back in a step.
-    rounds : int
-        Rounds of liquidation in a step.
-    num_steps : int
-        A mark that moves later than this does not count.
-
-    Examples
-    --------
-    An average over two and a half minutes sees a third of what is gone by a third in a minute:
-
-    >>> rule = int(MarkRule.INDEX_PLUS_BASIS)
-    >>> round(share_in_time(rule, 0.33, 0.0, 1 / 3, 16, 60), 3)
-    0.295
-    >>> share_in_time(int(MarkRule.LAST), 0.33, 0.0, 1 / 3, 16, 60)
-    1.0
-    """
-    if rule == MarkRule.INDEX:
-        return 1.0
-    if rule == MarkRule.LAST:
-        return 1.0 if rounds > 1 else 1.0 - recovered
-    left, basis, peak = 1.0, 0.0, 0.0
-    for _ in range(num_steps):
-        displaced = reflexivity * left
-        left *= 1.0 - recovered
-        basis += weight * (left - displaced - basis)
-        if displaced + basis <= peak:
-            break
-        peak = displaced + basis
-    return peak
 
 
 @kernel
@@ -216,12 +143,15 @@ def depth(state: State, m: int, side: int, reach: float) -> float:
 
 
 @spliced
-def seize_on_paper(state: State, lone: State, i: int, k: int, ticks: int, sold: Any) -> None:
+def seize_on_paper(
+    state: State, lone: State, i: int, k: int, ticks: int, sold: Any, terms: Any
+) -> None:
     """Close the pool in which account `i` holds market `k`, with that mark at `ticks`.
 
     It goes through the rounds of the coming steps, until it is safe or nothing goes on. The paper
     venue `lone` is left as they leave it, but for its mark and book. Adds what the pool's orders
-    sell to ``sold`` (M,), atoms, buying negative.
+    sell to ``sold`` (M,), atoms, buying negative, and sets ``terms`` (M, 2) where they are
+    zero: the limit of the first order and its bankruptcy price, over the mark.
     """
     totals, market = lone.totals[0], lone.market[k]
     mark = market.mark_ticks
@@ -240,6 +170,9 @@ def seize_on_paper(state: State, lone: State, i: int, k: int, ticks: int, sold: 
         for number in range(totals.num_liquidations):
             record = lone.liquidation[number]
             sold[record.market] += float(record.book_cash)
+            if terms[record.market, 0] == 0.0:
+                terms[record.market, 0] = record.limit_ticks / record.mark_ticks
+                terms[record.market, 1] = record.bankruptcy_price / record.mark_ticks
     paper.withdraw_offers(lone, widen(paper.NEUTRAL))
     market.mark_ticks = mark
 
@@ -268,10 +201,12 @@ def sales_of(state: State, pools: Indices) -> NDArray[np.float64]:
 
 @kernel
 def _sell_on_paper(state: State, lone: State, pools: Indices, sold: Any) -> None:
+    terms = np.zeros((len(state.market), 2))
     for n in range(len(pools)):
         i = widen(state.pool[pools[n]].owner)
         for k in range(len(state.market)):
             position = state.position[i, k]
             if position.pool == pools[n] and position.size != 0:
-                seize_on_paper(state, lone, i, k, widen(state.market[k].mark_ticks), sold[n])
+                mark = widen(state.market[k].mark_ticks)
+                seize_on_paper(state, lone, i, k, mark, sold[n], terms)
                 break

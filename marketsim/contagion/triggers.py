@@ -42,7 +42,7 @@ def _find_triggers(state: State) -> Any:
     for i in range(len(found)):
         for m in range(len(state.market)):
             if state.position[i, m].size != 0 and state.market[m].liquidates != 0:
-                found[i, m] = _trigger(state, i, m)
+                found[i, m] = find_trigger(state, i, m)
     return found
 
 
@@ -96,7 +96,8 @@ def _band(edge: Any, m: int, ticks: int) -> int:
 
 
 @kernel
-def _trigger(state: State, i: int, m: int) -> int:
+def find_trigger(state: State, i: int, m: int) -> int:
+    """Find the mark at which one position would be liquidated; its pools must be valued."""
     market = state.market[m]
     size = widen(state.position[i, m].size)
     mark = widen(market.mark_ticks)

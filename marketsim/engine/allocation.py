@@ -93,6 +93,7 @@ def allocate(
         deleverage=records(Deleverage, num_rows),
         shortfall=records(Shortfall, num_rows),
         recovery=records(Recovery, num_markets),
+        movement=np.zeros((num_markets, num_markets)),
         split=records(Split, num_markets),
         tally=records(Tally, *((num_accounts + 1, num_markets) if causes else (1, 1))),
         safe=records(Safe, num_pools if causes else 1),

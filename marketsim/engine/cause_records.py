@@ -37,6 +37,8 @@ class Recovery(Record):
     pressed: F8  #: ticks^2: sum of the pressure squared
     seen_mid: F8  #: ticks, at the end of the last step
     seen_index: F8
+    seen_mark: I8  #: ticks; 0 before the first step
+    moves: F8  #: steps that `State.movement` rests on, those long past less
 
 
 class Tally(Record):

@@ -38,8 +38,6 @@ def update_marks(state: State) -> bool:
     and the last price.
     """
     venue = state.venue[0]
-    into = (state.totals[0].step + venue.funding_phase) % venue.funding_interval
-    left = (venue.funding_interval - into) / venue.funding_interval * venue.funding_share
     has_moved = False
     for m in range(len(state.market)):
         market = state.market[m]
@@ -53,8 +51,16 @@ def update_marks(state: State) -> bool:
         elif venue.mark_rule == MarkRule.INDEX_PLUS_BASIS:
             market.mark_ticks = based
         else:
-            carried = market.index_price * (1.0 + market.funding_rate * left) / market.tick_size
-            first = nearest_tick(carried)
+            first = carried_index(state, m)
             market.mark_ticks = max(min(first, based), min(max(first, based), last))
         has_moved = has_moved or market.mark_ticks != before
     return has_moved
+
+
+@kernel
+def carried_index(state: State, m: int) -> int:
+    """Return the index carried forward by the last funding rate over the time left, ticks."""
+    venue, market = state.venue[0], state.market[m]
+    into = (state.totals[0].step + venue.funding_phase) % venue.funding_interval
+    left = (venue.funding_interval - into) / venue.funding_interval * venue.funding_share
+    return nearest_tick(market.index_price * (1.0 + market.funding_rate * left) / market.tick_size)

@@ -460,6 +460,8 @@ class State(NamedTuple):
     deleverage: Rows[Deleverage]  #: (rows,)
     shortfall: Rows[Shortfall]  #: (MAX_ROWS_PER_STEP,)
     recovery: Rows[Recovery]  #: (M,)
+    #: (M, M) sum of the products of the marks' moves in a step, relative, those long past less
+    movement: NDArray[np.float64]
     # why pools are liquidated (`cause_records`); one row each unless that is recorded
     split: Rows[Split]  #: (M,)
     tally: Grid[Tally]  #: (N + 1, M)

@@ -76,6 +76,23 @@ def clear_step(state: State, sequence: Indices) -> None:
 
 
 @kernel
+def liquidate_one(state: State, p: int) -> None:
+    """Liquidate one pool more, and nobody else, before the step that is over ends."""
+    for round_number in range(state.venue[0].max_rounds):
+        pools.assess_pool(state, p)
+        if state.pool[p].equity >= state.pool[p].maintenance:
+            break
+        before = state.totals[0].num_liquidations
+        waterfall.liquidate_pool(state, p, round_number)
+        waterfall.deleverage(state)
+        mark.update_marks(state)
+        causes.split_marks(state)
+        if state.totals[0].num_liquidations == before:
+            break
+    causes.note_prices(state)
+
+
+@kernel
 def settle_step(state: State) -> None:
     """Pay funding if an interval ends here, close a fund that is used up, balance the books."""
     if funding.is_due(state):

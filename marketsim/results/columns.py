@@ -168,8 +168,8 @@ _COLUMNS: dict[str, tuple[str, str]] = {
     # contagion
     "contagion.side": ("", "falls or rises: the way the mark of `cause` moves"),
     "cause": ("", "market that is moved"),
-    "m": ("", "how far `market` follows a move of `cause`, both as fractions"),
-    "m_on_paper": ("", "the same with books that never refill"),
+    "m": ("", "how far `market` follows a push of `cause` by a liquidation, both as fractions"),
+    "m_on_paper": ("", "the same of a move of 1 % with books that never refill"),
     "recovery": ("", "share of an impact that the book of `market` took back in a step so far"),
     "reproduction.side": ("", "falls or rises: the way the marks move"),
     "reproduction_number": ("", "R, the spectral radius of the contagion matrix"),

@@ -215,8 +215,8 @@ def contagion(result: RunResult) -> Table:
     """Tabulate the contagion matrices: `m` is how far `market` follows a move of `cause`.
 
     Both are fractions of the price, so `m` has no unit; `side` says which way `cause` moves. `step`
-    counts the steps done. `m` is with a book that refills as that of `market` has done so far,
-    `recovery`; `m_on_paper` with one that never does.
+    counts the steps done. `m` is of one liquidation more in books that refill as they have done so
+    far, `recovery`; `m_on_paper` of a move of all that stands within it, in books that never do.
     """
     moments, sides, count, _ = result.contagion.shape
     each = sides * count * count

@@ -188,7 +188,7 @@ WHOLE: dict[type, tuple[str, ...]] = {
         "_first_price",
         "_steps",
         "_on_paper",
-        "_shares",
+        "_computed",
         "_recovery",
         "_heat_step",
         "_heat",

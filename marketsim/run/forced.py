@@ -1,10 +1,11 @@
 """R measured: one liquidation is forced in a copy of the market, and what follows is counted.
 
-Both copies have the same luck, so what differs follows from it. An account near the edge is made
-short of maintenance for one step, by money that is taken out of its pool and brought back after
-it; the venue's own waterfall does the rest. To count what that liquidation causes *itself*, those
-it causes are not carried out: from then on nobody is liquidated in either copy, and a pool counts
-when it first falls below maintenance, with what it would have to sell.
+A copy with it and one without have the same luck, so what differs follows from it; every pair has
+a luck of its own, from here on. An account near the edge is made short of maintenance by money that
+is taken out of its pool and brought back afterwards; the venue's own waterfall does the rest, as
+the last thing in the step that is over. To count what that liquidation causes *itself*, those it
+causes are not carried out: from then on nobody is liquidated in either copy, and a pool counts when
+it first falls below maintenance, with what it would have to sell.
 """
 
 import math
@@ -13,10 +14,12 @@ from typing import Any
 
 import numpy as np
 
+from marketsim.contagion.chance import HORIZON_HOURS
+from marketsim.contagion.computed import compute_contagion, edge_weights
 from marketsim.contagion.offspring import GENERATIONS, Generations, Reproduction, Side
 from marketsim.contagion.recorder import SIDES
 from marketsim.contagion.response import sales_of
-from marketsim.engine import ledger, margin, paper
+from marketsim.engine import ledger, margin, paper, step
 from marketsim.engine.pools import drawable
 from marketsim.engine.state import ATOMS, State
 from marketsim.run.attributes import RunAttributes
@@ -24,11 +27,9 @@ from marketsim.run.branch import branch
 from marketsim.run.progress import Progress
 from marketsim.scenario.coercion import is_number, whole_number
 from marketsim.scenario.wording import show
-from marketsim.streams import Stream, uniform
+from marketsim.streams import Stream, bits, uniform
 from marketsim.tape.result import Floats, Integers
 
-#: Share of the pools with positions that stands near the edge: so many, nearest to maintenance.
-NEAR_EDGE = 0.2
 #: Of its maintenance margin, what a pool is left with to be liquidated.
 LEFT = 0.9
 
@@ -55,10 +56,9 @@ class _Seen:
 def measure_reproduction(
     original: Any,
     n: int = 50,
-    horizon: float = 1.0,
+    horizon: float = HORIZON_HOURS,
     key: int = 0,
     *,
-    edge: float = NEAR_EDGE,
     side: Side | None = None,
     generations: Generations = "first",
     progress: Progress | None = None,
@@ -70,16 +70,14 @@ def measure_reproduction(
     original : Simulation or PerpMarket
         Left as it is.
     n : int, optional
-        Accounts to liquidate, each in a copy of its own; all near the edge if those are fewer.
+        Liquidations, each in a copy of its own. Whose is drawn anew for each, by the chance to be
+        liquidated soon, see `marketsim.contagion.computed.edge_weights`.
     horizon : float, optional
         Hours in which what follows is counted.
     key : int, optional
         Another one draws other accounts.
-    edge : float, optional
-        Share of the pools with positions from which they are drawn: those whose equity over
-        maintenance margin is least. At least the `n` nearest.
     side : {"falls", "rises"}, optional
-        Only pools that are long on balance, or short.
+        Only pools that sell, or only those that buy.
     generations : {"first", "all"}, optional
         Count what the liquidation causes itself, or what those cause in turn as well.
     progress : callable, optional
@@ -97,12 +95,13 @@ def measure_reproduction(
         If `n` or `key` is no whole number.
     """
     run: RunAttributes = getattr(original, "simulation", original)
-    way = _check(run, n, horizon, key, edge, side, generations)
-    pools = _draw(run, n, key, edge, side)
-    base = _go_on(branch(original, None, None), way, None)
+    way = _check(run, n, horizon, key, side, generations)
+    pools = _draw(run, n, key, side)
     forced, followed = [], []
     for count, p in enumerate(pools.tolist(), 1):
-        seen = _go_on(branch(original, None, None), way, p)
+        luck = int(bits(run.seed, Stream.PROBE.value, count, run.step_count, key)) >> 1
+        base = _go_on(_copy(original, luck), way, None)
+        seen = _go_on(_copy(original, luck), way, p)
         others = np.arange(len(seen.followed)) != p
         forced.append(seen.forced[p])
         followed.append((seen.followed - base.followed)[others].sum(axis=0))
@@ -124,9 +123,16 @@ def measure_reproduction(
     )
 
 
-def _check(
-    run: RunAttributes, n: Any, horizon: Any, key: Any, edge: Any, side: Any, generations: Any
-) -> _Way:
+def _copy(original: Any, luck: int) -> Any:
+    """Copy a market whose luck will be another one."""
+    copy = branch(original, None, None)
+    run: RunAttributes = getattr(copy, "simulation", copy)
+    run.seed = luck
+    run.tape.clock[0].seed = luck
+    return copy
+
+
+def _check(run: RunAttributes, n: Any, horizon: Any, key: Any, side: Any, generations: Any) -> _Way:
     """Refuse what cannot be measured."""
     if whole_number("n", n) < 1:
         raise ValueError(f"n = {show(n)}: must be 1 or more")
@@ -134,8 +140,6 @@ def _check(
         raise ValueError(f"key = {show(key)}: must lie in [0, {2**24 - 1}]")
     if not (is_number(horizon) and 0.0 < horizon < math.inf):
         raise ValueError(f"horizon = {show(horizon)}: must be a number of hours above 0")
-    if not (is_number(edge) and 0.0 < edge <= 1.0):
-        raise ValueError(f"edge = {show(edge)}: must lie in (0, 1]")
     if side is not None and side not in SIDES:
         raise ValueError(f"side = {show(side)}: must be 'falls', 'rises' or None")
     if generations not in GENERATIONS:
@@ -150,30 +154,22 @@ def _check(
     return _Way(num_steps, generations == "first", short, run.state.market["liquidates"].copy())
 
 
-def _draw(run: RunAttributes, n: int, key: int, edge: float, side: Side | None) -> Integers:
+def _draw(run: RunAttributes, n: int, key: int, side: Side | None) -> Integers:
     """Draw pools near the edge, by a key of the state and the market's seed."""
     state = run.state
-    trial, short = _short_pools(state, np.asarray(state.market["liquidates"]))
-    net = np.zeros(len(trial.pool))
-    held = np.zeros(len(trial.pool), bool)
-    market = trial.market
-    value = trial.position["size"] * (market["mark_ticks"] * market["tick_atoms"])
-    for m in np.flatnonzero(market["liquidates"]):
-        at = trial.position["pool"][:, m]
-        np.add.at(net, at, value[:, m])
-        held[at[value[:, m] != 0]] = True
-    held[len(state.account) - 1] = False  # the fund
-    held[short] = False
-    if side is not None:
-        held &= net > 0.0 if side == "falls" else net < 0.0
-    found = np.flatnonzero(held)
-    ratio = trial.pool["equity"][found] / np.maximum(trial.pool["maintenance"][found], 1)
-    nearest = found[np.argsort(ratio, kind="stable")]
-    nearest = nearest[: max(math.ceil(edge * len(nearest)), n)]
-    luck = [
-        uniform(run.seed, Stream.PROBE.value, p, int(run.tape.clock[0].step), key) for p in nearest
-    ]
-    return nearest[np.argsort(luck, kind="stable")][:n]
+    found = compute_contagion(state, paper.paper_venue(state), run._rules.spot.reflexivity)
+    sides = range(len(SIDES)) if side is None else [SIDES.index(side)]
+    weight = np.zeros(len(state.pool))
+    for each in sides:
+        part = edge_weights(found, each)
+        weight += part * found.forced[each].sum() / max(part.sum(), math.ulp(0.0))
+    if not weight.any():
+        return np.zeros(0, np.int64)
+    total = np.cumsum(weight)
+    now = run.step_count
+    luck = [uniform(run.seed, Stream.PROBE.value, -count, now, key) for count in range(1, n + 1)]
+    drawn: Integers = np.searchsorted(total, np.array(luck) * total[-1], side="right")
+    return drawn
 
 
 def _short_pools(state: State, liquidates: Any) -> tuple[State, Integers]:
@@ -185,46 +181,34 @@ def _short_pools(state: State, liquidates: Any) -> tuple[State, Integers]:
 
 
 def _go_on(copy: Any, way: _Way, p: int | None) -> _Seen:
-    """Let a copy run, with pool `p` liquidated by force in its first step."""
+    """Let a copy run, with pool `p` liquidated by force before it does."""
     run: RunAttributes = getattr(copy, "simulation", copy)
     first = int(run.state.totals[0].num_liquidations)
-    rounds = int(run.state.venue[0].max_rounds)
-    if way.counts_first:
-        run.state.venue[0].max_rounds = 1
-    taken = _make_short(run, p) if p is not None else 0
-    copy.run(1)
     if p is not None:
+        taken = _make_short(run.state, p)
+        step.liquidate_one(run.state, p)
         _bring_back(run.state, p, taken)
     forced = _liquidated(run.state, first)
     if not way.counts_first:
-        if way.num_steps > 1:
-            copy.run(way.num_steps - 1)
+        copy.run(way.num_steps)
         return _Seen(forced, _liquidated(run.state, first))
-    run.state.venue[0].max_rounds = rounds
     seen = _Seen(forced, np.zeros_like(forced), set(way.short_before.tolist()))
     _count_short(run.state, way, seen)
-    for _ in range(way.num_steps - 1):
+    for _ in range(way.num_steps):
         run.state.market["liquidates"] = 0
         copy.run(1)
         _count_short(run.state, way, seen)
     return seen
 
 
-def _make_short(run: RunAttributes, p: int) -> int:
-    """Take as much out of a pool as leaves it below maintenance; return how much.
-
-    Its trader does not look before it is liquidated, or might save it.
-    """
-    state = run.state
+def _make_short(state: State, p: int) -> int:
+    """Take as much out of a pool as leaves it below maintenance; return how much."""
     trial, _ = _short_pools(state, np.asarray(state.market["liquidates"]))
     pool = trial.pool[p]
-    i = int(pool.owner)
     amount = int(pool.equity) - math.floor(LEFT * int(pool.maintenance))
-    if p != i:
+    if p != int(pool.owner):
         amount += int(drawable(trial, p))
     ledger.lend_outside(state, p, amount)
-    soonest = int(run.tape.clock[0].step) + 1
-    run.traders.next_wake[i] = max(int(run.traders.next_wake[i]), soonest)
     return amount
 
 

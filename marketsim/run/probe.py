@@ -42,32 +42,36 @@ def measure_nudge(original: Any, fall: float, horizon: float) -> tuple[float, fl
     fall : float
         Fraction of the price.
     horizon : float
-        Hours until they are compared.
+        Hours in which they are compared.
 
     Returns
     -------
     further : float
-        How much further the marks are down by then, a share of the fall: mean over the markets.
+        How much further the marks are down when they are so most, a share of the fall: mean over
+        the markets.
     share : float
         What was liquidated more, a share of open interest at the start.
     """
     run: RunAttributes = getattr(original, "simulation", original)
     steps = max(round(60.0 * horizon / run.scenario.step_minutes), 1)
     open_interest = _in_atoms(run, run.state.market["open_interest"])
-    ends = []
+    ways = []
     for is_nudged in (False, True):
         copy = branch(original, None, None)
         if is_nudged:
             copy.shock("jump", size=-fall)
         own: RunAttributes = getattr(copy, "simulation", copy)
         first = int(own.state.totals[0].num_liquidations)
-        copy.run(steps)
+        mark = np.zeros((steps, len(own.market_names)))
+        for row in mark:
+            copy.run(1)
+            row[:] = own.state.market["mark_ticks"]
         rows = own.state.liquidation[first : int(own.state.totals[0].num_liquidations)]
         atoms = own.state.market["tick_atoms"][rows["market"]] * rows["mark_ticks"]
         lots = np.abs(rows["size_after"] - rows["size_before"])
-        ends.append((own.state.market["mark_ticks"].astype(float), int((lots * atoms).sum())))
-    (mark, before), (nudged, after) = ends
-    further = float(np.mean((1.0 - nudged / mark) / fall)) - 1.0
+        ways.append((mark, int((lots * atoms).sum())))
+    (mark, before), (nudged, after) = ways
+    further = float(((1.0 - nudged / mark) / fall).mean(axis=1).max()) - 1.0
     return further, (after - before) / open_interest if open_interest else np.nan
 
 

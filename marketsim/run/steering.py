@@ -10,6 +10,7 @@ from typing import Any, Self, overload
 
 from marketsim.agents.base import market_order
 from marketsim.agents.own import own_class
+from marketsim.contagion.chance import HORIZON_HOURS
 from marketsim.contagion.offspring import Generations, Reproduction, Side
 from marketsim.engine.allocation import grow
 from marketsim.engine.ledger import pay_in
@@ -18,7 +19,7 @@ from marketsim.engine.state import ATOMS, State
 from marketsim.run.agenda import atoms_of
 from marketsim.run.attributes import RunAttributes
 from marketsim.run.branch import branch
-from marketsim.run.forced import NEAR_EDGE, measure_reproduction
+from marketsim.run.forced import measure_reproduction
 from marketsim.run.out_of_range import StatedInterventionError
 from marketsim.run.progress import Progress
 from marketsim.run.settings import make_change
@@ -267,10 +268,9 @@ class Steered:
     def reproduction(
         self,
         n: int = 50,
-        horizon: float = 1.0,
+        horizon: float = HORIZON_HOURS,
         key: int = 0,
         *,
-        edge: float = NEAR_EDGE,
         side: Side | None = None,
         generations: Generations = "first",
         progress: Progress | None = None,
@@ -282,15 +282,13 @@ class Steered:
         Parameters
         ----------
         n : int, optional
-            Accounts to liquidate, each in a copy of its own.
+            Liquidations, each in a copy of its own.
         horizon : float, optional
             Hours in which what follows is counted.
         key : int, optional
             Another one draws other accounts.
-        edge : float, optional
-            Share of the pools with positions they are drawn from, those nearest to maintenance.
         side : {"falls", "rises"}, optional
-            Only pools that are long on balance, or short.
+            Only pools that sell, or only those that buy.
         generations : {"first", "all"}, optional
             Count what the liquidation causes itself, or what those cause in turn as well.
         progress : callable, optional
@@ -305,7 +303,6 @@ class Steered:
             n,
             horizon,
             key,
-            edge=edge,
             side=side,
             generations=generations,
             progress=progress,

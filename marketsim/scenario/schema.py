@@ -96,7 +96,7 @@ class Record(Part):
     `reproduction_horizon`; rounded to whole steps."""
     reproduction_draws: int = Field(40, ge=1, le=10_000)
     """Liquidations forced to measure it, each in a copy of its own."""
-    reproduction_horizon: float = Field(1.0, gt=0, le=1000)
+    reproduction_horizon: float = Field(0.25, gt=0, le=1000)
     """Hours in which what follows one is counted."""
     depth_minutes: Interval = "never"
     """Minutes between two rows of the depth of every book, rounded to whole steps; "never": no such

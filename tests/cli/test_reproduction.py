@@ -45,7 +45,6 @@ def test_it_fits_a_terminal() -> None:
         (("--at-hours", -1), "--at-hours -1: must lie within the"),
         (("--at-hours", "nan"), "--at-hours nan: must lie within the"),
         (("--at-hours", 2, "--horizon", 1000), "--horizon 1000: must be above 0"),
-        (("--at-hours", 2, "--edge", 2), "--edge 2: must lie in (0, 1]"),
         (("--at-hours", 2, "--side", "up"), "--side up: must be falls or rises"),
     ],
 )

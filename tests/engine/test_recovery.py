@@ -5,9 +5,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from marketsim.contagion.response import share_in_time, shares_in_time
 from marketsim.engine import recovery
-from marketsim.engine.state import MarkRule, State
+from marketsim.engine.state import State
 from tests.engine.small import PRICE, open_venue, set_price
 
 
@@ -64,29 +63,30 @@ def test_noise_has_no_recovery() -> None:
     assert found.share < 0.01
 
 
-def test_a_book_without_liquidations_is_as_on_paper() -> None:
+def test_a_book_without_liquidations_has_no_recovery() -> None:
     state = venue_at(PRICE)
     for mid in (PRICE + 10, PRICE - 50):
         venue_at(mid, state=state)
         recovery.measure_recovery(state)
         recovery.note_prices(state)
     assert state.recovery[0].share == 0.0
-    state.venue[0].mark_rule = MarkRule.LAST
-    assert shares_in_time(state, 0.0).tolist() == [1.0]
 
 
-@pytest.mark.parametrize("rule", [MarkRule.INDEX_PLUS_BASIS, MarkRule.MEDIAN])
-def test_an_average_sees_the_most_of_an_impact_that_fades_at_its_peak(rule: MarkRule) -> None:
-    # 1/2, 1/4, ... left; an average of weight 1/2: 1/4, 1/8 + 1/8, 1/8 + 1/16
-    assert share_in_time(rule, 0.5, 0.0, 0.5, 16, 60) == pytest.approx(0.25)
-    # all of a lasting one, in the time there is
-    assert share_in_time(rule, 0.5, 0.0, 0.0, 16, 2) == pytest.approx(0.75)
-    assert share_in_time(rule, 0.5, 0.0, 0.0, 16, 60) == pytest.approx(1.0)
-    # spot leans on the whole impact before the book takes it back
-    assert share_in_time(rule, 0.5, 0.4, 1.0, 16, 60) == pytest.approx(0.4 - 0.5 * 0.4)
+def test_marks_move_by_the_mean_product_of_their_moves() -> None:
+    state = open_venue(num_markets=2)
+    luck = np.random.default_rng(3)
+    marks = PRICE + np.cumsum(luck.integers(-50, 51, (400, 2)), axis=0)
+    for pair in marks:
+        state.market["mark_ticks"] = pair
+        recovery.note_prices(state)
+    moves = marks[1:] / marks[:-1] - 1.0
+    weight = recovery.KEPT_MOVES ** np.arange(len(moves))[::-1]
+    expected = (moves * weight[:, None]).T @ moves / weight.sum()
+    found = [[recovery.mark_covariance(state, m, k) for k in range(2)] for m in range(2)]
+    np.testing.assert_allclose(found, expected, rtol=1e-9)
 
 
-def test_the_last_price_waits_for_no_book_within_a_step() -> None:
-    assert share_in_time(MarkRule.LAST, 0.5, 0.0, 0.7, 16, 60) == 1.0
-    assert share_in_time(MarkRule.LAST, 0.5, 0.0, 0.7, 1, 60) == pytest.approx(0.3)
-    assert share_in_time(MarkRule.INDEX, 0.5, 0.2, 0.7, 16, 60) == 1.0
+def test_marks_that_have_not_moved_yet_have_no_movement() -> None:
+    state = open_venue()
+    recovery.note_prices(state)
+    assert recovery.mark_covariance(state, 0, 0) == 0.0

@@ -145,7 +145,7 @@ def compare(state, i, k, ticks, seen):
         return
     lone = paper_venue(state)
     sold = np.zeros(len(state.market))
-    seize_on_paper(state, lone, i, k, ticks, sold)
+    seize_on_paper(state, lone, i, k, ticks, sold, np.zeros((len(sold), 2)))
     before = copied(venue)
     rows = let_pass(venue, i)
     expected = [rows["book_cash"][rows["market"] == m].sum() for m in range(len(sold))]

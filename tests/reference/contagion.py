@@ -1,6 +1,5 @@
 """How the reference venue would answer a small move, and who holds what, from its state alone."""
 
-import itertools
 import math
 from collections.abc import Callable
 from dataclasses import replace
@@ -60,25 +59,6 @@ def recovered(venue: Venue, m: int) -> float:
             case Moved(_, market, mid, _) if market == m:
                 pressure += mid
     return share
-
-
-def share_in_time(venue: Venue, m: int, reflexivity: float) -> float:
-    """How far m's mark goes with an impact that its book takes back, over how far if it stayed.
-
-    Played out: an impact of one, an hour of steps, the average of mid - index moved in each.
-    """
-    rules, back = venue.rules, recovered(venue, m)
-    if rules.mark_rule == MarkRule.INDEX:
-        return 1.0
-    if rules.mark_rule == MarkRule.LAST:
-        return 1.0 if rules.max_rounds > 1 else 1.0 - back
-    mids = [(1.0 - back) ** u for u in range(round(1.0 / rules.step_hours) + 1)]
-    average, marks = 0.0, [0.0]
-    for before, now in itertools.pairwise(mids):
-        index = reflexivity * before
-        average += rules.basis_weight * (now - index - average)
-        marks.append(index + average)
-    return max(marks)
 
 
 def moved(mark: int, change: float) -> int:

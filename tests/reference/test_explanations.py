@@ -71,7 +71,7 @@ class Look:
     delta: float
     found: ContagionMatrix
     expected: dict[str, contagion.Matrix]  #: with books that never refill
-    shares: list[float]  #: by market, of what those pass on
+    recovery: list[float]  #: by market
     triggers: list[tuple[dict[int, int], dict[int, int]]]  #: by market: found, expected
 
 
@@ -99,8 +99,8 @@ class Watched(Engine):
             marks = {i: contagion.trigger(venue, i, m) for i in range(venue.fund)}
             triggers.append((found, {i: mark for i, mark in marks.items() if mark > 0}))
         matrix = measure_contagion(state, names, **now)
-        shares = [contagion.share_in_time(venue, m, 0.3) for m in range(len(names))]
-        return Look(delta, matrix, dict(zip(SIDES, expected, strict=True)), shares, triggers)
+        recovery = [contagion.recovered(venue, m) for m in range(len(names))]
+        return Look(delta, matrix, dict(zip(SIDES, expected, strict=True)), recovery, triggers)
 
 
 @dataclass
@@ -266,15 +266,11 @@ def test_contagion_is_what_the_state_says(kind: type[Scenario], seed: int) -> No
     for look in played(kind, seed).engine.looks:
         for side in SIDES:
             on_paper = look.expected[side]
-            expected = [
-                [share * each for each in row]
-                for share, row in zip(look.shares, on_paper, strict=True)
-            ]
-            assert look.found.matrix(side).tolist() == [close_to(row) for row in expected]
-            radius = contagion.spectral_radius(expected)
-            assert look.found.reproduction_number(side) == close_to(radius)
+            found = look.found.on_paper[SIDES.index(side)]
+            assert found.tolist() == [close_to(row) for row in on_paper]
             radius = contagion.spectral_radius(on_paper)
             assert look.found.reproduction_on_paper(side) == close_to(radius)
+        assert look.found.recovery.tolist() == [close_to(share) for share in look.recovery]
         for found, marks in look.triggers:
             assert found == marks
 
@@ -431,11 +427,11 @@ def test_scenarios_hold_everything_that_can_happen() -> None:
         for look in run.engine.looks:
             seen["trigger"] += any(marks for _, marks in look.triggers)
             for side in SIDES:
-                entries = look.found.matrix(side).ravel()
+                entries = look.found.on_paper[SIDES.index(side)].ravel()
                 seen["empty book"] += bool(np.isnan(entries).any())
                 seen["sale on paper"] += bool((entries > 0.0).any())
                 seen["purchase on paper"] += bool((entries < 0.0).any())
-                seen["runaway"] += look.found.reproduction_number(side) >= 1.0
+                seen["runaway"] += look.found.reproduction_on_paper(side) >= 1.0
     assert [name for name in PHENOMENA if seen[name] == 0] == []
     for name, rule in {
         "mark_rule": MarkRule,

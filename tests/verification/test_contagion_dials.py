@@ -53,12 +53,12 @@ def before_shock(
 
 
 def reproduction(**dials: Any) -> np.ndarray:
-    return np.array([before_shock(seed, **dials).reproduction_number("falls") for seed in SEEDS])
+    return np.array([before_shock(seed, **dials).reproduction_on_paper("falls") for seed in SEEDS])
 
 
 def passed_on(**dials: Any) -> np.ndarray:
     """What a unit fall of one market moves the others by, mean over the markets that fall."""
-    moves = [before_shock(seed, **dials).falls for seed in SEEDS]
+    moves = [before_shock(seed, **dials).on_paper[0] for seed in SEEDS]
     return np.array([(move.sum() - np.trace(move)) / len(move) for move in moves])
 
 
