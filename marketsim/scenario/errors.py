@@ -48,7 +48,7 @@ class ScenarioError(ValueError):
     def __init__(self, problems: Iterable[str], source: str = "scenario") -> None:
         self.problems = [shortened(visible(problem)) for problem in problems]
         self.source = shortened(visible(source), LONGEST_PATH)
-        super().__init__(source, self.problems)
+        super().__init__(self.problems, self.source)  # what pickle makes it again from
 
     def __str__(self) -> str:
         """Return one line for one problem, an indented list for more."""

@@ -1,6 +1,7 @@
 """Scenarios from the library and from files, with what the command line sets."""
 
 import json
+import pickle
 import subprocess
 import sys
 import tomllib
@@ -289,3 +290,10 @@ def test_the_package_itself_does_not_load_pydantic() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+def test_a_refusal_goes_through_a_process_pool_as_it_is():
+    with pytest.raises(ScenarioError) as caught:
+        load_scenario("quickstart", [("dayz", "3"), ("days", "-1")])
+    copy = pickle.loads(pickle.dumps(caught.value))
+    assert (str(copy), copy.problems) == (str(caught.value), caught.value.problems)
