@@ -7,9 +7,11 @@ place of accounts and steps), and the *branch* workload what copying, saving and
 market does (its lines have seconds in place of orders). The *live* workload tells how fast the page
 is (its lines have steps and frames a second, and bytes).
 
-Two workloads only run when they are named: *rl* tells what learning agents cost beside their
+Three workloads only run when they are named: *rl* tells what learning agents cost beside their
 markets (its lines have steps of an environment, and the time of a reset) and needs the extra
-``rl``; *hints* tells what every prefetch gains (its lines have percentages).
+``rl``; *hints* tells what every prefetch gains (its lines have percentages); *soak* tells whether
+many runs in one process take more and more memory, and whether the books of a long run are exact
+(its lines have MiB and atoms).
 
 One JSON object per line on standard output, with at least ``workload``, ``system``,
 ``num_accounts``, ``steps``, ``orders_per_cpu_s``, ``wall_s`` and ``peak_rss_mb``. Lines with a
@@ -27,12 +29,12 @@ def main(
     Parameters
     ----------
     workload : str, optional
-        "book", "market", "causes", "contagion", "own", "sweep", "branch", "live", "rl" or "hints".
-        All but the last two if None.
+        "book", "market", "causes", "contagion", "own", "sweep", "branch", "live", "rl", "hints"
+        or "soak". All but the last three if None.
     accounts, steps : int, optional
         Size of the workload; its own sizes by default.
     runs : int, optional
-        Size of the sweep workload.
+        Size of the sweep workload, and of the soak.
     """
     from marketsim.bench import book, branch, causes, contagion, hints, live, market, own, sweep
 
@@ -54,5 +56,9 @@ def main(
             rl.bench(accounts, steps)
         elif name == "sweep":
             sweep.bench(runs)
+        elif name == "soak":
+            from marketsim.bench import soak
+
+            soak.bench(accounts, steps, runs)
         else:
             workloads[name].bench(accounts, steps)

@@ -3,8 +3,10 @@
 *book* is the workload of `marketsim.bench.book` on the book alone, beside `bourse` (its vectorised
 environment), which has no accounts either. *market* is the same with accounts, so that every trade
 asks for margin, fees, cash and positions, beside a plain model in Mesa with an object per trader,
-which is kept with the tests. The systems take turns in one process. Before the clock starts all
-have to make the same trades of the same orders in the same sequence.
+and beside `pams`, which has cash and positions; both models are kept with the tests. The systems
+take turns in one process. Before the clock starts all have to make the same trades of the same
+orders in the same sequence. In `pams` all that an order trades is at the price of its last trade:
+of its trades the parties and sizes are compared, and that price.
 
 What grows is the calm scenario, all stages and recording; an exponent of 1 means that twice the
 size takes twice the time.
@@ -42,7 +44,9 @@ NUM_ACCOUNTS = (1_000, 10_000)
 ORDERS = 100_000
 REPETITIONS = 5
 _CHECKED = 40, 15  #: accounts and steps whose trades are compared
-_MESA_MARKET = Path(__file__).parents[2] / "tests" / "benchmarks" / "mesa_market.py"
+#: Steps of `pams`: every withdrawal goes through all orders, so that 10,000 traders take a minute.
+_PAMS_STEPS = 5
+_MODELS = Path(__file__).parents[2] / "tests" / "benchmarks"
 _MINUTES_PER_DAY = 1440
 
 #: Taker, maker, lots signed for the taker, price in ticks.
@@ -51,13 +55,13 @@ Trade: TypeAlias = tuple[int, int, int, int]
 _Wanted: TypeAlias = dict[int, tuple[bool, int, int]]
 
 
-class Mesa:
-    """The workload on a plain model in Mesa."""
+class Modelled:
+    """The workload on a model in Python that is kept with the tests."""
 
-    name = "mesa"
+    name: str
 
     def __init__(self, num_accounts: int) -> None:
-        self.market = _mesa_market().Market(num_accounts, BASE_PRICE)
+        self.market = _module_of(self.name).Market(num_accounts, BASE_PRICE)
 
     def run(self, orders: Orders) -> None:
         """Play the steps of `orders`."""
@@ -72,24 +76,41 @@ class Mesa:
         RuntimeError
         """
         if not self.market.trades:
-            raise RuntimeError("market workload: the Mesa model did not trade")
+            raise RuntimeError(f"market workload: the model in {self.name} did not trade")
+
+
+class Mesa(Modelled):
+    """The workload on a plain model in Mesa."""
+
+    name = "mesa"
+
+
+class Pams(Modelled):
+    """The workload on the runner, the order book and the accounts of `pams`."""
+
+    name = "pams"
 
 
 def bench(accounts: int | None, steps: int | None, repetitions: int = REPETITIONS) -> None:
     """Compare with what is installed, then let the market grow; print two tables in Markdown."""
-    pairs: list[tuple[str, list[Callable[[int], System]]]] = []
-    pairs.append(("book", [Ladder, *_found("bourse", Bourse, "pip install bourse")]))
-    mesa = [Mesa] if _MESA_MARKET.is_file() else []
-    if not mesa:
-        sys.stderr.write(f"the Mesa model is left out: there is no {_MESA_MARKET}\n")
-    pairs.append(("market", [Ours, *mesa]))
+    bourse = [Bourse] if _found("bourse", "pip install bourse") else []
+    pams = _found("pams", "pip install --no-deps pams") and _MODELS.is_dir()
+    if not _MODELS.is_dir():
+        sys.stderr.write(f"the models in Mesa and pams are left out: there is no {_MODELS}\n")
     check_trades()
-    _say("| workload | system | accounts | orders per CPU second | marketsim is faster by |")
-    _say("| --- | --- | ---: | ---: | ---: |")
-    for workload, systems in pairs:
-        for num_accounts in (accounts,) if accounts else NUM_ACCOUNTS:
-            num_steps = steps or max(ORDERS // num_accounts, 5)
-            _compare(workload, systems, num_accounts, num_steps, repetitions)
+    _say(
+        "| workload | system | accounts | steps | orders per CPU second | marketsim is faster by |"
+    )
+    _say("| --- | --- | ---: | ---: | ---: | ---: |")
+    sizes = (accounts,) if accounts else NUM_ACCOUNTS
+    for num_accounts in sizes:
+        _compare("book", [Ladder, *bourse], num_accounts, steps, repetitions)
+    for num_accounts in sizes:
+        mesa = [Mesa] if _MODELS.is_dir() else []
+        _compare("market", [Ours, *mesa], num_accounts, steps, repetitions)
+    if pams:
+        few = min(steps or _PAMS_STEPS, _PAMS_STEPS)
+        _compare("market", [Ours, Pams], sizes[0], few, repetitions)
     _say("")
     _say("| what grows | from | to | CPU seconds | exponent |")
     _say("| --- | ---: | ---: | --- | ---: |")
@@ -109,19 +130,27 @@ def check_trades() -> None:
     others: dict[str, Callable[[_Wanted], list[Trade]]] = {}
     if importlib.util.find_spec("bourse") is not None:
         others["bourse"] = _BourseBook().trades
-    if _MESA_MARKET.is_file():
-        others["mesa"] = partial(_mesa_trades, _mesa_market().Market(num_accounts, BASE_PRICE))
+    for model in (Mesa, Pams):
+        if _MODELS.is_dir() and importlib.util.find_spec(model.name) is not None:
+            others[model.name] = partial(_trades_of, model(num_accounts).market)
     orders = draw_orders(num_accounts, steps, SEED)
     for number, step in enumerate(zip(*orders, strict=True)):
         ours.step(*step)
         fills = ours.state.fill[: ours.state.totals[0].num_fills]
         columns = [fills[name].tolist() for name in ("taker", "maker", "size", "price")]
-        made = list(zip(*columns, strict=True))
+        made: list[Trade] = list(zip(*columns, strict=True))
         # Who acts first takes the first order, in place of an order of its own.
         wanted = dict(zip(map(int, ours.sequence), _listed(step), strict=True))
         for name, trades in others.items():
-            if trades(wanted) != made:
+            expected = _at_last_prices(made) if name == "pams" else made
+            if trades(wanted) != expected:
                 raise RuntimeError(f"{name} trades otherwise than marketsim in step {number}")
+
+
+def _at_last_prices(trades: list[Trade]) -> list[Trade]:
+    """Return the trades of a step with all that an order trades at the price of its last trade."""
+    last = {taker: price for taker, _, _, price in trades}
+    return [(taker, maker, size, last[taker]) for taker, maker, size, _ in trades]
 
 
 class _BourseBook:
@@ -154,29 +183,30 @@ class _BourseBook:
         return self.owner[taker], self.owner[maker], -size if buys else size, price
 
 
-def _mesa_trades(market: Any, wanted: _Wanted) -> list[Trade]:
+def _trades_of(market: Any, wanted: _Wanted) -> list[Trade]:
     market.play_in_order(wanted)
     return [tuple(trade) for trade in market.trades]
 
 
-def _mesa_market() -> Any:
-    """Import the Mesa model, which is no part of the package."""
-    name = "marketsim_mesa_market"
+def _module_of(system: str) -> Any:
+    """Import a model that is no part of the package."""
+    name = f"marketsim_{system}_market"
     if name not in sys.modules:
-        spec = importlib.util.spec_from_file_location(name, _MESA_MARKET)
+        path = _MODELS / f"{system}_market.py"
+        spec = importlib.util.spec_from_file_location(name, path)
         if spec is None or spec.loader is None:
-            raise RuntimeError(f"{_MESA_MARKET} is no module")
+            raise RuntimeError(f"{path} is no module")
         sys.modules[name] = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(sys.modules[name])
     return sys.modules[name]
 
 
-def _found(package: str, system: Callable[[int], System], how: str) -> list[Any]:
-    """List a system if its package is installed, and say so if not."""
+def _found(package: str, how: str) -> bool:
+    """Tell whether a package is installed, and say so if not."""
     if importlib.util.find_spec(package) is not None:
-        return [system]
+        return True
     sys.stderr.write(f"{package} is not installed and is left out ({how})\n")
-    return []
+    return False
 
 
 def _listed(step: Any) -> list[tuple[bool, int, int]]:
@@ -188,9 +218,10 @@ def _compare(
     workload: str,
     systems: list[Callable[[int], System]],
     num_accounts: int,
-    steps: int,
+    given_steps: int | None,
     repetitions: int,
 ) -> None:
+    steps = given_steps or max(ORDERS // num_accounts, 5)
     names, timings = time_in_turns(systems, num_accounts, steps, repetitions)
     for name, each in zip(names, timings, strict=True):
         speed = num_accounts * steps / median(one.cpu for one in each)
@@ -198,7 +229,8 @@ def _compare(
         ratio = median(a.cpu / max(b.cpu, 1e-9) for a, b in zip(each, timings[0], strict=True))
         beside = f"{ratio:,.1f} ×" if each is not timings[0] else ""
         shown = name if each is not timings[0] else "marketsim"
-        _say(f"| {workload} | {shown} | {num_accounts:,} | {speed:,.0f} | {beside} |")
+        size = f"{num_accounts:,} | {steps:,}"
+        _say(f"| {workload} | {shown} | {size} | {speed:,.0f} | {beside} |")
 
 
 def _growing(accounts: int, steps: int) -> list[tuple[str, dict[int, Scenario]]]:

@@ -22,27 +22,29 @@ class Workload(StrEnum):
     LIVE = "live"
     RL = "rl"
     HINTS = "hints"
+    SOAK = "soak"
 
 
 def bench(
     workload: Annotated[
         Workload | None,
         typer.Argument(
-            help="book, market, causes, contagion, own, sweep, branch, live, rl or hints. "
-            "[default: all but rl and hints]"
+            help="book, market, causes, contagion, own, sweep, branch, live, rl, hints or "
+            "soak. [default: all but rl, hints and soak]"
         ),
     ] = None,
     accounts: Annotated[int | None, typer.Option(min=1, help="Number of traders.")] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="Number of steps.")] = None,
     runs: Annotated[
-        int | None, typer.Option(min=1, help="Number of runs of the sweep. [default: 10,000]")
+        int | None,
+        typer.Option(min=1, help="Number of runs of sweep or soak. [default: 10,000 or 1,000]"),
     ] = None,
     peers: Annotated[
         bool,
         typer.Option(
             "--peers",
-            help="Compare book and market with bourse and a plain Mesa model in turns, let the "
-            "market grow, and print tables in Markdown.",
+            help="Compare book and market with bourse, a plain Mesa model and pams in turns, let "
+            "the market grow, and print tables in Markdown.",
         ),
     ] = False,
 ) -> None:

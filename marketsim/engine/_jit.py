@@ -21,7 +21,7 @@ import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
-from numba.core.imputils import lower_cast, lower_getattr_generic
+from numba.core.imputils import lower_getattr_generic
 from numba.core.typing.templates import AttributeTemplate
 from numba.core.typing.typeof import Purpose, typeof
 from numba.extending import (
@@ -35,6 +35,7 @@ from numba.extending import (
 )
 from numpy.typing import NDArray
 
+from marketsim.engine._borrowed import Borrowed
 from marketsim.engine._linking import KernelType, PartCompiler, WholeCompiler
 from marketsim.engine._sources import PACKAGE, cache_root, kernel_digest, kernel_digests
 
@@ -281,35 +282,6 @@ def _kinds(values: Iterable[Any]) -> tuple[Any, ...]:
         else:
             found.append(value.code if issubclass(kind, Referred) else Any)
     return tuple(found)
-
-
-class Borrowed(types.Array):
-    """An array that a struct keeps: nobody counts who else uses it, which is half of the code."""
-
-    def __init__(self, array: Any) -> None:
-        super().__init__(
-            array.dtype,
-            array.ndim,
-            array.layout,
-            readonly=not array.mutable,
-            name=f"borrowed {array.name}",
-            aligned=array.aligned,
-        )
-
-
-@register_model(Borrowed)
-class BorrowedModel(models.ArrayModel):
-    """Laid out as any array."""
-
-    def traverse(self, builder: Any) -> list[Any]:  # noqa: ARG002
-        """List what there is to count: nothing."""
-        return []
-
-
-@lower_cast(Borrowed, types.Array)
-def _lend(context: Any, builder: Any, borrowed: Any, array: Any, value: Any) -> Any:  # noqa: ARG001
-    """Take it as any array, as kernels do that are called with it."""
-    return value
 
 
 if numba.config.DISABLE_JIT:

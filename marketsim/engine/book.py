@@ -11,8 +11,6 @@ from marketsim.engine._jit import highest_bit, inlined, kernel, lowest_bit
 from marketsim.engine.state import NONE, WHEEL_SLOTS, State, widen
 
 TOP_SHIFT = 25
-#: Changes no index, but tells the compiler that it need not look for a negative one.
-NOT_NEGATIVE = widen(2**31 - 1)
 
 
 @inlined
@@ -25,7 +23,7 @@ def find_level(state: State, m: int, price: int) -> int:
         bit = (price >> shift) & 31
         if (node.mask >> bit) & 1 == 0:
             return NONE
-        n = node.child[bit] & NOT_NEGATIVE
+        n = node.child[bit]
         shift -= 5
     return n
 
@@ -54,7 +52,7 @@ def open_level(state: State, m: int, price: int) -> int:
                 state.level[below].head = NONE
                 state.level[below].tail = NONE
             node.child[bit] = below
-        n = node.child[bit] & NOT_NEGATIVE
+        n = node.child[bit]
         shift -= 5
     return n
 

@@ -22,7 +22,8 @@ def place_order(
     if outcome != Outcome.ACCEPTED:
         return outcome
     side = 1 if size > 0 else -1
-    worst = max(price, market.mark_ticks) if size > 0 else min(price, market.mark_ticks)
+    # Without a branch: which side comes next, the processor does not foresee.
+    worst = side * max(side * price, side * market.mark_ticks)
     fee = take_fraction_up(abs(size) * price * market.tick_atoms, max(market.taker_fee, 0))
     if not margin.trade_is_accepted(state, i, m, size, worst, fee):
         return Outcome.MARGIN

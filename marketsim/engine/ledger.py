@@ -97,7 +97,7 @@ def book_fill(state: State, i: int, m: int, change: int, price: int, mid2: int) 
     unit = state.market[m].tick_atoms
     cost = change * price * unit
     slippage = change * (2 * price - mid2) * unit
-    slippage = slippage // 2 if slippage >= 0 else -(-slippage // 2)
+    slippage = (slippage - (slippage >> 63)) >> 1  # half of it, rounded toward zero
     p = widen(state.position[i, m].pool)
     causes.note_trade(state, i, m, cost - change * state.market[m].mark_ticks * unit)
     post(state, p, Cause.SLIPPAGE, -slippage)

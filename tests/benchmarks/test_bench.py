@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import marketsim.bench
-from marketsim.bench import book, branch, hints, market, own, sweep
+from marketsim.bench import book, branch, hints, market, own, soak, sweep
 from marketsim.bench.measure import Timing, summary
 from marketsim.engine import near
 
@@ -234,3 +234,21 @@ def test_branch_lines_say_what_copies_and_files_cost(capfd, monkeypatch):
     assert (copies["branches"], copies["num_accounts"], copies["steps"]) == (100, 40, 3)
     assert copies["cpu_s"] > 0
     assert min(file[name] for name in ("file_mb", "save_s", "load_s")) > 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("runs", [1, 5])
+def test_soak_lines_tell_of_memory_and_books(capfd, runs):
+    marketsim.bench.main("soak", 40, 3, runs)
+    many, long = [json.loads(line) for line in capfd.readouterr().out.splitlines()]
+    assert (many["system"], many["runs"], many["steps"]) == ("runs", runs, soak.SHORT_STEPS)
+    first, later = many["rss_mb"]
+    assert first > 0
+    assert many["growth_percent"] == pytest.approx(100 * (later / first - 1), abs=0.01)
+    assert (long["system"], long["num_accounts"], long["steps"]) == ("long run", 40, 3)
+    assert long["conservation_error"] == 0
+
+
+def test_books_that_are_not_exact_stop_the_soak():
+    with pytest.raises(RuntimeError, match="the books are 3 atoms out"):
+        soak.check_books(3)

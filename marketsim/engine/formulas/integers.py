@@ -18,8 +18,8 @@ _ALL_BUT_ONE = np.uint64(ONE - 1)
 def divide_product(a: int, b: int, c: int) -> tuple[int, int]:
     """Return quotient and remainder of a * b / c for non-negative a, b and positive c."""
     if float(a) * float(b) < _SAFE_PRODUCT:
-        product = a * b
-        return product // c, product % c
+        product, divisor = np.uint64(a * b), np.uint64(c)
+        return int(np.int64(product // divisor)), int(np.int64(product % divisor))
     if a < b:
         a, b = b, a
     # Long multiplication, highest bit of b first, reduced by c as it grows: the remainder stays
