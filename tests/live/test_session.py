@@ -229,7 +229,7 @@ def test_what_waits_for_a_reset_acts_then(viewer):
     assert page.status["interventions"] == []
     shown = {each["path"]: each["value"] for each in page.status["controls"]}
     assert shown["populations.crowd.count"] == 100
-    assert headers(page.ask("reset"), "start")[0]["accounts"]["total"] == 185
+    assert headers(page.ask("reset"), "start")[0]["accounts"]["total"] == 186
 
 
 def test_another_seed_and_scenario_start_anew(viewer):
@@ -256,7 +256,7 @@ def test_an_account_is_spelled_out(viewer):
     assert facts["buffer"] == pytest.approx(facts["equity"] - facts["maintenance"])
     assert set(facts["distance"]) == {"BTC", "GOLD", "OIL"}
     page.ask("inspect", account=9_999)
-    assert "must lie from 0 to 684" in page.refused[-1]["message"]
+    assert "must lie from 0 to 865" in page.refused[-1]["message"]
     page.ask("inspect", account=1, lane=2)
     assert "there are 1" in page.refused[-1]["message"]
 

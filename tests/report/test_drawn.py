@@ -18,7 +18,7 @@ def market():
 
 
 def test_all_are_drawn_where_they_are_few(market):
-    assert drawn.choose_drawn(market.roster, most=685).tolist() == list(range(685))
+    assert drawn.choose_drawn(market.roster, most=866).tolist() == list(range(866))
 
 
 def test_the_liquidated_are_drawn_and_every_population(market):

@@ -75,13 +75,13 @@ def test_values_and_their_sources_are_those_of_the_scenario() -> None:
     assert rows["populations.crowd.parameters.bias"][::2] == ["0.8", "scenario"]
     assert rows["populations.crowd.parameters.independence"][-1] == "default"
     assert rows["populations.makers-btc.attention"][-1] == "strategy"
-    assert rows["populations.crowd.leverage"][0].startswith("{kind = lognormal, median = 12, ")
+    assert rows["populations.crowd.leverage"][0].startswith("{kind = lognormal, median = 14, ")
 
 
 def test_what_is_scheduled_is_input() -> None:
     text = describe("contagion")
     told = text.split("## 6. Input data", 1)[1].split("## 7.", 1)[0]
-    assert "| 1 | hour 12 | crash | size = -0.22, fall_minutes = 90, " in told
+    assert "| 1 | hour 12 | crash | size = -0.25, fall_minutes = 120, " in told
     assert "Nothing is scheduled" in describe("quickstart")
     assert "replayed from the file" in describe("history")
 

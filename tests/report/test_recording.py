@@ -164,7 +164,7 @@ def test_the_header_tells_what_is_a_sample():
     simulation = new()
     header = unpack(pack(recorder_of(simulation).start(label="x"))).header
     assert header["sampled"] is True
-    assert header["accounts"]["total"] == 685
+    assert header["accounts"]["total"] == 866
     assert len(header["accounts"]["population"]) == len(header["accounts"]["drawn"]) == 40
     assert header["label"] == "x"
     assert header["markets"] == ["BTC", "GOLD", "OIL"]

@@ -104,7 +104,7 @@ def test_its_chapters_say_true_numbers(cascade, page):
     assert end["step"] == largest.start_step + largest.duration_steps
     shock = next(each for each in chapters if each["title"] == "Shock")
     assert shock["step"] == 720
-    assert shock["sentence"] == "Crash of BTC -22.0%: the index moves by up to BTC -18 %."
+    assert shock["sentence"] == "Crash of BTC -25.0%: the index moves by up to BTC -15.8 %."
 
 
 def test_a_ghost_has_the_same_accounts_drawn(cascade, apart, monkeypatch):

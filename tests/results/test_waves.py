@@ -97,11 +97,11 @@ def test_without_deleveraging_there_is_no_wave():
 
 @pytest.fixture(scope="module", params=["hyperliquid", "pro_rata"])
 def crash(request):
-    """A sudden fall of 10 % that nobody insures, with a queue and pro rata."""
+    """A sudden fall of 15 % that nobody insures, with a queue and pro rata."""
     changes = [
         ("insurance_fund", "0"),
         ("venue.liquidation.rank_rule", request.param),
-        ("shocks", '[{kind = "jump", at = 5, size = -0.1}]'),
+        ("shocks", '[{kind = "jump", at = 5, size = -0.15}]'),
     ]
     return request.param, run_scenario(load_scenario("contagion", [("days", "0.25"), *changes]), 1)
 
