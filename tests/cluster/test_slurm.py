@@ -89,8 +89,8 @@ def test_jobs_that_reach_their_walltime_are_replaced(
     design: Callable[[int], Path], local_result: Callable[[Path], str], tmp_path: Path
 ) -> None:
     expected = local_result(design(50))
-    # Runs of three seconds: work for several jobs, however fast the machine.
-    slow = SETTINGS.replace("NAP=0.02", "NAP=0.1")
+    # Runs of one and a half seconds: work for several jobs, however fast the machine.
+    slow = SETTINGS.replace("NAP=0.02", "NAP=0.05")
     harsh = 'lifetime = "1h"\n' + slow + 'queue = "short"\nwalltime = "00:01:00"\n'
     driver = start(tmp_path, harsh)
     wait_for(lambda: call("squeue", "--noheader", "--name", "naps"), 60)
