@@ -46,7 +46,10 @@ def state():
 @pytest.mark.parametrize(
     ("length", "listed"),
     [
-        (17, {*MARKET_ARRAYS, "split", "recovery", "movement"}),  # what is noted of causes and of markets
+        (
+            17,
+            {*MARKET_ARRAYS, "split", "recovery", "movement"},
+        ),  # what is noted of causes and of markets
         (101, {*ACCOUNT_ARRAYS}),
         (211, {*POOL_ARRAYS, "short"}),  # the pools found short, not a record of each
     ],
