@@ -14,9 +14,12 @@ def measure(run: "Run") -> dict[str, float]:
     """Measure a run.
 
     `seized.NAME` is the notional of the longs in BTC that a fall of its mark alone would take below
-    maintenance, over the open interest of all markets: it asks of no book.
+    maintenance, over the open interest of all markets: it asks of no book. NaN of a run that ends
+    before.
     """
     step = round(MOMENT / float(run.summary["step_minutes"]))
+    if step > int(run.summary["steps"]):
+        return {f"seized.{name}": float("nan") for name in FALLS}
     now = run.markets[run.markets["step"] == step].set_index("market")
     mark, interest = now.loc["BTC", "mark_price"], now["open_interest_usd"].sum()
     heat = run.liquidation_heatmap
