@@ -311,13 +311,13 @@ def draw(table: "pd.DataFrame", path: Path) -> None:
                 here = shown[(shown["fall"] == fall) & (shown["move"] == move)]
                 label = f"fall of {-100.0 * fall:g} %"
                 axes.plot(here[predictor], here[figure_name], "o", color=color, label=label)
-            axes.set_ylim(bottom=0.0)
             axes.yaxis.set_major_formatter(tick_text)
-            if predictor != SEIZED:
-                axes.set_xscale("symlog", linthresh=0.01 if predictor == COMPUTED else 0.1)
-            axes.set_xlim(left=0.0)
-            axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+            axes.xaxis.set_major_formatter(tick_text)
         row[0].set_ylabel(figure_name)
+        row[0].set_ylim(bottom=0.0)
+    grid[0, 1].set_xscale("symlog", linthresh=0.1)
+    grid[0, 1].xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    grid[0, 1].set_xlim(0.0, 1.3 * shown[ON_PAPER].max())
     titles = (COMPUTED, "R on paper, at the size of the fall", SEIZED)
     for axes, title in zip(grid[-1], titles, strict=True):
         axes.set_xlabel(title)
