@@ -141,11 +141,18 @@ def draw(table: "pd.DataFrame", path: Path) -> None:
 def headline(runs: "pd.DataFrame") -> str:
     """Say in one line what was found."""
     found = effects(runs)
-    queue, all_alike = (
-        bootstrap_mean(found[found["rule"] == rule][SHARE]) for rule in (QUEUE, PRO_RATA)
-    )
+    queue, all_alike = (_by_seed(found[found["rule"] == rule], SHARE) for rule in (QUEUE, PRO_RATA))
+    further = [
+        f"{written(_by_seed(part, FALL))} (fall of {-100.0 * fall:.0f} %)"
+        for fall, part in found.groupby("fall", sort=False)
+    ]
     return (
         f"In the median wave a queue closes {written(queue)} of one account's position, pro rata "
-        f"{written(all_alike)}; without deleveraging the fall of BTC "
-        f"changes by {written(bootstrap_mean(found[FALL]), unit=' points')}."
+        f"{written(all_alike)}; without deleveraging BTC falls further by {' and '.join(further)} "
+        f"points."
     )
+
+
+def _by_seed(found: "pd.DataFrame", figure: str) -> Interval:
+    """Average over seeds; what else varies shares their luck."""
+    return bootstrap_mean(found.groupby("seed")[figure].mean())

@@ -1,12 +1,13 @@
-"""Does R before a shock say how far the cascade will go?"""
+"""Does R before a shock say how far the cascade will go, or does what the fall seizes?"""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import matplotlib as mpl
 import numpy as np
 
-from marketsim.report.canvas import save_figure
-from marketsim.report.charts import line_figure
+from marketsim.report.canvas import find_look, finish, new_figure, save_figure, tick_text
 from marketsim.report.experiment import Check, above, below, every, written
 from marketsim.study.analysis import cell_means
 from marketsim.study.statistics import (
@@ -20,28 +21,37 @@ from marketsim.study.statistics import (
 if TYPE_CHECKING:
     import pandas as pd
 
+#: Variants: the fall of BTC, and the moves that R on paper is of.
+VARIANTS = {"small": (-0.05, 0.05), "large": (-0.2, 0.05), "matched": (-0.2, 0.2)}
 PARAMETERS = ["fall", "move", "depth_capital", "alignment", "cross_share"]
-#: Falls of BTC.
-SMALL, LARGE = -0.05, -0.2
-R = "R before the shock"
+LOOK = find_look("slide")
+ON_PAPER, COMPUTED = "R on paper", "R computed"
+SEIZED = "seized on paper, % of OI"
 SIZE = "liquidated, % of OI"
 ELSEWHERE = "liquidated elsewhere, % of OI"
 FALL = "fall elsewhere, %"
-FIGURES = {
-    R: ("reproduction_number_before_shock", 1.0),
-    SIZE: ("liquidated_share", 100.0),
-    ELSEWHERE: ("unshocked.liquidated_share", 100.0),
-    FALL: ("unshocked.mark_fall", 100.0),
-}
+BEYOND = "BTC beyond its index, points"
+BEYOND_ELSEWHERE = "others beyond their index, points"
+FIGURES = (ON_PAPER, COMPUTED, SEIZED, SIZE, ELSEWHERE, FALL, BEYOND, BEYOND_ELSEWHERE)
 RESAMPLES = 1000
 
 
 def effects(runs: "pd.DataFrame") -> "pd.DataFrame":
-    """Name the figures of a run that are looked at; runs without R are left out."""
+    """Name the figures of a run that are looked at; runs without R on paper are left out."""
     found = runs.copy()
-    for name, (figure, scale) in FIGURES.items():
-        found[name] = scale * runs[figure]
-    return found[found[R].notna()].reset_index(drop=True)
+    found["fall"], found["move"] = (
+        [VARIANTS[variant][place] for variant in runs["variant"]] for place in (0, 1)
+    )
+    found[ON_PAPER] = runs["reproduction_on_paper_before_shock"]
+    found[COMPUTED] = runs["reproduction_number_before_shock"]
+    is_small = runs["variant"] == "small"
+    found[SEIZED] = 100.0 * runs["seized.small"].where(is_small, runs["seized.large"])
+    found[SIZE] = 100.0 * runs["liquidated_share"]
+    found[ELSEWHERE] = 100.0 * runs["unshocked.liquidated_share"]
+    found[FALL] = 100.0 * runs["unshocked.mark_fall"]
+    for name, where in ((BEYOND, "markets.BTC"), (BEYOND_ELSEWHERE, "unshocked")):
+        found[name] = 100.0 * (runs[f"{where}.mark_fall"] - runs[f"{where}.index_fall"])
+    return found[found[[ON_PAPER, COMPUTED]].notna().all(axis=1)].reset_index(drop=True)
 
 
 def tabulate(runs: "pd.DataFrame") -> "pd.DataFrame":
@@ -49,32 +59,50 @@ def tabulate(runs: "pd.DataFrame") -> "pd.DataFrame":
     return cell_means(effects(runs), PARAMETERS, list(FIGURES))
 
 
-def rank_correlation(found: "pd.DataFrame", figure: str, within: bool = False) -> Interval:
-    """Spearman's rank correlation of R with a figure, with its bootstrap interval over seeds.
-
-    Seeds are resampled whole, so that runs which share their luck stay together.
+def rank_correlation(
+    found: "pd.DataFrame", predictor: str, figure: str, within: bool = False
+) -> Interval:
+    """Spearman's rank correlation of two figures, with its bootstrap interval over seeds.
 
     Parameters
     ----------
     found : pandas.DataFrame
-    figure : str
+    predictor, figure : str
     within : bool, optional
         Of what is left when the mean rank of each cell is taken off: seed against seed.
     """
-    rank, other = (found[name].rank() for name in (R, figure))
+    one, two = (_ranks(found, name, within) for name in (predictor, figure))
+    return _resampled(found, lambda rows: _correlation(one[rows], two[rows]))
+
+
+def better(found: "pd.DataFrame", figure: str, one: str, other: str) -> Interval:
+    """By how much the rank correlation of a figure with `one` is above that with `other`."""
+    ranks = {name: _ranks(found, name) for name in (figure, one, other)}
+
+    def gap(rows: "np.ndarray") -> float:
+        ends = [_correlation(ranks[name][rows], ranks[figure][rows]) for name in (one, other)]
+        return ends[0] - ends[1]
+
+    return _resampled(found, gap)
+
+
+def _ranks(found: "pd.DataFrame", name: str, within: bool = False) -> "np.ndarray":
+    rank = found[name].rank()
     if within:
-        rank, other = (
-            each - each.groupby(found["cell"]).transform("mean") for each in (rank, other)
-        )
+        rank = rank - rank.groupby(found["cell"]).transform("mean")
+    return rank.to_numpy()
+
+
+def _resampled(found: "pd.DataFrame", figure: "Callable[[np.ndarray], float]") -> Interval:
+    """Measure a figure of rows, with its bootstrap interval over seeds, taken whole."""
     groups = [np.flatnonzero(found["seed"] == seed) for seed in found["seed"].unique()]
-    one, two = rank.to_numpy(), other.to_numpy()
     rng = np.random.default_rng(BOOTSTRAP_SEED)
     drawn = []
     for _ in range(RESAMPLES):
         rows = np.concatenate([groups[n] for n in rng.integers(len(groups), size=len(groups))])
-        drawn.append(_correlation(one[rows], two[rows]))
+        drawn.append(figure(rows))
     low, high = np.nanquantile(drawn, [0.5 - LEVEL / 2, 0.5 + LEVEL / 2])
-    return Interval(_correlation(one, two), float(low), float(high))
+    return Interval(figure(np.arange(len(found))), float(low), float(high))
 
 
 def _correlation(one: "np.ndarray", two: "np.ndarray") -> float:
@@ -83,33 +111,56 @@ def _correlation(one: "np.ndarray", two: "np.ndarray") -> float:
     return float(np.corrcoef(one, two)[0, 1])
 
 
+#: A figure, what should rank it better than what, and in words.
+DUELS = (
+    (
+        SIZE,
+        SEIZED,
+        ON_PAPER,
+        "What the fall seizes on paper ranks what is liquidated better than R on paper at moves of "
+        "its size",
+    ),
+    (
+        SIZE,
+        SEIZED,
+        COMPUTED,
+        "... and better than R computed, which is of one liquidation more",
+    ),
+    (
+        BEYOND,
+        ON_PAPER,
+        SEIZED,
+        "R on paper ranks how far the mark of BTC falls beyond its index better than what is "
+        "seized, which knows no book",
+    ),
+)
+
+
 def check(runs: "pd.DataFrame") -> list[Check]:
     """Hold the runs against card C1 and the claim of the design."""
     found = effects(runs)
-    small, large, matched = _kinds(found)
+    small, large, matched = (found[found["variant"] == each] for each in VARIANTS)
+    alike = {"5 %": small, "20 %": matched}
     return [
-        _predicts(small, SIZE, "Before a fall of 5 %, R ranks what is liquidated in all markets"),
+        _predicts(small, SIZE, "Before a fall of 5 %, R on paper at 5 % ranks what is liquidated"),
         _predicts(small, ELSEWHERE, "... and what is liquidated in GOLD and OIL"),
-        _predicts(large, SIZE, "Before a fall of 20 %, R ranks what is liquidated in all markets"),
+        _predicts(large, SIZE, "Before a fall of 20 %, R on paper at 5 % ranks what is liquidated"),
         _predicts(large, ELSEWHERE, "... and what is liquidated in GOLD and OIL"),
         _linear(small, large),
         _seed_by_seed(small),
         _rises(small),
         _deep(small),
-        _predicts(matched, SIZE, "R at moves of 20 % ranks what a fall of 20 % liquidates"),
+        _predicts(matched, SIZE, "R on paper at 20 % ranks what a fall of 20 % liquidates"),
         _predicts(matched, ELSEWHERE, "... and what it liquidates in GOLD and OIL"),
         _rises_matched(matched),
+        _trivial(alike),
+        *(_beats(alike, *duel) for duel in DUELS),
+        _overshoot(alike),
     ]
 
 
-def _kinds(found: "pd.DataFrame") -> "list[pd.DataFrame]":
-    """Return the runs of the small and the large fall with R at small moves, and with its own."""
-    kinds = [(SMALL, -SMALL), (LARGE, -SMALL), (LARGE, -LARGE)]
-    return [found[(found["fall"] == fall) & (found["move"] == move)] for fall, move in kinds]
-
-
 def _predicts(found: "pd.DataFrame", figure: str, what: str) -> Check:
-    rho = rank_correlation(found, figure)
+    rho = rank_correlation(found, ON_PAPER, figure)
     return Check(
         f"{what}: Spearman's rho above .5",
         "DESIGN 8; C1",
@@ -118,12 +169,45 @@ def _predicts(found: "pd.DataFrame", figure: str, what: str) -> Check:
     )
 
 
+def _trivial(alike: "dict[str, pd.DataFrame]") -> Check:
+    rhos = {fall: rank_correlation(found, SEIZED, SIZE) for fall, found in alike.items()}
+    return Check(
+        "What the fall seizes on paper ranks what is liquidated: rho above .5, for both falls",
+        "arithmetic",
+        "; ".join(f"{fall}: rho {written(rho)}" for fall, rho in rhos.items()),
+        every([above(rho, 0.5) for rho in rhos.values()]),
+    )
+
+
+def _beats(alike: "dict[str, pd.DataFrame]", figure: str, one: str, other: str, what: str) -> Check:
+    said, answers = [], []
+    for fall, found in alike.items():
+        ends = [written(rank_correlation(found, name, figure)) for name in (one, other)]
+        gap = better(found, figure, one, other)
+        said.append(f"{fall}: rho {ends[0]} and {ends[1]}, apart {written(gap)}")
+        answers.append(above(gap, 0.0))
+    return Check(
+        f"{what}, for both falls", "C1 (triggers over depth)", "; ".join(said), every(answers)
+    )
+
+
+def _overshoot(alike: "dict[str, pd.DataFrame]") -> Check:
+    rhos = {fall: rank_correlation(found, COMPUTED, BEYOND) for fall, found in alike.items()}
+    return Check(
+        "R computed ranks how far the mark of BTC falls beyond its index: rho above 0, for both "
+        "falls",
+        "DESIGN 8",
+        "; ".join(f"{fall}: rho {written(rho)}" for fall, rho in rhos.items()),
+        every([above(rho, 0.0) for rho in rhos.values()]),
+    )
+
+
 def _linear(small: "pd.DataFrame", large: "pd.DataFrame") -> Check:
-    ends = [rank_correlation(each, SIZE) for each in (small, large)]
+    ends = [rank_correlation(each, ON_PAPER, SIZE) for each in (small, large)]
     apart = ends[0].low > ends[1].high
     return Check(
-        "R is about small moves: it ranks what a fall of 5 % does better than what one of 20 % "
-        "does",
+        "R on paper is about small moves: at 5 % it ranks what a fall of 5 % does better than what "
+        "one of 20 % does",
         "C1 (a linear response)",
         f"rho {written(ends[0])} and {written(ends[1])}",
         True if apart else False if ends[0].high < ends[1].low else None,
@@ -131,10 +215,10 @@ def _linear(small: "pd.DataFrame", large: "pd.DataFrame") -> Check:
 
 
 def _seed_by_seed(found: "pd.DataFrame") -> Check:
-    rho = rank_correlation(found, SIZE, within=True)
+    rho = rank_correlation(found, ON_PAPER, SIZE, within=True)
     return Check(
-        "Of runs of the same setting, too, those with a larger R see more liquidated: rho within "
-        "cells above 0 (5 %)",
+        "Of runs of the same setting, too, those with a larger R on paper see more liquidated: rho "
+        "within cells above 0 (5 %)",
         "DESIGN 8",
         f"rho {written(rho)}",
         above(rho, 0.0),
@@ -149,12 +233,15 @@ def _rises(found: "pd.DataFrame") -> Check:
     }
     said, answers = [], []
     for name, (parameter, low, high) in dials.items():
-        ends = [found[found[parameter] == value].groupby("seed")[R].mean() for value in (low, high)]
+        ends = [
+            found[found[parameter] == value].groupby("seed")[ON_PAPER].mean()
+            for value in (low, high)
+        ]
         change = paired_difference(*ends).difference
         said.append(f"{name}: {written(change)}")
         answers.append(above(change, 0.0))
     return Check(
-        "R rises with cross share, alignment and open interest over depth",
+        "R on paper rises with cross share, alignment and open interest over depth",
         "C1 (n = OI x g / D)",
         "; ".join(said),
         every(answers),
@@ -180,15 +267,17 @@ def _rises_matched(found: "pd.DataFrame") -> Check:
     said, answers = [], []
     for name, cells in ends.items():
         low, high = (
-            found[(found[list(cell)] == list(cell.values())).all(axis=1)].set_index("seed")[R]
+            found[(found[list(cell)] == list(cell.values())).all(axis=1)].set_index("seed")[
+                ON_PAPER
+            ]
             for cell in cells
         )
         change = paired_difference(low, high).difference
         said.append(f"{name}: {written(change)}")
         answers.append(above(change, 0.0))
     return Check(
-        "R at moves of 20 % rises with cross share x alignment x open interest over depth (the "
-        "first two at 100k)",
+        "R on paper at moves of 20 % rises with cross share x alignment x open interest over depth "
+        "(the first two at 100k)",
         "C1, DESIGN 8",
         "; ".join(said),
         every(answers),
@@ -197,40 +286,57 @@ def _rises_matched(found: "pd.DataFrame") -> Check:
 
 def _deep(found: "pd.DataFrame") -> Check:
     deep = found[found["depth_capital"] == found["depth_capital"].max()]
-    mean = bootstrap_mean(deep.groupby("seed")[R].mean())
+    mean = bootstrap_mean(deep.groupby("seed")[ON_PAPER].mean())
     return Check(
-        "Deep markets are far from running away: R below .5 at 100k",
+        "Deep markets are far from running away: R on paper below .5 at 100k",
         "real market shapes: R about .1-.3",
         written(mean),
         below(mean, 0.5),
     )
 
 
+@mpl.rc_context(LOOK.settings)
 def draw(table: "pd.DataFrame", path: Path) -> None:
-    """Draw what was liquidated over R, a point per setting: means over seeds."""
-    keys = ["cell", "fall", "move"]
-    sides = [table[table["metric"] == name].set_index(keys) for name in (R, SIZE)]
-    both = sides[1].assign(x=sides[0]["value"]).reset_index()
-    names = [f"fall {-100 * row.fall:g} %, R at {100 * row.move:g} %" for row in both.itertuples()]
-    figure = line_figure(
-        both.assign(group=names), R, "liquidated, % of open interest", is_joined=False
-    )
-    axes = figure.axes[0]
-    axes.set_xscale("symlog", linthresh=0.1)
-    axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
-    axes.set_xlim(left=0.0)
-    axes.set_ylim(bottom=0.0)
+    """Draw what a fall did over what was known before it, a point per setting: means over seeds."""
+    shown = table.pivot_table(index=["cell", "fall", "move"], columns="metric", values="value")
+    shown = shown.reset_index()
+    figure = new_figure(LOOK)
+    figure.set_size_inches(1.4 * LOOK.size.width, 1.6 * LOOK.size.height)
+    grid = figure.subplots(2, 3, sharex="col", sharey="row")
+    colors = {"small": LOOK.theme.long, "matched": LOOK.theme.short}
+    for figure_name, row in zip((SIZE, BEYOND), grid, strict=True):
+        for predictor, axes in zip((COMPUTED, ON_PAPER, SEIZED), row, strict=True):
+            for variant, color in colors.items():
+                fall, move = VARIANTS[variant]
+                here = shown[(shown["fall"] == fall) & (shown["move"] == move)]
+                label = f"fall of {-100.0 * fall:g} %"
+                axes.plot(here[predictor], here[figure_name], "o", color=color, label=label)
+            axes.yaxis.set_major_formatter(tick_text)
+            axes.xaxis.set_major_formatter(tick_text)
+        row[0].set_ylabel(figure_name)
+        row[0].set_ylim(bottom=0.0)
+    grid[0, 1].set_xscale("symlog", linthresh=0.1)
+    grid[0, 1].xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    grid[0, 1].set_xlim(0.0, 1.3 * shown[ON_PAPER].max())
+    titles = (COMPUTED, "R on paper, at the size of the fall", SEIZED)
+    for axes, title in zip(grid[-1], titles, strict=True):
+        axes.set_xlabel(title)
+    handles, names = grid[0, 0].get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside lower center", ncols=2)
+    finish(figure, "What a fall did, over what was known right before it", "", LOOK)
     save_figure(figure, path)
 
 
 def headline(runs: "pd.DataFrame") -> str:
     """Say in one line what was found."""
     found = effects(runs)
-    small, large, matched = _kinds(found)
+    small, _, matched = (found[found["variant"] == each] for each in VARIANTS)
+    said = {
+        name: " and ".join(written(rank_correlation(each, name, SIZE)) for each in (small, matched))
+        for name in (SEIZED, ON_PAPER, COMPUTED)
+    }
     return (
-        f"R before the shock ranks the size of the cascade with Spearman's rho "
-        f"{written(rank_correlation(small, SIZE))} if it is measured at moves of the size of the "
-        f"shock, 5 % ({len(small):,} runs of all settings), and "
-        f"{written(rank_correlation(matched, SIZE))} at 20 %; R at 5 % does not rank what a fall "
-        f"of 20 % does ({written(rank_correlation(large, SIZE))})."
+        f"What falls of 5 and 20 % seize on paper ranks what they liquidate with Spearman's rho "
+        f"{said[SEIZED]}, R on paper at moves of that size with {said[ON_PAPER]}, R computed with "
+        f"{said[COMPUTED]}."
     )

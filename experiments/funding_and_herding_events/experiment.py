@@ -221,10 +221,11 @@ def headline(runs: "pd.DataFrame") -> str:
     base = effects(runs)
     base = base[base["variant"] == BASE]
     enough = int((base[NUMBER] >= 2).sum())
+    paid = bootstrap_mean(base["held.funding_rate"])
     lead = bootstrap_mean(base["held.herd_index"] - base["held.funding_rate"])
     return (
         f"From ordinary news alone `boom` has two large cascades or more in {enough} of "
         f"{len(base)} seeds ({written(bootstrap_mean(base[NUMBER]))} in 60 days); when one begins "
-        f"the herd has been on the side that is liquidated {written(lead, unit=' h')} longer than "
-        f"that side has paid funding."
+        f"that side has paid funding for {written(paid, unit=' h')}, and the herd has been on it "
+        f"for {written(lead, unit=' h')} more."
     )

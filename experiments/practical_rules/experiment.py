@@ -52,11 +52,17 @@ EFFECTS = {
     "all, return": Effect("all", "total_return", 100.0, "everybody: return, %"),
     "other, liquidated": Effect("other", "liquidated_share", 100.0, "bystander: liquidated, %"),
     "all, R": Effect("venue", "reproduction_number_mean", 1.0, "everybody: mean R"),
+    "all, R on paper": Effect(
+        "venue", "reproduction_on_paper_mean", 1.0, "everybody: mean R on paper"
+    ),
     "all, cascade": Effect("venue", "cascade", 100.0, "everybody: largest cascade, % of OI"),
 }
-#: Column of how often R is lower: a side of a book that is all but empty makes it as large as it
+#: Columns of how often R is lower: a side of a book that is all but empty makes it as large as it
 #: likes, so that signs say more than means.
-LOWER = "everybody: R lower, % of seeds"
+LOWER = {
+    "all, R": "everybody: R lower, % of seeds",
+    "all, R on paper": "everybody: R on paper lower, % of seeds",
+}
 
 
 def effects(runs: "pd.DataFrame") -> "pd.DataFrame":
@@ -98,10 +104,10 @@ def _part(found: "pd.DataFrame", rule: str, state: str) -> "pd.DataFrame":
     return found[(found["rule"] == rule) & (found["state"] == state)]
 
 
-def _is_lower(found: "pd.DataFrame", rule: str, state: str) -> Interval:
-    """Return the share of the seeds in which R is lower if everybody follows a rule."""
+def _is_lower(found: "pd.DataFrame", rule: str, state: str, name: str) -> Interval:
+    """Return the share of the seeds in which a figure is lower if everybody follows a rule."""
     here = _part(found, rule, state)
-    return bootstrap_mean(here["all, R|with"] < here["all, R|without"])
+    return bootstrap_mean(here[f"{name}|with"] < here[f"{name}|without"])
 
 
 def tabulate(runs: "pd.DataFrame") -> "pd.DataFrame":
@@ -120,9 +126,10 @@ def tabulate(runs: "pd.DataFrame") -> "pd.DataFrame":
                 value = difference(found, state, rule, name)
             rows.append(place | {"metric": effect.column} | value._asdict())
         if rule != NONE:
-            lower = _is_lower(found, rule, state)
-            percent = {key: 100.0 * end for key, end in lower._asdict().items()}
-            rows.append(place | {"metric": LOWER} | percent)
+            for name, column in LOWER.items():
+                lower = _is_lower(found, rule, state, name)
+                percent = {key: 100.0 * end for key, end in lower._asdict().items()}
+                rows.append(place | {"metric": column} | percent)
     return pd.DataFrame(rows)
 
 
@@ -169,6 +176,7 @@ def check(runs: "pd.DataFrame") -> list[Check]:
         _crowded(found),
         _together(found),
         _system(found),
+        _on_paper(found),
         _moved(
             found,
             [("watched", "all, cascade", STRESS)],
@@ -269,7 +277,7 @@ def _together(found: "pd.DataFrame") -> Check:
 def _system(found: "pd.DataFrame") -> Check:
     said, answers = [], []
     for rule in ("modest", "stablecoins", "together"):
-        lower = _is_lower(found, rule, STRESS)
+        lower = _is_lower(found, rule, STRESS, "all, R")
         cascade = difference(found, STRESS, rule, "all, cascade")
         said.append(
             f"{RULES[rule]}: R lower in {written(lower, 100.0, ' %')} of the seeds, cascade "
@@ -279,6 +287,20 @@ def _system(found: "pd.DataFrame") -> Check:
     return Check(
         "Modest leverage, stablecoins and all rules together, of everybody, lower R and the "
         "largest cascade in stress; R with the same seed in most",
+        "C1 (density of triggers over depth)",
+        "; ".join(said),
+        every(answers),
+    )
+
+
+def _on_paper(found: "pd.DataFrame") -> Check:
+    said, answers = [], []
+    for rule in ("modest", "stablecoins", "together"):
+        lower = _is_lower(found, rule, STRESS, "all, R on paper")
+        said.append(f"{RULES[rule]}: lower in {written(lower, 100.0, ' %')} of the seeds")
+        answers.append(above(lower, 0.5))
+    return Check(
+        "They lower R on paper in most seeds",
         "C1 (density of triggers over depth)",
         "; ".join(said),
         every(answers),
@@ -295,7 +317,7 @@ PANELS = {
         "one": EFFECTS["one, return"].column,
         "everybody": EFFECTS["all, return"].column,
     },
-    "R lower, % of seeds": {"everybody": LOWER},
+    "R lower, % of seeds": {"everybody": LOWER["all, R"]},
     "largest cascade, % of OI": {"everybody": EFFECTS["all, cascade"].column},
 }
 
@@ -310,7 +332,7 @@ def draw(table: "pd.DataFrame", path: Path) -> None:
     place = np.arange(len(RULES))[::-1]
     for state, row in zip(STATES, grid, strict=True):
         for axes, (title, lines) in zip(row, PANELS.items(), strict=True):
-            nothing = 50.0 if LOWER in lines.values() else 0.0
+            nothing = 50.0 if LOWER["all, R"] in lines.values() else 0.0
             axes.axvline(nothing, color=LOOK.theme.ink, linewidth=0.5 * LOOK.size.line)
             for shift, (who, column) in zip((0.18, -0.18), lines.items(), strict=False):
                 shown = table[(table["state"] == state) & (table["metric"] == column)]
