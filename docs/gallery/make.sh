@@ -8,6 +8,8 @@ marketsim run quickstart --seed 1 --days 3 --out runs/gallery/quickstart --force
 marketsim plot runs/gallery/quickstart prices --quiet -o docs/gallery/quickstart.png
 marketsim run calm --seed 1 --days 5 --out runs/gallery/calm --force --quiet
 marketsim plot runs/gallery/calm funding --quiet -o docs/gallery/calm.png
+marketsim run alts --seed 1 --days 5 --out runs/gallery/alts --force --quiet
+marketsim plot runs/gallery/alts funding --quiet -o docs/gallery/alts.png
 marketsim run herding --seed 1 --days 10 --out runs/gallery/herding --force --quiet
 marketsim plot runs/gallery/herding interest --market BTC --quiet -o docs/gallery/herding.png
 marketsim run funding-spike --seed 1 --days 5 --out runs/gallery/funding-spike --force --quiet
