@@ -8,9 +8,11 @@ marketsim run quickstart --seed 1 --days 3 --out runs/gallery/quickstart --force
 marketsim plot runs/gallery/quickstart prices --quiet -o docs/gallery/quickstart.png
 marketsim run calm --seed 1 --days 5 --out runs/gallery/calm --force --quiet
 marketsim plot runs/gallery/calm funding --quiet -o docs/gallery/calm.png
+marketsim run alts --seed 1 --days 5 --out runs/gallery/alts --force --quiet
+marketsim plot runs/gallery/alts funding --quiet -o docs/gallery/alts.png
 marketsim run herding --seed 1 --days 10 --out runs/gallery/herding --force --quiet
 marketsim plot runs/gallery/herding interest --market BTC --quiet -o docs/gallery/herding.png
-marketsim run funding-spike --seed 1 --days 5 --out runs/gallery/funding-spike --force --quiet
+marketsim run funding-spike --seed 1 --days 12 --out runs/gallery/funding-spike --force --quiet
 marketsim plot runs/gallery/funding-spike funding-heatmap --quiet -o docs/gallery/funding-spike.png
 marketsim run funding-cycle --seed 1 --days 5 --out runs/gallery/funding-cycle --force --quiet
 marketsim plot runs/gallery/funding-cycle funding-heatmap --quiet -o docs/gallery/funding-cycle.png
