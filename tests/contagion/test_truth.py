@@ -14,8 +14,8 @@ ETH / BTC         0.440   0.344   0.132   0.735   0.494   0.204
 BTC / SOL         0.417   0.118   0.630   0.780   0.384   1.191
 ================  ======================  ======================
 
-Standard errors are about a fifth of blamed and a quarter of spared, more where little is. What is spared is about twice
-what is blamed: those who would have followed are spared, too.
+Standard errors are about a fifth of blamed and a quarter of spared, more where little is. What is
+spared is about twice what is blamed: those who would have followed are spared, too.
 """
 
 from pathlib import Path
