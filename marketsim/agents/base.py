@@ -25,7 +25,7 @@ from pydantic_core import CoreSchema
 from marketsim.engine import orders
 from marketsim.engine._jit import by_reference, inlined, kernel
 from marketsim.engine.ledger import holdings_value
-from marketsim.engine.pools import assess_pool, haircut_holdings
+from marketsim.engine.pools import assess_pool, haircut_holdings, opens_side_pool
 from marketsim.engine.records import F8, I4, I8, Indices, Record, Rows, records, zeroed
 from marketsim.engine.state import NONE, Flag, IntentKind, State, widen
 from marketsim.scenario.coercion import without_coercion
@@ -278,11 +278,8 @@ def account_equity_atoms(state: State, i: int) -> int:
     assess_pool(state, i)
     equity = state.pool[i].equity
     for m in range(len(state.market)):
-        p = widen(state.position[i, m].pool)
-        is_counted = p == i
-        for n in range(m):
-            is_counted |= state.position[i, n].pool == p
-        if not is_counted:
+        if opens_side_pool(state, i, m):
+            p = widen(state.position[i, m].pool)
             assess_pool(state, p)
             equity += state.pool[p].equity
     return equity

@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from marketsim.engine._jit import kernel
-from marketsim.engine.pools import assess_pool, initial_margin
+from marketsim.engine.pools import assess_pool, initial_margin, opens_side_pool
 from marketsim.engine.records import Indices
 from marketsim.engine.state import ATOMS, State, widen
 
@@ -23,11 +23,8 @@ def assess_account(state: State, i: int) -> tuple[int, int, int]:
     maintenance: int = state.pool[i].maintenance
     free = max(equity - initial_margin(state, i), 0)
     for m in range(len(state.market)):
-        p = widen(state.position[i, m].pool)
-        is_counted = p == i
-        for n in range(m):
-            is_counted |= state.position[i, n].pool == p
-        if not is_counted:
+        if opens_side_pool(state, i, m):
+            p = widen(state.position[i, m].pool)
             assess_pool(state, p)
             equity += state.pool[p].equity
             maintenance += state.pool[p].maintenance

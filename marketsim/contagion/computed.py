@@ -52,9 +52,8 @@ class Computed(NamedTuple):
     forced: NDArray[np.float64]  #: (2, M) atoms likely to be liquidated soon
     impact: NDArray[np.float64]  #: (2, M) I: how far the mark goes, a fraction an atom
     likely: NDArray[np.float64]  #: (P,) chance to be liquidated soon
-    filled: NDArray[
-        np.float64
-    ]  #: (P, M) atoms that the books take of what a pool sells, buying < 0
+    #: (P, M) atoms that the books take of what a pool sells, buying < 0
+    filled: NDArray[np.float64]
 
 
 def compute_contagion(state: State, lone: State, reflexivity: float) -> Computed:

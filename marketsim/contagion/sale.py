@@ -114,12 +114,7 @@ def mark_path(
         elif rule == MarkRule.INDEX_PLUS_BASIS:
             moved = index + basis
         else:
-            before = _middle_of(first, based, seen)
-            after = _middle_of(first, based - side * basis, seen - side * beyond)
+            before = mark.middle_of(first, based, seen)
+            after = mark.middle_of(first, based - side * basis, seen - side * beyond)
             moved = index + (before - after) * side
         path[u] = moved / market.mark_ticks
-
-
-@kernel
-def _middle_of(one: float, two: float, three: float) -> float:
-    return max(min(one, two), min(max(one, two), three))

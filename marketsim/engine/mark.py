@@ -1,8 +1,13 @@
 """Stage 6: the mark price, by which margin and liquidation value every position."""
 
-from marketsim.engine._jit import kernel
+from typing import TypeVar
+
+from marketsim.engine._jit import inlined, kernel
 from marketsim.engine.pools import nearest_tick, with_basis
 from marketsim.engine.state import MarkRule, State
+
+#: Whole ticks, or parts of them.
+Ticks = TypeVar("Ticks", int, float)
 
 
 @kernel
@@ -52,9 +57,15 @@ def update_marks(state: State) -> bool:
             market.mark_ticks = based
         else:
             first = carried_index(state, m)
-            market.mark_ticks = max(min(first, based), min(max(first, based), last))
+            market.mark_ticks = middle_of(first, based, last)
         has_moved = has_moved or market.mark_ticks != before
     return has_moved
+
+
+@inlined
+def middle_of(one: Ticks, two: Ticks, three: Ticks) -> Ticks:
+    """Return the median of three prices."""
+    return max(min(one, two), min(max(one, two), three))
 
 
 @kernel

@@ -29,6 +29,16 @@ def bracket(state: State, m: int, notional: int) -> int:
     return found
 
 
+@inlined
+def opens_side_pool(state: State, i: int, m: int) -> bool:
+    """Tell whether a market is the first of an account's that lies in some pool beside its main."""
+    p = state.position[i, m].pool
+    is_known: bool = p == i
+    for n in range(m):
+        is_known |= state.position[i, n].pool == p
+    return not is_known
+
+
 @kernel
 def maintenance_requirement(state: State, m: int, size: int) -> int:
     """Maintenance margin of `size` lots at the mark, atoms."""

@@ -15,6 +15,7 @@ from marketsim.engine.pools import (
     haircut_holdings,
     initial_margin,
     initial_requirement,
+    opens_side_pool,
 )
 from marketsim.engine.state import State, widen
 
@@ -34,10 +35,7 @@ def _covers_all(state: State, i: int) -> bool:
     initial = 0
     for m in range(len(state.market)):
         position = state.position[i, m]
-        is_counted = position.pool == i
-        for n in range(m):
-            is_counted |= state.position[i, n].pool == position.pool
-        if not is_counted:
+        if opens_side_pool(state, i, m):
             equity += state.pool[position.pool].cash
         market = state.market[m]
         equity += position.size * market.mark_ticks * market.tick_atoms
