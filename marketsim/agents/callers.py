@@ -20,7 +20,7 @@ from marketsim.agents.own import (
     source_file,
 )
 from marketsim.agents.view import MarketView
-from marketsim.engine.state import UNLIMITED, State
+from marketsim.engine.state import State
 from marketsim.scenario.errors import ScenarioError
 
 #: Given an account, returns its trader in plain Python, a Mesa agent.
@@ -46,7 +46,7 @@ class Callers:
     ----------
     desk : Desk
     has_lost_some : bool
-        Whether a trader was retired since they were asked last.
+        Whether a trader may have been retired since they were asked last.
     """
 
     def __init__(
@@ -65,12 +65,11 @@ class Callers:
         self._traders = traders
         self._seed = seed
         kinds = np.asarray(traders.population["kind"])
-        self._populations = [int(g) for g in np.flatnonzero(kinds == OWN)]
+        own = map(int, np.flatnonzero(kinds == OWN))
+        self._populations = [(g, isinstance(chosen[g], Strategy)) for g in own]  # is it vectorised
         spans = zip(traders.population["start"], traders.population["stop"], strict=True)
         self._rows = [(int(start), int(stop)) for start, stop in spans]  # of each population
-        self.has_lost_some = False
-        self._asked = -UNLIMITED  #: step
-        self._others = 0  #: intents of the built-in traders in that step
+        self.has_lost_some = True  # nobody knows: the run may be one that was saved
 
     @property
     def has_any(self) -> bool:
@@ -81,8 +80,8 @@ class Callers:
         """List the accounts whose traders are plain Python."""
         return [
             i
-            for g in self._populations
-            if not isinstance(self._chosen[g], Strategy)
+            for g, is_vectorised in self._populations
+            if not is_vectorised
             for i in range(*self._rows[g])
         ]
 
@@ -94,46 +93,37 @@ class Callers:
         """Return what to ask within: it keeps what users' code does to the process away from it."""
         return fenced() if self.has_any else nullcontext()
 
-    def ask(self, state: State, num_callers: int, step: int) -> State:
-        """Let the traders who wake in a step decide; return the state with their intents.
+    def ask(self, state: State, step: int) -> State:
+        """Let the traders who wake in a step decide; return the state, perhaps in longer arrays.
+
+        What those in plain Python ask for waits at the desk to be handed in.
 
         To be called within `fence`, which is put up for many steps because it takes as long as a
         trader.
-
-        A step that failed or was interrupted may be asked again: the orders of the first time
-        are forgotten.
 
         Raises
         ------
         OwnTraderError
             If one fails.
         """
-        num_intents = state.totals["num_intents"]
-        if self._asked == step:
-            num_intents[0] = self._others
-        self._asked, self._others = step, num_intents.item()
         traders, desk = self._traders, self.desk
-        account: Any = traders.caller[:num_callers]
-        margin = traders.margin[:num_callers]
         num_asked = traders.population["num_asked"]
-        desk.open(state, traders, num_callers)
+        desk.open(state, traders)
         try:
             stop = 0
-            for g in self._populations:
+            for g, is_vectorised in self._populations:
                 start, stop = stop, stop + num_asked.item(g)
                 if start == stop:
                     continue
-                if isinstance(self._chosen[g], Strategy):
-                    self._ask_strategy(state, g, account[start:stop], margin[start:stop], step)
-                else:
-                    self._ask_plain(g, account[start:stop], step)
-            state = desk.close()
+                ask = self._ask_strategy if is_vectorised else self._ask_plain
+                ask(g, traders.caller[start:stop], traders.margin[start:stop], step)
+            state = desk.state
         finally:
             desk.shut()
         self.has_lost_some = False
         return state
 
-    def _ask_strategy(self, state: State, g: int, awake: Any, margin: Any, step: int) -> None:
+    def _ask_strategy(self, g: int, awake: Any, margin: Any, step: int) -> None:
         """Let a vectorised population decide."""
         if self.has_lost_some:  # one who decided before them may have retired them
             stays = self._traders.trader["is_retired"][awake] == 0
@@ -141,6 +131,7 @@ class Callers:
             if len(awake) == 0:
                 return
         strategy: Any = self._chosen[g]
+        state = self.desk.state
         market = MarketView(state, self._traders, self.desk, step)
         batch = Batch(state, self._traders, self.desk, g, awake, margin, step, self._seed)
         try:
@@ -151,7 +142,7 @@ class Callers:
             raise self._named(error, g, step) from error
         batch.save_memory()
 
-    def _ask_plain(self, g: int, awake: Any, step: int) -> None:
+    def _ask_plain(self, g: int, awake: Any, margin: Any, step: int) -> None:
         """Let the plain traders of a population decide, one after the other."""
         find_trader = self._find_trader
         if find_trader is None:
@@ -162,12 +153,15 @@ class Callers:
                     "run them with marketsim.PerpMarket"
                 ]
             )
-        retired = self._traders.trader["is_retired"]
+        desk = self.desk
         i = None
         try:
-            for i in awake.tolist():
-                if retired.item(i) == 0:  # one who decided before it may have retired it
-                    find_trader(i).step()
+            for i, worth in zip(awake.tolist(), margin.tolist(), strict=True):
+                # one who decided before it may have retired it
+                if self.has_lost_some and self._traders.trader["is_retired"].item(i):
+                    continue
+                desk.account, desk.margin = i, worth
+                find_trader(i).step()
         except (ScenarioError, OwnTraderError):
             raise
         except (Exception, SystemExit) as error:
