@@ -8,11 +8,10 @@ import numpy as np
 
 from marketsim.agents.base import OWN, Parameters, Traders
 from marketsim.agents.batch import Batch
-from marketsim.agents.desk import Desk
+from marketsim.agents.desk import Desk, PlainTrader
 from marketsim.agents.fence import fenced
 from marketsim.agents.own import (
     OwnTraderError,
-    Plain,
     RefusedError,
     Strategy,
     blame,
@@ -24,7 +23,7 @@ from marketsim.engine.state import State
 from marketsim.scenario.errors import ScenarioError
 
 #: Given an account, returns its trader in plain Python, a Mesa agent.
-FindTrader = Callable[[int], Plain]
+FindTrader = Callable[[int], PlainTrader]
 
 
 class Callers:
@@ -89,6 +88,11 @@ class Callers:
         """Return the checked parameters of a population."""
         return self._chosen[g]
 
+    def note_loss(self) -> None:
+        """Note that a trader was retired, perhaps the one who is asked now."""
+        self.has_lost_some = True
+        self.desk.asked = None
+
     def fence(self) -> AbstractContextManager[None]:
         """Return what to ask within: it keeps what users' code does to the process away from it."""
         return fenced() if self.has_any else nullcontext()
@@ -116,15 +120,17 @@ class Callers:
                 if start == stop:
                     continue
                 ask = self._ask_strategy if is_vectorised else self._ask_plain
-                ask(g, traders.caller[start:stop], traders.margin[start:stop], step)
+                ask(g, start, stop, step)
             state = desk.state
         finally:
             desk.shut()
         self.has_lost_some = False
         return state
 
-    def _ask_strategy(self, g: int, awake: Any, margin: Any, step: int) -> None:
-        """Let a vectorised population decide."""
+    def _ask_strategy(self, g: int, start: int, stop: int, step: int) -> None:
+        """Let a vectorised population decide, who are these of the callers."""
+        awake: Any = self._traders.caller[start:stop]
+        margin = self._traders.margin[start:stop]
         if self.has_lost_some:  # one who decided before them may have retired them
             stays = self._traders.trader["is_retired"][awake] == 0
             awake, margin = awake[stays], margin[stays]
@@ -142,8 +148,12 @@ class Callers:
             raise self._named(error, g, step) from error
         batch.save_memory()
 
-    def _ask_plain(self, g: int, awake: Any, margin: Any, step: int) -> None:
-        """Let the plain traders of a population decide, one after the other."""
+    def _ask_plain(self, g: int, start: int, stop: int, step: int) -> None:
+        """Let the plain traders of a population decide, one after the other of the callers.
+
+        Numbers are read one by one: after a step of the kernels, what NumPy needs to list them has
+        to come from memory first, and takes longer.
+        """
         find_trader = self._find_trader
         if find_trader is None:
             name = self._names[g]
@@ -153,15 +163,17 @@ class Callers:
                     "run them with marketsim.PerpMarket"
                 ]
             )
-        desk = self.desk
+        desk, account = self.desk, self._traders.caller
         i = None
         try:
-            for i, worth in zip(awake.tolist(), margin.tolist(), strict=True):
+            for row in range(start, stop):
+                i = account.item(row)
                 # one who decided before it may have retired it
                 if self.has_lost_some and self._traders.trader["is_retired"].item(i):
                     continue
-                desk.account, desk.margin = i, worth
-                find_trader(i).step()
+                trader = find_trader(i)
+                desk.asked, desk.row = trader, row
+                trader.step()
         except (ScenarioError, OwnTraderError):
             raise
         except (Exception, SystemExit) as error:

@@ -1,7 +1,7 @@
 """Where traders in Python hand in their orders, and what they read of their accounts."""
 
 import math
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -148,6 +148,21 @@ def draw_normal(seed: int, key: Indices, t: int, k: int, out: NDArray[np.float64
         out[n] = normal(seed, Stream.ACTION.value, key[n], t, k)
 
 
+class PlainTrader(Protocol):
+    """A trader in plain Python as its callers and the desk know it: a `marketsim.Trader`."""
+
+    @property
+    def account(self) -> int:
+        """Whose orders it places."""
+
+    @property
+    def is_retired(self) -> bool:
+        """Whether it has left the market."""
+
+    def step(self) -> None:
+        """Look at the market and place orders."""
+
+
 class Desk:
     """Takes what traders in Python ask for in one step, as intents.
 
@@ -159,25 +174,25 @@ class Desk:
         Whether orders are taken now.
     state, traders : State, Traders
         While it is open; more orders may need a state in longer arrays.
-    account : int
-        Whose trader in plain Python is asked now, NONE while none is.
-    margin : list of float
-        Equity, maintenance and free margin of that account, USD. Nothing is traded while the
-        traders of a step decide.
+    asked : PlainTrader
+        The trader in plain Python who is asked now and has not left; None while none is.
+    row : int
+        Its row in `Traders.margin`, which holds while the traders of a step decide.
     num_requests : int
         Rows of `Traders.request` that wait to be handed in.
     """
 
     state: Any
     traders: Any
-    margin: list[float]
+    asked: PlainTrader | None
+    row: int
 
     def __init__(self, market_names: tuple[str, ...], step_minutes: float) -> None:
         self.market_names = market_names
         self.step_minutes = step_minutes
         self.is_open = False
         self._places = {name: m for m, name in enumerate(market_names)}
-        self.num_requests = 0
+        self.row = self.num_requests = 0
         self.shut()
 
     def market_index(self, name: Any) -> int:
@@ -204,8 +219,7 @@ class Desk:
 
     def add(
         self,
-        i: int,
-        generation: int,
+        trader: PlainTrader,
         m: int,
         kind: int,
         size: float = 0.0,
@@ -213,7 +227,7 @@ class Desk:
         flags: int = 0,
         expiry: int = 0,
     ) -> None:
-        """Take one request of an account's trader; it is handed in when all have decided.
+        """Take one request of a trader; it is handed in when all have decided.
 
         Raises
         ------
@@ -221,14 +235,14 @@ class Desk:
             If that trader has left the market.
         """
         self.check_open()
-        traders = self.traders
-        is_retired = traders.trader["is_retired"].item(i)
-        if is_retired or traders.stay["generation"].item(i) != generation:
+        if trader is not self.asked and trader.is_retired:
             raise RefusedError("it was removed from the market and places no orders")
+        traders = self.traders
         if self.num_requests == len(traders.request):
             hand_in(self.make_room(self.num_requests), traders, self.num_requests)
             self.num_requests = 0
-        traders.request[self.num_requests] = (i, m, kind, size, price, flags, expiry)
+        row = (trader.account, m, kind, size, price, flags, expiry)
+        traders.request[self.num_requests] = row
         self.num_requests += 1
 
     def make_room(self, count: int) -> State:
@@ -249,8 +263,7 @@ class Desk:
     def shut(self) -> None:
         """Take nothing more in this step."""
         self.is_open = False
-        self.state = self.traders = None
-        self.account, self.margin = NONE, []
+        self.state = self.traders = self.asked = None
 
     def check_open(self) -> None:
         """Refuse to take orders while no step asks for them.

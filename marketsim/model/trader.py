@@ -1,7 +1,7 @@
 """Traders as Mesa agents: a view of each account, and the base of traders users write."""
 
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
 import mesa
@@ -95,17 +95,17 @@ class TraderView(KnowsModel, mesa.Agent):
     @property
     def equity(self) -> float:
         """USD over all pools: cash, unrealised profit, and holdings after their haircut."""
-        return self._margin()[0]
+        return self._margin(0)
 
     @property
     def maintenance_margin(self) -> float:
         """USD over all pools."""
-        return self._margin()[1]
+        return self._margin(1)
 
     @property
     def free_margin(self) -> float:
         """USD of the main pool beyond its initial margin: what new orders may use."""
-        return self._margin()[2]
+        return self._margin(2)
 
     @property
     def notional(self) -> float:
@@ -184,9 +184,9 @@ class TraderView(KnowsModel, mesa.Agent):
         m = self.model.market_index(market)
         return price(self._state, self.account, m) * float(self._state.market["tick_size"][m])
 
-    def _margin(self) -> Sequence[float]:
-        """Return equity and maintenance margin over all pools and free margin, USD."""
-        return [atoms / ATOMS for atoms in assess_account(self._state, self._account)]
+    def _margin(self, place: int) -> float:
+        """Return equity or maintenance margin over all pools or free margin, USD."""
+        return assess_account(self._state, self._account)[place] / ATOMS
 
 
 class Trader(Plain, TraderView):
@@ -288,7 +288,7 @@ class Trader(Plain, TraderView):
                 raise RefusedError(f"limit {limit} for {market}: must be above 0")
             flags |= POST_ONLY if post_only else 0
         expiry = 0 if minutes is None else desk.expiry(minutes)
-        desk.add(self._account, self._generation, m, ORDER, coins, price, flags, expiry)
+        desk.add(self, m, ORDER, coins, price, flags, expiry)
 
     def buy(self, market: str, size: float, limit: float | None = None, **options: Any) -> None:
         """Buy `size` coins, at the market or with a limit in USD; options as for `order`."""
@@ -305,7 +305,7 @@ class Trader(Plain, TraderView):
     def cancel(self, market: str) -> None:
         """Withdraw all resting orders in a market."""
         m = self._desk.market_index(market)
-        self._desk.add(self._account, self._generation, m, CANCEL)
+        self._desk.add(self, m, CANCEL)
 
     def buy_spot(self, market: str, size: float) -> None:
         """Buy coins themselves, outside, at the index price with free cash."""
@@ -320,15 +320,18 @@ class Trader(Plain, TraderView):
         m = self._desk.market_index(market)
         usd = checked_number(amount, "amount", market)
         usd = min(max(usd, -MAX_USD), MAX_USD)
-        self._desk.add(self._account, self._generation, m, TRANSFER, usd)
+        self._desk.add(self, m, TRANSFER, usd)
 
-    def _margin(self) -> Sequence[float]:
+    def _margin(self, place: int) -> float:
         desk = self._desk
-        return desk.margin if desk.account == self._account else super()._margin()
+        if desk.asked is not self:
+            return super()._margin(place)
+        usd: float = desk.traders.margin.item(desk.row, place)
+        return usd
 
     def _trade_spot(self, market: str, coins: float) -> None:
         m = self._desk.market_index(market)
-        self._desk.add(self._account, self._generation, m, SPOT, coins)
+        self._desk.add(self, m, SPOT, coins)
 
     def _amount(self, market: str, size: Any, what: str) -> float:
         """Return a size that has no sign."""

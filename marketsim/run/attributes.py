@@ -94,7 +94,7 @@ class RunAttributes:
     def leave(self, account: int) -> None:
         """Let a trader decide no more, and leave the market from the next step on."""
         self.traders.trader[account].is_retired = 1
-        self.callers.has_lost_some = True
+        self.callers.note_loss()
         self.traders.next_wake[account] = 0
 
     def welcome(self, account: int) -> None:
@@ -173,8 +173,8 @@ DESK = (
     "num_requests",
     "state",
     "traders",
-    "account",
-    "margin",
+    "asked",
+    "row",
 )
 #: Objects that a saved file holds whole, and their attributes.
 WHOLE: dict[type, tuple[str, ...]] = {

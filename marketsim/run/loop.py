@@ -1,7 +1,8 @@
 """Many steps in one call: spot, index, decide, clear, record, over and over.
 
-The kernel comes back early only when an array is too short for the step ahead; `advance` lengthens
-it and goes on where it stopped, so results do not depend on the lengths.
+The kernel comes back early only when Python has something to do, or when an array is too short for
+the step ahead; `make_room` lengthens it and the kernel goes on where it stopped, so results do not
+depend on the lengths.
 """
 
 from enum import IntEnum
@@ -409,22 +410,3 @@ def make_room(state: State, num_requests: int = 0) -> State:
 def _spare(needed: int, length: int) -> int:
     """Return the length to grow to: half as much again as needed, or as it is."""
     return needed + needed // 2 if needed > length else length
-
-
-def advance(
-    state: State, world: World, traders: Traders, tape: Tape, stop: int
-) -> tuple[State, int]:
-    """Run to step `stop`, lengthening arrays on the way.
-
-    Returns
-    -------
-    state : State
-        The same venue, perhaps in longer arrays.
-    outcome : int
-        DONE, OUT_OF_RANGE, ASK or TURN.
-    """
-    outcome = run_steps(state, world, traders, tape, stop)
-    while outcome == TOO_SHORT:
-        state = make_room(state, int(tape.clock[0].num_requests))
-        outcome = run_steps(state, world, traders, tape, stop)
-    return state, outcome

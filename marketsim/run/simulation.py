@@ -14,6 +14,7 @@ from marketsim.agents.registry import build_traders, check_strategies, most_inte
 from marketsim.contagion.measured import Probe
 from marketsim.contagion.recorder import ContagionTape
 from marketsim.engine import causes
+from marketsim.engine._jit import direct
 from marketsim.engine.index import update_index
 from marketsim.engine.state import NONE
 from marketsim.engine.step import clear_step
@@ -24,10 +25,11 @@ from marketsim.run.hooks import Hook, Hooks, Listener
 from marketsim.run.loop import (
     ASK,
     OUT_OF_RANGE,
-    advance,
+    TOO_SHORT,
     make_room,
     open_step,
     order_of_action,
+    run_steps,
     take_requests,
 )
 from marketsim.run.measures import Measures
@@ -378,14 +380,17 @@ class Simulation(Steered, Measures):
         if is_open and clock.num_callers:
             self._forget_orders()
             outcome = ASK
+        run = direct(run_steps, self.state, self.world, self.traders, self.tape, stop)
         with self.callers.fence():
-            while outcome is None or outcome == ASK:
+            while outcome in (None, ASK, TOO_SHORT):
                 if outcome == ASK:
                     self._ask(step.item() - warm_up)
                     is_open = True
+                elif outcome == TOO_SHORT:
+                    self.state = make_room(self.state, int(clock.num_requests))
                 if is_open and self._pauses():  # who was asked wants to
                     stop = step.item() + 1
-                self.state, outcome = advance(self.state, self.world, self.traders, self.tape, stop)
+                outcome = run(self.state, self.world, self.traders, self.tape, stop)
         return outcome
 
     def _forget_orders(self) -> None:
