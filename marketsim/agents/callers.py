@@ -65,7 +65,8 @@ class Callers:
         self._seed = seed
         kinds = np.asarray(traders.population["kind"])
         own = map(int, np.flatnonzero(kinds == OWN))
-        self._populations = [(g, isinstance(chosen[g], Strategy)) for g in own]  # is it vectorised
+        #: the populations that are users' own, and whether each is vectorised
+        self._populations = [(g, isinstance(chosen[g], Strategy)) for g in own]
         spans = zip(traders.population["start"], traders.population["stop"], strict=True)
         self._rows = [(int(start), int(stop)) for start, stop in spans]  # of each population
         self.has_lost_some = True  # nobody knows: the run may be one that was saved
@@ -163,7 +164,8 @@ class Callers:
                     "run them with marketsim.PerpMarket"
                 ]
             )
-        desk, account = self.desk, self._traders.caller
+        desk = self.desk
+        account: Any = self._traders.caller
         i = None
         try:
             for row in range(start, stop):
