@@ -39,6 +39,9 @@ MEMORY = 4
 #: adds nothing until it starts anew; 0 if none.
 STOPPED = 3
 
+#: Requests there is room for per trader who decides in Python, before they are handed in.
+REQUESTS = 4
+
 #: Kind of a population whose traders decide in Python, see `marketsim.agents.own`; that of a
 #: built-in strategy is its place in `marketsim.agents.strategies.BUILT_IN`.
 OWN = NONE
@@ -194,6 +197,18 @@ class Public(Record):
     last_index: F8  #: USD, one step ago
 
 
+class Request(Record):
+    """What a trader in plain Python asks for, before it is rounded and becomes an intent."""
+
+    account: I8
+    market: I8
+    kind: I8  #: IntentKind
+    size: F8  #: coins, buy > 0; USD of a transfer
+    price: F8  #: USD
+    flags: I8  #: Flag
+    expiry: I8  #: steps; 0: none
+
+
 class Averaging(Record):
     """Weights of the newest value in the averages of `Public`."""
 
@@ -221,6 +236,7 @@ class Traders(NamedTuple):
     caller: Indices  #: (N,) int64: whose decision Python makes in this step
     #: (callers, 3) USD: equity, maintenance and free margin of each as they decide
     margin: NDArray[np.float64]
+    request: Rows[Request]  #: (rows,) what those of them in plain Python ask for
     crowd: NDArray[np.float64]  #: (G, M) traders of a herd with the opinion long
     #: (N, 2) trader i imitates ``link[start:stop]``; -1: its whole crowd
     link_span: NDArray[np.int64]
@@ -350,6 +366,7 @@ def allocate_traders(
         awake=np.zeros(max(num_traders, 1), np.int64),
         caller=np.zeros(max(num_traders, 1), np.int64),
         margin=np.zeros((num_own, 3)),
+        request=records(Request, REQUESTS * num_own),
         crowd=np.zeros((num_populations, num_markets)),
         link_span=np.full((num_traders, 2), NONE, np.int64),
         link=np.zeros(1, np.int64),

@@ -8,16 +8,22 @@ import numpy as np
 
 from marketsim.agents.base import STOPPED, Habits, Traders
 from marketsim.agents.desk import (
+    CANCEL,
+    IMMEDIATE,
     MAX_USD,
+    ORDER,
+    POST_ONLY,
+    REDUCE_ONLY,
+    SPOT,
+    TRANSFER,
     Desk,
     draw_normal,
     draw_uniform,
     place_all,
-    place_at_market,
 )
 from marketsim.agents.own import RefusedError
 from marketsim.agents.view import frozen, lazy, locked
-from marketsim.engine.state import ATOMS, NONE, Flag, IntentKind, State
+from marketsim.engine.state import ATOMS, NONE, State
 
 #: Where a number, or who is meant, is not stated.
 NO_NUMBERS = np.zeros(0)
@@ -187,8 +193,9 @@ class Batch:
         reduce_only : bool, optional
             Only what closes a position.
         """
-        flags = Flag.REDUCE_ONLY.value if reduce_only else 0
-        self._trade(size, "size", market, where, slippage, flags, is_target=False)
+        flags = IMMEDIATE | (REDUCE_ONLY if reduce_only else 0)
+        bound = None if slippage is None else ("slippage", slippage)
+        self._send(ORDER, ("size", size), market, where, bound=bound, flags=flags)
 
     def limit_order(
         self,
@@ -216,18 +223,10 @@ class Batch:
         reduce_only : bool, optional
             Only what closes a position.
         """
-        flags = (Flag.POST_ONLY.value if post_only else 0) | (
-            Flag.REDUCE_ONLY.value if reduce_only else 0
-        )
-        self._send(
-            IntentKind.ORDER,
-            ("size", size),
-            market,
-            where,
-            price=price,
-            flags=flags,
-            expiry=self._desk.expiry(minutes),
-        )
+        flags = (POST_ONLY if post_only else 0) | (REDUCE_ONLY if reduce_only else 0)
+        expiry = self._desk.expiry(minutes)
+        bound = ("price", price)
+        self._send(ORDER, ("size", size), market, where, bound=bound, flags=flags, expiry=expiry)
 
     def move_to(self, target: Any, market: str | None = None, where: Any = None) -> None:
         """Trade from the positions held to `target` coins at the market, within the slippage bound.
@@ -237,22 +236,23 @@ class Batch:
         target, market, where
             As `size` of `market_order`.
         """
-        self._trade(target, "target", market, where, None, 0, is_target=True)
+        given = ("target", target)
+        self._send(ORDER, given, market, where, flags=IMMEDIATE, is_target=True)
 
     def cancel(self, market: str | None = None, where: Any = None) -> None:
         """Withdraw all resting orders, of one market or of all."""
         shape, first = self._target(market)
         resting = self.has_orders[:, first : first + shape[-1]] if market else self.has_orders
         asked = resting.reshape(shape).astype(np.float64)
-        self._send(IntentKind.CANCEL, ("orders", asked), market, where)
+        self._send(CANCEL, ("orders", asked), market, where)
 
     def trade_spot(self, size: Any, market: str | None = None, where: Any = None) -> None:
         """Buy (> 0) or sell coins themselves, outside, at the index price."""
-        self._send(IntentKind.SPOT, ("size", size), market, where)
+        self._send(SPOT, ("size", size), market, where)
 
     def transfer(self, amount: Any, market: str, where: Any = None) -> None:
         """Move USD from the main pool to the pool of an isolated market (negative: back)."""
-        self._send(IntentKind.TRANSFER, ("amount", amount), market, where)
+        self._send(TRANSFER, ("amount", amount), market, where)
 
     def save_memory(self) -> None:
         """Keep what the strategy wrote to `memory`."""
@@ -268,55 +268,43 @@ class Batch:
         kernel(self._seed, self._traders.trader["key"][self._account], self._step, k, out)
         return out
 
-    def _trade(
-        self,
-        value: Any,
-        what: str,
-        market: str | None,
-        where: Any,
-        slippage: Any,
-        flags: int,
-        *,
-        is_target: bool,
-    ) -> None:
-        """Order at the market, sizes or what is to be held."""
-        shape, first = self._target(market)
-        size = self._fill(value, shape, what)
-        away = NO_NUMBERS if slippage is None else self._fill(slippage, shape, "slippage")
-        mask = self._mask(where, shape)
-        state = self._desk.make_room(len(size))
-        wrong = place_at_market(
-            state, self._traders, self._account, first, size, away, mask, flags, is_target
-        )
-        if wrong != NONE:
-            given = ((what, size), ("slippage", away))
-            raise self._refused(wrong, given, shape, market)
-
     def _send(
         self,
-        kind: IntentKind,
+        kind: int,
         given: tuple[str, Any],
         market: str | None,
         where: Any,
         *,
-        price: Any = None,
+        bound: tuple[str, Any] | None = None,
         flags: int = 0,
         expiry: int = 0,
+        is_target: bool = False,
     ) -> None:
-        """Ask for something of so much, which is named."""
+        """Ask for something of so much, within some bound; both are named."""
         what, value = given
         shape, first = self._target(market)
         size = self._fill(value, shape, what)
-        if kind == IntentKind.TRANSFER:
+        if kind == TRANSFER:
             size = np.clip(size, -MAX_USD, MAX_USD)
-        prices = NO_NUMBERS if price is None else self._fill(price, shape, "price")
+        limit, bounds = "", NO_NUMBERS
+        if bound is not None:
+            limit, bounds = bound[0], self._fill(bound[1], shape, bound[0])
         mask = self._mask(where, shape)
-        state = self._desk.make_room(len(size))
         wrong = place_all(
-            state, self._account, first, kind.value, size, prices, mask, flags, expiry
+            self._desk.make_room(len(size)),
+            self._traders,
+            self._account,
+            first,
+            kind,
+            size,
+            bounds,
+            mask,
+            flags,
+            expiry,
+            is_target,
         )
         if wrong != NONE:
-            raise self._refused(wrong, ((what, size), ("price", prices)), shape, market)
+            raise self._refused(wrong, ((what, size), (limit, bounds)), shape, market)
 
     def _target(self, market: str | None) -> tuple[tuple[int, ...], int]:
         """Return the shape orders must have, and the first of the markets they mean."""

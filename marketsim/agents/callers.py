@@ -8,11 +8,10 @@ import numpy as np
 
 from marketsim.agents.base import OWN, Parameters, Traders
 from marketsim.agents.batch import Batch
-from marketsim.agents.desk import Desk
+from marketsim.agents.desk import Desk, PlainTrader
 from marketsim.agents.fence import fenced
 from marketsim.agents.own import (
     OwnTraderError,
-    Plain,
     RefusedError,
     Strategy,
     blame,
@@ -20,11 +19,11 @@ from marketsim.agents.own import (
     source_file,
 )
 from marketsim.agents.view import MarketView
-from marketsim.engine.state import UNLIMITED, State
+from marketsim.engine.state import State
 from marketsim.scenario.errors import ScenarioError
 
 #: Given an account, returns its trader in plain Python, a Mesa agent.
-FindTrader = Callable[[int], Plain]
+FindTrader = Callable[[int], PlainTrader]
 
 
 class Callers:
@@ -46,7 +45,7 @@ class Callers:
     ----------
     desk : Desk
     has_lost_some : bool
-        Whether a trader was retired since they were asked last.
+        Whether a trader may have been retired since they were asked last.
     """
 
     def __init__(
@@ -65,12 +64,12 @@ class Callers:
         self._traders = traders
         self._seed = seed
         kinds = np.asarray(traders.population["kind"])
-        self._populations = [int(g) for g in np.flatnonzero(kinds == OWN)]
+        own = map(int, np.flatnonzero(kinds == OWN))
+        #: the populations that are users' own, and whether each is vectorised
+        self._populations = [(g, isinstance(chosen[g], Strategy)) for g in own]
         spans = zip(traders.population["start"], traders.population["stop"], strict=True)
         self._rows = [(int(start), int(stop)) for start, stop in spans]  # of each population
-        self.has_lost_some = False
-        self._asked = -UNLIMITED  #: step
-        self._others = 0  #: intents of the built-in traders in that step
+        self.has_lost_some = True  # nobody knows: the run may be one that was saved
 
     @property
     def has_any(self) -> bool:
@@ -81,8 +80,8 @@ class Callers:
         """List the accounts whose traders are plain Python."""
         return [
             i
-            for g in self._populations
-            if not isinstance(self._chosen[g], Strategy)
+            for g, is_vectorised in self._populations
+            if not is_vectorised
             for i in range(*self._rows[g])
         ]
 
@@ -90,57 +89,56 @@ class Callers:
         """Return the checked parameters of a population."""
         return self._chosen[g]
 
+    def note_loss(self) -> None:
+        """Note that a trader was retired, perhaps the one who is asked now."""
+        self.has_lost_some = True
+        self.desk.asked = None
+
     def fence(self) -> AbstractContextManager[None]:
         """Return what to ask within: it keeps what users' code does to the process away from it."""
         return fenced() if self.has_any else nullcontext()
 
-    def ask(self, state: State, num_callers: int, step: int) -> State:
-        """Let the traders who wake in a step decide; return the state with their intents.
+    def ask(self, state: State, step: int) -> State:
+        """Let the traders who wake in a step decide; return the state, perhaps in longer arrays.
+
+        What those in plain Python ask for waits at the desk to be handed in.
 
         To be called within `fence`, which is put up for many steps because it takes as long as a
         trader.
-
-        A step that failed or was interrupted may be asked again: the orders of the first time
-        are forgotten.
 
         Raises
         ------
         OwnTraderError
             If one fails.
         """
-        num_intents = state.totals["num_intents"]
-        if self._asked == step:
-            num_intents[0] = self._others
-        self._asked, self._others = step, num_intents.item()
         traders, desk = self._traders, self.desk
-        account: Any = traders.caller[:num_callers]
-        margin = traders.margin[:num_callers]
         num_asked = traders.population["num_asked"]
-        desk.open(state, traders, num_callers)
+        desk.open(state, traders)
         try:
             stop = 0
-            for g in self._populations:
+            for g, is_vectorised in self._populations:
                 start, stop = stop, stop + num_asked.item(g)
                 if start == stop:
                     continue
-                if isinstance(self._chosen[g], Strategy):
-                    self._ask_strategy(state, g, account[start:stop], margin[start:stop], step)
-                else:
-                    self._ask_plain(g, account[start:stop], step)
-            state = desk.close()
+                ask = self._ask_strategy if is_vectorised else self._ask_plain
+                ask(g, start, stop, step)
+            state = desk.state
         finally:
             desk.shut()
         self.has_lost_some = False
         return state
 
-    def _ask_strategy(self, state: State, g: int, awake: Any, margin: Any, step: int) -> None:
-        """Let a vectorised population decide."""
+    def _ask_strategy(self, g: int, start: int, stop: int, step: int) -> None:
+        """Let a vectorised population decide, who are these of the callers."""
+        awake: Any = self._traders.caller[start:stop]
+        margin = self._traders.margin[start:stop]
         if self.has_lost_some:  # one who decided before them may have retired them
             stays = self._traders.trader["is_retired"][awake] == 0
             awake, margin = awake[stays], margin[stays]
             if len(awake) == 0:
                 return
         strategy: Any = self._chosen[g]
+        state = self.desk.state
         market = MarketView(state, self._traders, self.desk, step)
         batch = Batch(state, self._traders, self.desk, g, awake, margin, step, self._seed)
         try:
@@ -151,8 +149,12 @@ class Callers:
             raise self._named(error, g, step) from error
         batch.save_memory()
 
-    def _ask_plain(self, g: int, awake: Any, step: int) -> None:
-        """Let the plain traders of a population decide, one after the other."""
+    def _ask_plain(self, g: int, start: int, stop: int, step: int) -> None:
+        """Let the plain traders of a population decide, one after the other of the callers.
+
+        Numbers are read one by one: after a step of the kernels, what NumPy needs to list them has
+        to come from memory first, and takes longer.
+        """
         find_trader = self._find_trader
         if find_trader is None:
             name = self._names[g]
@@ -162,12 +164,18 @@ class Callers:
                     "run them with marketsim.PerpMarket"
                 ]
             )
-        retired = self._traders.trader["is_retired"]
+        desk = self.desk
+        account: Any = self._traders.caller
         i = None
         try:
-            for i in awake.tolist():
-                if retired.item(i) == 0:  # one who decided before it may have retired it
-                    find_trader(i).step()
+            for row in range(start, stop):
+                i = account.item(row)
+                # one who decided before it may have retired it
+                if self.has_lost_some and self._traders.trader["is_retired"].item(i):
+                    continue
+                trader = find_trader(i)
+                desk.asked, desk.row = trader, row
+                trader.step()
         except (ScenarioError, OwnTraderError):
             raise
         except (Exception, SystemExit) as error:

@@ -1,8 +1,7 @@
 """Where traders in Python hand in their orders, and what they read of their accounts."""
 
 import math
-from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,8 +12,14 @@ from marketsim.engine import orders
 from marketsim.engine._jit import kernel
 from marketsim.engine.allocation import grow
 from marketsim.engine.records import Indices
-from marketsim.engine.state import ATOMS, NONE, IntentKind, State
+from marketsim.engine.state import ATOMS, NONE, Flag, IntentKind, State
 from marketsim.streams import Stream, normal, uniform
+
+# Plain numbers: a member of an enumeration is slow to tell its value.
+ORDER, CANCEL = IntentKind.ORDER.value, IntentKind.CANCEL.value
+SPOT, TRANSFER = IntentKind.SPOT.value, IntentKind.TRANSFER.value
+IMMEDIATE, POST_ONLY = Flag.IMMEDIATE.value, Flag.POST_ONLY.value
+REDUCE_ONLY = Flag.REDUCE_ONLY.value
 
 #: Numbers beyond this are as good as infinite.
 HUGE = 1e300
@@ -39,30 +44,36 @@ def place(
         submit(state, i, m, kind, int(math.floor(size * ATOMS + 0.5)), 0, 0, 0)
 
 
-#: Numbers in a request: what `place` takes.
-REQUEST = 7
-
-
 @kernel
-def hand_in(state: State, requests: NDArray[np.float64]) -> None:
-    """Append the intents of traders in plain Python, one request after the other."""
-    for n in range(0, len(requests), REQUEST):
-        i, m, kind = int(requests[n]), int(requests[n + 1]), int(requests[n + 2])
-        flags, expiry = int(requests[n + 5]), int(requests[n + 6])
-        place(state, i, m, kind, requests[n + 3], requests[n + 4], flags, expiry)
+def hand_in(state: State, traders: Traders, count: int) -> None:
+    """Append the intents of traders in plain Python: the first `count` of their requests."""
+    for n in range(count):
+        asked = traders.request[n]
+        place(
+            state,
+            asked.account,
+            asked.market,
+            asked.kind,
+            asked.size,
+            asked.price,
+            asked.flags,
+            asked.expiry,
+        )
 
 
 @kernel
 def place_all(
     state: State,
+    traders: Traders,
     account: Indices,
     first: int,
     kind: int,
     size: NDArray[np.float64],
-    price: NDArray[np.float64],
+    bound: NDArray[np.float64],
     where: NDArray[np.bool_],
     flags: int,
     expiry: int,
+    is_target: bool,
 ) -> int:
     """Append the intents of a vectorised population, or say what is wrong and append none.
 
@@ -70,74 +81,56 @@ def place_all(
     ----------
     state : State
         With room for them.
+    traders : Traders
     account : array
         (n,)
     first : int
         The first of the markets meant.
     kind : int
         IntentKind
-    size, price : array
-        (n * markets,), trader by trader; no price: none is asked for.
+    size : array
+        (n * markets,), trader by trader.
+    bound : array
+        The same: prices, or of orders that trade at once how far from mid each may, as a fraction.
+        Empty: no price is asked for; each trader's own slippage.
     where : array of bool
         The same; empty: everywhere.
     flags, expiry : int
+    is_target : bool
+        Whether a size is what the trader is to hold.
 
     Returns
     -------
     int
         NONE; or the place of the first size that is no finite number; or, with the number of
-        sizes added, that of a price, and with twice that number, that of a price not above 0.
+        sizes added, that of a bound, and with twice that number, that of a price not above 0.
     """
     count = len(size)
     columns = count // max(len(account), 1)
+    trades_at_once = flags & Flag.IMMEDIATE != 0
     for n in range(count):
         if not math.isfinite(size[n]):
             return n
-    for n in range(len(price)):
-        if size[n] != 0.0 and not math.isfinite(price[n]):
+    for n in range(len(bound)):
+        if size[n] != 0.0 and not math.isfinite(bound[n]):
             return count + n
-    for n in range(len(price)):
+    for n in range(len(bound)):
         is_asked = size[n] != 0.0 and (len(where) == 0 or where[n])
-        if is_asked and not price[n] > 0.0:
+        if is_asked and not trades_at_once and not bound[n] > 0.0:
             return 2 * count + n
     for n in range(count):
-        if size[n] != 0.0 and (len(where) == 0 or where[n]):
-            i, m = account[n // columns], first + n % columns
-            place(state, i, m, kind, size[n], price[n] if len(price) > 0 else 0.0, flags, expiry)
-    return NONE
-
-
-@kernel
-def place_at_market(
-    state: State,
-    traders: Traders,
-    account: Indices,
-    first: int,
-    size: NDArray[np.float64],
-    away: NDArray[np.float64],
-    where: NDArray[np.bool_],
-    flags: int,
-    is_target: bool,
-) -> int:
-    """Append orders that trade at once, as `place_all` does.
-
-    `away` is how far from mid each may trade, as a fraction; empty: each trader's own. A size that
-    is a target is what the trader is to hold. The second kind of what may be wrong is `away`.
-    """
-    count = len(size)
-    columns = count // max(len(account), 1)
-    for n in range(count):
-        if not math.isfinite(size[n]):
-            return n
-    for n in range(len(away)):
-        if not math.isfinite(away[n]):
-            return count + n
-    for n in range(count):
+        if len(where) > 0 and not where[n]:
+            continue
         i, m = account[n // columns], first + n % columns
         asked = size[n] - position_coins(state, i, m) if is_target else size[n]
-        if asked != 0.0 and (len(where) == 0 or where[n]):
-            slippage = away[n] if len(away) > 0 else traders.trader[i].slippage
+        if asked == 0.0:
+            continue
+        if trades_at_once:
+            slippage = bound[n] if len(bound) > 0 else traders.trader[i].slippage
             market_order(state, traders, i, m, asked, slippage, flags)
+        else:
+            price = bound[n] if len(bound) > 0 else 0.0
+            place(state, i, m, kind, asked, price, flags, expiry)
     return NONE
 
 
@@ -155,6 +148,21 @@ def draw_normal(seed: int, key: Indices, t: int, k: int, out: NDArray[np.float64
         out[n] = normal(seed, Stream.ACTION.value, key[n], t, k)
 
 
+class PlainTrader(Protocol):
+    """A trader in plain Python as its callers and the desk know it: a `marketsim.Trader`."""
+
+    @property
+    def account(self) -> int:
+        """Whose orders it places."""
+
+    @property
+    def is_retired(self) -> bool:
+        """Whether it has left the market."""
+
+    def step(self) -> None:
+        """Look at the market and place orders."""
+
+
 class Desk:
     """Takes what traders in Python ask for in one step, as intents.
 
@@ -164,21 +172,27 @@ class Desk:
     step_minutes : float
     is_open : bool
         Whether orders are taken now.
-    traders : Traders
-        While it is open.
+    state, traders : State, Traders
+        While it is open; more orders may need a state in longer arrays.
+    asked : PlainTrader
+        The trader in plain Python who is asked now and has not left; None while none is.
+    row : int
+        Its row in `Traders.margin`, which holds while the traders of a step decide.
+    num_requests : int
+        Rows of `Traders.request` that wait to be handed in.
     """
 
+    state: Any
     traders: Any
-    _state: Any
-    _num_asked: int
-    _margins: dict[int, list[float]] | None
+    asked: PlainTrader | None
+    row: int
 
     def __init__(self, market_names: tuple[str, ...], step_minutes: float) -> None:
         self.market_names = market_names
         self.step_minutes = step_minutes
         self.is_open = False
         self._places = {name: m for m, name in enumerate(market_names)}
-        self._requests: list[float] = []
+        self.row = self.num_requests = 0
         self.shut()
 
     def market_index(self, name: Any) -> int:
@@ -205,16 +219,15 @@ class Desk:
 
     def add(
         self,
-        i: int,
-        generation: int,
+        trader: PlainTrader,
         m: int,
         kind: int,
-        size: float,
-        price: float,
-        flags: int,
-        expiry: int,
+        size: float = 0.0,
+        price: float = 0.0,
+        flags: int = 0,
+        expiry: int = 0,
     ) -> None:
-        """Take one request of an account's trader; it is handed in with the others of the step.
+        """Take one request of a trader; it is handed in when all have decided.
 
         Raises
         ------
@@ -222,53 +235,35 @@ class Desk:
             If that trader has left the market.
         """
         self.check_open()
-        traders = self.traders
-        is_retired = traders.trader["is_retired"].item(i)
-        if is_retired or traders.stay["generation"].item(i) != generation:
+        if trader is not self.asked and trader.is_retired:
             raise RefusedError("it was removed from the market and places no orders")
-        self._requests += (i, m, kind, size, price, flags, expiry)
+        traders = self.traders
+        if self.num_requests == len(traders.request):
+            hand_in(self.make_room(self.num_requests), traders, self.num_requests)
+            self.num_requests = 0
+        row = (trader.account, m, kind, size, price, flags, expiry)
+        traders.request[self.num_requests] = row
+        self.num_requests += 1
 
     def make_room(self, count: int) -> State:
         """Return the state with room for so many more intents."""
         self.check_open()
-        state: State = self._state
+        state: State = self.state
         needed = state.totals["num_intents"].item() + count
         if needed > len(state.intent):
-            self._state = state = grow(state, num_intents=needed + needed // 2)
+            self.state = state = grow(state, num_intents=needed + needed // 2)
         return state
 
-    def margins_of(self, i: int) -> Sequence[float] | None:
-        """Return equity, maintenance and free margin of an account whose trader is asked, USD.
-
-        Nothing is traded while the traders of a step decide. None for any other account.
-        """
-        if not self.is_open:
-            return None
-        if self._margins is None:
-            account: Any = self.traders.caller[: self._num_asked]
-            margin = self.traders.margin[: self._num_asked]
-            self._margins = dict(zip(account.tolist(), margin.tolist(), strict=True))
-        return self._margins.get(i)
-
-    def open(self, state: State, traders: Traders, num_asked: int) -> None:
-        """Begin a step with an empty desk, for those of the traders who are asked."""
-        self._requests.clear()
-        self._state, self.traders = state, traders
-        self._num_asked, self._margins = num_asked, None
+    def open(self, state: State, traders: Traders) -> None:
+        """Begin a step with an empty desk."""
+        self.state, self.traders = state, traders
+        self.num_requests = 0
         self.is_open = True
-
-    def close(self) -> State:
-        """Hand in what is left to be; return the state, perhaps in longer arrays."""
-        if self._requests:
-            state = self.make_room(len(self._requests) // REQUEST)
-            hand_in(state, np.array(self._requests, np.float64))
-        return cast(State, self._state)
 
     def shut(self) -> None:
         """Take nothing more in this step."""
         self.is_open = False
-        self._state = self.traders = self._margins = None
-        self._num_asked = 0
+        self.state = self.traders = self.asked = None
 
     def check_open(self) -> None:
         """Refuse to take orders while no step asks for them.

@@ -126,6 +126,16 @@ class Kernel:
         return result
 
 
+def direct(function: Any, *args: Any) -> Callable[..., Any]:
+    """Return what runs a kernel on arguments of the kinds of these, and looks at no other's.
+
+    For a kernel that is called over and over; itself, where it never had such arguments.
+    """
+    if numba.config.DISABLE_JIT:
+        return cast(Callable[..., Any], function)
+    return cast(Callable[..., Any], function._direct.get(_kinds(args), function))
+
+
 @typeof_impl.register(Kernel)
 def _typeof_kernel(value: Kernel, c: Any) -> Any:  # noqa: ARG001
     return KernelType(value.lean)

@@ -409,7 +409,8 @@ class PerpMarket(Steered, SteppedModel):
         return int(market.open_interest * market.mark_ticks * market.tick_atoms) / ATOMS
 
     def _read(self, array: Any, field: str, name: str) -> float:
-        return float(array[field].item(self.market_index(name)))
+        value: float = array[field].item(self.market_index(name))
+        return value
 
 
 def _choose_seed(scenario: Scenario, rng: Any, deprecated: Deprecated) -> int:

@@ -1,26 +1,30 @@
 """Traders as Mesa agents: a view of each account, and the base of traders users write."""
 
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
 import mesa
 import numpy as np
 
-from marketsim.agents.desk import MAX_USD, checked_number
+from marketsim.agents.desk import (
+    CANCEL,
+    IMMEDIATE,
+    MAX_USD,
+    ORDER,
+    POST_ONLY,
+    REDUCE_ONLY,
+    SPOT,
+    TRANSFER,
+    checked_number,
+)
 from marketsim.agents.margins import assess_account
 from marketsim.agents.own import Plain, RefusedError
 from marketsim.engine.pools import bankruptcy_price, liquidation_price
-from marketsim.engine.state import ATOMS, Flag, IntentKind
+from marketsim.engine.state import ATOMS
 from marketsim.model.weak import KnowsModel
 from marketsim.run.simulation import Simulation
 from marketsim.streams import Stream, normal, uniform
-
-# Plain numbers: a member of an enumeration is slow to tell its value.
-ORDER, CANCEL = IntentKind.ORDER.value, IntentKind.CANCEL.value
-SPOT, TRANSFER = IntentKind.SPOT.value, IntentKind.TRANSFER.value
-IMMEDIATE, POST_ONLY = Flag.IMMEDIATE.value, Flag.POST_ONLY.value
-REDUCE_ONLY = Flag.REDUCE_ONLY.value
 
 
 class Market(Protocol):
@@ -91,17 +95,17 @@ class TraderView(KnowsModel, mesa.Agent):
     @property
     def equity(self) -> float:
         """USD over all pools: cash, unrealised profit, and holdings after their haircut."""
-        return self._margin()[0]
+        return self._margin(0)
 
     @property
     def maintenance_margin(self) -> float:
         """USD over all pools."""
-        return self._margin()[1]
+        return self._margin(1)
 
     @property
     def free_margin(self) -> float:
         """USD of the main pool beyond its initial margin: what new orders may use."""
-        return self._margin()[2]
+        return self._margin(2)
 
     @property
     def notional(self) -> float:
@@ -180,9 +184,9 @@ class TraderView(KnowsModel, mesa.Agent):
         m = self.model.market_index(market)
         return price(self._state, self.account, m) * float(self._state.market["tick_size"][m])
 
-    def _margin(self) -> Sequence[float]:
-        """Return equity and maintenance margin over all pools and free margin, USD."""
-        return [atoms / ATOMS for atoms in assess_account(self._state, self._account)]
+    def _margin(self, place: int) -> float:
+        """Return equity or maintenance margin over all pools or free margin, USD."""
+        return assess_account(self._state, self._account)[place] / ATOMS
 
 
 class Trader(Plain, TraderView):
@@ -284,7 +288,7 @@ class Trader(Plain, TraderView):
                 raise RefusedError(f"limit {limit} for {market}: must be above 0")
             flags |= POST_ONLY if post_only else 0
         expiry = 0 if minutes is None else desk.expiry(minutes)
-        self._ask(m, ORDER, coins, price, flags, expiry)
+        desk.add(self, m, ORDER, coins, price, flags, expiry)
 
     def buy(self, market: str, size: float, limit: float | None = None, **options: Any) -> None:
         """Buy `size` coins, at the market or with a limit in USD; options as for `order`."""
@@ -301,7 +305,7 @@ class Trader(Plain, TraderView):
     def cancel(self, market: str) -> None:
         """Withdraw all resting orders in a market."""
         m = self._desk.market_index(market)
-        self._ask(m, CANCEL, 0.0)
+        self._desk.add(self, m, CANCEL)
 
     def buy_spot(self, market: str, size: float) -> None:
         """Buy coins themselves, outside, at the index price with free cash."""
@@ -316,27 +320,18 @@ class Trader(Plain, TraderView):
         m = self._desk.market_index(market)
         usd = checked_number(amount, "amount", market)
         usd = min(max(usd, -MAX_USD), MAX_USD)
-        self._ask(m, TRANSFER, usd)
+        self._desk.add(self, m, TRANSFER, usd)
 
-    def _margin(self) -> Sequence[float]:
-        known = self._desk.margins_of(self._account)
-        return super()._margin() if known is None else known
+    def _margin(self, place: int) -> float:
+        desk = self._desk
+        if desk.asked is not self:
+            return super()._margin(place)
+        usd: float = desk.traders.margin.item(desk.row, place)
+        return usd
 
     def _trade_spot(self, market: str, coins: float) -> None:
         m = self._desk.market_index(market)
-        self._ask(m, SPOT, coins)
-
-    def _ask(
-        self,
-        m: int,
-        kind: int,
-        size: float,
-        price: float = 0.0,
-        flags: int = 0,
-        expiry: int = 0,
-    ) -> None:
-        """Hand a request in at the desk."""
-        self._desk.add(self._account, self._generation, m, kind, size, price, flags, expiry)
+        self._desk.add(self, m, SPOT, coins)
 
     def _amount(self, market: str, size: Any, what: str) -> float:
         """Return a size that has no sign."""

@@ -94,7 +94,7 @@ class RunAttributes:
     def leave(self, account: int) -> None:
         """Let a trader decide no more, and leave the market from the next step on."""
         self.traders.trader[account].is_retired = 1
-        self.callers.has_lost_some = True
+        self.callers.note_loss()
         self.traders.next_wake[account] = 0
 
     def welcome(self, account: int) -> None:
@@ -124,7 +124,7 @@ class RunAttributes:
             )
 
 
-#: What a saved file holds. Of `callers` it holds what they remember, see `marketsim.run.saved`.
+#: What a saved file holds, beside what the users' own traders remember.
 SAVED = (
     "scenario",
     "seed",
@@ -153,9 +153,8 @@ SAVED = (
 #: What is made again from that and from the classes of the users' own traders.
 MADE_AGAIN = ("market_names", "num_steps", "callers", "hooks", "is_stopped", "_started")
 
-#: The same for what the users' own traders are asked by, and for their desk.
-CALLERS_SAVED = ("_asked", "_others")
-CALLERS_MADE_AGAIN = (
+#: What the users' own traders are asked by, and their desk, are made again whole.
+CALLERS = (
     "desk",
     "has_lost_some",
     "_find_trader",
@@ -166,16 +165,16 @@ CALLERS_MADE_AGAIN = (
     "_populations",
     "_rows",
 )
-DESK_MADE_AGAIN = (
+DESK = (
     "market_names",
     "step_minutes",
     "is_open",
     "_places",
-    "_requests",
-    "_state",
+    "num_requests",
+    "state",
     "traders",
-    "_num_asked",
-    "_margins",
+    "asked",
+    "row",
 )
 #: Objects that a saved file holds whole, and their attributes.
 WHOLE: dict[type, tuple[str, ...]] = {

@@ -1,7 +1,8 @@
 """Many steps in one call: spot, index, decide, clear, record, over and over.
 
-The kernel comes back early only when an array is too short for the step ahead; `advance` lengthens
-it and goes on where it stopped, so results do not depend on the lengths.
+The kernel comes back early only when Python has something to do, or when an array is too short for
+the step ahead; `make_room` lengthens it and the kernel goes on where it stopped, so results do not
+depend on the lengths.
 """
 
 from enum import IntEnum
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 
 from marketsim.agents import habits, strategies, turnover
 from marketsim.agents.base import OWN, Averaging, Traders, observe
+from marketsim.agents.desk import hand_in
 from marketsim.agents.margins import assess_accounts
 from marketsim.engine import causes, funding, step
 from marketsim.engine._jit import by_reference, kernel
@@ -73,6 +75,8 @@ class Clock(Averaging):
     depth_every: I8  #: steps per row of the depth share: an hour of them
     num_funding: I8  #: rows of the funding tape used
     num_callers: I8  #: traders whose decision Python makes in this step
+    num_decided: I8  #: intents of the step before Python is asked
+    num_requests: I8  #: rows of `Traders.request` that are no intents yet
     lost_market: I8  #: the market whose price left the range
     heard: I8  #: News, added up: what the run pauses for after a step
     num_turning: I8  #: accounts whose traders come and go
@@ -232,13 +236,15 @@ def order_of_action(state: State, traders: Traders, t: int, seed: int) -> Indice
 
 
 @kernel
-def has_room(state: State) -> bool:
-    """Tell whether the arrays are long enough to clear the step's intents."""
+def has_room(state: State, num_requests: int) -> bool:
+    """Tell whether the arrays are long enough to clear the step's intents and requests."""
     totals = state.totals[0]
-    orders = totals.num_orders + totals.num_intents
+    intents = totals.num_intents + num_requests
+    orders = totals.num_orders + intents
     return (
-        orders < len(state.order)
-        and totals.num_nodes + (TREE_LEVELS - 1) * totals.num_intents < len(state.node)
+        intents <= len(state.intent)
+        and orders < len(state.order)
+        and totals.num_nodes + (TREE_LEVELS - 1) * intents < len(state.node)
         and totals.num_liquidations + MAX_ROWS_PER_STEP <= len(state.liquidation)
         and totals.num_deleverages + MAX_ROWS_PER_STEP <= len(state.deleverage)
         and totals.num_losses + causes.losses_per_step(state) <= len(state.loss)
@@ -290,8 +296,17 @@ def open_step(state: State, world: World, traders: Traders, tape: Tape, t: int) 
     clock.is_open = 1
     if clock.num_callers == 0:
         return DONE
+    clock.num_decided = state.totals[0].num_intents
     assess_accounts(state, traders.caller, clock.num_callers, traders.margin)
     return ASK
+
+
+@kernel
+def take_requests(state: State, traders: Traders, tape: Tape) -> None:
+    """Make intents of what traders in plain Python ask for."""
+    clock = tape.clock[0]
+    hand_in(state, traders, clock.num_requests)
+    clock.num_requests = 0
 
 
 @kernel
@@ -351,8 +366,9 @@ def run_steps(state: State, world: World, traders: Traders, tape: Tape, stop: in
             outcome = open_step(state, world, traders, tape, t)
             if outcome != DONE:
                 return outcome
-        if not has_room(state):
+        if not has_room(state, clock.num_requests):
             return TOO_SHORT
+        take_requests(state, traders, tape)
         step.clear_step(state, order_of_action(state, traders, t, clock.seed))
         has_settled = funding.is_due(state)
         if has_settled:
@@ -366,16 +382,18 @@ def run_steps(state: State, world: World, traders: Traders, tape: Tape, stop: in
     return DONE
 
 
-def make_room(state: State) -> State:
+def make_room(state: State, num_requests: int = 0) -> State:
     """Return the state with arrays long enough for the step ahead, and some to spare."""
     totals = state.totals[0]
-    orders = int(totals.num_orders + totals.num_intents) + 1
-    nodes = int(totals.num_nodes + (TREE_LEVELS - 1) * totals.num_intents) + 1
+    intents = int(totals.num_intents) + num_requests
+    orders = int(totals.num_orders) + intents + 1
+    nodes = int(totals.num_nodes) + (TREE_LEVELS - 1) * intents + 1
     fills = int(totals.num_fills) + orders + MAX_ROWS_PER_STEP if totals.record_fills else 0
     return grow(
         state,
         num_orders=_spare(orders, len(state.order)),
         num_nodes=_spare(nodes, len(state.node)),
+        num_intents=_spare(intents, len(state.intent)),
         num_fills=_spare(fills, len(state.fill)),
         num_liquidations=_spare(
             int(totals.num_liquidations) + MAX_ROWS_PER_STEP, len(state.liquidation)
@@ -392,22 +410,3 @@ def make_room(state: State) -> State:
 def _spare(needed: int, length: int) -> int:
     """Return the length to grow to: half as much again as needed, or as it is."""
     return needed + needed // 2 if needed > length else length
-
-
-def advance(
-    state: State, world: World, traders: Traders, tape: Tape, stop: int
-) -> tuple[State, int]:
-    """Run to step `stop`, lengthening arrays on the way.
-
-    Returns
-    -------
-    state : State
-        The same venue, perhaps in longer arrays.
-    outcome : int
-        DONE, OUT_OF_RANGE, ASK or TURN.
-    """
-    outcome = run_steps(state, world, traders, tape, stop)
-    while outcome == TOO_SHORT:
-        state = make_room(state)
-        outcome = run_steps(state, world, traders, tape, stop)
-    return state, outcome

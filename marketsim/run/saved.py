@@ -20,7 +20,7 @@ from marketsim.agents.desk import Desk
 from marketsim.agents.own import OwnClass, Strategy, own_class
 from marketsim.agents.registry import check_strategies
 from marketsim.engine._sources import kernel_digest
-from marketsim.run.attributes import CALLERS_SAVED, SAVED, RunAttributes
+from marketsim.run.attributes import SAVED, RunAttributes
 from marketsim.run.codecs import CODECS
 from marketsim.run.data import (
     NoDataError,
@@ -113,12 +113,10 @@ def save_run(
     run.check_between_steps("save()")
     arrays: list[Any] = []
     parts = {name: pack(getattr(run, name), arrays, CODECS, name) for name in SAVED}
-    callers = {name: getattr(run.callers, name) for name in CALLERS_SAVED}
     memory = {g: data_of(own, own.__pydantic_private__ or {}) for g, own in _strategies(run)}
     header = _here() | {
         "strategies": _sources(run.scenario, _chosen(run), run.inputs),
         "parts": parts,
-        "callers": pack(callers, arrays, {}),
         "memory": pack(memory, arrays, {}),
         "wall_seconds": time.perf_counter() - run._started,
         "model": None if model is None else pack(dict(model), arrays, {}),
@@ -215,8 +213,6 @@ def revive(
     with complete(saved.file):
         for name in SAVED:
             setattr(run, name, unpack(header["parts"][name], arrays, CODECS))
-        remembered = unpack(header["callers"], arrays, {})
-        callers = {name: remembered[name] for name in CALLERS_SAVED}
         memory = dict(unpack(header["memory"], arrays, {}))
         run._started = time.perf_counter() - header["wall_seconds"]
         model = None if header["model"] is None else unpack(header["model"], arrays, {})
@@ -224,8 +220,6 @@ def revive(
     run.num_steps = run.step_count if run.scenario.is_open else run.scenario.num_steps
     desk = Desk(run.market_names, run.scenario.step_minutes)
     run.callers = Callers(run.roster.names, chosen, run.traders, desk, run.seed, find_trader)
-    for name, value in callers.items():
-        setattr(run.callers, name, value)
     for g, own in _strategies(run):
         give_back(saved.file, own, memory.get(g), own.__pydantic_private__)
     run.hooks, run.is_stopped = Hooks(), False

@@ -14,6 +14,7 @@ from marketsim.agents.registry import build_traders, check_strategies, most_inte
 from marketsim.contagion.measured import Probe
 from marketsim.contagion.recorder import ContagionTape
 from marketsim.engine import causes
+from marketsim.engine._jit import direct
 from marketsim.engine.index import update_index
 from marketsim.engine.state import NONE
 from marketsim.engine.step import clear_step
@@ -24,10 +25,12 @@ from marketsim.run.hooks import Hook, Hooks, Listener
 from marketsim.run.loop import (
     ASK,
     OUT_OF_RANGE,
-    advance,
+    TOO_SHORT,
     make_room,
     open_step,
     order_of_action,
+    run_steps,
+    take_requests,
 )
 from marketsim.run.measures import Measures
 from marketsim.run.newcomers import admit
@@ -359,31 +362,45 @@ class Simulation(Steered, Measures):
             if outcome == OUT_OF_RANGE:
                 self._check_range(int(clock.lost_market))
         if clock.num_callers:
+            self._forget_orders()
             with self.callers.fence():
                 self._ask(self.step_count)
+            self.state = make_room(self.state, int(clock.num_requests))
+            take_requests(self.state, self.traders, self.tape)
         self.state = put_orders(self)
         clock.num_callers = 0
 
     def _advance(self, goal: int) -> int:
         """Run to step `goal` and ask the users' own traders on the way; return the outcome."""
         clock = self.tape.clock[0]
-        stop = goal + self.warm_up
+        step, warm_up = self.tape.clock["step"], self.warm_up
+        stop = goal + warm_up
         is_open = bool(clock.is_open)
-        outcome = ASK if is_open and clock.num_callers else None
+        outcome = None
+        if is_open and clock.num_callers:
+            self._forget_orders()
+            outcome = ASK
+        run = direct(run_steps, self.state, self.world, self.traders, self.tape, stop)
         with self.callers.fence():
-            while outcome is None or outcome == ASK:
+            while outcome in (None, ASK, TOO_SHORT):
                 if outcome == ASK:
-                    self._ask(self.step_count)
+                    self._ask(step.item() - warm_up)
                     is_open = True
+                elif outcome == TOO_SHORT:
+                    self.state = make_room(self.state, int(clock.num_requests))
                 if is_open and self._pauses():  # who was asked wants to
-                    stop = self.step_count + 1 + self.warm_up
-                self.state, outcome = advance(self.state, self.world, self.traders, self.tape, stop)
+                    stop = step.item() + 1
+                outcome = run(self.state, self.world, self.traders, self.tape, stop)
         return outcome
+
+    def _forget_orders(self) -> None:
+        """Forget what own traders ordered in a step that failed or was interrupted."""
+        self.state.totals[0].num_intents = self.tape.clock[0].num_decided
 
     def _ask(self, step: int) -> None:
         """Let the users' own traders who wake in the step under way decide."""
-        num_callers = self.tape.clock["num_callers"].item()
-        self.state = self.callers.ask(self.state, num_callers, step)
+        self.state = self.callers.ask(self.state, step)
+        self.tape.clock["num_requests"][0] = self.callers.desk.num_requests
 
     def _tell(self) -> None:
         """Tell those who listen what happened in the step just done; they find it complete."""

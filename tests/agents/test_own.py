@@ -405,6 +405,31 @@ def test_after_a_failure_the_step_is_asked_again(one_by_one):
     assert digest_result(model.result()) == digest_result(market(Wanderer, 60).result())
 
 
+def test_a_plain_trader_places_as_many_orders_as_it_likes_and_no_more_when_asked_again():
+    class Busy(marketsim.Trader):
+        woken: ClassVar[list[int]] = []
+        fails: ClassVar[list[int]] = []
+
+        def step(self):
+            for n in range(100):
+                if n == 90 and self.model.step_count == 10 and not self.fails:
+                    self.fails.append(n)
+                    raise RuntimeError("once")
+                self.buy("ONE", 1.0, limit=(0.5 + 0.001 * n) * self.model.mid_price("ONE"))
+            self.cancel("ONE")
+            self.woken.append(self.account)
+
+    crowd = {"maker": CROWD["maker"]}
+    model = market(Busy, crowd=crowd, attention=1e-6)
+    with pytest.raises(OwnTraderError, match="once"):
+        model.run(20)
+    model.run(20 - model.step_count)
+    without = market(Silent, 20, crowd=crowd)
+    more = int(model.result().outcome.sum() - without.result().outcome.sum())
+    assert len(Busy.woken) == 19 * OWN["count"]
+    assert more == 101 * len(Busy.woken)
+
+
 def test_orders_outside_of_step_are_refused():
     model = market(Stroller, 5)
     trader = next(agent for agent in model.agents if isinstance(agent, Stroller))

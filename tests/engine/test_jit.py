@@ -256,3 +256,15 @@ def test_arrays_of_another_type_are_not_taken_for_those_before():
     strided = np.array([1, 9, 0, 9])[::2]
     assess_accounts(state, strided, 2, out)
     assert out[:, 0].tolist() == [7.0, 5.0]
+
+
+def test_a_kernel_called_directly_takes_other_arrays_of_the_same_kinds():
+    states = [open_venue(), open_venue((1.0,) * 50, num_markets=7)]
+    for state in states:
+        post = _jit.direct(ledger.post, state, 0, 0, 1)
+        for each in states:
+            post(each, 0, 0, 1)
+    assert [int(state.pool[0].cash) for state in states] == [10**9 + 2, 10**6 + 2]
+    if not numba.config.DISABLE_JIT:
+        assert post is not ledger.post
+        assert _jit.direct(ledger.post, states[0], np.int8(0), 0, 1) is ledger.post

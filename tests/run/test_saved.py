@@ -188,9 +188,8 @@ def test_nothing_that_a_run_consists_of_is_forgotten(market: PerpMarket) -> None
     assert vars(run).keys() == known
     assert set(attributes.RunAttributes.__annotations__) == known
     assert vars(market.simulation).keys() - known == {"_model", "_kept", "_runs_ahead"}
-    callers = {*attributes.CALLERS_SAVED, *attributes.CALLERS_MADE_AGAIN}
-    assert vars(run.callers).keys() == callers
-    assert vars(run.callers.desk).keys() == set(attributes.DESK_MADE_AGAIN)
+    assert vars(run.callers).keys() == set(attributes.CALLERS)
+    assert vars(run.callers.desk).keys() == set(attributes.DESK)
     for kind, names in attributes.WHOLE.items():
         (held,) = [each for each in vars(run).values() if type(each) is kind]
         assert held.__getstate__().keys() == set(names)
@@ -405,11 +404,10 @@ def change_header(file: Path, change: Callable[[dict[str, Any]], Any]) -> None:
 
 
 LACKING = [
-    *[(name,) for name in ("strategies", "parts", "callers", "memory", "wall_seconds", "model")],
+    *[(name,) for name in ("strategies", "parts", "memory", "wall_seconds", "model")],
     *[(name,) for name in ("arrays", "checksum")],
     *[("parts", name) for name in attributes.SAVED],
     ("arrays", 0, "dtype"),
-    ("callers", "dict", 0),
     ("memory", "dict", 0),
     *[("model", "dict", number) for number in range(4)],
 ]
