@@ -10,7 +10,14 @@ from marketsim import validate
 from marketsim.cli import app
 from marketsim.model.opening import open_simulation
 from marketsim.scenario.loader import load_scenario
-from marketsim.study.plausibility import LIMITS, Limit, Plausible, _last_over_first, weekly_returns
+from marketsim.study.plausibility import (
+    LIMITS,
+    Limit,
+    Plausible,
+    _last_over_first,
+    _yearly_returns,
+    weekly_returns,
+)
 
 
 def test_the_share_inside_counts_every_value_and_names_who_leaves():
@@ -41,6 +48,14 @@ def test_a_week_compounds_and_leaves_shocks_out():
     assert week["makers"] == pytest.approx((equity[-1] / equity[0]) ** 14 - 1.0, rel=1e-6)
     shock = [("shocks", '[{kind = "jump", at = 0.0, size = -0.01}]')]
     assert weekly_returns(result, load_scenario("quickstart", shock))["makers"] is None
+
+
+def test_a_year_is_of_suppliers_and_of_runs_long_enough():
+    calm = load_scenario("calm")
+    week = {"makers": 0.005, "carry": -1.0, "basis": None, "herd": 0.1}
+    year = _yearly_returns(week, calm, 90 * 1440)
+    assert year == {"makers": pytest.approx(0.2972, abs=1e-4), "carry": -1.0, "basis": None}
+    assert _yearly_returns(week, calm, 30 * 1440) == {}
 
 
 def test_the_command_prints_every_limit_and_says_whether_they_hold():

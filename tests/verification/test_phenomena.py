@@ -115,11 +115,12 @@ def mean_index(num_traders: int, independence: float, dial: float) -> float:
 
 
 def test_herding_rises_through_the_critical_point_as_the_closed_form_says():
-    burn_in = 5 * 1440
+    steps = (("step_minutes", "5"), ("record.series_minutes", "5"))
+    burn_in = 10 * 288
     found = {}
     for dial in (0.0, 1.0, 4.0):
         change = ("populations.crowd.parameters.anti_herding", str(dial))
-        runs = [run("herding", seed, change) for seed in range(4)]
+        runs = [run("herding", seed, change, *steps) for seed in range(12)]
         series = [np.abs(one.series["herd_index"][burn_in:]).mean(axis=0) for one in runs]
         found[dial] = np.concatenate(series)  # a crowd of its own per market and seed
         print(
