@@ -134,13 +134,11 @@ def _less(found: "pd.DataFrame", twin: str, what: str) -> Check:
 
 def _herd_first(base: "pd.DataFrame") -> Check:
     there = bootstrap_mean(base["held.herd_index_share"])
-    lead = bootstrap_mean(base["held.herd_index"] - base["held.funding_rate"])
-    ages = [
-        bootstrap_mean(base[f"held.{name}"]) for name in ("herd_index", "premium", "funding_rate")
-    ]
+    lead = bootstrap_mean(base["held.herd_index"] - base["held.off_pin"])
+    ages = [bootstrap_mean(base[f"held.{name}"]) for name in ("herd_index", "premium", "off_pin")]
     return Check(
         "The herd is on the side that is liquidated in more than half of the cascades, and had "
-        "been for longer than funding was paid by it",
+        "been for longer than funding was off its pin",
         "the story",
         f"on that side in {written(there, 100.0, ' %')}; herd {written(ages[0], unit=' h')}, "
         f"premium {written(ages[1], unit=' h')}, funding {written(ages[2], unit=' h')}; herd less "
@@ -150,10 +148,10 @@ def _herd_first(base: "pd.DataFrame") -> Check:
 
 
 def _paid(base: "pd.DataFrame") -> Check:
-    there = bootstrap_mean(base["held.funding_rate_share"])
-    held = bootstrap_mean(base["held.funding_rate"])
+    there = bootstrap_mean(base["held.off_pin_share"])
+    held = bootstrap_mean(base["held.off_pin"])
     return Check(
-        "That side paid funding for more than an hour before, in more than half of the cascades",
+        "That side paid funding off its pin for more than an hour, in more than half of them",
         "the story",
         f"in {written(there, 100.0, ' %')}; for {written(held, unit=' h')}",
         every([above(there, 0.5), above(held, 1.0)]),
@@ -162,12 +160,16 @@ def _paid(base: "pd.DataFrame") -> Check:
 
 def _builds(base: "pd.DataFrame") -> Check:
     said, answers = [], []
-    for name in ("leverage", "open_interest", "reproduction", "depth"):
-        change = _change(base, name, "before")
+    for name in ("herd_index", "premium", "leverage", "open_interest", "reproduction"):
+        change = _change(base, name, "week")
         said.append(f"{PANELS[name].title} {written(change)}")
-        answers.append((below if name == "depth" else above)(change, 0.0))
+        answers.append(above(change, 0.0))
+    change = _change(base, "depth", "before")
+    said.append(f"{PANELS['depth'].title} {written(change)}")
+    answers.append(below(change, 0.0))
     return Check(
-        "From two days to the day before, leverage, open interest and R rise, depth falls",
+        "From a week to the day before, herd index, premium, leverage, open interest and R rise; "
+        "from two days to the day before, depth falls",
         "the story",
         "; ".join(said),
         every(answers),
@@ -210,7 +212,7 @@ def draw(table: "pd.DataFrame", path: Path) -> None:
         axes.yaxis.set_major_formatter(tick_text)
         axes.margins(x=0.0)
     for axes in grid[-1]:
-        axes.set_xticks(range(-48, 49, 24))
+        axes.set_xticks(range(-144, 49, 48))
         axes.set_xlabel("hours since the cascade began")
     finish(figure, "Around a large cascade: mean over seeds, 95 % interval", "", LOOK)
     save_figure(figure, path)
@@ -221,11 +223,11 @@ def headline(runs: "pd.DataFrame") -> str:
     base = effects(runs)
     base = base[base["variant"] == BASE]
     enough = int((base[NUMBER] >= 2).sum())
-    paid = bootstrap_mean(base["held.funding_rate"])
-    lead = bootstrap_mean(base["held.herd_index"] - base["held.funding_rate"])
+    paid = bootstrap_mean(base["held.off_pin"])
+    lead = bootstrap_mean(base["held.herd_index"] - base["held.off_pin"])
     return (
         f"From ordinary news alone `boom` has two large cascades or more in {enough} of "
         f"{len(base)} seeds ({written(bootstrap_mean(base[NUMBER]))} in 60 days); when one begins "
-        f"that side has paid funding for {written(paid, unit=' h')}, and the herd has been on it "
-        f"for {written(lead, unit=' h')} more."
+        f"that side has paid funding off its pin for {written(paid, unit=' h')}, and the herd has "
+        f"been on it for {written(lead, unit=' h')} more."
     )

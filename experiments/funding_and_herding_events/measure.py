@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 SPAN = 48
 #: Hours whose means are kept, by the end of each: closer together near the start.
 HOURS = (
+    *range(-168, -48, 12),
     *range(-48, -12, 6),
     *(-12, -9, *range(-6, 7), 9, 12),
     *range(18, 49, 6),
@@ -22,8 +23,8 @@ HOURS = (
 LONGEST = 14 * 24
 #: What is put in parts of its mean from two days to one day before.
 RELATIVE = ("open_interest", "depth")
-#: What a crowd that is about to be liquidated has: a side, a dear perp, funding to pay.
-STATES = ("herd_index", "premium", "funding_rate")
+#: Days before a cascade that are compared: the last, that before it, and that of a week before.
+BEFORE, EARLIER, WEEK = (-24, 0), (-48, -24), (-168, -144)
 #: Least share of open interest within two hours of a cascade that is looked at for its reach.
 SMALL = 0.01
 #: A cascade of four generations in two markets that is this large is an event.
@@ -36,10 +37,11 @@ def measure(run: "Run") -> dict[str, float]:
     `large.number` counts its large cascades, `large.long_share` tells how many of them sold longs;
     `any.largest` is the largest share of open interest that any cascade took within two hours,
     `any.markets` and `any.generations` the mean reach of those of a hundredth and more.
-    `around.NAME.HOUR` is the mean course around its large cascades; `change.NAME.before` by how
-    much its mean over the day before is above that over the day before that, `change.NAME.after`
-    that over the day after above that over the day before; `held.NAME` for how many hours a state
-    had lasted when they began, `held.NAME_share` in how many of them it was there at all.
+    `around.NAME.HOUR` is the mean course around its large cascades; `change.NAME.week` by how much
+    its mean over the day before is above that over the day a week before, `change.NAME.before`
+    above that over the day before that, `change.NAME.after` that over the day after above that over
+    the day before; `held.NAME` for how many hours a state had lasted when they began,
+    `held.NAME_share` in how many of them it was there at all.
     """
     every = run.large_cascades(share=0.0, markets=1, generations=1)
     large = [each for each in every if _is_large(each)]
@@ -66,19 +68,34 @@ def _courses(run: "Run", large: "list[LargeCascade]") -> dict[str, float]:
     for name in SERIES:
         table = np.array([each[name] for each in courses]).reshape(len(large), LONGEST + SPAN)
         if name in RELATIVE:
-            table = table / np.nanmean(_hours(table, -48, -24), axis=1, keepdims=True)
+            table = table / np.nanmean(_hours(table, *EARLIER), axis=1, keepdims=True)
         for hour in HOURS:
             found[f"around.{name}.{hour}"] = _mean(table[:, LONGEST + hour - 1])
-        earlier, before, after = (
-            _hours(table, *ends).mean(axis=1) for ends in ((-48, -24), (-24, 0), (0, 24))
+        week, earlier, before, after = (
+            _hours(table, *ends).mean(axis=1) for ends in (WEEK, EARLIER, BEFORE, (0, 24))
         )
+        found[f"change.{name}.week"] = _mean(before - week)
         found[f"change.{name}.before"] = _mean(before - earlier)
         found[f"change.{name}.after"] = _mean(after - before)
-    for name in STATES:
-        held = [hours_held(each[name][:LONGEST]) for each in courses]
+    states = [_states(run, *each) for each in zip(large, courses, strict=True)]
+    for name in ("herd_index", "premium", "off_pin"):
+        held = [hours_held(each[name][:LONGEST]) for each in states]
         found[f"held.{name}"] = _mean(held)
         found[f"held.{name}_share"] = _mean([hours > 0.0 for hours in held])
     return found
+
+
+def _states(
+    run: "Run", event: "LargeCascade", course: dict[str, np.ndarray]
+) -> dict[str, np.ndarray]:
+    """Return what a crowd has that is about to be liquidated, by the hour.
+
+    That is a side, a dear perp, and funding to pay beyond the interest rate at which it is pinned.
+    """
+    pin = 1e4 * float(run.funding["interest_rate"].iloc[0])
+    sign = 1.0 if event.side == "long" else -1.0
+    off_pin = course["funding_rate"] - sign * pin
+    return {"herd_index": course["herd_index"], "premium": course["premium"], "off_pin": off_pin}
 
 
 def _hours(table: np.ndarray, first: int, last: int) -> np.ndarray:

@@ -89,8 +89,8 @@ ACTS = (
         "5-boom",
         "All of it, from ordinary news",
         "Nobody strikes this market. The crowd turns, leverage and the premium build, and a move "
-        "it has often borne sets off a cascade over all three markets: on day 10 the shorts go, "
-        "ten hours later the longs.",
+        "it has often borne sets off a cascade over all three markets: on day 9 the longs go, and "
+        "three hours later once more.",
         ("boom",),
         12.0,
         (
