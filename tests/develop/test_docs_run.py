@@ -22,8 +22,9 @@ from marketsim.sweep.sampling import count_cells
 from tests.develop.blocks import DOCS, MARKS, read_blocks, run_page
 
 #: Pages whose blocks are run here; the others have tests of their own.
-FAST = ("benchmarks", "price-files")
+FAST = ("price-files",)
 SLOW = (
+    "benchmarks",
     "start",
     "talk",
     "sweep",

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
@@ -165,6 +166,7 @@ def test_liquidation_ends_and_leaves_no_bankrupt_position(plan):
         assert not book.is_full(state)
 
 
+@pytest.mark.slow
 @tried(150)
 @given(plans(), st.lists(st.booleans(), min_size=8, max_size=8))
 def test_pass_over_touched_pools_is_a_pass_over_all_if_no_mark_moved(plan, hits):

@@ -43,6 +43,7 @@ def test_a_week_compounds_and_leaves_shocks_out():
     assert weekly_returns(result, load_scenario("quickstart", shock))["makers"] is None
 
 
+@pytest.mark.slow
 def test_the_command_prints_every_limit_and_says_whether_they_hold():
     command = ["validate", "quickstart", "--seeds", "2", "--plausibility", "--days", "0.1"]
     done = CliRunner().invoke(app, [*command, "--json", "--workers", "1"])
