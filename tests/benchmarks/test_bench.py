@@ -203,6 +203,7 @@ def test_rl_lines_tell_what_learners_cost_beside_their_markets(capsys, monkeypat
     assert all(line["reset_ms"] > 0 for line in found[::2])
 
 
+@pytest.mark.slow
 def test_a_player_that_ends_early_stops_the_benchmark(monkeypatch):
     monkeypatch.setattr(hints, "_VARIANTS", {"all": ""})
     with pytest.raises(RuntimeError, match="ended before"):
@@ -216,6 +217,9 @@ def test_the_hints_to_be_measured_are_those_of_the_engine():
 
 @pytest.mark.slow
 def test_sweep_lines_say_what_a_sweep_costs_beside_its_runs(capfd, monkeypatch):
+    in_a_process = sweep._measure
+    ways = {"long": sweep.measure, "short": sweep.measure, "resume": in_a_process}
+    monkeypatch.setattr(sweep, "_measure", lambda what, *given: ways[what](what, *given))
     monkeypatch.setattr(sweep, "SHORT_RUNS", (10, 20))
     monkeypatch.setattr(sweep, "LONG_RUNS", 2)
     marketsim.bench.main("sweep", None, None, 20)

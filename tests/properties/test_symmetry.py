@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
@@ -92,6 +93,7 @@ def assert_same(one, other):
             assert first[field].tolist() == second[field].tolist(), field
 
 
+@pytest.mark.slow
 @tried(120)
 @given(plans(), st.data())
 def test_accounts_are_interchangeable(plan, data):
@@ -133,6 +135,7 @@ def separable(draw):
     )
 
 
+@pytest.mark.slow
 @tried(120)
 @given(separable(), st.data())
 def test_markets_are_interchangeable(plan, data):

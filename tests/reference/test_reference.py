@@ -46,6 +46,8 @@ from tests.reference.venue import (
 from tests.uncompiled import print_both_ways
 
 NUM_SEEDS = 100
+#: Seeds that are played by the quick tests, too.
+QUICK = 30
 
 #: What must have happened in the scenarios, or their agreement would show little.
 PHENOMENA = (
@@ -64,12 +66,16 @@ PHENOMENA = (
 )
 
 
-@pytest.mark.parametrize("seed", range(NUM_SEEDS))
+@pytest.mark.parametrize(
+    "seed",
+    [*range(QUICK), *(pytest.param(n, marks=pytest.mark.slow) for n in range(QUICK, NUM_SEEDS))],
+)
 def test_engine_equals_reference(seed: int) -> None:
     scenario = Scenario(seed)
     play(scenario, Engine(scenario))
 
 
+@pytest.mark.slow
 def test_scenarios_hold_every_rule_and_everything_that_can_happen() -> None:
     seen: Counter[str] = Counter()
     outcomes: Counter[Outcome] = Counter()

@@ -60,9 +60,9 @@ def linear_market(gain: float, **rules: float) -> Simulation:
 
 def large_ones(run: Simulation, **given: Any) -> Reproduction:
     """What follows the sales that are felt over many levels: of one lot, none or one follows."""
-    found = run.reproduction(n=80, **given)
+    found = run.reproduction(n=60, **given)
     large = found.forced_usd[:, 0] > 2.0
-    assert (found.n, found.refused) == (80, 0)
+    assert (found.n, found.refused) == (60, 0)
     assert large.any()
     rows = ("state", "account", "forced_usd", "offspring_usd")
     return replace(found, **{name: getattr(found, name)[large] for name in rows})

@@ -11,6 +11,7 @@ from marketsim.cli import app
 from marketsim.model.opening import open_simulation
 from marketsim.scenario.loader import load_scenario
 from marketsim.study.plausibility import LIMITS, Limit, Plausible, _last_over_first, weekly_returns
+from tests.sweep.conftest import Inline
 
 
 def test_the_share_inside_counts_every_value_and_names_who_leaves():
@@ -43,14 +44,14 @@ def test_a_week_compounds_and_leaves_shocks_out():
     assert weekly_returns(result, load_scenario("quickstart", shock))["makers"] is None
 
 
-@pytest.mark.slow
-def test_the_command_prints_every_limit_and_says_whether_they_hold():
+def test_the_command_prints_every_limit_and_says_whether_they_hold(monkeypatch):
+    monkeypatch.setattr("marketsim.study.seeds.WorkerPool", lambda *_: Inline())
     command = ["validate", "quickstart", "--seeds", "2", "--plausibility", "--days", "0.1"]
-    done = CliRunner().invoke(app, [*command, "--json", "--workers", "1"])
+    done = CliRunner().invoke(app, [*command, "--json"])
     facts = json.loads(done.stdout)
     assert [each["name"] for each in facts["figures"]] == list(LIMITS)
     assert done.exit_code == (0 if facts["passed"] else 1)
-    shown = CliRunner().invoke(app, [*command, "--workers", "1"])
+    shown = CliRunner().invoke(app, command)
     assert "volume a day / open interest" in shown.stdout
 
 
