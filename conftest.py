@@ -12,6 +12,16 @@ if find_spec("pams") is None:
 
 
 @pytest.hookimpl(optionalhook=True)
+def pytest_xdist_setupnodes() -> None:
+    """Compile the kernels of a run once, before several processes start that would each do so."""
+    from marketsim import Simulation, load_scenario
+    from marketsim.engine._jit import is_compiled
+
+    if not is_compiled():
+        Simulation(load_scenario("quickstart"), 1).run(1)
+
+
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """Give each of several processes its tests at a stretch, unless `--dist` says otherwise.
 

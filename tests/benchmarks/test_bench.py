@@ -51,6 +51,7 @@ def test_book_lines_compare_with_bourse(capsys):
     assert found[3]["ratio"] > 0
 
 
+@pytest.mark.slow
 def test_book_without_bourse_says_so_and_times_ours_alone(capsys, monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     marketsim.bench.main("book", 20, 4)

@@ -165,6 +165,7 @@ def mirrored(intents):
     return tuple(order._replace(size=-order.size, offset=-order.offset) for order in intents)
 
 
+@pytest.mark.slow
 @tried(150)
 @given(st.lists(still, min_size=1, max_size=3), st.integers(0, 60))
 def test_mirrored_orders_trade_at_mirrored_prices(batches, held):
