@@ -1,6 +1,7 @@
 """Plausibility: limits, trends and weekly returns, on invented numbers and a short run."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -11,7 +12,11 @@ from marketsim.cli import app
 from marketsim.model.opening import open_simulation
 from marketsim.scenario.loader import load_scenario
 from marketsim.study.plausibility import LIMITS, Limit, Plausible, _last_over_first, weekly_returns
-from tests.sweep.conftest import Inline
+
+
+@pytest.fixture(autouse=True)
+def _in_this_process(monkeypatch):
+    monkeypatch.setattr("marketsim.study.seeds.WorkerPool", lambda *_: ThreadPoolExecutor(1))
 
 
 def test_the_share_inside_counts_every_value_and_names_who_leaves():
@@ -44,14 +49,13 @@ def test_a_week_compounds_and_leaves_shocks_out():
     assert weekly_returns(result, load_scenario("quickstart", shock))["makers"] is None
 
 
-def test_the_command_prints_every_limit_and_says_whether_they_hold(monkeypatch):
-    monkeypatch.setattr("marketsim.study.seeds.WorkerPool", lambda *_: Inline())
+def test_the_command_prints_every_limit_and_says_whether_they_hold():
     command = ["validate", "quickstart", "--seeds", "2", "--plausibility", "--days", "0.1"]
-    done = CliRunner().invoke(app, [*command, "--json"])
+    done = CliRunner().invoke(app, [*command, "--json", "--workers", "1"])
     facts = json.loads(done.stdout)
     assert [each["name"] for each in facts["figures"]] == list(LIMITS)
     assert done.exit_code == (0 if facts["passed"] else 1)
-    shown = CliRunner().invoke(app, command)
+    shown = CliRunner().invoke(app, [*command, "--workers", "1"])
     assert "volume a day / open interest" in shown.stdout
 
 
