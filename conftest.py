@@ -14,10 +14,12 @@ if find_spec("pams") is None:
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_setupnodes() -> None:
     """Compile the kernels of a run once, before several processes start that would each do so."""
+    import numba
+
     from marketsim import Simulation, load_scenario
     from marketsim.engine._jit import is_compiled
 
-    if not is_compiled():
+    if not (numba.config.DISABLE_JIT or is_compiled()):
         Simulation(load_scenario("quickstart"), 1).run(1)
 
 
