@@ -77,6 +77,7 @@ def test_no_public_name_is_a_room_s() -> None:
     assert set(marketsim.__all__) & ROOMS == set()
 
 
+@pytest.mark.slow
 def test_public_names_are_what_they_were_once_everything_is_loaded() -> None:
     done = subprocess.run(
         [sys.executable, "-c", LOAD_ALL], capture_output=True, text=True, check=False

@@ -1,8 +1,5 @@
 import math
-import os
 import statistics
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -21,6 +18,7 @@ from marketsim.streams import (
     trader_keys,
     uniform,
 )
+from tests.uncompiled import print_both_ways
 
 # Random123, tests/kat_vectors: counter, key, output
 KNOWN = [
@@ -143,15 +141,6 @@ def test_draws_are_equal_with_and_without_the_compiler():
         "    key = (-5 + t, Stream.ORDER, 3**30 - t * 2**40, t, t % 3)\n"
         "    print(int(bits(*key)), normal(*key).hex(), exponential(*key).hex())\n"
     )
-    runs = [
-        subprocess.run(
-            [sys.executable, "-W", "error", "-c", code],
-            env=os.environ | {"NUMBA_DISABLE_JIT": disabled},
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout
-        for disabled in ("0", "1")
-    ]
+    runs = print_both_ways(code)
     assert runs[0] == runs[1]
     assert len(runs[0].splitlines()) == 60

@@ -237,7 +237,12 @@ def test_a_path_in_jumps_is_seized_at_the_first_jump_beyond_the_price() -> None:
     assert one.share == 0.5
 
 
-@pytest.mark.parametrize("preset", ["default", "dydx", "binance", "bitmex", "hyperliquid"])
+OTHERS = ("dydx", "binance", "bitmex", "hyperliquid")
+
+
+@pytest.mark.parametrize(
+    "preset", ["default", *(pytest.param(name, marks=pytest.mark.slow) for name in OTHERS)]
+)
 def test_every_preset_closes_a_portfolio_that_a_shock_ruins(preset: str) -> None:
     portfolio = parse_portfolio(
         {

@@ -55,13 +55,17 @@ def test_usable_leverage_is_that_of_the_bracket(
     assert usable(equity, leverage) == pytest.approx(expected)
 
 
-SIMULATION = only("holder", markets={"ONE": MARKETS["ONE"]}, leverage=10.0)
+@pytest.fixture(scope="module")
+def one() -> Simulation:
+    return only("holder", markets={"ONE": MARKETS["ONE"]}, leverage=10.0)
 
 
-@given(st.floats(1.0, 1e6), st.floats(0.1, 10.0))
-def test_usable_leverage_is_the_largest_whose_margin_is_met(equity: float, leverage: float) -> None:
-    SIMULATION.traders.trader[0].leverage = leverage
-    found = float(usable_leverage(SIMULATION.state, SIMULATION.traders, 0, 0, equity))
+@given(equity=st.floats(1.0, 1e6), leverage=st.floats(0.1, 10.0))
+def test_usable_leverage_is_the_largest_whose_margin_is_met(
+    one: Simulation, equity: float, leverage: float
+) -> None:
+    one.traders.trader[0].leverage = leverage
+    found = float(usable_leverage(one.state, one.traders, 0, 0, equity))
 
     def is_met(notional: float) -> bool:
         reached = [share for floor, share in FRACTIONS if notional >= floor]

@@ -1,5 +1,6 @@
 """The benchmark runs and says what it promises; how fast it is, no test asserts."""
 
+import functools
 import importlib.util
 import json
 
@@ -50,6 +51,7 @@ def test_book_lines_compare_with_bourse(capsys):
     assert found[3]["ratio"] > 0
 
 
+@pytest.mark.slow
 def test_book_without_bourse_says_so_and_times_ours_alone(capsys, monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     marketsim.bench.main("book", 20, 4)
@@ -171,6 +173,8 @@ def test_figures_are_medians():
 
 @pytest.mark.slow
 def test_hints_lines_say_what_each_gains(capfd, monkeypatch):
+    played = functools.cache(hints._ratios)  # one round of either order, twice
+    monkeypatch.setattr(hints, "_ratios", lambda *given: played(*given[:3], given[3] % 2))
     monkeypatch.setattr(hints, "_VARIANTS", {"all": "", "alignment": ""})
     monkeypatch.setattr(hints, "STRETCHES", 2)
     hints.bench(40, 2, rounds=4)
@@ -200,6 +204,7 @@ def test_rl_lines_tell_what_learners_cost_beside_their_markets(capsys, monkeypat
     assert all(line["reset_ms"] > 0 for line in found[::2])
 
 
+@pytest.mark.slow
 def test_a_player_that_ends_early_stops_the_benchmark(monkeypatch):
     monkeypatch.setattr(hints, "_VARIANTS", {"all": ""})
     with pytest.raises(RuntimeError, match="ended before"):
@@ -213,6 +218,9 @@ def test_the_hints_to_be_measured_are_those_of_the_engine():
 
 @pytest.mark.slow
 def test_sweep_lines_say_what_a_sweep_costs_beside_its_runs(capfd, monkeypatch):
+    in_a_process = sweep._measure
+    ways = {"long": sweep.measure, "short": sweep.measure, "resume": in_a_process}
+    monkeypatch.setattr(sweep, "_measure", lambda what, *given: ways[what](what, *given))
     monkeypatch.setattr(sweep, "SHORT_RUNS", (10, 20))
     monkeypatch.setattr(sweep, "LONG_RUNS", 2)
     marketsim.bench.main("sweep", None, None, 20)

@@ -86,6 +86,7 @@ def commands(text: str) -> list[list[str]]:
     return [shlex.split(line, comments=True) for line in lines if line.startswith("marketsim ")]
 
 
+@pytest.mark.slow
 def test_every_command_named_is_there_with_its_options() -> None:
     found = [words for page in PAGES for words in commands(page.read_text(encoding="utf-8"))]
     assert found

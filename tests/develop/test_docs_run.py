@@ -22,8 +22,9 @@ from marketsim.sweep.sampling import count_cells
 from tests.develop.blocks import DOCS, MARKS, read_blocks, run_page
 
 #: Pages whose blocks are run here; the others have tests of their own.
-FAST = ("benchmarks", "price-files")
+FAST = ("price-files",)
 SLOW = (
+    "benchmarks",
     "start",
     "talk",
     "sweep",
@@ -74,6 +75,12 @@ def file_on(name: str, file: str) -> str:
     return block.text
 
 
+@pytest.fixture
+def _short_movies(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make movies of six pictures: each is drawn, and takes its time."""
+    monkeypatch.setattr("marketsim.report.movie.PICTURES", 6)
+
+
 def test_every_page_is_in_a_list() -> None:
     there = {file.relative_to(DOCS).with_suffix("").as_posix() for file in DOCS.rglob("*.md")}
     develop = {name for name in there if name.startswith("develop/")}
@@ -88,6 +95,7 @@ def test_marks_are_those_there_are_and_reasons_are_given(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", [*FAST, *(pytest.param(n, marks=pytest.mark.slow) for n in SLOW)])
+@pytest.mark.usefixtures("_short_movies")
 @pytest.mark.filterwarnings("default")
 def test_the_blocks_of_a_page_run(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -129,6 +137,7 @@ def test_every_command_has_an_example_and_only_of_options_it_has() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("_short_movies")
 @pytest.mark.filterwarnings("default")
 def test_the_examples_of_commands_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from docs.extension.commands import example_of

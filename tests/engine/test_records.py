@@ -125,6 +125,7 @@ def complaints(file: Path, cash: str, leverage: str) -> list[str]:
     return [line.removeprefix(f"{file}:") for line in done.stdout.splitlines()]
 
 
+@pytest.mark.slow
 def test_a_misspelt_field_in_a_kernel_is_refused_by_the_type_checker(tmp_path: Path) -> None:
     file = tmp_path / "credit.py"
     assert complaints(file, "cash", "leverage") == []

@@ -1,7 +1,4 @@
 import math
-import os
-import subprocess
-import sys
 from types import SimpleNamespace
 
 import numpy as np
@@ -17,6 +14,7 @@ from marketsim.scenario.history import HistoryPath
 from marketsim.scenario.shocks import AnyShock, unknown_names
 from marketsim.scenario.spot_model import Factor, Jumps, MarketSpot, Own, Scale, Spot
 from marketsim.streams import draw_news
+from tests.uncompiled import print_both_ways
 
 PRICES = {"BTC": 100_000.0, "XRP": 2.5, "DOGE": 0.25}
 TICKS = {"BTC": 0.1, "XRP": 1e-4, "DOGE": 1e-5}
@@ -514,15 +512,6 @@ for t in range(120):
         print([float(price).hex() for price in state.market["index_price"]], world.factor[0].stress)
 print(world.scale["value"].tolist(), world.asset["spread"].tolist(), state.market["index_ticks"])
 """
-    runs = [
-        subprocess.run(
-            [sys.executable, "-W", "error", "-c", code],
-            env=os.environ | {"NUMBA_DISABLE_JIT": disabled},
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout
-        for disabled in ("0", "1")
-    ]
+    runs = print_both_ways(code)
     assert runs[0] == runs[1]
     assert len(runs[0].splitlines()) == 13

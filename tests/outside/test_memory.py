@@ -156,6 +156,7 @@ def resident() -> float:
     return int(Path("/proc/self/statm").read_text().split()[1]) * 4096 / 1e6
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="Linux tells it here")
 def test_many_small_runs_take_no_more_memory_than_few() -> None:
     tables = {"populations": {**CROWD, "holders": {"strategy": "holder", "count": 300}}}

@@ -334,7 +334,7 @@ def test_batch_run_collects_every_step() -> None:
 
 
 @needs_batch_run
-@pytest.mark.parametrize("processes", [1, 2])
+@pytest.mark.parametrize("processes", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_iterations_of_a_batch_are_different_runs(processes: int) -> None:
     rows = batch(
         Collecting, {"level": [5]}, iterations=3, max_steps=1000, number_processes=processes

@@ -184,6 +184,7 @@ def help_texts() -> dict[str, str]:
 EXAMPLE = re.compile(r"[\w.]+=-?[\w.%]+|(?<![\w=])-?\d[\d.]*%|'[^']+'|SELECT [^|]+")
 
 
+@pytest.mark.slow
 def test_what_help_shows_works(
     marketsim: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

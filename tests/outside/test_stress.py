@@ -405,9 +405,9 @@ def test_prices_a_book_holds_are_accepted_and_others_refused_with_the_cure(
     ("size", "cash", "leverage", "tick"),
     [
         (0.5, 300.0, 50, 0.01),
-        (-0.5, 400.0, 40, 0.01),
-        (0.5, 300.0, 50, 0.5),
-        (2.0, 9_000.0, 5, 0.1),
+        pytest.param(-0.5, 400.0, 40, 0.01, marks=pytest.mark.slow),
+        pytest.param(0.5, 300.0, 50, 0.5, marks=pytest.mark.slow),
+        pytest.param(2.0, 9_000.0, 5, 0.1, marks=pytest.mark.slow),
     ],
 )
 def test_json_and_table_give_the_same_liquidation_prices(

@@ -1,6 +1,7 @@
 """What holds after every step of any market, whatever its traders, prices and rules do."""
 
 import numpy as np
+import pytest
 from hypothesis import given
 
 from marketsim.engine import ledger
@@ -105,6 +106,7 @@ def check_debts(state):
             assert pool.cash >= 0
 
 
+@pytest.mark.slow
 @tried(300)
 @given(plans())
 def test_books_balance_after_every_step(plan):

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
@@ -93,6 +94,7 @@ def single_markets(draw):
     return replace(plan, steps=steps, stable=(), held=((0, len(plan.cash) - 1, 0, draw(lots(90))),))
 
 
+@pytest.mark.slow
 @tried(120)
 @given(single_markets())
 def test_cross_pool_of_one_market_is_an_isolated_pool_with_the_same_collateral(plan):
@@ -142,6 +144,7 @@ def test_no_accepted_trade_leaves_a_pool_to_be_liquidated(size, share, limit, tr
         assert not ledger.is_flat(state, len(state.pool) - 1) or state.pool[-1].cash >= 0
 
 
+@pytest.mark.slow
 @tried(150)
 @given(plans())
 def test_liquidation_ends_and_leaves_no_bankrupt_position(plan):
@@ -165,6 +168,7 @@ def test_liquidation_ends_and_leaves_no_bankrupt_position(plan):
         assert not book.is_full(state)
 
 
+@pytest.mark.slow
 @tried(150)
 @given(plans(), st.lists(st.booleans(), min_size=8, max_size=8))
 def test_pass_over_touched_pools_is_a_pass_over_all_if_no_mark_moved(plan, hits):

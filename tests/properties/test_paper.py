@@ -3,6 +3,7 @@
 from collections import Counter
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -164,6 +165,7 @@ def compare(state, i, k, ticks, seen):
     seen["fund holds"] += bool(before.position["size"][fund].any())
 
 
+@pytest.mark.slow
 def test_paper_says_what_the_venue_does():
     seen = Counter()
 

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
@@ -92,6 +93,7 @@ def assert_same(one, other):
             assert first[field].tolist() == second[field].tolist(), field
 
 
+@pytest.mark.slow
 @tried(120)
 @given(plans(), st.data())
 def test_accounts_are_interchangeable(plan, data):
@@ -133,6 +135,7 @@ def separable(draw):
     )
 
 
+@pytest.mark.slow
 @tried(120)
 @given(separable(), st.data())
 def test_markets_are_interchangeable(plan, data):
@@ -162,6 +165,7 @@ def mirrored(intents):
     return tuple(order._replace(size=-order.size, offset=-order.offset) for order in intents)
 
 
+@pytest.mark.slow
 @tried(150)
 @given(st.lists(still, min_size=1, max_size=3), st.integers(0, 60))
 def test_mirrored_orders_trade_at_mirrored_prices(batches, held):

@@ -46,8 +46,19 @@ from tests.reference.venue import Venue
 NAMES = ("A", "B", "C")
 SIDES = ("falls", "rises")
 RUNS = [(kind, seed) for kind in (Scenario, Crash) for seed in range(40)]
-IDS = [f"{kind.__name__.lower()} {seed}" for kind, seed in RUNS]
-every_run = pytest.mark.parametrize(("kind", "seed"), RUNS, ids=IDS)
+#: Seeds of each kind that are played by the quick tests, too.
+QUICK = 10
+every_run = pytest.mark.parametrize(
+    ("kind", "seed"),
+    [
+        pytest.param(
+            *(kind, seed),
+            id=f"{kind.__name__.lower()} {seed}",
+            marks=[pytest.mark.slow] if seed >= QUICK else [],
+        )
+        for kind, seed in RUNS
+    ],
+)
 
 #: Steps between two looks at the state, and the moves looked at in turn.
 EVERY = 8
@@ -404,6 +415,7 @@ def test_figures_of_a_run_are_those_of_its_moments(seed: int) -> None:
         np.testing.assert_array_equal(series.at(step + 59).matrix("falls"), matrices[n][0])
 
 
+@pytest.mark.slow
 def test_scenarios_hold_everything_that_can_happen() -> None:
     seen: Counter[str] = Counter()
     rules = []

@@ -4,11 +4,7 @@ Luck comes from the plain venue alone, so a scenario is the same with and withou
 """
 
 import hashlib
-import os
-import subprocess
-import sys
 from collections import Counter
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -47,9 +43,11 @@ from tests.reference.venue import (
     Tier,
     Venue,
 )
+from tests.uncompiled import print_both_ways
 
 NUM_SEEDS = 100
-ROOT = Path(__file__).resolve().parents[2]
+#: Seeds that are played by the quick tests, too.
+QUICK = 30
 
 #: What must have happened in the scenarios, or their agreement would show little.
 PHENOMENA = (
@@ -68,12 +66,16 @@ PHENOMENA = (
 )
 
 
-@pytest.mark.parametrize("seed", range(NUM_SEEDS))
+@pytest.mark.parametrize(
+    "seed",
+    [*range(QUICK), *(pytest.param(n, marks=pytest.mark.slow) for n in range(QUICK, NUM_SEEDS))],
+)
 def test_engine_equals_reference(seed: int) -> None:
     scenario = Scenario(seed)
     play(scenario, Engine(scenario))
 
 
+@pytest.mark.slow
 def test_scenarios_hold_every_rule_and_everything_that_can_happen() -> None:
     seen: Counter[str] = Counter()
     outcomes: Counter[Outcome] = Counter()
@@ -278,13 +280,6 @@ def digest(seeds: tuple[int, ...], num_steps: int) -> str:
 
 
 def test_engine_gives_the_same_bytes_compiled_and_not() -> None:
-    found = []
-    for disabled in ("0", "1"):
-        path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
-        environment = {**os.environ, "NUMBA_DISABLE_JIT": disabled, "PYTHONPATH": path}
-        command = [sys.executable, "-W", "error", "-c", DIGEST]
-        run = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-        assert run.returncode == 0, run.stderr
-        found.append(run.stdout)
+    found = print_both_ways(DIGEST)
     assert found[0] == found[1]
     assert len(found[0].strip()) == 64

@@ -37,6 +37,7 @@ def test_a_calm_run_is_shown_evenly() -> None:
     assert np.ptp(steps) < 0.01
 
 
+@pytest.mark.slow
 def test_it_is_written_as_a_gif_that_ends_on_the_run_s_sum(run, tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(movie, "PICTURES", 6)
     file = tmp_path / "run.gif"

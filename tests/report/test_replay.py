@@ -107,6 +107,7 @@ def test_its_chapters_say_true_numbers(cascade, page):
     assert shock["sentence"] == "Crash of BTC -25.0%: the index moves by up to BTC -15.8 %."
 
 
+@pytest.mark.slow
 def test_a_ghost_has_the_same_accounts_drawn(cascade, apart, monkeypatch):
     monkeypatch.setattr(replay, "QUICK", 1)
     monkeypatch.setattr(replay, "SMALL", 1)
@@ -155,7 +156,14 @@ def test_nothing_is_loaded_and_only_its_own_scripts_may_run(page):
     assert not re.search(r"<[^>]* on[a-z]+=", re.sub(r"<script>.*?</script>", "", page, flags=re.S))
 
 
-@pytest.mark.parametrize("name", ["</title><script>", "<!--", "<img src=x onerror=alert(1)>"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "</title><script>",
+        pytest.param("<!--", marks=pytest.mark.slow),
+        pytest.param("<img src=x onerror=alert(1)>", marks=pytest.mark.slow),
+    ],
+)
 def test_names_are_text(recorded, name):
     hostile = whole_page("", name)
     assert name not in hostile.replace(read_page(PAGE), "")
@@ -177,6 +185,7 @@ def test_it_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
     assert file.read_text() == "new"
 
 
+@pytest.mark.slow
 def test_a_run_without_causes_is_made_again_with_them(tmp_path):
     run = make_folder(tmp_path / "bare", "contagion", ("record.causes", "false"))
     frames = record_run(run).frames.arrays

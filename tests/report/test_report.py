@@ -6,10 +6,12 @@ import shlex
 from pathlib import Path
 
 import pytest
+from matplotlib.figure import Figure
 from typer.testing import CliRunner
 
 import marketsim
 from marketsim.cli import app
+from marketsim.report import run_report
 from marketsim.report.run_report import needs_rerun, report_run
 from marketsim.report.sweep_report import report_sweep
 
@@ -32,6 +34,18 @@ def page(run) -> str:
     return report_run(run)
 
 
+@pytest.fixture(scope="module")
+def calm():
+    return marketsim.run_scenario("quickstart", seed=1, days=0.05, overrides=SHORT[1:])
+
+
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave the figures empty, for what is told beside them."""
+    monkeypatch.setattr(run_report, "draw_picture", lambda *_: Figure())
+
+
+@pytest.mark.slow
 def test_it_tells_the_numbers_of_the_summary_and_repeats_them(run, page: str) -> None:
     text = re.sub(r"<[^>]+>", " ", re.sub(r'src="data:[^"]+"', "", page))
     told = run.summary
@@ -44,6 +58,7 @@ def test_it_tells_the_numbers_of_the_summary_and_repeats_them(run, page: str) ->
     assert text.count("crash of BTC") >= 1
 
 
+@pytest.mark.slow
 def test_it_tells_how_deep_the_largest_cascade_is(run, page: str) -> None:
     assert run.summary["largest_cascade_depth"] >= 4
     assert f"{run.summary['largest_cascade_depth']} generations" in page
@@ -51,6 +66,7 @@ def test_it_tells_how_deep_the_largest_cascade_is(run, page: str) -> None:
     assert table.count("<tr>") - 1 == run.summary["cascades"] <= len(run.cascades())
 
 
+@pytest.mark.slow
 def test_it_is_one_file_without_script_or_network(page: str) -> None:
     assert "default-src &#x27;none&#x27;" in page
     assert "<script" not in page
@@ -60,15 +76,15 @@ def test_it_is_one_file_without_script_or_network(page: str) -> None:
     assert all(re.findall(r'<img alt="([^"]*)"', page))
 
 
-def test_a_run_without_liquidations_is_told_in_fewer_figures() -> None:
-    calm = marketsim.run_scenario("quickstart", days=0.05, overrides=SHORT[1:])
+def test_a_run_without_liquidations_is_told_in_fewer_figures(calm) -> None:
     assert not len(calm.liquidations)
     page = report_run(calm)
     assert "Nobody was liquidated" in page
     assert "The largest cascades" not in page
 
 
-def test_names_that_read_like_markup_stay_names(run) -> None:
+@pytest.mark.usefixtures("undrawn")
+def test_names_that_read_like_markup_stay_names() -> None:
     hostile = marketsim.load_scenario("quickstart", [("days", "0.05")])
     hostile = hostile.model_copy(update={"description": HOSTILE})
     held = marketsim.run_scenario(hostile)
@@ -78,22 +94,24 @@ def test_names_that_read_like_markup_stay_names(run) -> None:
     assert "&lt;img src=x onerror=alert(1)&gt;" in page
 
 
-def test_its_commands_can_be_pasted_whatever_the_folder_is_called(run, tmp_path: Path) -> None:
+@pytest.mark.usefixtures("undrawn")
+def test_its_commands_can_be_pasted_whatever_the_folder_is_called(calm, tmp_path: Path) -> None:
     name = "my run; echo"
-    page = report_run(run.save(tmp_path / name))
+    page = report_run(calm.save(tmp_path / name))
     commands = html.unescape(page.rpartition("<pre><code>")[2].partition("</code>")[0])
     words = [shlex.split(line) for line in commands.splitlines()]
     assert words[0] == ["marketsim", "run", f"{name}/scenario.toml", "--seed", "1"]
     assert [line[2] for line in words[1:]] == [name] * 3
 
 
-def test_the_command_writes_it_beside_the_run(run, tmp_path: Path, monkeypatch) -> None:
+@pytest.mark.usefixtures("undrawn")
+def test_the_command_writes_it_beside_the_run(calm, tmp_path: Path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
-    run.save("run")
+    calm.save("run")
     answer = CliRunner().invoke(app, ["report", "run", "-q"])
     assert answer.exit_code == 0, answer.output
     assert "run-report.html" in answer.output
-    assert "contagion, seed 1" in (tmp_path / "run-report.html").read_text()
+    assert "quickstart, seed 1" in (tmp_path / "run-report.html").read_text()
     again = CliRunner().invoke(app, ["report", "run", "-q"])
     assert again.exit_code == 2
     assert "--force" in again.output

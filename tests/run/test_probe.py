@@ -22,6 +22,7 @@ def changes(**record: Any) -> list[tuple[str, str]]:
     return [("days", "0.6"), *((f"record.{name}", str(value)) for name, value in stated.items())]
 
 
+@pytest.mark.slow
 def test_a_run_is_measured_as_a_market_is_and_nothing_else_changes() -> None:
     bare = Simulation(load_scenario("contagion", changes()), 1)
     bare.run(780)

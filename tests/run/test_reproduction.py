@@ -60,27 +60,31 @@ def linear_market(gain: float, **rules: float) -> Simulation:
 
 def large_ones(run: Simulation, **given: Any) -> Reproduction:
     """What follows the sales that are felt over many levels: of one lot, none or one follows."""
-    found = run.reproduction(n=80, **given)
+    found = run.reproduction(n=60, **given)
     large = found.forced_usd[:, 0] > 2.0
-    assert (found.n, found.refused) == (80, 0)
+    assert (found.n, found.refused) == (60, 0)
     assert large.any()
     rows = ("state", "account", "forced_usd", "offspring_usd")
     return replace(found, **{name: getattr(found, name)[large] for name in rows})
 
 
-@pytest.mark.parametrize("gain", [0.3, 0.7, 1.5])
+@pytest.mark.parametrize(
+    "gain", [0.7, *(pytest.param(n, marks=pytest.mark.slow) for n in (0.3, 1.5))]
+)
 def test_offspring_are_the_gain_of_linear_thresholds(gain: float) -> None:
     found = large_ones(linear_market(gain), horizon=1 / 60)
     assert found.mean == pytest.approx(gain, rel=0.01)
     assert found.by_market["mean"]["ONE"] == pytest.approx(found.mean)
 
 
+@pytest.mark.slow
 def test_all_generations_add_up_to_a_geometric_sum() -> None:
     gain = 0.6
     found = large_ones(linear_market(gain), horizon=1 / 60, generations="all")
     assert found.mean == pytest.approx(gain / (1.0 - gain), rel=0.05)
 
 
+@pytest.mark.slow
 def test_a_slow_mark_passes_on_what_it_has_seen_by_then() -> None:
     gain, weight = 0.6, 0.5
     rules = {"mark_rule": MarkRule.INDEX_PLUS_BASIS, "basis_weight": weight}

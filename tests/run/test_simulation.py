@@ -19,6 +19,7 @@ from marketsim.scenario.schema import Scenario
 from marketsim.tape.digest import digest_result
 from marketsim.tape.result import RunResult
 from tests.agents.small import MARKETS, POPULATIONS, scenario
+from tests.uncompiled import print_both_ways
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 PRICES = REPOSITORY.parent / "shared" / "data" / "binance_15m.parquet"
@@ -121,9 +122,9 @@ print(digest_result(result), len(result.liquidation) > 0, int(result.outcome[0])
 
 
 def test_uncompiled_kernels_give_the_same_bytes():
-    compiled = in_new_process(UNCOMPILED)
-    assert compiled.split()[1] == "True"
-    assert in_new_process(UNCOMPILED, NUMBA_DISABLE_JIT="1") == compiled
+    here, there = print_both_ways(UNCOMPILED)
+    assert here.split()[1] == "True"
+    assert here == there
 
 
 def test_books_balance_and_profit_by_cause_adds_up_to_the_atom():

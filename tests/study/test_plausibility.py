@@ -1,6 +1,7 @@
 """Plausibility: limits, trends and weekly returns, on invented numbers and a short run."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -18,6 +19,11 @@ from marketsim.study.plausibility import (
     _yearly_returns,
     weekly_returns,
 )
+
+
+@pytest.fixture(autouse=True)
+def _in_this_process(monkeypatch):
+    monkeypatch.setattr("marketsim.study.seeds.WorkerPool", lambda *_: ThreadPoolExecutor(1))
 
 
 def test_the_share_inside_counts_every_value_and_names_who_leaves():

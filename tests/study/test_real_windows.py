@@ -71,6 +71,7 @@ def real_window(start: str) -> Window:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("start", ["2025-05-05", "2022-08-19"])
 def test_hourly_windows_of_three_markets(content, start):
     window = real_window(start)

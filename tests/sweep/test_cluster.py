@@ -39,6 +39,7 @@ def test_a_dask_cluster_gives_the_same_results(
     assert there.result == here.result
 
 
+@pytest.mark.slow
 def test_a_killed_dask_worker_costs_no_run(
     design: Make, inline: Inline, local: LocalCluster, tmp_path: Path
 ) -> None:
@@ -57,6 +58,7 @@ def test_a_killed_dask_worker_costs_no_run(
     assert len(set(stored_keys(tmp_path / "there"))) == 80
 
 
+@pytest.mark.slow
 def test_a_cluster_that_is_closed_ends_the_sweep_and_keeps_what_was_done(
     design: Make, local: LocalCluster, tmp_path: Path
 ) -> None:

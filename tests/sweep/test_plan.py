@@ -101,6 +101,7 @@ def version_after(path: Path, text: str) -> str:
     return model_version.__wrapped__()
 
 
+@pytest.mark.slow
 def test_comments_change_no_version(package: Path) -> None:
     before = model_version.__wrapped__()
     for path in sources_of(MODEL_SOURCES):
@@ -109,6 +110,7 @@ def test_comments_change_no_version(package: Path) -> None:
     assert model_version.__wrapped__() == before
 
 
+@pytest.mark.slow
 def test_code_of_the_model_changes_the_version_and_that_of_other_rooms_does_not(
     package: Path,
 ) -> None:

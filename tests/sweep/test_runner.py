@@ -72,12 +72,13 @@ def test_a_base_may_be_varied_like_a_field(
         run_sweep(swept, tmp_path / "out", executor=inline)
 
 
+@pytest.mark.slow
 def test_the_same_results_with_one_worker_two_and_three_shards(
-    design: Make, tmp_path: Path
+    design: Make, inline: Inline, tmp_path: Path
 ) -> None:
     one, two = (run_sweep(design(), tmp_path / f"{n}", workers=n) for n in (1, 2))
     for number in (3, 1, 2):
-        part = run_sweep(design(), tmp_path / "shards", workers=1, shard=Shard(number, 3))
+        part = run_sweep(design(), tmp_path / "shards", executor=inline, shard=Shard(number, 3))
         assert part.done == part.total == 4
     assert one.result == two.result == part.result != ""
     assert len(set(stored_keys(tmp_path / "shards"))) == 12
@@ -252,7 +253,9 @@ def wait_for(condition: Callable[[], object], seconds: float = 120.0) -> None:
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="finds workers in /proc")
 @pytest.mark.slow
-def test_killed_workers_and_a_killed_driver_change_no_result(design: Make, tmp_path: Path) -> None:
+def test_killed_workers_and_a_killed_driver_change_no_result(
+    design: Make, inline: Inline, tmp_path: Path
+) -> None:
     out = tmp_path / "out"
     driver = start(tmp_path)
     wait_for(lambda: len(stored_keys(out)) > 20)
@@ -273,12 +276,13 @@ def test_killed_workers_and_a_killed_driver_change_no_result(design: Make, tmp_p
     assert resumed.returncode == 0, errors
     keys = stored_keys(out)
     assert sorted(keys) == sorted(set(keys)) == sorted(Plan(design(replicates=150)).keys)
-    whole = run_sweep(design(replicates=150), tmp_path / "whole", workers=2)
+    whole = run_sweep(design(replicates=150), tmp_path / "whole", executor=inline)
     assert whole.result == result_hash(out)
     assert f"result {whole.result}" in text
     assert all(status == "ok" for table in read_runs(out) for status in table["status"].to_pylist())
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="sends SIGINT")
 def test_an_interrupt_stores_what_is_done(tiny: Path, tmp_path: Path) -> None:
     driver = start(tmp_path)

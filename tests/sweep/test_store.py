@@ -351,7 +351,13 @@ def store_runs(plan: Plan, folder: Path) -> None:
     store.close()
 
 
-@pytest.mark.parametrize("error", [KilledError(), FULL], ids=["killed", "disk full"])
+@pytest.mark.parametrize(
+    "error",
+    [
+        pytest.param(KilledError(), id="killed", marks=pytest.mark.slow),
+        pytest.param(FULL, id="full"),
+    ],
+)
 def test_a_driver_stopped_at_any_change_of_its_folder_loses_and_doubles_nothing(
     design: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException
 ) -> None:

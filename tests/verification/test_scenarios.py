@@ -18,7 +18,7 @@ PRICES = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "binan
 pytestmark = pytest.mark.slow
 
 DAYS = 30
-SEEDS = range(3)
+SEEDS = range(2)
 #: A day is given to a market to find itself again after a shock.
 AFTERMATH = 1440
 
