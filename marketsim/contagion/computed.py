@@ -172,10 +172,12 @@ def _compute(
                 impact[k] /= forced[k]
                 _sort_pushes(sign, k, edge, found, pushes)
                 _pass_on(state, lone, sign, k, walk, edge, pushes, found)
-                found.response[side, :, k] /= forced[k]
+                for j in range(num_markets):
+                    found.response[side, j, k] /= forced[k]
         for k in range(num_markets):
             if impact[k] > 0.0:
-                found.response[side, :, k] *= impact / impact[k]
+                for j in range(num_markets):
+                    found.response[side, j, k] *= impact[j] / impact[k]
 
 
 @kernel
@@ -299,7 +301,9 @@ def _sort_pushes(sign: float, k: int, edge: _Edge, found: Computed, pushes: _Pus
             c = min(int(math.log2(most / edge.furthest[p, k])), _NUM_CLASSES - 1)
             pushes.group[p] = c
             pushes.mass[c] += found.likely[p]
-            pushes.path[c] += found.likely[p] * edge.path[p, k]
+            for t in range(pushes.path.shape[1]):
+                pushes.path[c, t] += found.likely[p] * edge.path[p, k, t]
     for c in range(_NUM_CLASSES):
         if pushes.mass[c] > 0.0:
-            pushes.path[c] /= pushes.mass[c]
+            for t in range(pushes.path.shape[1]):
+                pushes.path[c, t] /= pushes.mass[c]
