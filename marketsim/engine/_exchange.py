@@ -152,7 +152,7 @@ def _file_name(module: str, name: str, kinds: tuple[Any, ...]) -> str:
     return text.hexdigest()
 
 
-class _Pickler(NumbaPickler):
+class _Pickler(NumbaPickler):  # type: ignore[misc]  # Numba has no types
     """Writes the types of a kernel's arguments, which are long, as their positions."""
 
     def __init__(self, stream: io.BytesIO, kinds: tuple[Any, ...]) -> None:

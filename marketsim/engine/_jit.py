@@ -87,6 +87,11 @@ def is_compiled() -> bool:
     return bool(is_kept("run/loop.py", "run_steps"))
 
 
+def is_loaded(function: Any) -> bool:
+    """Tell whether a kernel is compiled in this process, or loaded from disk."""
+    return bool(function.entry.overloads)
+
+
 def is_kept(file: str, name: str) -> bool | None:
     """Tell whether a kernel of a file is on disk; None where none can be kept."""
     path = PACKAGE / file

@@ -22,7 +22,7 @@ import numba
 
 from marketsim.engine import _linking
 from marketsim.engine._exchange import Exchange
-from marketsim.engine._jit import is_kept
+from marketsim.engine._jit import is_kept, is_loaded
 from marketsim.engine._sources import kernel_digest
 from marketsim.run.cores import usable_cores
 from marketsim.run.loop import run_steps
@@ -107,7 +107,7 @@ def start_helper(scenario: Scenario) -> None:
     """
     if numba.config.DISABLE_JIT or _helpers or not scenario.span(scenario.record.contagion_minutes):
         return
-    if run_steps.entry.overloads or usable_cores() < 2 or "python" not in Path(sys.executable).stem:
+    if is_loaded(run_steps) or usable_cores() < 2 or "python" not in Path(sys.executable).stem:
         return
     kept = [is_kept("run/loop.py", "run_steps"), is_kept("contagion/computed.py", "_compute")]
     if kept == [False, False]:
