@@ -197,7 +197,7 @@ def _pass_on(
         if pushes.mass[c] == 0.0:
             continue
         path = pushes.path[c]
-        top = path.max()
+        top = _furthest(path)
         for p in range(len(edge.step)):
             if sign * edge.cost[p, k] <= 0.0 or edge.step[p] == 0.0:
                 continue
@@ -283,7 +283,16 @@ def _push_marks(state: State, reflexivity: float, p: int, edge: _Edge, filled: A
         if taken.lots > 0:
             path = edge.path[p, m]
             mark_path(state, m, side, taken, state.recovery[m].share, reflexivity, path)
-            edge.furthest[p, m] = path.max()
+            edge.furthest[p, m] = _furthest(path)
+
+
+@kernel
+def _furthest(path: Any) -> float:
+    """Return the largest number of a path: NumPy's way takes half a second to compile."""
+    most = path[0]
+    for u in range(1, len(path)):
+        most = max(most, path[u])
+    return float(most)
 
 
 @kernel
