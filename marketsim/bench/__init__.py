@@ -7,7 +7,8 @@ place of accounts and steps), and the *branch* workload what copying, saving and
 market does (its lines have seconds in place of orders). The *live* workload tells how fast the page
 is (its lines have steps and frames a second, and bytes).
 
-Three workloads only run when they are named: *rl* tells what learning agents cost beside their
+Four workloads only run when they are named: *compile* tells what a first run takes that compiles
+(its lines have seconds); *rl* tells what learning agents cost beside their
 markets (its lines have steps of an environment, and the time of a reset) and needs the extra
 ``rl``; *hints* tells what every prefetch gains (its lines have percentages); *soak* tells whether
 many runs in one process take more and more memory, and whether the books of a long run are exact
@@ -29,12 +30,12 @@ def main(
     Parameters
     ----------
     workload : str, optional
-        "book", "market", "causes", "contagion", "own", "sweep", "branch", "live", "rl", "hints"
-        or "soak". All but the last three if None.
+        "book", "market", "causes", "contagion", "own", "sweep", "branch", "live",
+        "compile", "rl", "hints" or "soak". All but the last four if None.
     accounts, steps : int, optional
         Size of the workload; its own sizes by default.
     runs : int, optional
-        Size of the sweep workload, and of the soak.
+        Size of the sweep workload, and of the soak; first runs of the compile workload.
     """
     from marketsim.bench import book, branch, causes, contagion, hints, live, market, own, sweep
 
@@ -56,6 +57,10 @@ def main(
             rl.bench(accounts, steps)
         elif name == "sweep":
             sweep.bench(runs)
+        elif name == "compile":
+            from marketsim.bench import compiling
+
+            compiling.bench(runs)
         elif name == "soak":
             from marketsim.bench import soak
 

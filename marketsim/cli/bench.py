@@ -20,6 +20,7 @@ class Workload(StrEnum):
     SWEEP = "sweep"
     BRANCH = "branch"
     LIVE = "live"
+    COMPILE = "compile"
     RL = "rl"
     HINTS = "hints"
     SOAK = "soak"
@@ -29,15 +30,18 @@ def bench(
     workload: Annotated[
         Workload | None,
         typer.Argument(
-            help="book, market, causes, contagion, own, sweep, branch, live, rl, hints or "
-            "soak. [default: all but rl, hints and soak]"
+            help="book, market, causes, contagion, own, sweep, branch, live, compile, rl, hints "
+            "or soak. [default: all but the last four]"
         ),
     ] = None,
     accounts: Annotated[int | None, typer.Option(min=1, help="Number of traders.")] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="Number of steps.")] = None,
     runs: Annotated[
         int | None,
-        typer.Option(min=1, help="Number of runs of sweep or soak. [default: 10,000 or 1,000]"),
+        typer.Option(
+            min=1,
+            help="Number of runs of sweep, soak or compile. [default: 10,000, 1,000 or 3]",
+        ),
     ] = None,
     peers: Annotated[
         bool,
@@ -48,7 +52,7 @@ def bench(
         ),
     ] = False,
 ) -> None:
-    """Time the book, a market, own traders, causes, sweeps, copies, the live page, learners.
+    """Time the book, a market, own traders, causes, sweeps, copies, the page, learners, compiling.
 
     One JSON object per line and system.
     """

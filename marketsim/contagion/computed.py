@@ -172,10 +172,12 @@ def _compute(
                 impact[k] /= forced[k]
                 _sort_pushes(sign, k, edge, found, pushes)
                 _pass_on(state, lone, sign, k, walk, edge, pushes, found)
-                found.response[side, :, k] /= forced[k]
+                for j in range(num_markets):
+                    found.response[side, j, k] /= forced[k]
         for k in range(num_markets):
             if impact[k] > 0.0:
-                found.response[side, :, k] *= impact / impact[k]
+                for j in range(num_markets):
+                    found.response[side, j, k] *= impact[j] / impact[k]
 
 
 @kernel
@@ -195,7 +197,7 @@ def _pass_on(
         if pushes.mass[c] == 0.0:
             continue
         path = pushes.path[c]
-        top = path.max()
+        top = _furthest(path)
         for p in range(len(edge.step)):
             if sign * edge.cost[p, k] <= 0.0 or edge.step[p] == 0.0:
                 continue
@@ -281,7 +283,16 @@ def _push_marks(state: State, reflexivity: float, p: int, edge: _Edge, filled: A
         if taken.lots > 0:
             path = edge.path[p, m]
             mark_path(state, m, side, taken, state.recovery[m].share, reflexivity, path)
-            edge.furthest[p, m] = path.max()
+            edge.furthest[p, m] = _furthest(path)
+
+
+@kernel
+def _furthest(path: Any) -> float:
+    """Return the largest number of a path: NumPy's way takes half a second to compile."""
+    most = path[0]
+    for u in range(1, len(path)):
+        most = max(most, path[u])
+    return float(most)
 
 
 @kernel
@@ -299,7 +310,9 @@ def _sort_pushes(sign: float, k: int, edge: _Edge, found: Computed, pushes: _Pus
             c = min(int(math.log2(most / edge.furthest[p, k])), _NUM_CLASSES - 1)
             pushes.group[p] = c
             pushes.mass[c] += found.likely[p]
-            pushes.path[c] += found.likely[p] * edge.path[p, k]
+            for t in range(pushes.path.shape[1]):
+                pushes.path[c, t] += found.likely[p] * edge.path[p, k, t]
     for c in range(_NUM_CLASSES):
         if pushes.mass[c] > 0.0:
-            pushes.path[c] /= pushes.mass[c]
+            for t in range(pushes.path.shape[1]):
+                pushes.path[c, t] /= pushes.mass[c]

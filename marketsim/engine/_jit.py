@@ -84,8 +84,21 @@ def _cache_folder(file: Path) -> Path | None:
 
 def is_compiled() -> bool:
     """Tell whether the kernels of a run are on disk, compiled from these sources."""
-    folder = _cache_folder(PACKAGE / "run" / "loop.py")
-    return folder is not None and next(folder.rglob("loop.run_steps-*.nbc"), None) is not None
+    return bool(is_kept("run/loop.py", "run_steps"))
+
+
+def is_loaded(function: Any) -> bool:
+    """Tell whether a kernel is compiled in this process, or loaded from disk."""
+    return bool(function.entry.overloads)
+
+
+def is_kept(file: str, name: str) -> bool | None:
+    """Tell whether a kernel of a file is on disk; None where none can be kept."""
+    path = PACKAGE / file
+    folder = _cache_folder(path)
+    if folder is None:
+        return None
+    return next(folder.rglob(f"{path.stem}.{name}-*.nbc"), None) is not None
 
 
 class Kernel:

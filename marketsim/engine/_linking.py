@@ -23,11 +23,19 @@ from marketsim.engine._passes import KernelCompiler, settled
 #: so that a command can tell its user.
 listeners: list[Callable[[bool], None]] = []
 
+#: Called with a kernel's compiler and the types of its arguments before it is translated; who
+#: knows it already makes it known and returns True. See `marketsim.engine._exchange`.
+sources: list[Callable[[Any, tuple[Any, ...]], bool]] = []
+
+#: Called with a function and what its translation gave.
+takers: list[Callable[[Any, Any], None]] = []
+
 #: Arguments of a kernel that may be called by its address: see `marketsim.engine._jit`.
 NUM_ADDRESSED = 5
 
 
-def _tell(*, ready: bool = False) -> None:
+def tell(*, ready: bool = False) -> None:
+    """Tell the listeners that a kernel is being compiled, or that all are ready."""
     for listener in listeners:
         listener(ready)
 
@@ -36,6 +44,8 @@ class Part(JITCodeLibrary):
     """The code of a kernel that kernels call, without that of those it calls."""
 
     _shared_module: Any
+    #: Module, name and argument types of the kernel, if another process can find it by them.
+    named: tuple[str, str, tuple[Any, ...]] | None = None
 
     def finalize(self) -> None:
         """Leave the code as it was translated."""
@@ -118,7 +128,7 @@ class PartCompiler(KernelCompiler):
 
     def compile_extra(self, func: Any) -> Any:
         """Translate a function; what Numba knows it by leads to no machine code."""
-        _tell()
+        tell()
         self.state.library = Part(self.state.targetctx.codegen(), func.__qualname__)
         self.state.flags.no_compile = True
         result = super().compile_extra(func)
@@ -126,7 +136,10 @@ class PartCompiler(KernelCompiler):
         library = result.library
         entry = _dynfunc.make_function(module, name, "", 0, result.environment, (library,))
         self.state.targetctx.insert_user_function(entry, result.fndesc, [library])
-        return result._replace(entry_point=entry)
+        result = result._replace(entry_point=entry)
+        for taker in takers:
+            taker(func, result)
+        return result
 
 
 class WholeCompiler(KernelCompiler):
@@ -134,13 +147,13 @@ class WholeCompiler(KernelCompiler):
 
     def compile_extra(self, func: Any) -> Any:
         """Compile a function."""
-        _tell()
+        tell()
         self.state.flags.no_cfunc_wrapper = len(self.state.args) != NUM_ADDRESSED
         self.state.library = Whole(self.state.targetctx.codegen(), func.__qualname__)
         self.state.library.enable_object_caching()
         with _without_collection():
             result = super().compile_extra(func)
-        _tell(ready=True)
+        tell(ready=True)
         return result
 
 
@@ -155,7 +168,9 @@ class KernelType(types.Dispatcher):
         dispatcher: Any = self.dispatcher
         pysig, folded = dispatcher.fold_argument_types(args, kws)
         kinds = tuple([_widened(kind) for kind in folded])
-        if kinds not in dispatcher.overloads:
+        if kinds not in dispatcher.overloads and not any(
+            source(dispatcher, kinds) for source in sources
+        ):
             dispatcher.compile(kinds)
         return dispatcher.overloads[kinds].signature.replace(pysig=pysig)
 

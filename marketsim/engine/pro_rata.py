@@ -85,12 +85,14 @@ def apportion(lots: int, weight: NDArray[np.int64]) -> NDArray[np.int64]:
         total += int(weight[n])
     part = np.empty(count, np.int64)
     lost = np.empty(count, np.float64)
+    place = np.empty(count, np.int64)
     left = int(lots)
     for n in range(count):
         whole, remainder = divide_product(int(lots), int(weight[n]), total)
         part[n] = whole
         lost[n] = -float(remainder) / float(total)
+        place[n] = n
         left -= whole
-    for n in order_by(lost, np.arange(count))[:left]:
+    for n in order_by(lost, place)[:left]:
         part[n] += 1
     return part

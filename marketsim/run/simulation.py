@@ -19,6 +19,7 @@ from marketsim.engine.index import update_index
 from marketsim.engine.state import NONE
 from marketsim.engine.step import clear_step
 from marketsim.run.agenda import Interventions
+from marketsim.run.beside import finish_compiling, start_helper
 from marketsim.run.branch import copy_run
 from marketsim.run.collect import collect_result
 from marketsim.run.hooks import Hook, Hooks, Listener
@@ -111,6 +112,7 @@ class Simulation(Steered, Measures):
         progress: Progress | None = None,
     ) -> None:
         self._started = time.perf_counter()
+        start_helper(scenario)
         self.scenario = scenario
         self.seed = seed
         self.market_names = tuple(scenario.markets)
@@ -164,8 +166,7 @@ class Simulation(Steered, Measures):
         self._paid_before = np.zeros(len(self.state.account), np.int64)
         self.tape = open_tape(self)
         keep_caps(self)
-        self.hooks = Hooks()
-        self.is_stopped = False
+        self.hooks, self.is_stopped = Hooks(), False
         self._run_seconds = 0.0
         self._warm_up_first(progress)
         self._build_seconds = time.perf_counter() - self._started
@@ -225,6 +226,7 @@ class Simulation(Steered, Measures):
         self.ensure_steps_left(num_steps, extend)
         first = self.step_count
         stop = first + int(num_steps)
+        finish_compiling(self)
         began = time.perf_counter()
         chunk = FIRST_CHUNK
         self.is_stopped = False

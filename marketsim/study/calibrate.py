@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from marketsim.run.cores import usable_cores
 from marketsim.run.progress import Progress
 from marketsim.scenario.errors import ScenarioError
 from marketsim.scenario.inputs import Input, InputLog, compare_inputs, read_inputs
@@ -31,7 +32,7 @@ from marketsim.sweep.lock import SweepFolderError
 from marketsim.sweep.manifest import LOGS
 from marketsim.sweep.plan import Plan, resolve_scenario
 from marketsim.sweep.pool import WorkerPool
-from marketsim.sweep.runner import SweepReport, run_sweep, usable_cores
+from marketsim.sweep.runner import SweepReport, run_sweep
 from marketsim.sweep.table import load_sweep
 from marketsim.sweep.worker import OK, warm_up
 from marketsim.tape.files import SEAL, atomic, is_sealed, read_record, seal

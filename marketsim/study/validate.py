@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from marketsim.model.opening import open_simulation
 from marketsim.results.run import Run, load_run
+from marketsim.run.cores import usable_cores
 from marketsim.run.progress import Progress
 from marketsim.scenario.loader import list_scenarios, load_scenario
 from marketsim.scenario.schema import Scenario
@@ -17,7 +18,6 @@ from marketsim.study.plausibility import Plausible, measure_plausibility
 from marketsim.study.seeds import measure_seeds
 from marketsim.study.validation import Check, check_bands, validation_record
 from marketsim.study.verdict import Verdict, judge, verdict_record
-from marketsim.sweep.runner import usable_cores
 
 if TYPE_CHECKING:
     import pandas as pd

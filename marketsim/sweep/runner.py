@@ -1,6 +1,5 @@
 """The runner: a plan's runs handed out to an executor, and what comes back stored."""
 
-import os
 import queue
 import time
 import warnings
@@ -15,6 +14,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import pyarrow.compute as pc
 
+from marketsim.run.cores import usable_cores
 from marketsim.scenario.errors import ScenarioWarning
 from marketsim.scenario.inputs import Input, InputChangedError, InputLog
 from marketsim.sweep.claims import claimed
@@ -225,16 +225,6 @@ def run_sweep(
         report.result = result_hash(folder)
         report.recorded = record_result(folder, manifest, report.result)
     return report
-
-
-def usable_cores() -> int:
-    """Return the number of cores this process may use: in a job of SLURM's, those of the job."""
-    if hasattr(os, "sched_getaffinity"):
-        cores = len(os.sched_getaffinity(0))
-    else:
-        cores = os.cpu_count() or 1
-    granted = os.environ.get("SLURM_CPUS_PER_TASK") or os.environ.get("SLURM_CPUS_ON_NODE", "")
-    return min(cores, max(int(granted), 1)) if granted.isdecimal() else cores
 
 
 class _Team:

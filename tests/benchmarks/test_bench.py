@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import marketsim.bench
-from marketsim.bench import book, branch, hints, market, own, soak, sweep
+from marketsim.bench import book, branch, compiling, hints, market, own, soak, sweep
 from marketsim.bench.measure import Timing, summary
 from marketsim.engine import near
 
@@ -260,3 +260,21 @@ def test_soak_lines_tell_of_memory_and_books(capfd, runs):
 def test_books_that_are_not_exact_stop_the_soak():
     with pytest.raises(RuntimeError, match="the books are 3 atoms out"):
         soak.check_books(3)
+
+
+def test_compile_lines_compare_one_process_and_two(capfd, monkeypatch):
+    alone = compiling.FirstRun(30.0, 25.0, 25.0)
+    beside = compiling.FirstRun(20.0, 27.5, 15.0)
+    monkeypatch.setattr(compiling, "_first_run", lambda is_alone: alone if is_alone else beside)
+    marketsim.bench.main("compile", None, None, 2)
+    one, two, ratios = [json.loads(line) for line in capfd.readouterr().out.splitlines()]
+    assert (one["system"], one["runs"], one["wall_s"]) == ("one process", 2, 30.0)
+    assert (two["system"], two["cpu_s"], two["own_cpu_s"]) == ("two processes", 27.5, 15.0)
+    assert ratios["ratio"] == {"wall_s": 0.667, "cpu_s": 1.1, "own_cpu_s": 0.6}
+
+
+@pytest.mark.slow
+def test_a_first_run_is_timed_with_the_process_beside_it():
+    alone, beside = (compiling._first_run(is_alone=is_alone) for is_alone in (True, False))
+    assert alone.cpu_s == alone.own_cpu_s > 0
+    assert beside.cpu_s >= beside.own_cpu_s > 0

@@ -11,6 +11,7 @@ import pytest
 
 import marketsim.sweep.lock
 from marketsim.report.sweep_page import report_lines, status_lines
+from marketsim.run.cores import usable_cores
 from marketsim.sweep.claims import claimed
 from marketsim.sweep.design import Design
 from marketsim.sweep.lock import SHARED, Shard, SweepFolderError, active_drivers, locked
@@ -18,7 +19,7 @@ from marketsim.sweep.manifest import claim, write_manifest
 from marketsim.sweep.parts import list_labels
 from marketsim.sweep.plan import Plan
 from marketsim.sweep.query import query_sweep
-from marketsim.sweep.runner import SweepReport, run_sweep, usable_cores
+from marketsim.sweep.runner import SweepReport, run_sweep
 from marketsim.sweep.status import sweep_status
 from marketsim.sweep.store import Store, read_runs, stored_keys
 from marketsim.sweep.table import count_runs, load_sweep, result_hash
