@@ -51,8 +51,9 @@ class Limit:
 #: What is looked at. Depth: what rests on large venues, several times the .003 of Hyperliquid's
 #: 20 recorded levels, and published figures of .01-.02 on others. A year: the carry of bitcoin and
 #: ether averages 10 % and has reached 60 % (Schmeling, Schrimpf and Todorov, "Crypto carry", BIS
-#: Working Papers 1087, 2023), and Hyperliquid's vault of makers made some 40 to 60 % a year from 2023
-#: to 2026. The other limits are choices: a market beyond them is one that nobody would recognise.
+#: Working Papers 1087, 2023), and Hyperliquid's vault of makers made some 40 to 60 % a year from
+#: 2023 to 2026. The other limits are choices: a market beyond them is one that nobody would
+#: recognise.
 LIMITS = {
     "depth_share": Limit("USD within 50 bp of the mid / open interest", 0.005, 0.05),
     "turnover_day": Limit("volume a day / open interest", 1.0, 20.0),
