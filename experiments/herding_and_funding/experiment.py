@@ -21,8 +21,8 @@ PARAMETERS = ["independence", "dial"]
 #: Markets whose crowds are alone.
 PURE = ("BTC", "ETH")
 NUM_TRADERS = 100
-MEMORY_HOURS = 48.0
-DAYS = 20.0
+MEMORY_HOURS = 480.0
+DAYS = 60.0
 #: Largest distance from the closed form that counts as agreement, units of |2 X / N - 1|.
 TOLERANCE = 0.05
 
@@ -152,7 +152,7 @@ def _payers(found: "pd.DataFrame") -> Check:
     )
     return Check(
         "Who herds pays, who follows funding alone is paid, who ignores both breaks even "
-        "(within 2 % of capital in 20 days)",
+        "(within 2 % of capital in 60 days)",
         "H4 (sign of U); funding is zero-sum",
         f"crowd {written(bootstrap_mean(crowd), unit=' %')}, "
         f"seekers {written(bootstrap_mean(seekers), unit=' %')}, "
@@ -210,5 +210,5 @@ def headline(runs: "pd.DataFrame") -> str:
         f"{written(held)} at {top:g} times the critical pull (e = {low:g}); herding pays funding, "
         f"and who just follows funding collects "
         f"{written(bootstrap_mean(found.groupby('seed')[SEEKERS].mean()), unit=' %')} of its "
-        f"capital in 20 days."
+        f"capital in {DAYS:g} days."
     )

@@ -14,7 +14,13 @@ from marketsim.run.simulation import Simulation
 from marketsim.scenario.loader import load_scenario
 from marketsim.tape.digest import digest_result
 
-RUNS = {"contagion": 0.6, "mark-spiral": 1.7, "flash-crash": 1.6, "depeg": 2.8, "correlated-downturn": 3.3}
+RUNS = {
+    "contagion": 0.6,
+    "mark-spiral": 1.7,
+    "flash-crash": 1.6,
+    "depeg": 2.8,
+    "correlated-downturn": 3.3,
+}
 
 
 def simulate(name, days, causes="true", changes=()):
