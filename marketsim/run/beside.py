@@ -16,20 +16,20 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numba
 
+from marketsim.agents.base import Traders
 from marketsim.engine import _linking
 from marketsim.engine._exchange import Exchange
 from marketsim.engine._jit import is_kept, is_loaded
 from marketsim.engine._sources import kernel_digest
+from marketsim.engine.state import State
+from marketsim.engine.world import World
 from marketsim.run.cores import usable_cores
-from marketsim.run.loop import run_steps
+from marketsim.run.loop import Tape, run_steps
 from marketsim.scenario.schema import Scenario
-
-if TYPE_CHECKING:
-    from marketsim.run.simulation import Simulation
 
 #: Seconds that a helper is waited for when all else is compiled.
 PATIENCE = 60.0
@@ -115,14 +115,13 @@ def start_helper(scenario: Scenario) -> None:
             _helpers.append(Helper())
 
 
-def finish_compiling(run: "Simulation") -> None:
-    """Compile the loop and wait for a helper, if one is at work."""
+def finish_compiling(state: State, world: World, traders: Traders, tape: Tape) -> None:
+    """Compile the loop for a run and wait for a helper, if one is at work."""
     if not _helpers:
         return
     helper = _helpers.pop()
     try:
-        now = int(run.tape.clock[0].step)
-        run_steps(run.state, run.world, run.traders, run.tape, now)  # it makes no step
+        run_steps(state, world, traders, tape, int(tape.clock[0].step))  # it makes no step
         helper.wait()
     finally:
         helper.end()

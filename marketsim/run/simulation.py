@@ -226,7 +226,7 @@ class Simulation(Steered, Measures):
         self.ensure_steps_left(num_steps, extend)
         first = self.step_count
         stop = first + int(num_steps)
-        finish_compiling(self)
+        finish_compiling(self.state, self.world, self.traders, self.tape)
         began = time.perf_counter()
         chunk = FIRST_CHUNK
         self.is_stopped = False

@@ -43,10 +43,8 @@ class Loop:
         self.stops.append(stop)
 
 
-#: A run that stands before step 7, as far as it matters here.
-RUN: Any = SimpleNamespace(
-    state=None, world=None, traders=None, tape=SimpleNamespace(clock=[SimpleNamespace(step=7)])
-)
+#: A run that stands before step 7, as far as it matters here: state, world, traders, tape.
+RUN: Any = (None, None, None, SimpleNamespace(clock=[SimpleNamespace(step=7)]))
 
 
 @pytest.fixture
@@ -86,11 +84,11 @@ def test_a_helper_that_is_stuck_is_told_of_and_given_up(
     last = time.monotonic() + 60
     while len(list(helper.folder.iterdir())) < 3 and time.monotonic() < last:
         time.sleep(0.01)
-    finish_compiling(RUN)
+    finish_compiling(*RUN)
     assert told == [False, False, True]  # kernels it has translated; ready
     assert beside.run_steps.stops == [7]  # type: ignore[attr-defined]
     assert is_over(helper)
-    finish_compiling(RUN)  # there is none now
+    finish_compiling(*RUN)  # there is none now
     assert beside.run_steps.stops == [7]  # type: ignore[attr-defined]
 
 
@@ -101,7 +99,7 @@ def test_a_helper_that_fails_is_not_waited_for(
     start_helper(scenario)
     (helper,) = helpers
     began = time.monotonic()
-    finish_compiling(RUN)
+    finish_compiling(*RUN)
     assert time.monotonic() - began < beside.PATIENCE / 2
     assert helper.process.returncode == 1
     assert is_over(helper)
@@ -129,7 +127,7 @@ def test_an_interrupt_ends_the_helper(
     (helper,) = helpers
     monkeypatch.setattr(beside, "run_steps", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        finish_compiling(RUN)
+        finish_compiling(*RUN)
     assert is_over(helper)
 
 
