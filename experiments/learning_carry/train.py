@@ -118,7 +118,7 @@ def draw(scores: dict[str, list[float]], steps: int, file: Path) -> None:
     axes.set_xticks(range(len(shown)), labels)
     axes.set_ylabel("growth of wealth in a week, %")
     mean, half = interval(scores[OFF_THE_SCALE])
-    axes.set_title(f"not shown: {OFF_THE_SCALE}, mean {mean:.1f} ± {half:.1f}", fontsize="medium")
+    axes.set_title(f"not shown: {OFF_THE_SCALE}, mean {mean:.1f} ± {half:.1f} %", fontsize="medium")
     source = (
         f"{TASK}, {steps:,} steps of training; a point per seed, {len(EVALUATION_SEEDS)} seeds "
     )

@@ -47,8 +47,7 @@ def test_the_script_names_what_is_missing_and_the_extra():
     code = WITHOUT.format(script=str(SCRIPT))
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 2
-    if importlib.util.find_spec("gymnasium") is not None:
-        assert done.stderr == "needs stable-baselines3: pip install -e '.[rl-train]'\n"
+    assert done.stderr == "needs stable-baselines3: pip install -e '.[rl-train]'\n"
 
 
 @pytest.mark.slow
@@ -73,7 +72,6 @@ def test_an_agent_is_kept_and_plays_as_the_page_says(script, monkeypatch, capsys
     assert json.loads((out / "summary.json").read_text())["steps"] == 4096
 
 
-@pytest.mark.slow
 def test_results_are_published_when_asked_for(script, monkeypatch):
     scores = {name: [0.01, 0.02] for name in script.marketsim.rl.BASELINES}
     scores["PPO"] = [0.03, 0.01]
