@@ -48,8 +48,10 @@ def test_json_agrees_with_the_tables(folder):
         sum(each["num_liquidations"] for each in content["cascades"])
         == (content["num_liquidations"])
     )
-    sizes = [each["size_usd"] for each in content["cascades"]]
-    assert sizes == sorted(sizes, reverse=True)
+    order = [(each["num_accounts"] == 1, -each["size_usd"]) for each in content["cascades"]]
+    assert order == sorted(order)
+    spread = [each["number"] for each in content["cascades"] if each["num_accounts"] > 1]
+    assert spread == list(range(1, content["num_cascades"] + 1))
 
 
 def test_large_cascades_are_listed_by_what_they_reach(folder):

@@ -1,6 +1,7 @@
 """One cascade: what was liquidated when and where, generation by generation."""
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import matplotlib as mpl
 import numpy as np
@@ -12,7 +13,7 @@ from marketsim.report.canvas import FigureError, heading, hours_axis, in_usd, le
 from marketsim.report.numbers import counted, number
 from marketsim.report.plots.reading import MAX_LINES, place_of, step_minutes
 from marketsim.report.style import Theme, shortened
-from marketsim.results.cascades import Cascade
+from marketsim.results.cascades import Cascade, of_several
 from marketsim.results.run import Run
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 MAX_BARS = 120
 #: Whole numbers of minutes a bar may stand for.
 BAR_MINUTES = (1, 2, 5, 10, 15, 30, 60, 120, 240, 480, 1440)
-#: A cascade that is over within so many steps is shown round by round.
+#: Cascades that are all over within so many steps are shown round by round.
 FEW_STEPS = 3
 #: Share of the dollars that may come after the end of the axis.
 TAIL = 0.05
@@ -30,13 +31,33 @@ TAIL = 0.05
 MAX_GENERATIONS = 8
 
 
-def draw(axes: Axes, run: Run, theme: Theme, *, cascade: int = 1) -> list[Axes]:
+class Scale(NamedTuple):
+    """The time axis of cascades: rounds, if all are over within a few steps, else minutes."""
+
+    is_rounds: bool
+    width: float  #: of a bar, minutes; of a round, 1
+    end: float  #: where the last of them ends with all but `TAIL` of its dollars
+
+
+def common_scale(runs: Sequence[Run], *, cascade: int = 1) -> Scale | None:
+    """Return the one time axis of cascades that stand beside each other; None without any."""
+    chosen = [(run, chosen_cascade(run, cascade)) for run in runs]
+    drawn = [
+        (cascade_rows(run, each), step_minutes(run)) for run, each in chosen if each is not None
+    ]
+    return _choose_scale(drawn) if drawn else None
+
+
+def draw(
+    axes: Axes, run: Run, theme: Theme, scale: Scale | None = None, *, cascade: int = 1
+) -> list[Axes]:
     """Draw a cascade (1 is the largest): dollars by market over time, and their generations."""
     chosen = chosen_cascade(run, cascade)
     if chosen is None:
-        say(axes, "Nobody was liquidated.")
+        say(axes, nothing_to_show(run))
         return [axes]
-    clock = _Clock(cascade_rows(run, chosen), step_minutes(run))
+    sold, step = cascade_rows(run, chosen), step_minutes(run)
+    clock = _Clock(sold, step, scale or _choose_scale([(sold, step)]))
     rows, width = clock.rows, clock.width
     usd = rows.groupby("market")["usd"].sum()
     names = [name for name in usd.sort_values(ascending=False).index if usd[name] > 0.0]
@@ -81,19 +102,25 @@ def _largest(
 
 
 def chosen_cascade(run: Run, number_: int) -> Cascade | None:
-    """Return a cascade by its number, 1 the largest; None if nobody was liquidated.
+    """Return a cascade of several accounts by its number, 1 the largest; None if there is none.
 
     Raises
     ------
     FigureError
         If there is no such cascade.
     """
-    found = run.cascades()
+    found = of_several(run.cascades())
     if not found and number_ == 1:
         return None
     if not 1 <= number_ <= len(found):
-        raise FigureError(f"cascade {number_}: {run.path} has cascades 1 to {len(found)}")
+        known = f"has cascades 1 to {len(found)}" if found else "has none of several accounts"
+        raise FigureError(f"cascade {number_}: {run.path} {known}")
     return found[number_ - 1]
+
+
+def nothing_to_show(run: Run) -> str:
+    """Say why a run has no cascade to be drawn."""
+    return "No cascade of several accounts." if len(run.liquidations) else "Nobody was liquidated."
 
 
 def cascade_rows(run: Run, cascade: Cascade) -> "pd.DataFrame":
@@ -143,35 +170,50 @@ def _sentence(cascade: Cascade) -> str:
     )
 
 
+def _choose_scale(drawn: Sequence[tuple["pd.DataFrame", float]]) -> Scale:
+    """Choose from the rows of cascades and the minutes of their steps."""
+    cores = [_core(rows) for rows, _ in drawn]
+    is_rounds = all(core["step"].nunique() <= FEW_STEPS for core in cores)
+    step = max(step for _, step in drawn)
+    span = max(float(core["minutes"].max()) for core in cores) + step
+    width = 1.0 if is_rounds else _bar_minutes(step, span)
+    last = [
+        float(_bar_of(rows, is_rounds, width).loc[core.index].max())
+        for (rows, _), core in zip(drawn, cores, strict=True)
+    ]
+    return Scale(is_rounds, width, max(last) + width)
+
+
+def _bar_of(rows: "pd.DataFrame", is_rounds: bool, width: float) -> "pd.Series[float]":
+    """Return where the bar of each liquidation begins."""
+    if is_rounds:
+        return rows.groupby(["step", "round"], sort=True).ngroup().astype(float)
+    return np.floor(rows["minutes"] / width) * width
+
+
+def _core(rows: "pd.DataFrame") -> "pd.DataFrame":
+    """Return the rows without the last `TAIL` of the dollars, which may come long after."""
+    share = rows["usd"].cumsum() / max(float(rows["usd"].sum()), 1e-9)
+    return rows[share.shift(fill_value=0.0) < 1.0 - TAIL]
+
+
 class _Clock:
-    """The time of a cascade: minutes, or rounds of liquidation if it is over within a few steps.
+    """The time of a cascade on a scale."""
 
-    Its last dollars may come long after the others; the axis ends with all but `TAIL` of them.
-    """
-
-    def __init__(self, rows: "pd.DataFrame", step: float) -> None:
-        share = rows["usd"].cumsum() / max(float(rows["usd"].sum()), 1e-9)
-        core = rows[share.shift(fill_value=0.0) < 1.0 - TAIL]
-        self.is_rounds = core["step"].nunique() <= FEW_STEPS
-        if self.is_rounds:
-            rounds = rows.groupby(["step", "round"], sort=True).ngroup()
-            self.width, self.unit = 1.0, "round"
-            self.rows = rows.assign(bar=rounds.astype(float))
-            since = "rounds"
+    def __init__(self, rows: "pd.DataFrame", step: float, scale: Scale) -> None:
+        self.width, self.end = scale.width, scale.end
+        self.rows = rows.assign(bar=_bar_of(rows, scale.is_rounds, scale.width))
+        if scale.is_rounds:
+            self.unit = "round"
+            steps = _core(rows)["step"].nunique()
+            since = f"rounds within {_minutes(step * steps, article='a ')}"
         else:
-            self.width = _bar_minutes(step, float(core["minutes"].max()) + step)
             self.unit = _minutes(self.width)
-            self.rows = rows.assign(bar=np.floor(rows["minutes"] / self.width) * self.width)
             since = "minutes since the first liquidation"
-        self.end = float(self.rows["bar"].loc[core.index].max()) + self.width
         self.bars = np.arange(0.0, float(self.rows["bar"].max()) + 0.5 * self.width, self.width)
         late = float(self.rows["usd"][self.rows["bar"] >= self.end].sum() / rows["usd"].sum())
-        span = (
-            f" within {_minutes(step * core['step'].nunique(), article='a ')}"
-            if self.is_rounds
-            else ""
-        )
-        self.label = since + span + (f" ({100.0 * late:.1g} % later)" if late > 0.0 else "")
+        came = f"; {100.0 * late:.1g}\u00a0% of the dollars came later" if late > 0.0 else ""
+        self.label = since + came
 
 
 def _bar_minutes(step: float, span: float) -> float:
