@@ -8,6 +8,8 @@ import numpy as np
 
 #: Units of large numbers.
 UNITS = ((1e9, "B"), (1e6, "M"), (1e3, "k"))
+#: What is smaller than this share of what it was computed from is rounding.
+NOISE = 1e-12
 #: Tables of a scenario whose entries have names of their own.
 CONTAINERS = ("populations", "parameters", "markets")
 
@@ -122,14 +124,37 @@ def counted(count: int, noun: str) -> str:
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
-def interval(value: float, low: float, high: float, digits: int = 4) -> str:
-    """Write an estimate with its interval.
+def without_noise(
+    value: float, low: float, high: float, scale: float = 0.0
+) -> tuple[float, float, float]:
+    """Return an estimate with its interval; an end that is mere rounding of sums becomes 0.
+
+    Parameters
+    ----------
+    value, low, high : float
+    scale : float, optional
+        Size of what was compared, where the three are a difference.
+
+    Examples
+    --------
+    >>> without_noise(0.6, -1.11e-16, 2.67), without_noise(-3e-11, -4e-11, 2e-11, scale=265_200.0)
+    ((0.6, 0.0, 2.67), (0.0, 0.0, 0.0))
+    """
+    sizes = [abs(each) for each in (value, low, high, scale) if math.isfinite(each)]
+    least = NOISE * max(sizes, default=0.0)
+    value, low, high = (0.0 if abs(each) <= least else each for each in (value, low, high))
+    return value, low, high
+
+
+def interval(value: float, low: float, high: float, digits: int = 4, *, scale: float = 0.0) -> str:
+    """Write an estimate with its interval; see `without_noise`.
 
     Examples
     --------
     >>> interval(0.25, 0.2, 0.3)
     '0.25 [0.2, 0.3]'
     """
+    value, low, high = without_noise(value, low, high, scale)
     if math.isnan(low) or math.isnan(high):
         return number(value, digits)
     return f"{number(value, digits)} [{number(low, digits)}, {number(high, digits)}]"

@@ -131,7 +131,7 @@ def _shown(kind: Kind) -> str:
 
 def _facts(summary: dict[str, Any]) -> Iterator[tuple[str, str]]:
     days = summary["steps"] * summary["step_minutes"] / 1440.0
-    yield f"{days:g}", f"{'day' if days == 1.0 else 'days'}, {grouped(summary['steps'])} steps"
+    yield f"{days:g}", f"{'day' if days == 1.0 else 'days'}, {counted(summary['steps'], 'step')}"
     yield grouped(summary["num_accounts"]), "traders"
     yield f"{short(summary['liquidated_usd'])} USD", "liquidated"
     yield percent(summary["accounts_liquidated_share"], 0), "of accounts liquidated"

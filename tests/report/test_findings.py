@@ -1,10 +1,14 @@
 """Files of an analysis: what the tables hold, which figures there are."""
 
+from io import StringIO
+
 import pandas as pd
 import pytest
+from rich.console import Console
 
+from marketsim.report.comparison_page import render_comparison
 from marketsim.report.findings import title, write_analysis
-from marketsim.report.layout import to_markdown, with_intervals
+from marketsim.report.layout import to_markdown, to_rich, with_intervals
 from marketsim.report.numbers import interval, number, short_names
 from marketsim.study.analysis import SweepAnalysis, cell_means, paired_differences, phases
 from marketsim.sweep.design import parse_design
@@ -102,6 +106,32 @@ def test_a_place_in_a_list_keeps_the_list_s_name():
 )
 def test_numbers_have_four_digits(value, text):
     assert number(value) == text
+
+
+def test_what_is_rounding_beside_what_was_compared_is_zero():
+    table = pd.DataFrame(
+        {
+            "metric": ["sold", "kept"],
+            "base": [265_200.0, 1.0],
+            "twin": [265_200.0, 3.0],
+            "difference": [-1.455e-11, 2.0],
+            "low": [-3e-11, -1.11e-16],
+            "high": [1.455e-11, 4.0],
+        }
+    )
+    assert with_intervals(table)["difference"].tolist() == ["0 [0, 0]", "2 [0, 4]"]
+    table.attrs["identical"] = 0
+    shown = render_comparison(table.assign(pairs=2, variance_ratio=1.0), "title")
+    assert [cell.name for cell in shown.columns[4].cells] == ["", ""]
+
+
+def test_a_name_without_room_folds_at_its_dots():
+    name = "populations.holders.leverage"
+    table = pd.DataFrame({"metric": [name], "value": ["12345.678 [1, 2]"]})
+    console = Console(width=32, file=StringIO())
+    console.print(to_rich(table, "", names=("metric",)))
+    lines = [line.split()[0] for line in console.file.getvalue().splitlines() if line.strip()]
+    assert lines[1:] == ["populations.", "holders.", "leverage"]
 
 
 def test_an_estimate_without_interval_stands_alone():
