@@ -10,6 +10,16 @@ import numpy as np
 UNITS = ((1e9, "B"), (1e6, "M"), (1e3, "k"))
 #: What is smaller than this share of what it was computed from is rounding.
 NOISE = 1e-12
+#: Units that the names of figures and fields end with.
+UNIT_ENDINGS = {
+    "usd": "USD",
+    "bp_8h": "bp per 8 h",
+    "bp": "bp",
+    "share": "share",
+    "days": "days",
+    "hours": "hours",
+    "minutes": "minutes",
+}
 #: Tables of a scenario whose entries have names of their own.
 CONTAINERS = ("populations", "parameters", "markets")
 
@@ -188,6 +198,20 @@ def short_names(names: Sequence[str]) -> dict[str, str]:
         short[name] = ".".join(parts[-3 if is_listed else -2 :])
     found = list(short.values())
     return {name: each if found.count(each) == 1 else name for name, each in short.items()}
+
+
+def in_words(name: str) -> str:
+    """Write the name of a figure or a field with its unit, for an axis.
+
+    Examples
+    --------
+    >>> in_words("GOLD.liquidated_usd"), in_words("shocks.0.size"), in_words("funding_mean_bp_8h")
+    ('GOLD liquidated, USD', 'shocks.0 size', 'funding mean, bp per 8 h')
+    """
+    place, _, last = name.rpartition(".")
+    unit = next((each for each in UNIT_ENDINGS if last.endswith(f"_{each}")), "")
+    words = last.removesuffix(f"_{unit}").replace("_", " ")
+    return f"{place} {words}".strip() + (f", {UNIT_ENDINGS[unit]}" if unit else "")
 
 
 def _in_unit(value: float) -> tuple[float, str]:

@@ -106,11 +106,14 @@ class PerpVectorEnv(VectorEnv[Observations, Observations, Any]):
             If a seed is no whole number from 0 to 2**63 - 1, or there are not as many as
             environments.
         """
-        are_given = isinstance(seed, Iterable) and not isinstance(seed, str)
-        single = None if are_given else checked_seed(seed)
+        single, stated = None, None
+        if isinstance(seed, Iterable) and not isinstance(seed, str):
+            stated = [seed_of_run("seed", each) for each in seed]
+        else:
+            single = checked_seed(seed)
         super().reset(seed=single, options=options)
-        if are_given:
-            seeds = [seed_of_run("seed", each) for each in seed]
+        if stated is not None:
+            seeds = stated
         elif single is None:
             seeds = self.np_random.integers(FRESH_SEEDS, size=self.num_envs).tolist()
         else:

@@ -7,9 +7,9 @@ import pytest
 from rich.console import Console
 
 from marketsim.report.comparison_page import render_comparison
-from marketsim.report.findings import title, write_analysis
+from marketsim.report.findings import drawings, title, write_analysis
 from marketsim.report.layout import to_markdown, to_rich, with_intervals
-from marketsim.report.numbers import interval, number, short_names
+from marketsim.report.numbers import in_words, interval, number, short_names
 from marketsim.study.analysis import SweepAnalysis, cell_means, paired_differences, phases
 from marketsim.sweep.design import parse_design
 
@@ -74,6 +74,18 @@ def test_one_parameter_makes_lines_and_two_make_maps(tmp_path):
     for variant in ("base", "twin"):
         for ending in ("csv", "png"):
             assert f"phase-loss-{variant}-venue.fee-crowd.count.{ending}" in names
+
+
+def test_figures_have_a_title_units_and_what_they_were_made_from():
+    found = analysis({A: [1, 2]})
+    figures = {name: draw() for name, draw in drawings(found)}
+    for name, figure in figures.items():
+        (source,) = [text for text in figure.texts if text.get_label() == "source"]
+        assert found.design.name in source.get_text()
+        assert "populations.crowd.count: Number of traders" in " ".join(source.get_text().split())
+        assert figure.get_suptitle().startswith("loss")
+        assert figure.axes[0].get_xlabel() == "crowd count", name
+    assert in_words("GOLD.liquidated_usd") == "GOLD liquidated, USD"
 
 
 def test_without_figures_only_tables_are_written(tmp_path):

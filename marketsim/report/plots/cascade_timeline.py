@@ -188,7 +188,8 @@ def _bar_of(rows: "pd.DataFrame", is_rounds: bool, width: float) -> "pd.Series[f
     """Return where the bar of each liquidation begins."""
     if is_rounds:
         return rows.groupby(["step", "round"], sort=True).ngroup().astype(float)
-    return np.floor(rows["minutes"] / width) * width
+    begins: pd.Series[float] = np.floor(rows["minutes"] / width) * width
+    return begins
 
 
 def _core(rows: "pd.DataFrame") -> "pd.DataFrame":
