@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import matplotlib as mpl
 import numpy as np
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -252,7 +253,8 @@ def drawings(analysis: SweepAnalysis) -> Iterator[Drawing]:
 def _finished(draw: "Callable[[], Figure]", heading: str, source: str) -> "Figure":
     """Draw a figure with its title and what it was made from."""
     figure = draw()
-    finish(figure, heading, source, LOOK)
+    with mpl.rc_context(LOOK.settings):
+        finish(figure, heading, source, LOOK)
     return figure
 
 

@@ -243,6 +243,11 @@ def test_cascades_beside_each_other_have_bars_of_one_width_and_one_end(two, twin
     assert figure.axes[0].get_ylabel() == figure.axes[2].get_ylabel()
     labels = [figure.axes[place].get_xlabel().split()[0] for place in (1, 3)]
     assert labels[0] == labels[1]
+    dots = [
+        sum(each.get_sizes().sum() for each in figure.axes[place].collections) for place in (1, 3)
+    ]
+    sizes = [run.cascades()[0].size_usd for run in (two, twin)]
+    assert dots[0] / dots[1] == pytest.approx(sizes[0] / sizes[1])
     for panel, run in ((0, two), (2, twin)):
         _, end = figure.axes[panel].get_xlim()
         bars = figure.axes[panel].patches

@@ -32,15 +32,19 @@ MAX_GENERATIONS = 8
 
 
 class Scale(NamedTuple):
-    """The time axis of cascades: rounds, if all are over within a few steps, else minutes."""
+    """What cascades beside each other share: the time axis and the size of dots.
+
+    Time is rounds, if all are over within a few steps, else minutes.
+    """
 
     is_rounds: bool
     width: float  #: of a bar, minutes; of a round, 1
     end: float  #: where the last of them ends with all but `TAIL` of its dollars
+    largest_usd: float  #: of one dot
 
 
 def common_scale(runs: Sequence[Run], *, cascade: int = 1) -> Scale | None:
-    """Return the one time axis of cascades that stand beside each other; None without any."""
+    """Return what cascades beside each other share; None without any."""
     chosen = [(run, chosen_cascade(run, cascade)) for run in runs]
     drawn = [
         (cascade_rows(run, each), step_minutes(run)) for run, each in chosen if each is not None
@@ -83,7 +87,7 @@ def draw(
     heading(dollars, _sentence(chosen))
     legend(dollars, _largest(entries[::-1], names, usd))
     in_usd(dollars, f"per {clock.unit}")
-    _bubbles(generations, rows, names, width, run, theme)
+    _bubbles(generations, clock, names, run, theme)
     hours_axis(generations, clock.label)
     generations.xaxis.set_major_locator(MaxNLocator(integer=True))
     generations.set_xlim(-0.04 * clock.end, 1.02 * clock.end)
@@ -135,24 +139,22 @@ def cascade_rows(run: Run, cascade: Cascade) -> "pd.DataFrame":
     )
 
 
-def _bubbles(
-    axes: Axes, rows: "pd.DataFrame", names: list[str], width: float, run: Run, theme: Theme
-) -> None:
+def _bubbles(axes: Axes, clock: "_Clock", names: list[str], run: Run, theme: Theme) -> None:
     """Draw a row of dots for each generation, in it one level for each market."""
-    dots = rows.groupby(["bar", "generation", "market"])["usd"].sum().reset_index()
-    area = 1.4 * mpl.rcParams["font.size"] ** 2 / max(float(dots["usd"].max()), 1e-9)
+    dots = _dots(clock.rows)
+    area = 1.4 * mpl.rcParams["font.size"] ** 2 / max(clock.largest_usd, 1e-9)
     levels = {name: 0.5 * (n + 0.5) / len(names) - 0.25 for n, name in enumerate(names)}
     for name in names:
         mine = dots[dots["market"] == name]
         axes.scatter(
-            mine["bar"] + 0.5 * width,
+            mine["bar"] + 0.5 * clock.width,
             mine["generation"] + levels[name],
             s=area * mine["usd"],
             color=theme.market(place_of(run, name)),
             alpha=0.8,
             linewidth=0,
         )
-    deepest = int(rows["generation"].max())
+    deepest = int(clock.rows["generation"].max())
     labels = [str(n) for n in range(deepest + 1)]
     if deepest == MAX_GENERATIONS - 1:
         labels[-1] += "+"
@@ -177,11 +179,17 @@ def _choose_scale(drawn: Sequence[tuple["pd.DataFrame", float]]) -> Scale:
     step = max(step for _, step in drawn)
     span = max(float(core["minutes"].max()) for core in cores) + step
     width = 1.0 if is_rounds else _bar_minutes(step, span)
+    placed = [rows.assign(bar=_bar_of(rows, is_rounds, width)) for rows, _ in drawn]
     last = [
-        float(_bar_of(rows, is_rounds, width).loc[core.index].max())
-        for (rows, _), core in zip(drawn, cores, strict=True)
+        float(rows["bar"].loc[core.index].max()) for rows, core in zip(placed, cores, strict=True)
     ]
-    return Scale(is_rounds, width, max(last) + width)
+    largest = max(float(_dots(rows)["usd"].max()) for rows in placed)
+    return Scale(is_rounds, width, max(last) + width, largest)
+
+
+def _dots(rows: "pd.DataFrame") -> "pd.DataFrame":
+    """Sum up the dollars of each bar, generation and market."""
+    return rows.groupby(["bar", "generation", "market"])["usd"].sum().reset_index()
 
 
 def _bar_of(rows: "pd.DataFrame", is_rounds: bool, width: float) -> "pd.Series[float]":
@@ -202,7 +210,7 @@ class _Clock:
     """The time of a cascade on a scale."""
 
     def __init__(self, rows: "pd.DataFrame", step: float, scale: Scale) -> None:
-        self.width, self.end = scale.width, scale.end
+        self.width, self.end, self.largest_usd = scale.width, scale.end, scale.largest_usd
         self.rows = rows.assign(bar=_bar_of(rows, scale.is_rounds, scale.width))
         if scale.is_rounds:
             self.unit = "round"
