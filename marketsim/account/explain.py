@@ -210,6 +210,13 @@ def explain(
     )
 
 
+def liquidated_first(run: Run) -> str:
+    """Name the first accounts that were liquidated, in a phrase."""
+    found = run.liquidations["account"].drop_duplicates().tolist()
+    named = ", ".join(map(str, found[:MAX_NAMED])) + (" ..." if len(found) > MAX_NAMED else "")
+    return f"first liquidated were {named}" if found else "nobody was liquidated"
+
+
 def _account_row(run: Run, account: int) -> "pd.Series":
     columns = {"deposit_usd", "equity_end_usd"}.union(*PROFIT.values())
     accounts = read_columns(run, "accounts", sorted(columns))
@@ -218,10 +225,8 @@ def _account_row(run: Run, account: int) -> "pd.Series":
         msg = f"{run.path}: account {account} is the insurance fund; traders are 0 to {fund - 1}"
         raise RunFolderError(msg)
     if not 0 <= account < fund:
-        found = run.liquidations["account"].drop_duplicates().tolist()
-        named = ", ".join(map(str, found[:MAX_NAMED])) + (" ..." if len(found) > MAX_NAMED else "")
-        hint = f"; liquidated were {named}" if found else "; nobody was liquidated"
-        msg = f"{run.path}: there is no account {account}, only 0 to {fund - 1}{hint}"
+        hint = liquidated_first(run)
+        msg = f"{run.path}: there is no account {account}, only 0 to {fund - 1}; {hint}"
         raise RunFolderError(msg)
     return accounts.iloc[account]
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from marketsim.cli.errors import explained
+from marketsim.cli.errors import explained, refuse
 from marketsim.cli.run import announce_compiling
 from marketsim.cli.trust import Trust, confirm_strategies
 
@@ -14,8 +14,12 @@ from marketsim.cli.trust import Trust, confirm_strategies
 def explain(
     run: Annotated[Path, typer.Argument(help="Run folder.")],
     account: Annotated[
-        int, typer.Option(help="Number of the account, as in liquidations.parquet.")
-    ],
+        int | None,
+        typer.Option(
+            help="Number of the account, as in liquidations.parquet; left out, the first that were "
+            "liquidated are named."
+        ),
+    ] = None,
     step: Annotated[
         int | None,
         typer.Option(
@@ -36,11 +40,14 @@ def explain(
     """
     with explained():
         from marketsim.account.explain import explain as find
+        from marketsim.account.explain import liquidated_first
         from marketsim.account.rerun import read_scenario
         from marketsim.report.progress_bars import progress_bar
         from marketsim.results.run import load_run
 
         folder = load_run(run)
+        if account is None:
+            refuse(f"--account N: state the number of an account; {liquidated_first(folder)}")
         confirm_strategies(read_scenario(folder), trust)
         announce_compiling(quiet)
         with progress_bar(folder.scenario, quiet) as advance:

@@ -130,7 +130,8 @@ def run(
         summary = summarise(result)
         # Another run may have taken the default name meanwhile.
         target = write_run(result, out or free_path(DEFAULT_PARENT, stem), force, summary=summary)
-        _report(summary, target, as_json, quiet)
+        if as_json or failure is None:
+            _report(summary, target, as_json, quiet)
         if failure is not None:
             say(f"failed: {failure}; the steps before it are in {target}")
             raise typer.Exit(FAILURE)

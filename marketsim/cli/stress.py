@@ -1,6 +1,7 @@
 """``marketsim stress``: a portfolio of the user's own under a shock, margin mode by margin mode."""
 
 import json
+import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -110,6 +111,9 @@ def _parse_rate(option: str, text: str) -> tuple[str, float]:
     fraction = _fraction(value)
     if not equals or not name.strip() or fraction is None:
         refuse(f"{option} {text}: must read MARKET=NUMBER%, as BTC=-20%")
+    if "%" not in value and 1.0 <= abs(fraction) < math.inf:
+        meant = f"did you mean {name.strip()}={value.strip()}%?"
+        refuse(f"{option} {text}: without % it is a share, {100.0 * fraction:+g} %; {meant}")
     return name.strip(), fraction
 
 

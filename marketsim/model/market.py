@@ -30,13 +30,11 @@ from marketsim.run.measures import BookImpact
 from marketsim.run.progress import Progress
 from marketsim.run.saved import Saved, save_run
 from marketsim.run.steering import Steered
+from marketsim.scenario.coercion import seed_of_run
 from marketsim.scenario.inputs import InputLog
 from marketsim.scenario.loader import load_scenario
 from marketsim.scenario.schema import Scenario
 from marketsim.tape.result import RunResult
-
-#: Seeds are whole numbers from 0 up to here, this one left out.
-SEEDS = 2**63
 
 #: Bits of a seed drawn afresh: JSON of any reader holds it exactly.
 FRESH_BITS = 53
@@ -430,11 +428,7 @@ def _choose_seed(scenario: Scenario, rng: Any, deprecated: Deprecated) -> int:
     if given is None:
         stated = "seed" in scenario.model_fields_set
         return scenario.seed if stated else secrets.randbits(FRESH_BITS)
-    if isinstance(given, bool) or not isinstance(given, int | np.integer):
-        raise TypeError(f"rng = {given!r}: must be a whole number, the seed of the run")
-    if not 0 <= given < SEEDS:
-        raise ValueError(f"rng = {given}: must lie in 0 .. 2**63 - 1")
-    return int(given)
+    return seed_of_run("rng", given)
 
 
 __all__ = ["PerpMarket", "TraderView"]

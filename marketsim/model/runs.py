@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 from marketsim.model.opening import open_simulation
 from marketsim.results.held import HeldRun, hold_run
 from marketsim.run.progress import Progress
+from marketsim.scenario.coercion import seed_of_run
 from marketsim.scenario.inputs import InputLog
-from marketsim.scenario.loader import load_scenario
+from marketsim.scenario.loader import days_override, load_scenario
 from marketsim.scenario.schema import Scenario
 
 if TYPE_CHECKING:
@@ -50,8 +51,9 @@ def run_scenario(
     ------
     ScenarioError
         If the scenario, a strategy or a parameter is wrong.
-    ValueError
-        If a scenario is given together with changes to it, or has no end.
+    TypeError, ValueError
+        If the seed is no whole number from 0 to 2**63 - 1 or the days are no number; if a scenario
+        is given together with changes to it, or has no end.
     OwnTraderError
         If a trader of your own fails.
     PriceOutOfRangeError
@@ -64,7 +66,8 @@ def run_scenario(
     >>> run.summary["steps"], len(run.markets)
     (72, 216)
     """
-    changes = [*overrides, *([] if days is None else [("days", repr(float(days)))])]
+    given = None if seed is None else seed_of_run("seed", seed)
+    changes = [*overrides, *days_override(days)]
     read = InputLog()
     with read:
         if not isinstance(scenario, Scenario):
@@ -73,7 +76,7 @@ def run_scenario(
             raise ValueError("days, overrides: give them with a scenario's name or file")
     if scenario.is_open:
         raise ValueError(f'{scenario.name}: days = "open": it has no end; say days')
-    seed = scenario.seed if seed is None else seed
+    seed = scenario.seed if given is None else given
     simulation = open_simulation(scenario, seed, strategies, progress)
     simulation.inputs.precede(read)
     simulation.run(simulation.num_steps, progress)

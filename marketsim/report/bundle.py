@@ -24,7 +24,7 @@ from marketsim.report.experiment import (
 )
 from marketsim.report.findings import write_analysis
 from marketsim.report.picture import draw_picture, lacking
-from marketsim.report.run_report import report_kinds
+from marketsim.report.run_report import has_something, report_kinds
 from marketsim.results.folder import package_versions
 from marketsim.results.record import ENDED_EARLY, RECORD_FILE, SCENARIO_FILE
 from marketsim.results.run import Run, load_run
@@ -124,7 +124,7 @@ def _draw(run: Run, progress: Progress | None) -> dict[str, bytes]:
     found = {}
     with tempfile.TemporaryDirectory(prefix="marketsim-") as place:
         for done, kind in enumerate(kinds):
-            if kind.name != "events" or len(run.cascades()):
+            if has_something(run, kind):
                 figure = draw_picture(kind, [run], find_look())
                 found[kind.name] = save_figure(figure, Path(place) / "figure.png").read_bytes()
             if progress is not None:

@@ -35,7 +35,7 @@ def render_cascades(
     summary : dict
         `scenario`, `seed` and what `marketsim.results.cascades.summarise_cascades` returns.
     cascades : sequence of Cascade
-        To be drawn; of those of a single account only the largest of all is.
+        To be drawn; one of a single account only where there are no others.
     liquidations, causes : pandas.DataFrame
         Tables of the run.
 
@@ -90,9 +90,10 @@ def _head(summary: dict[str, Any]) -> Text:
 
 
 def _describe(each: Cascade) -> Text:
+    name = f"cascade {each.number}" if each.num_accounts > 1 else "the largest of those alone"
     return Text.assemble(
         "\n",
-        (f"cascade {each.number}", "bold"),
+        (name, "bold"),
         f": {each.size_usd:,.0f} USD of {counted(each.num_accounts, 'account')}, "
         f"{counted(each.depth, 'generation')}, in {counted(each.duration_steps, 'step')}\n"
         f"began at step {each.start_step} with ",

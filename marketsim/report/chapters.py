@@ -181,11 +181,15 @@ class _Story:
 
 
 def _largest_cascade(frames: Any) -> Any:
-    """Return the rows of the cascade with most notional; no rows without liquidations."""
+    """Return the rows of the largest cascade, of several accounts if there is one such."""
     label = frames["liq_cascade"]
     if not len(label) or label[0] < 0:
         return np.arange(len(label))
     size = np.bincount(label, frames["liq_usd"])
+    pairs = np.unique(np.stack([label, frames["liq_account"]]), axis=1)
+    is_spread = np.bincount(pairs[0]) > 1
+    if is_spread.any():
+        size[~is_spread] = -1.0
     return np.flatnonzero(label == int(np.argmax(size)))
 
 

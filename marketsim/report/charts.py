@@ -246,7 +246,8 @@ def difference_figure(
         axes.set_xticks([])
         axes.grid(visible=False)
         axes.spines[["left", "bottom"]].set_visible(False)
-        text = f"{interval(*found, digits=DIGITS)}, base {tick_text(bases[name])}"
+        beside = interval(*found, digits=DIGITS, scale=abs(bases[name]))
+        text = f"{beside}, base {tick_text(bases[name])}"
         axes.text(1.02, 0.5, text, transform=axes.transAxes, va="center", fontsize=small)
     finish(figure, label, "", LOOK)
     return figure

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 from rich.table import Table
 
 from marketsim.report.layout import records, to_rich
-from marketsim.report.numbers import interval, number
+from marketsim.report.numbers import interval, number, without_noise
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -47,13 +47,15 @@ def render_comparison(found: "pd.DataFrame", title: str) -> Table:
     rich.table.Table
     """
     known = _known(found)
-    clear = (known["low"] > 0) | (known["high"] < 0)
-    ends = zip(known["difference"], known["low"], known["high"], strict=True)
+    columns = zip(known["difference"], known["low"], known["high"], strict=True)
+    scales = known[["base", "twin"]].abs().max(axis=1)
+    ends = [without_noise(*each, scale) for each, scale in zip(columns, scales, strict=True)]
+    clear = ["*" if low > 0 or high < 0 else "" for _, low, high in ends]
     shown = known[["base", "twin"]].astype(object).map(lambda value: number(value, DIGITS))
     names = known["metric"].str.removeprefix("markets.").str.removeprefix("populations.")
     shown.insert(0, "metric", names)
     shown["difference"] = [interval(*each, digits=DIGITS) for each in ends]
-    shown[""] = clear.map({True: "*", False: ""})
+    shown[""] = clear
     shown["luck"] = known["variance_ratio"].map(lambda value: number(value, DIGITS))
     return to_rich(shown, title, names=("metric", ""))
 

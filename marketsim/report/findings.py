@@ -1,18 +1,20 @@
 """The analysis of a sweep: for a terminal, and as files in CSV, Markdown and PNG."""
 
 import math
+import re
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import matplotlib as mpl
 import numpy as np
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from marketsim.report.canvas import save_figure
-from marketsim.report.charts import bar_figure, difference_figure, heat_map, line_figure
+from marketsim.report.canvas import finish, save_figure
+from marketsim.report.charts import LOOK, bar_figure, difference_figure, heat_map, line_figure
 from marketsim.report.layout import (
     records,
     to_markdown,
@@ -21,8 +23,10 @@ from marketsim.report.layout import (
     write_csv,
     write_text,
 )
-from marketsim.report.numbers import number, short_names
+from marketsim.report.numbers import in_words, number, short_names
 from marketsim.run.progress import Progress
+from marketsim.scenario.errors import nodes_at
+from marketsim.scenario.loader import json_schema
 from marketsim.study.analysis import Phase, SweepAnalysis, phase_table
 from marketsim.study.statistics import Interval
 from marketsim.tape.moments import finite
@@ -50,8 +54,13 @@ MAX_ROWS = 30
 #: Quantities whose differences fit into one figure.
 MAX_DIFFERENCES = 10
 
+#: Parameters up to which figures say what each means.
+MAX_MEANINGS = 2
+
 #: A file's name without its ending, and what draws it.
 Drawing = tuple[str, Callable[[], "Figure"]]
+#: The same, with the title between them.
+Titled = tuple[str, str, Callable[[], "Figure"]]
 
 
 def write_analysis(
@@ -237,7 +246,44 @@ def phase_name(phase: Phase) -> str:
 
 def drawings(analysis: SweepAnalysis) -> Iterator[Drawing]:
     """List the figures of an analysis: the name of each and what draws it."""
-    varied = [name for name in analysis.design.parameter_names if _is_varied(analysis, name)]
+    for name, heading, draw in _drawings(analysis):
+        yield name, partial(_finished, draw, heading, _source(analysis))
+
+
+def _finished(draw: "Callable[[], Figure]", heading: str, source: str) -> "Figure":
+    """Draw a figure with its title and what it was made from."""
+    figure = draw()
+    with mpl.rc_context(LOOK.settings):
+        finish(figure, heading, source, LOOK)
+    return figure
+
+
+def _source(analysis: SweepAnalysis) -> str:
+    """Say what the figures were made from, and what the parameters mean."""
+    design = analysis.design
+    last = design.seed + design.replicates - 1
+    seeds = f"seed {last}" if design.replicates == 1 else f"seeds {design.seed} to {last}"
+    base = Path(design.base).stem
+    parts = [f"{design.name}: {counts(analysis)} of {base}, {seeds} of each cell"]
+    varied = _varied(analysis)
+    for name in varied if len(varied) <= MAX_MEANINGS else []:
+        stated = design.parameters.get(name)
+        if meaning := _meaning(stated.paths[0] if stated and stated.paths else name):
+            parts.append(f"{name}: {meaning}")
+    return "; ".join(parts)
+
+
+def _meaning(path: str) -> str:
+    """Return the first sentence that the schema has of a field, with its unit."""
+    place = tuple(int(key) if key.isdigit() else key for key in path.split("."))
+    nodes = nodes_at(json_schema(), place, whole=True)
+    text = next((str(node["description"]) for node in nodes if node.get("description")), "")
+    return re.split(r"[.;]\s", text.replace("\n", " "))[0].rstrip(".")
+
+
+def _drawings(analysis: SweepAnalysis) -> Iterator[Titled]:
+    """List the figures with their titles."""
+    varied = _varied(analysis)
     if len(analysis.sensitivities):
         yield from _bars(analysis.sensitivities)
     elif len(varied) == 1:
@@ -245,41 +291,54 @@ def drawings(analysis: SweepAnalysis) -> Iterator[Drawing]:
     for phase in analysis.phases:
         yield (
             f"phase-{phase_name(phase)}",
-            partial(_phase_map, phase, f"{phase.metric}, {phase.variant}"),
+            f"{phase.metric}, {phase.variant}",
+            partial(_phase_map, phase),
         )
     if len(analysis.differences) and not len(analysis.sensitivities):
         yield from _difference_drawings(analysis, varied)
 
 
-def _is_varied(analysis: SweepAnalysis, name: str) -> bool:
-    return len(analysis.means[name].unique()) > 1
+def _varied(analysis: SweepAnalysis) -> list[str]:
+    """List the parameters that differ between cells."""
+    names = analysis.design.parameter_names
+    return [name for name in names if len(analysis.means[name].unique()) > 1]
 
 
-def _bars(table: "pd.DataFrame") -> Iterator[Drawing]:
+def _bars(table: "pd.DataFrame") -> Iterator[Titled]:
     for names, part in table.groupby(["variant", "metric", "index"], sort=False):
         variant, metric, index = map(str, names)
         ends = part[["value", "low", "high"]].to_numpy(np.float64)
         effects = dict(zip(map(str, part["parameter"]), map(_interval, ends), strict=True))
-        label = f"{metric}, {INDEX_LABELS[index]}"
+        label = f"{in_words(metric)}; {INDEX_LABELS[index]}"
         name = f"{index}-{metric}-{variant}"
-        yield name, partial(bar_figure, effects, label)
+        yield name, f"{metric}, {variant}", partial(bar_figure, effects, label)
 
 
-def _lines(analysis: SweepAnalysis, parameter: str) -> Iterator[Drawing]:
+def _lines(analysis: SweepAnalysis, parameter: str) -> Iterator[Titled]:
     for metric in analysis.metrics:
         table = analysis.means[analysis.means["metric"] == metric]
         table = table.rename(columns={parameter: "x"})
         if len(analysis.design.variant_names) > 1:
             table = table.rename(columns={"variant": "group"})
-        yield metric, partial(line_figure, table, short_names([parameter])[parameter], metric)
+        draw = partial(line_figure, table, _words(parameter), _words(metric))
+        yield metric, f"{metric} by {parameter}", draw
 
 
-def _phase_map(phase: Phase, label: str) -> "Figure":
-    names = short_names([phase.columns, phase.rows])
-    return heat_map(phase.table, names[phase.columns], names[phase.rows], label)
+def _words(name: str) -> str:
+    return in_words(short_names([name])[name])
 
 
-def _difference_drawings(analysis: SweepAnalysis, varied: list[str]) -> Iterator[Drawing]:
+def _axes_of(along: str, up: str) -> tuple[str, str]:
+    names = short_names([along, up])
+    return in_words(names[along]), in_words(names[up])
+
+
+def _phase_map(phase: Phase) -> "Figure":
+    labels = _axes_of(phase.columns, phase.rows)
+    return heat_map(phase.table, *labels, _words(phase.metric))
+
+
+def _difference_drawings(analysis: SweepAnalysis, varied: list[str]) -> Iterator[Titled]:
     """Draw differences over what was varied; where nothing was, all quantities in one figure."""
     for twin, part in analysis.differences.groupby("variant", sort=False):
         label = f"{twin} - {analysis.base}"
@@ -288,15 +347,16 @@ def _difference_drawings(analysis: SweepAnalysis, varied: list[str]) -> Iterator
             continue
         for metric in analysis.metrics:
             rows = part[part["metric"] == metric].rename(columns={"difference": "value"})
-            name, text = f"difference-{metric}-{twin}", f"{metric}, {label}"
+            name, heading = f"difference-{metric}-{twin}", f"{metric}, {label}"
             if len(varied) == 1:
                 rows = rows.rename(columns={varied[0]: "x"})
-                yield name, partial(line_figure, rows, short_names(varied)[varied[0]], text)
+                text = f"difference of {_words(metric)}"
+                yield name, heading, partial(line_figure, rows, _words(varied[0]), text)
             else:
-                yield name, partial(_difference_map, rows, metric, varied, text)
+                yield name, heading, partial(_difference_map, rows, metric, varied)
 
 
-def _all_differences(part: "pd.DataFrame", twin: str, label: str) -> Iterator[Drawing]:
+def _all_differences(part: "pd.DataFrame", twin: str, label: str) -> Iterator[Titled]:
     """Draw the differences of a design of one cell, so many quantities to a figure."""
     ends = part[["difference", "low", "high"]].to_numpy(np.float64)
     found = dict(zip(map(str, part["metric"]), map(_interval, ends), strict=True))
@@ -307,6 +367,7 @@ def _all_differences(part: "pd.DataFrame", twin: str, label: str) -> Iterator[Dr
         page = first // MAX_DIFFERENCES
         yield (
             f"difference-{twin}" + (f"-{page + 1}" if page else ""),
+            label,
             partial(
                 difference_figure,
                 {name: found[name] for name in names},
@@ -316,16 +377,14 @@ def _all_differences(part: "pd.DataFrame", twin: str, label: str) -> Iterator[Dr
         )
 
 
-def _difference_map(rows: "pd.DataFrame", metric: str, varied: list[str], label: str) -> "Figure":
+def _difference_map(rows: "pd.DataFrame", metric: str, varied: list[str]) -> "Figure":
     """Draw a difference over two parameters; what may be zero is told apart."""
     up, along = varied[1], varied[0]
     clear = rows.assign(value=((rows["low"] > 0.0) | (rows["high"] < 0.0)).astype(float))
-    names = short_names([along, up])
     return heat_map(
         phase_table(rows, metric, up, along),
-        names[along],
-        names[up],
-        label,
+        *_axes_of(along, up),
+        f"difference of {_words(metric)}",
         is_clear=phase_table(clear, metric, up, along) == 1.0,
     )
 

@@ -1,10 +1,13 @@
 """Tables laid out: for a terminal, as Markdown, CSV and JSON."""
 
 import math
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
@@ -66,10 +69,32 @@ def with_intervals(table: "pd.DataFrame") -> "pd.DataFrame":
         Of text.
     """
     name = "difference" if "difference" in table else "value"
-    texts = [interval(*ends) for ends in zip(table[name], table["low"], table["high"], strict=True)]
+    is_difference = name == "difference"
+    scale = table[["base", "twin"]].abs().max(axis=1) if is_difference else [0.0] * len(table)
+    ends = zip(table[name], table["low"], table["high"], scale, strict=True)
+    texts = [interval(*each, scale=beside) for *each, beside in ends]
     shown = table.drop(columns=["low", "high"]).astype(object)
     shown[name] = texts
     return shown.map(number)
+
+
+class DottedName:
+    """A name that folds at its dots where there is no room for the whole."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        lines = [""]
+        for part in re.findall(r"[^.]*\.?", self.name):
+            if lines[-1] and len(lines[-1] + part) > options.max_width:
+                lines.append("")
+            lines[-1] += part
+        yield Text("\n".join(lines), overflow="fold")
+
+    def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
+        longest = max(map(len, re.findall(r"[^.]*\.?", self.name)))
+        return Measurement(longest, len(self.name)).with_maximum(options.max_width)
 
 
 def to_rich(table: "pd.DataFrame", title: str, *, names: Sequence[str]) -> Table:
@@ -99,7 +124,12 @@ def to_rich(table: "pd.DataFrame", title: str, *, names: Sequence[str]) -> Table
             no_wrap=not is_name,
         )
     for row in table.itertuples(index=False):
-        shown.add_row(*(Text(str(value)) for value in row))
+        shown.add_row(
+            *(
+                DottedName(str(value)) if column in names else Text(str(value))
+                for column, value in zip(table, row, strict=True)
+            )
+        )
     return shown
 
 

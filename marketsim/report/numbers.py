@@ -8,6 +8,18 @@ import numpy as np
 
 #: Units of large numbers.
 UNITS = ((1e9, "B"), (1e6, "M"), (1e3, "k"))
+#: What is smaller than this share of what it was computed from is rounding.
+NOISE = 1e-12
+#: Units that the names of figures and fields end with.
+UNIT_ENDINGS = {
+    "usd": "USD",
+    "bp_8h": "bp per 8 h",
+    "bp": "bp",
+    "share": "share",
+    "days": "days",
+    "hours": "hours",
+    "minutes": "minutes",
+}
 #: Tables of a scenario whose entries have names of their own.
 CONTAINERS = ("populations", "parameters", "markets")
 
@@ -122,14 +134,37 @@ def counted(count: int, noun: str) -> str:
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
-def interval(value: float, low: float, high: float, digits: int = 4) -> str:
-    """Write an estimate with its interval.
+def without_noise(
+    value: float, low: float, high: float, scale: float = 0.0
+) -> tuple[float, float, float]:
+    """Return an estimate with its interval; an end that is mere rounding of sums becomes 0.
+
+    Parameters
+    ----------
+    value, low, high : float
+    scale : float, optional
+        Size of what was compared, where the three are a difference.
+
+    Examples
+    --------
+    >>> without_noise(0.6, -1.11e-16, 2.67), without_noise(-3e-11, -4e-11, 2e-11, scale=265_200.0)
+    ((0.6, 0.0, 2.67), (0.0, 0.0, 0.0))
+    """
+    sizes = [abs(each) for each in (value, low, high, scale) if math.isfinite(each)]
+    least = NOISE * max(sizes, default=0.0)
+    value, low, high = (0.0 if abs(each) <= least else each for each in (value, low, high))
+    return value, low, high
+
+
+def interval(value: float, low: float, high: float, digits: int = 4, *, scale: float = 0.0) -> str:
+    """Write an estimate with its interval; see `without_noise`.
 
     Examples
     --------
     >>> interval(0.25, 0.2, 0.3)
     '0.25 [0.2, 0.3]'
     """
+    value, low, high = without_noise(value, low, high, scale)
     if math.isnan(low) or math.isnan(high):
         return number(value, digits)
     return f"{number(value, digits)} [{number(low, digits)}, {number(high, digits)}]"
@@ -163,6 +198,20 @@ def short_names(names: Sequence[str]) -> dict[str, str]:
         short[name] = ".".join(parts[-3 if is_listed else -2 :])
     found = list(short.values())
     return {name: each if found.count(each) == 1 else name for name, each in short.items()}
+
+
+def in_words(name: str) -> str:
+    """Write the name of a figure or a field with its unit, for an axis.
+
+    Examples
+    --------
+    >>> in_words("GOLD.liquidated_usd"), in_words("shocks.0.size"), in_words("funding_mean_bp_8h")
+    ('GOLD liquidated, USD', 'shocks.0 size', 'funding mean, bp per 8 h')
+    """
+    place, _, last = name.rpartition(".")
+    unit = next((each for each in UNIT_ENDINGS if last.endswith(f"_{each}")), "")
+    words = last.removesuffix(f"_{unit}").replace("_", " ")
+    return f"{place} {words}".strip() + (f", {UNIT_ENDINGS[unit]}" if unit else "")
 
 
 def _in_unit(value: float) -> tuple[float, str]:

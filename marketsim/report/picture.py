@@ -160,10 +160,11 @@ def _draw_beside(
         figure.set_size_inches(look.size.width, 0.85 * look.size.height * len(runs))
     parts = np.ravel(figure.subfigures(*shape, squeeze=False))
     drawn: list[list[Axes]] = []
+    scale = kind.common_scale(runs, options)
     with mpl.rc_context({"font.size": look.size.font * (1.0 if is_narrow else 0.8)}):
         for part, run, name in zip(parts, runs, _names(runs), strict=True):
             part.set_facecolor(look.theme.paper)
-            drawn.append(kind.draw(part.add_subplot(), run, look.theme, **options))
+            drawn.append(kind.draw(part.add_subplot(), run, look.theme, *scale, **options))
             part.suptitle(plain(name), fontsize="medium", weight="bold")
     for panels in zip(*drawn, strict=False):
         _align(panels)

@@ -29,7 +29,8 @@ class Compiling:
         """Tell the user."""
         if self._count == 0:
             sys.stderr.write(
-                "first use on this machine: compiling, this takes up to half a minute ...\n"
+                "compiling what this command needs, once for this version and Python (up to half a "
+                "minute) ...\n"
             )
         self._count += not ready
         if sys.stderr.isatty():

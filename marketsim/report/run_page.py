@@ -27,7 +27,7 @@ def render_summary(summary: dict[str, Any]) -> Group:
     wall = summary["wall_s"]
     head = Text.assemble(
         (str(summary["scenario"]), "bold"),
-        f"  seed {summary['seed']}, {summary['steps']:,} steps ({hours:,.0f} h)",
+        f"  seed {summary['seed']}, {counted(summary['steps'], 'step')} ({hours:,.0f} h)",
         "" if wall is None else f", {wall:.1f} s",
     )
     spread = ""

@@ -21,6 +21,7 @@ from marketsim.report.picture import complete, draw_picture, lacking
 from marketsim.report.plots.kinds import KINDS, Kind
 from marketsim.report.recording import LIMITS
 from marketsim.report.style import source_line
+from marketsim.results.cascades import of_several
 from marketsim.results.run import Run
 from marketsim.run.progress import Progress
 from marketsim.tape.result import FUND_NAME
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 MAX_CASCADES = 10
 #: Kinds that show liquidations alone.
 _OF_LIQUIDATIONS = ("cascade", "network", "account", "events")
+#: Kinds that show cascades of several accounts alone.
+_OF_CASCADES = ("cascade", "events")
 
 
 def report_run(run: Run, progress: Progress | None = None) -> str:
@@ -68,6 +71,11 @@ def report_kinds(run: Run) -> list[Kind]:
     return kinds
 
 
+def has_something(run: Run, kind: Kind) -> bool:
+    """Tell whether one of `report_kinds` shows anything, of a run that lacks nothing for it."""
+    return kind.name not in _OF_CASCADES or bool(of_several(run.cascades()))
+
+
 def needs_rerun(run: Run) -> bool:
     """Tell whether a run has to be made again for its report."""
     return any(lacking(run, kind) for kind in report_kinds(run))
@@ -95,7 +103,7 @@ def _parts(run: Run) -> Iterator[str]:
     yield heading("What happened")
     yield bullets(_story(run))
     for kind in report_kinds(run):
-        if kind.name != "events" or len(run.cascades()):
+        if has_something(run, kind):
             yield picture(draw_picture(kind, [run], find_look()), f"{kind.title}. {_shown(kind)}")
     yield heading("Markets")
     yield table(_markets(run.summary))
@@ -123,7 +131,7 @@ def _shown(kind: Kind) -> str:
 
 def _facts(summary: dict[str, Any]) -> Iterator[tuple[str, str]]:
     days = summary["steps"] * summary["step_minutes"] / 1440.0
-    yield f"{days:g}", f"{'day' if days == 1.0 else 'days'}, {grouped(summary['steps'])} steps"
+    yield f"{days:g}", f"{'day' if days == 1.0 else 'days'}, {counted(summary['steps'], 'step')}"
     yield grouped(summary["num_accounts"]), "traders"
     yield f"{short(summary['liquidated_usd'])} USD", "liquidated"
     yield percent(summary["accounts_liquidated_share"], 0), "of accounts liquidated"
@@ -207,8 +215,7 @@ def _populations(run: Run) -> "pd.DataFrame":
 def _cascades(run: Run) -> "pd.DataFrame | None":
     import pandas as pd
 
-    spread = run.cascades() if len(run.liquidations) else []
-    found = [each for each in spread if each.num_accounts > 1][:MAX_CASCADES]
+    found = of_several(run.cascades())[:MAX_CASCADES] if len(run.liquidations) else []
     rows = [
         {
             "began with": each.root,

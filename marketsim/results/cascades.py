@@ -26,7 +26,7 @@ class Cascade:
     Attributes
     ----------
     number : int
-        From 1, the largest first.
+        From 1, those of several accounts first, of these the largest first.
     liquidations : ndarray
         Rows of the table of liquidations, in order.
     generation, parent : ndarray
@@ -113,7 +113,9 @@ def find_cascades(
     strikes: Sequence[Strike] = (),
     min_weight: float = MIN_TIE,
 ) -> list[Cascade]:
-    """Group a run's liquidations into cascades, largest first.
+    """Group a run's liquidations into cascades.
+
+    Those of several accounts come first, then those of a single one; both from the largest on.
 
     Parameters
     ----------
@@ -154,8 +156,13 @@ def find_cascades(
                 matrix=matrices.of(members),
             )
         )
-    found.sort(key=lambda each: (-each.size_usd, each.liquidations[0]))
+    found.sort(key=lambda each: (each.num_accounts == 1, -each.size_usd, each.liquidations[0]))
     return [replace(each, number=number) for number, each in enumerate(found, 1)]
+
+
+def of_several(cascades: Sequence[Cascade]) -> list[Cascade]:
+    """Keep the cascades of several accounts, which are those that summaries count."""
+    return [each for each in cascades if each.num_accounts > 1]
 
 
 def summarise_cascades(cascades: Sequence[Cascade]) -> dict[str, Any]:
@@ -166,7 +173,7 @@ def summarise_cascades(cascades: Sequence[Cascade]) -> dict[str, Any]:
     cascades : sequence of Cascade
         All of them; one of a single account counts as alone.
     """
-    spread = [each for each in cascades if each.num_accounts > 1]
+    spread = of_several(cascades)
     return {
         "num_liquidations": sum(len(each.liquidations) for each in cascades),
         "liquidated_usd": sum(each.size_usd for each in cascades),

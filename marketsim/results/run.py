@@ -171,7 +171,9 @@ class Run:
         return by_report.html(self)
 
     def cascades(self, min_weight: float = 0.05) -> "list[Cascade]":
-        """Group the liquidations into cascades, largest first.
+        """Group the liquidations into cascades.
+
+        Those of several accounts come first, then those of a single one; both from the largest on.
 
         Parameters
         ----------

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from marketsim.rl.perp_env import Action, Observation, PerpEnv
+from marketsim.scenario.errors import one_of
 
 #: Returns the action of an environment for what is seen.
 Policy = Callable[[PerpEnv, Observation], Action]
@@ -43,13 +44,17 @@ def at_random(env: PerpEnv, seen: Observation) -> Action:  # noqa: ARG001
     return drawn
 
 
+class _Baselines(dict[str, Policy]):
+    """Policies by name; a name that is none is refused with those there are."""
+
+    def __missing__(self, name: str) -> Policy:
+        raise KeyError(f"baseline {name!r}: {one_of(str(name), self)}")
+
+
 #: By name.
-BASELINES: dict[str, Policy] = {
-    "nothing": nothing,
-    "random": at_random,
-    "basis": basis,
-    "carry": carry,
-}
+BASELINES: dict[str, Policy] = _Baselines(
+    nothing=nothing, random=at_random, basis=basis, carry=carry
+)
 
 
 def score(env: Any, policy: Policy, seeds: Iterable[int]) -> list[float]:
@@ -66,7 +71,15 @@ def score(env: Any, policy: Policy, seeds: Iterable[int]) -> list[float]:
     -------
     list of float
         Of a `PerpEnv`, the growth of the log of wealth.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the policy cannot be called, or a seed is no whole number from 0 to 2**63 - 1.
     """
+    if not callable(policy):
+        need = 'must be a function of (environment, observation), such as BASELINES["nothing"]'
+        raise TypeError(f"policy = {policy!r}: {need}")
     plain: PerpEnv = env.unwrapped
     scores = []
     for seed in seeds:

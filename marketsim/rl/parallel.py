@@ -14,6 +14,7 @@ from marketsim.rl.perp_env import (
     Observation,
     action_space,
     check_action,
+    checked_seed,
     choose_seed,
     observation_space,
 )
@@ -118,6 +119,7 @@ class PerpParallelEnv(ParallelEnv[str, Observation, Action]):
         options: dict[str, Any] | None = None,  # noqa: ARG002  as PettingZoo has it
     ) -> tuple[dict[str, Observation], dict[str, dict[str, Any]]]:
         """Begin an episode with all agents; see `PerpEnv.reset`."""
+        seed = checked_seed(seed)
         if seed is not None:
             self.np_random, _ = seeding.np_random(seed)
         chosen = choose_seed(self, seed)

@@ -12,6 +12,7 @@ from marketsim.rl.columns import Column
 from marketsim.rl.play import LARGEST
 from marketsim.rl.table import Table, learners_of, read_scenario, read_span
 from marketsim.run.simulation import Simulation
+from marketsim.scenario.coercion import seed_of_run
 from marketsim.scenario.errors import ScenarioError
 from marketsim.scenario.schema import Scenario
 from marketsim.tape.result import RunResult
@@ -55,19 +56,20 @@ def check_action(action: Any, shape: tuple[int, ...], where: str = "") -> NDArra
     return values
 
 
-def choose_seed(env: Any, seed: int | None) -> int:
-    """Return the seed of an episode: the one given, or one that Gymnasium's generator draws.
+def checked_seed(seed: Any) -> int | None:
+    """Return the seed that `reset` is given, before Gymnasium takes it.
 
     Raises
     ------
-    ValueError
+    TypeError, ValueError
         If it is no seed of a run.
     """
-    if seed is None:
-        return int(env.np_random.integers(FRESH_SEEDS))
-    if not 0 <= seed < 2**63:
-        raise ValueError(f"seed = {seed}: must be from 0 to 2**63 - 1")
-    return int(seed)
+    return None if seed is None else seed_of_run("seed", seed)
+
+
+def choose_seed(env: Any, seed: int | None) -> int:
+    """Return the seed of an episode: the one given, or one that Gymnasium's generator draws."""
+    return int(env.np_random.integers(FRESH_SEEDS)) if seed is None else seed
 
 
 class PerpEnv(gym.Env[Observation, Action]):
@@ -175,7 +177,13 @@ class PerpEnv(gym.Env[Observation, Action]):
         observation : array
         info : dict
             The ``seed``.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If the seed is no whole number from 0 to 2**63 - 1.
         """
+        seed = checked_seed(seed)
         super().reset(seed=seed, options=options)
         chosen = choose_seed(self, seed)
         self._table.open(0, chosen)

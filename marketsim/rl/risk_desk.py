@@ -18,7 +18,7 @@ from marketsim.rl.columns import (
     Column,
     columns_of,
 )
-from marketsim.rl.perp_env import Observation, choose_seed, observation_space
+from marketsim.rl.perp_env import Observation, checked_seed, choose_seed, observation_space
 from marketsim.rl.play import LARGEST
 from marketsim.rl.table import read_scenario, read_span
 from marketsim.run.seeding import Opener
@@ -139,6 +139,7 @@ class RiskDesk(gym.Env[Observation, NDArray[np.int64]]):
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Observation, dict[str, Any]]:
         """Begin an episode: the run of the scenario with this seed; see `PerpEnv.reset`."""
+        seed = checked_seed(seed)
         super().reset(seed=seed, options=options)
         chosen = choose_seed(self, seed)
         self._run, self._twin = self._opener.open(chosen), self._opener.open(chosen)

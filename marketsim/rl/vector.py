@@ -1,6 +1,6 @@
 """Many learners, each in a market of its own, all markets advanced in one kernel call."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +10,10 @@ from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
 from marketsim.engine.state import ATOMS
-from marketsim.rl.perp_env import FRESH_SEEDS, PerpEnv, check_action
+from marketsim.rl.perp_env import FRESH_SEEDS, PerpEnv, check_action, checked_seed
 from marketsim.rl.table import CAUSES, Table, read_span
 from marketsim.run.simulation import Simulation
-from marketsim.scenario.coercion import whole_number
+from marketsim.scenario.coercion import seed_of_run, whole_number
 from marketsim.scenario.schema import Scenario
 
 Floats = NDArray[np.float64]
@@ -102,17 +102,22 @@ class PerpVectorEnv(VectorEnv[Observations, Observations, Any]):
 
         Raises
         ------
-        ValueError
-            If there are not as many seeds as environments.
+        TypeError, ValueError
+            If a seed is no whole number from 0 to 2**63 - 1, or there are not as many as
+            environments.
         """
-        single = seed if isinstance(seed, int) else None
-        super().reset(seed=single, options=options)
-        if seed is None:
-            seeds = self.np_random.integers(FRESH_SEEDS, size=self.num_envs).tolist()
-        elif isinstance(seed, int):
-            seeds = [seed + n for n in range(self.num_envs)]
+        single, stated = None, None
+        if isinstance(seed, Iterable) and not isinstance(seed, str):
+            stated = [seed_of_run("seed", each) for each in seed]
         else:
-            seeds = [int(each) for each in seed]
+            single = checked_seed(seed)
+        super().reset(seed=single, options=options)
+        if stated is not None:
+            seeds = stated
+        elif single is None:
+            seeds = self.np_random.integers(FRESH_SEEDS, size=self.num_envs).tolist()
+        else:
+            seeds = [seed_of_run("seed", single + n) for n in range(self.num_envs)]
         if len(seeds) != self.num_envs:
             raise ValueError(f"seed: {len(seeds)} for {self.num_envs} environments")
         for n, each in enumerate(seeds):

@@ -202,7 +202,7 @@ def allow_steps(run: RunAttributes, num_steps: int, extend: bool) -> None:
     Raises
     ------
     ValueError
-        If its scenario has fewer left and may not be lengthened.
+        If they are fewer than 0, or its scenario has fewer left and may not be lengthened.
     TypeError
         If the number of steps is no whole one.
     RuntimeError
@@ -210,12 +210,12 @@ def allow_steps(run: RunAttributes, num_steps: int, extend: bool) -> None:
     """
     run.check_may_run()
     num_steps = whole_number("num_steps", num_steps)
+    if num_steps < 0:
+        raise ValueError(f"run({num_steps}): must be 0 or more steps")
     left = run.num_steps - run.step_count
     if num_steps > left and (extend or run.scenario.is_open):
         lengthen(run, run.step_count + num_steps)
-    elif num_steps < 0 and run.scenario.is_open:
-        raise ValueError(f"run({num_steps}): must be 0 or more")
-    elif not 0 <= num_steps <= left:
+    elif num_steps > left:
         raise ValueError(
             f"run({num_steps}): {left} of the scenario's {run.num_steps} steps are left; "
             "raise the scenario's days, or say extend=True"

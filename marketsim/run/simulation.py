@@ -45,6 +45,7 @@ from marketsim.run.steering import Steered, act, put_orders, take
 from marketsim.run.warm_up import begin_record
 from marketsim.scenario.build import build_state
 from marketsim.scenario.build_world import build_world, rule_changes
+from marketsim.scenario.coercion import seed_of_run
 from marketsim.scenario.funding_file import load_given_rates
 from marketsim.scenario.history import HistoryPath, load_history
 from marketsim.scenario.inputs import InputLog
@@ -112,9 +113,9 @@ class Simulation(Steered, Measures):
         progress: Progress | None = None,
     ) -> None:
         self._started = time.perf_counter()
+        self.seed = seed_of_run("seed", seed)
         start_helper(scenario)
         self.scenario = scenario
-        self.seed = seed
         self.market_names = tuple(scenario.markets)
         self.num_steps = 0 if scenario.is_open else scenario.num_steps
         self.inputs = InputLog()

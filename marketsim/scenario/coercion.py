@@ -7,6 +7,8 @@ from pydantic_core import CoreSchema, PydanticKnownError, core_schema
 
 #: Entries of a core schema that hold no schemas.
 _NO_SCHEMAS = ("metadata", "config", "default", "expected", "serialization", "ref")
+#: Seeds of a run lie below.
+SEEDS = 2**63
 
 
 def without_coercion(schema: CoreSchema) -> CoreSchema:
@@ -79,4 +81,27 @@ def whole_number(name: str, value: Any) -> int:
     """
     if isinstance(value, bool) or not isinstance(value, int | np.integer):
         raise TypeError(f"{name} = {value!r}: must be a whole number")
+    return int(value)
+
+
+def seed_of_run(name: str, value: Any) -> int:
+    """Return an argument of a call that must be the seed of a run.
+
+    Parameters
+    ----------
+    name : str
+        Of the argument.
+    value : int
+        Python's or NumPy's.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If it is no whole number, or one out of range.
+    """
+    problem = f"{name} = {value!r}: must be a whole number, 0 to 2**63 - 1"
+    if isinstance(value, bool) or not isinstance(value, int | np.integer):
+        raise TypeError(problem)
+    if not 0 <= value < SEEDS:
+        raise ValueError(problem)
     return int(value)

@@ -13,6 +13,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from marketsim.scenario.coercion import is_number
 from marketsim.scenario.errors import (
     Location,
     ScenarioError,
@@ -32,6 +33,7 @@ __all__ = [
     "absolute_path",
     "absolute_value",
     "change_tables",
+    "days_override",
     "json_schema",
     "list_scenarios",
     "load_scenario",
@@ -183,10 +185,35 @@ def override_tables(
     Raises
     ------
     ScenarioError
-        If a path leads through a value or beyond the end of a list.
+        If a change is no pair, or its path leads through a value or beyond the end of a list.
     """
-    changes = [(path, parse_value(text)) for path, text in overrides]
+    stated = list(overrides)
+    wrong = [each for each in stated if not _is_change(each)]
+    if wrong:
+        need = 'must be a pair of path and value, as in overrides = [("days", "7")]'
+        raise ScenarioError([f"overrides: {show(each)}: {need}" for each in wrong], source)
+    changes = [(path, parse_value(text)) for path, text in stated]
     return change_tables(tables, changes, source, said="--set ")
+
+
+def _is_change(stated: Any) -> bool:
+    is_pair = isinstance(stated, tuple | list) and len(stated) == 2
+    return is_pair and isinstance(stated[0], str)
+
+
+def days_override(days: float | None) -> list[tuple[str, str]]:
+    """Return the override that states how long a run lasts; none for None.
+
+    Raises
+    ------
+    TypeError
+        If it is no number.
+    """
+    if days is None:
+        return []
+    if not is_number(days):
+        raise TypeError(f"days = {days!r}: must be a number of days, such as 7 or 0.5")
+    return [("days", repr(float(days)))]
 
 
 def parse_scenario(data: dict[str, Any], source: str = "scenario") -> Scenario:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from marketsim.run.cores import usable_cores
+from marketsim.run.cores import count_workers
 from marketsim.run.progress import Progress
 from marketsim.scenario.errors import ScenarioError
 from marketsim.scenario.inputs import Input, InputLog, compare_inputs, read_inputs
@@ -124,6 +124,7 @@ def calibrate(
     TrialsFailedError
         If no trial could be measured.
     """
+    num_workers = count_workers(workers)
     with InputLog() as read:
         search = targets if isinstance(targets, Search) else load_targets(targets)
     folder = Path(out).expanduser().resolve()
@@ -135,12 +136,11 @@ def calibrate(
         stack.enter_context(InputLog(plan.inputs, "when the calibration began"))
         if cluster is not None:
             executor = stack.enter_context(connected(cluster, search.name, folder / LOGS))
-            workers = executor.num_workers
-        workers = workers or usable_cores()
+            num_workers = executor.num_workers or num_workers
         if executor is None:
-            executor = WorkerPool(min(workers, search.batch * search.replicates), warm_up)
+            executor = WorkerPool(min(num_workers, search.batch * search.replicates), warm_up)
             stack.callback(executor.shutdown, wait=False, cancel_futures=True)
-        batches = _Batches(search, folder, tables, executor, workers, progress)
+        batches = _Batches(search, folder, tables, executor, num_workers, progress)
         for batch in _search(search, batches):
             trials += batch
             with atomic(folder / TRIALS_FILE) as stream:

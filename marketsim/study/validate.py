@@ -1,16 +1,17 @@
 """Is it like a real market? One run held against bands, or many against windows of real markets."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from marketsim.model.opening import open_simulation
 from marketsim.results.run import Run, load_run
-from marketsim.run.cores import usable_cores
+from marketsim.run.cores import count_workers
 from marketsim.run.progress import Progress
-from marketsim.scenario.loader import list_scenarios, load_scenario
+from marketsim.scenario.coercion import seed_of_run, whole_number
+from marketsim.scenario.loader import days_override, list_scenarios, load_scenario
 from marketsim.scenario.schema import Scenario
 from marketsim.study.bands import BandError, load_bands, shipped_bands
 from marketsim.study.observed import Observed, observe_result, observe_run
@@ -181,8 +182,9 @@ def validate(
         If the file of real statistics cannot be used.
     AnalysisError, WindowError
         If the runs are too short, or their rows too far apart.
-    ValueError
-        If days or a seed are given with a run, or the seeds are fewer than two or repeated.
+    TypeError, ValueError
+        If a seed is no whole number from 0 to 2**63 - 1 or the days are no number; if days or a
+        seed are given with a run, or the seeds are fewer than two or repeated.
     ArithmeticError
         If the books of a run do not balance.
 
@@ -202,13 +204,13 @@ def validate(
         return _hold(observe_run(target), _read_quantiles(targets))
     if not isinstance(target, Scenario):
         length = days if plausibility or days is not None else DEFAULT_DAYS
-        target = load_scenario(target, [] if length is None else [("days", repr(float(length)))])
+        target = load_scenario(target, days_override(length))
     elif days is not None:
         raise ValueError("days: give them with a scenario's name or file")
-    seed = target.seed if seed is None else seed
+    seed = target.seed if seed is None else seed_of_run("seed", seed)
     if plausibility:
         chosen = _chosen(() if seeds is None else seeds, seed)
-        figures = measure_plausibility(target, chosen, workers or usable_cores(), progress)
+        figures = measure_plausibility(target, chosen, count_workers(workers), progress)
         days = target.num_steps * target.step_minutes / 1440.0
         return PlausibleRuns(target.name, days, chosen, figures)
     if seeds is not None:
@@ -250,7 +252,7 @@ def _judge(
         scenario,
         seeds,
         spot_only=spot_only,
-        workers=workers or usable_cores(),
+        workers=count_workers(workers),
         progress=progress,
     )
     days = scenario.num_steps * scenario.step_minutes / 1440.0
@@ -258,7 +260,11 @@ def _judge(
 
 
 def _chosen(seeds: int | Sequence[int], first: int) -> tuple[int, ...]:
-    chosen = tuple(range(first, first + seeds)) if isinstance(seeds, int) else tuple(seeds)
+    if isinstance(seeds, Iterable) and not isinstance(seeds, str):
+        chosen = tuple(seed_of_run("seeds", each) for each in seeds)
+    else:
+        chosen = tuple(range(first, first + whole_number("seeds", seeds)))
+        seed_of_run("seed + seeds - 1", chosen[-1] if chosen else first)
     if not 2 <= len(chosen) <= MOST_SEEDS:
         raise ValueError(
             f"seeds: {len(chosen)} seeds; an interval needs 2, and at most {MOST_SEEDS}"

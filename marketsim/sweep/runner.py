@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import pyarrow.compute as pc
 
-from marketsim.run.cores import usable_cores
+from marketsim.run.cores import count_workers
 from marketsim.scenario.errors import ScenarioWarning
 from marketsim.scenario.inputs import Input, InputChangedError, InputLog
 from marketsim.sweep.claims import claimed
@@ -151,6 +151,8 @@ def run_sweep(
     ------
     DesignError
         If the design cannot be run.
+    TypeError, ValueError
+        If the workers are no whole number above 0.
     SweepFolderError
         If the folder is another design's, its runs were made from files that have changed since,
         or it is in use or damaged.
@@ -172,6 +174,7 @@ def run_sweep(
     ClusterWarning
         If nobody works, as all of a cluster's workers have ended or none has begun.
     """
+    num_workers = count_workers(workers)
     if isinstance(design, Mapping):
         design = parse_design(dict(design))
     elif not isinstance(design, Design):
@@ -202,10 +205,9 @@ def run_sweep(
         if len(todo) or manifest is None:
             if cluster is not None:
                 executor = stack.enter_context(connected(cluster, design.name, folder / LOGS))
-                workers = executor.num_workers
-            workers = workers or usable_cores()
+                num_workers = executor.num_workers or num_workers
             if executor is None:
-                executor = WorkerPool(min(workers, max(len(todo), 1)), warm_up)
+                executor = WorkerPool(min(num_workers, max(len(todo), 1)), warm_up)
                 stack.callback(executor.shutdown, wait=False, cancel_futures=True)
             team = _Team(executor, seat)
             manifest = manifest or _begin(folder, plan, team)
@@ -213,11 +215,11 @@ def run_sweep(
             if shard.is_shared:
                 driver.make(
                     claimed(folder, plan.keys, seat.label, stack),
-                    SHARED_WINDOW * workers,
+                    SHARED_WINDOW * num_workers,
                     max_failures,
                 )
             else:
-                driver.make(todo.tolist(), WINDOW * workers, max_failures)
+                driver.make(todo.tolist(), WINDOW * num_workers, max_failures)
     made = count_runs(folder).total()
     if shard.is_shared:
         report.stored = max(made - report.done, 0)  # the others' as well

@@ -3,12 +3,17 @@
 import json
 import re
 import shutil
+from dataclasses import replace
+from io import StringIO
 
 import networkx
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner
 
 from marketsim.cli import app
+from marketsim.report.cascade_tree import render_cascades
+from marketsim.results.cascades import summarise_cascades
 from marketsim.results.folder import write_run
 from marketsim.results.run import load_run
 from marketsim.run.simulation import Simulation
@@ -40,6 +45,18 @@ def test_it_shows_a_tree(folder):
     assert max(map(len, outcome.output.splitlines())) <= 80
 
 
+def test_what_a_single_account_lost_is_not_called_a_cascade(folder):
+    run = load_run(folder)
+    alone = [replace(run.cascades()[0], num_accounts=1)]
+    summary = {"scenario": run.scenario, "seed": run.seed, **summarise_cascades(alone)}
+    console = Console(width=80, file=StringIO())
+    console.print(render_cascades(summary, alone, run.liquidations, run.causes))
+    text = console.file.getvalue()
+    assert "0 cascades of several accounts" in text
+    assert "the largest of those alone" in text
+    assert "cascade 1" not in text
+
+
 def test_json_agrees_with_the_tables(folder):
     content = json.loads(invoke(folder, "--json", "--largest", 10_000).output)
     total = load_run(folder).liquidations["notional_usd"].sum()
@@ -48,8 +65,10 @@ def test_json_agrees_with_the_tables(folder):
         sum(each["num_liquidations"] for each in content["cascades"])
         == (content["num_liquidations"])
     )
-    sizes = [each["size_usd"] for each in content["cascades"]]
-    assert sizes == sorted(sizes, reverse=True)
+    order = [(each["num_accounts"] == 1, -each["size_usd"]) for each in content["cascades"]]
+    assert order == sorted(order)
+    spread = [each["number"] for each in content["cascades"] if each["num_accounts"] > 1]
+    assert spread == list(range(1, content["num_cascades"] + 1))
 
 
 def test_large_cascades_are_listed_by_what_they_reach(folder):

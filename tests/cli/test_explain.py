@@ -56,8 +56,13 @@ def test_json_is_one_object_with_the_same_numbers(run: Run, marketsim: Cli) -> N
 def test_what_cannot_be_explained_ends_with_a_sentence(
     run: Run, marketsim: Cli, tmp_path: Path
 ) -> None:
+    first = int(run.liquidations["account"].iloc[0])
     for arguments, words in (
         ((run.path, "--account", 999), "there is no account 999, only 0 to 105"),
+        (
+            (run.path,),
+            f"--account N: state the number of an account; first liquidated were {first}",
+        ),
         ((run.path, "--account", 0, "--step", 180), "the run has steps 0 to 179"),
         ((tmp_path / "none", "--account", 0), "no such folder"),
         ((tmp_path, "--account", 0), "not a run folder"),

@@ -75,6 +75,8 @@ def test_json_is_one_object(file: Path, marketsim: Cli) -> None:
         (("--shock", "DOGE=-20%"), "shock DOGE: no such market; must be one of BTC, ETH"),
         (("--shock", "BTC"), "--shock BTC: must read MARKET=NUMBER%"),
         (("--shock", "BTC=lots"), "must read MARKET=NUMBER%"),
+        (("--shock", "BTC=20"), "without % it is a share, +2000 %; did you mean BTC=20%?"),
+        (("--shock", "BTC=-20"), "did you mean BTC=-20%?"),
         (("--shock", "BTC=-120%"), "must lie above -100 %"),
         (("--shock", "BTC=nan"), "must lie above -100 %"),
         (("--mode", "hedged"), 'mode "hedged": must be one of cross, isolated, partial'),

@@ -1,6 +1,7 @@
 """A run made from Python is the run that the command makes."""
 
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -12,6 +13,8 @@ from marketsim.cli import app
 from marketsim.model.trader import Trader
 
 SHORT = 0.05  # days
+#: What is said of a wrong seed.
+SEED = r"seed = .*: must be a whole number, 0 to 2\*\*63 - 1"
 
 
 class Buyer(Trader):
@@ -76,3 +79,41 @@ def test_bad_input_is_named() -> None:
     run = marketsim.run_scenario("quickstart", days=SHORT)
     with pytest.raises(marketsim.RunFolderError, match="no table 'fill'"):
         run.table("fill")
+
+
+@pytest.mark.parametrize("seed", ["one", 1.5, True, -1, 2**63, 2**70])
+def test_a_wrong_seed_is_refused_in_the_same_words_everywhere(seed: Any) -> None:
+    scenario = marketsim.load_scenario("quickstart", [("days", "0.05")])
+    for given in (
+        lambda: marketsim.run_scenario("quickstart", seed=seed),
+        lambda: marketsim.validate("quickstart", seed=seed),
+        lambda: marketsim.Simulation(scenario, seed),
+    ):
+        with pytest.raises((TypeError, ValueError), match=SEED):
+            given()
+    with pytest.raises((TypeError, ValueError), match=SEED.replace("seed", "seeds", 1)):
+        marketsim.validate("quickstart", seeds=[1, seed])
+
+
+def test_days_and_overrides_are_named_when_wrong() -> None:
+    for days in ("one", "1", True, [1]):
+        with pytest.raises(TypeError, match=r"days = .*: must be a number of days"):
+            marketsim.run_scenario("quickstart", days=days)
+        with pytest.raises(TypeError, match=r"days = .*: must be a number of days"):
+            marketsim.validate("quickstart", days=days)
+    pairs: Any
+    for pairs in ({"days": 1}, ["days"], [("days", "1", "2")], [(1, "2")]):
+        with pytest.raises(marketsim.ScenarioError, match=r"overrides: .*a pair of path and value"):
+            marketsim.run_scenario("quickstart", overrides=pairs)
+
+
+@pytest.mark.parametrize("workers", ["two", 0, 1.5])
+def test_a_wrong_number_of_workers_is_named(workers: Any, tmp_path: Path) -> None:
+    for given in (
+        lambda: marketsim.run_sweep({"base": "quickstart"}, tmp_path / "out", workers=workers),
+        lambda: marketsim.validate("quickstart", days=0.05, seeds=2, workers=workers),
+        lambda: marketsim.calibrate("none.toml", tmp_path / "out", workers=workers),
+    ):
+        with pytest.raises((TypeError, ValueError), match=r"workers = .*: must be"):
+            given()
+    assert not (tmp_path / "out").exists()

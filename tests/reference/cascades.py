@@ -104,7 +104,9 @@ def link(
     for story in links.stories:
         story.matrix = dollar_matrix(sales, reasons, story.members)
         story.root = root_of(story, links, sales, reasons, shocks)
-    links.stories.sort(key=lambda each: (-size_of(each, sales), each.members[0]))
+    links.stories.sort(
+        key=lambda each: (num_accounts(each, sales) == 1, -size_of(each, sales), each.members[0])
+    )
     return links
 
 

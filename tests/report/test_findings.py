@@ -1,11 +1,15 @@
 """Files of an analysis: what the tables hold, which figures there are."""
 
+from io import StringIO
+
 import pandas as pd
 import pytest
+from rich.console import Console
 
-from marketsim.report.findings import title, write_analysis
-from marketsim.report.layout import to_markdown, with_intervals
-from marketsim.report.numbers import interval, number, short_names
+from marketsim.report.comparison_page import render_comparison
+from marketsim.report.findings import drawings, title, write_analysis
+from marketsim.report.layout import to_markdown, to_rich, with_intervals
+from marketsim.report.numbers import in_words, interval, number, short_names
 from marketsim.study.analysis import SweepAnalysis, cell_means, paired_differences, phases
 from marketsim.sweep.design import parse_design
 
@@ -72,6 +76,18 @@ def test_one_parameter_makes_lines_and_two_make_maps(tmp_path):
             assert f"phase-loss-{variant}-venue.fee-crowd.count.{ending}" in names
 
 
+def test_figures_have_a_title_units_and_what_they_were_made_from():
+    found = analysis({A: [1, 2]})
+    figures = {name: draw() for name, draw in drawings(found)}
+    for name, figure in figures.items():
+        (source,) = [text for text in figure.texts if text.get_label() == "source"]
+        assert found.design.name in source.get_text()
+        assert "populations.crowd.count: Number of traders" in " ".join(source.get_text().split())
+        assert figure.get_suptitle().startswith("loss")
+        assert figure.axes[0].get_xlabel() == "crowd count", name
+    assert in_words("GOLD.liquidated_usd") == "GOLD liquidated, USD"
+
+
 def test_without_figures_only_tables_are_written(tmp_path):
     written = write_analysis(analysis({A: [1, 2]}), tmp_path, figures=False)
     assert {path.suffix for path in written} == {".csv", ".md"}
@@ -102,6 +118,32 @@ def test_a_place_in_a_list_keeps_the_list_s_name():
 )
 def test_numbers_have_four_digits(value, text):
     assert number(value) == text
+
+
+def test_what_is_rounding_beside_what_was_compared_is_zero():
+    table = pd.DataFrame(
+        {
+            "metric": ["sold", "kept"],
+            "base": [265_200.0, 1.0],
+            "twin": [265_200.0, 3.0],
+            "difference": [-1.455e-11, 2.0],
+            "low": [-3e-11, -1.11e-16],
+            "high": [1.455e-11, 4.0],
+        }
+    )
+    assert with_intervals(table)["difference"].tolist() == ["0 [0, 0]", "2 [0, 4]"]
+    table.attrs["identical"] = 0
+    shown = render_comparison(table.assign(pairs=2, variance_ratio=1.0), "title")
+    assert [cell.name for cell in shown.columns[4].cells] == ["", ""]
+
+
+def test_a_name_without_room_folds_at_its_dots():
+    name = "populations.holders.leverage"
+    table = pd.DataFrame({"metric": [name], "value": ["12345.678 [1, 2]"]})
+    console = Console(width=32, file=StringIO())
+    console.print(to_rich(table, "", names=("metric",)))
+    lines = [line.split()[0] for line in console.file.getvalue().splitlines() if line.strip()]
+    assert lines[1:] == ["populations.", "holders.", "leverage"]
 
 
 def test_an_estimate_without_interval_stands_alone():

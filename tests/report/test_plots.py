@@ -14,6 +14,7 @@ from marketsim.report.plots import event_study, payers, profit
 from marketsim.report.plots.dollar_network import passed_on
 from marketsim.report.plots.kinds import KINDS, Kind, find_kind
 from marketsim.report.plots.prices import liquidated
+from marketsim.report.run_report import has_something, report_kinds
 from marketsim.report.style import LIGHT
 
 LOOK = find_look()
@@ -127,6 +128,7 @@ def test_interest_shows_three_series_over_one_time(two):
 
 def test_the_bars_of_a_cascade_sum_to_its_size(two):
     largest = two.cascades()[0]
+    assert largest.num_accounts == two.summary["largest_cascade_accounts"] > 1
     dollars, generations = picture("cascade", two).axes
     assert sum(bar.get_height() for bar in dollars.patches) == pytest.approx(largest.size_usd)
     assert len(generations.get_yticks()) == largest.depth
@@ -231,6 +233,41 @@ def test_runs_beside_each_other_have_the_same_ranges(two, twin):
     first, second = figure.axes[0], figure.axes[2]
     assert first.get_ylim() == second.get_ylim()
     assert first.get_xlim() == second.get_xlim()
+
+
+def test_cascades_beside_each_other_have_bars_of_one_width_and_one_end(two, twin):
+    alone = [picture("cascade", run).axes[0].patches[0].get_width() for run in (two, twin)]
+    figure = picture("cascade", two, twin)
+    widths = {round(bar.get_width(), 9) for axes in figure.axes for bar in axes.patches}
+    assert widths == {max(alone)}
+    assert figure.axes[0].get_ylabel() == figure.axes[2].get_ylabel()
+    labels = [figure.axes[place].get_xlabel().split()[0] for place in (1, 3)]
+    assert labels[0] == labels[1]
+    dots = [
+        sum(each.get_sizes().sum() for each in figure.axes[place].collections) for place in (1, 3)
+    ]
+    sizes = [run.cascades()[0].size_usd for run in (two, twin)]
+    assert dots[0] / dots[1] == pytest.approx(sizes[0] / sizes[1])
+    for panel, run in ((0, two), (2, twin)):
+        _, end = figure.axes[panel].get_xlim()
+        bars = figure.axes[panel].patches
+        late = sum(bar.get_height() for bar in bars if bar.get_x() >= end)
+        share = late / run.cascades()[0].size_usd
+        told = "came later" in figure.axes[panel + 1].get_xlabel()
+        assert told == (share > 0.0)
+
+
+def test_without_a_cascade_of_several_accounts_the_figure_says_so(two, monkeypatch):
+    alone = [each for each in two.cascades() if each.num_accounts == 1]
+    monkeypatch.setattr(type(two), "cascades", lambda _: alone)
+    for kind in ("cascade", "network"):
+        options = {"cascade": 1}
+        assert "No cascade of several accounts." in texts(picture(kind, two, **options))
+    shown = [kind.name for kind in report_kinds(two) if has_something(two, kind)]
+    assert {"cascade", "events"}.isdisjoint(shown)
+    assert {"network", "account"} <= set(shown)
+    with pytest.raises(FigureError, match="has none of several accounts"):
+        picture("cascade", two, cascade=2)
 
 
 @pytest.mark.parametrize(

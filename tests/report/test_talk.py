@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 
 import marketsim
 from marketsim.cli import app
+from marketsim.cli.talk import talk as command
 from marketsim.report import talk
 from marketsim.report.plots.kinds import find_kind
 from marketsim.scenario.loader import list_scenarios
@@ -18,6 +19,7 @@ def test_it_is_five_chapters_and_eight_slides_of_shipped_scenarios() -> None:
     shipped = {name for name, _ in list_scenarios()}
     assert len(talk.ACTS) == 5
     assert sum(len(act.slides) for act in talk.ACTS) == 8
+    assert "five chapters and eight slides" in str(command.__doc__)
     assert {"contagion", "boom"} <= {name for act in talk.ACTS for name in act.scenarios}
     for act in talk.ACTS:
         assert set(act.scenarios) <= shipped

@@ -12,7 +12,7 @@ import gymnasium as gym
 from gymnasium.utils.env_checker import check_env
 
 from marketsim.engine.state import ATOMS
-from marketsim.rl import BASELINES, TASKS, PerpEnv, score
+from marketsim.rl import BASELINES, TASKS, PerpEnv, PerpVectorEnv, score
 from marketsim.run.simulation import Simulation
 from marketsim.scenario.errors import ScenarioError
 
@@ -210,6 +210,22 @@ def test_baselines_differ(small):
     scores = {name: score(env, policy, [1]) for name, policy in BASELINES.items()}
     assert scores["nothing"] == [0.0]
     assert len({tuple(each) for each in scores.values()}) > 2
+
+
+def test_a_baseline_that_is_none_is_named(small):
+    with pytest.raises(KeyError, match=r"nothin.*one of nothing, random.*did you mean 'nothing'"):
+        BASELINES["nothin"]
+    with pytest.raises(TypeError, match="policy = 'nothin': must be a function"):
+        score(PerpEnv(small), "nothin", [1])
+
+
+@pytest.mark.parametrize("seed", ["1", 1.5, True, -1, 2**63])
+def test_a_wrong_seed_is_refused(small, seed):
+    for env in (PerpEnv(small), PerpVectorEnv(2, small)):
+        with pytest.raises((TypeError, ValueError), match=r"seed = .*: must be a whole number, 0"):
+            env.reset(seed=seed)
+    with pytest.raises((TypeError, ValueError), match=r"seed = .*: must be a whole number, 0"):
+        env.reset(seed=[1, seed])
 
 
 @pytest.mark.parametrize(

@@ -213,7 +213,7 @@ def test_no_step_is_taken_beyond_the_scenario():
     simulation.run(14)
     with pytest.raises(ValueError, match="0 of the scenario's 14 steps are left"):
         simulation.run(1)
-    with pytest.raises(ValueError, match="run"):
+    with pytest.raises(ValueError, match=r"run\(-1\): must be 0 or more steps"):
         simulation.run(-1)
 
 

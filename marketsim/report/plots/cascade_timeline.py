@@ -1,6 +1,7 @@
 """One cascade: what was liquidated when and where, generation by generation."""
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import matplotlib as mpl
 import numpy as np
@@ -12,7 +13,7 @@ from marketsim.report.canvas import FigureError, heading, hours_axis, in_usd, le
 from marketsim.report.numbers import counted, number
 from marketsim.report.plots.reading import MAX_LINES, place_of, step_minutes
 from marketsim.report.style import Theme, shortened
-from marketsim.results.cascades import Cascade
+from marketsim.results.cascades import Cascade, of_several
 from marketsim.results.run import Run
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 MAX_BARS = 120
 #: Whole numbers of minutes a bar may stand for.
 BAR_MINUTES = (1, 2, 5, 10, 15, 30, 60, 120, 240, 480, 1440)
-#: A cascade that is over within so many steps is shown round by round.
+#: Cascades that are all over within so many steps are shown round by round.
 FEW_STEPS = 3
 #: Share of the dollars that may come after the end of the axis.
 TAIL = 0.05
@@ -30,13 +31,37 @@ TAIL = 0.05
 MAX_GENERATIONS = 8
 
 
-def draw(axes: Axes, run: Run, theme: Theme, *, cascade: int = 1) -> list[Axes]:
+class Scale(NamedTuple):
+    """What cascades beside each other share: the time axis and the size of dots.
+
+    Time is rounds, if all are over within a few steps, else minutes.
+    """
+
+    is_rounds: bool
+    width: float  #: of a bar, minutes; of a round, 1
+    end: float  #: where the last of them ends with all but `TAIL` of its dollars
+    largest_usd: float  #: of one dot
+
+
+def common_scale(runs: Sequence[Run], *, cascade: int = 1) -> Scale | None:
+    """Return what cascades beside each other share; None without any."""
+    chosen = [(run, chosen_cascade(run, cascade)) for run in runs]
+    drawn = [
+        (cascade_rows(run, each), step_minutes(run)) for run, each in chosen if each is not None
+    ]
+    return _choose_scale(drawn) if drawn else None
+
+
+def draw(
+    axes: Axes, run: Run, theme: Theme, scale: Scale | None = None, *, cascade: int = 1
+) -> list[Axes]:
     """Draw a cascade (1 is the largest): dollars by market over time, and their generations."""
     chosen = chosen_cascade(run, cascade)
     if chosen is None:
-        say(axes, "Nobody was liquidated.")
+        say(axes, nothing_to_show(run))
         return [axes]
-    clock = _Clock(cascade_rows(run, chosen), step_minutes(run))
+    sold, step = cascade_rows(run, chosen), step_minutes(run)
+    clock = _Clock(sold, step, scale or _choose_scale([(sold, step)]))
     rows, width = clock.rows, clock.width
     usd = rows.groupby("market")["usd"].sum()
     names = [name for name in usd.sort_values(ascending=False).index if usd[name] > 0.0]
@@ -62,7 +87,7 @@ def draw(axes: Axes, run: Run, theme: Theme, *, cascade: int = 1) -> list[Axes]:
     heading(dollars, _sentence(chosen))
     legend(dollars, _largest(entries[::-1], names, usd))
     in_usd(dollars, f"per {clock.unit}")
-    _bubbles(generations, rows, names, width, run, theme)
+    _bubbles(generations, clock, names, run, theme)
     hours_axis(generations, clock.label)
     generations.xaxis.set_major_locator(MaxNLocator(integer=True))
     generations.set_xlim(-0.04 * clock.end, 1.02 * clock.end)
@@ -81,19 +106,25 @@ def _largest(
 
 
 def chosen_cascade(run: Run, number_: int) -> Cascade | None:
-    """Return a cascade by its number, 1 the largest; None if nobody was liquidated.
+    """Return a cascade of several accounts by its number, 1 the largest; None if there is none.
 
     Raises
     ------
     FigureError
         If there is no such cascade.
     """
-    found = run.cascades()
+    found = of_several(run.cascades())
     if not found and number_ == 1:
         return None
     if not 1 <= number_ <= len(found):
-        raise FigureError(f"cascade {number_}: {run.path} has cascades 1 to {len(found)}")
+        known = f"has cascades 1 to {len(found)}" if found else "has none of several accounts"
+        raise FigureError(f"cascade {number_}: {run.path} {known}")
     return found[number_ - 1]
+
+
+def nothing_to_show(run: Run) -> str:
+    """Say why a run has no cascade to be drawn."""
+    return "No cascade of several accounts." if len(run.liquidations) else "Nobody was liquidated."
 
 
 def cascade_rows(run: Run, cascade: Cascade) -> "pd.DataFrame":
@@ -108,24 +139,22 @@ def cascade_rows(run: Run, cascade: Cascade) -> "pd.DataFrame":
     )
 
 
-def _bubbles(
-    axes: Axes, rows: "pd.DataFrame", names: list[str], width: float, run: Run, theme: Theme
-) -> None:
+def _bubbles(axes: Axes, clock: "_Clock", names: list[str], run: Run, theme: Theme) -> None:
     """Draw a row of dots for each generation, in it one level for each market."""
-    dots = rows.groupby(["bar", "generation", "market"])["usd"].sum().reset_index()
-    area = 1.4 * mpl.rcParams["font.size"] ** 2 / max(float(dots["usd"].max()), 1e-9)
+    dots = _dots(clock.rows)
+    area = 1.4 * mpl.rcParams["font.size"] ** 2 / max(clock.largest_usd, 1e-9)
     levels = {name: 0.5 * (n + 0.5) / len(names) - 0.25 for n, name in enumerate(names)}
     for name in names:
         mine = dots[dots["market"] == name]
         axes.scatter(
-            mine["bar"] + 0.5 * width,
+            mine["bar"] + 0.5 * clock.width,
             mine["generation"] + levels[name],
             s=area * mine["usd"],
             color=theme.market(place_of(run, name)),
             alpha=0.8,
             linewidth=0,
         )
-    deepest = int(rows["generation"].max())
+    deepest = int(clock.rows["generation"].max())
     labels = [str(n) for n in range(deepest + 1)]
     if deepest == MAX_GENERATIONS - 1:
         labels[-1] += "+"
@@ -143,35 +172,57 @@ def _sentence(cascade: Cascade) -> str:
     )
 
 
+def _choose_scale(drawn: Sequence[tuple["pd.DataFrame", float]]) -> Scale:
+    """Choose from the rows of cascades and the minutes of their steps."""
+    cores = [_core(rows) for rows, _ in drawn]
+    is_rounds = all(core["step"].nunique() <= FEW_STEPS for core in cores)
+    step = max(step for _, step in drawn)
+    span = max(float(core["minutes"].max()) for core in cores) + step
+    width = 1.0 if is_rounds else _bar_minutes(step, span)
+    placed = [rows.assign(bar=_bar_of(rows, is_rounds, width)) for rows, _ in drawn]
+    last = [
+        float(rows["bar"].loc[core.index].max()) for rows, core in zip(placed, cores, strict=True)
+    ]
+    largest = max(float(_dots(rows)["usd"].max()) for rows in placed)
+    return Scale(is_rounds, width, max(last) + width, largest)
+
+
+def _dots(rows: "pd.DataFrame") -> "pd.DataFrame":
+    """Sum up the dollars of each bar, generation and market."""
+    return rows.groupby(["bar", "generation", "market"])["usd"].sum().reset_index()
+
+
+def _bar_of(rows: "pd.DataFrame", is_rounds: bool, width: float) -> "pd.Series[float]":
+    """Return where the bar of each liquidation begins."""
+    if is_rounds:
+        return rows.groupby(["step", "round"], sort=True).ngroup().astype(float)
+    begins: pd.Series[float] = np.floor(rows["minutes"] / width) * width
+    return begins
+
+
+def _core(rows: "pd.DataFrame") -> "pd.DataFrame":
+    """Return the rows without the last `TAIL` of the dollars, which may come long after."""
+    share = rows["usd"].cumsum() / max(float(rows["usd"].sum()), 1e-9)
+    return rows[share.shift(fill_value=0.0) < 1.0 - TAIL]
+
+
 class _Clock:
-    """The time of a cascade: minutes, or rounds of liquidation if it is over within a few steps.
+    """The time of a cascade on a scale."""
 
-    Its last dollars may come long after the others; the axis ends with all but `TAIL` of them.
-    """
-
-    def __init__(self, rows: "pd.DataFrame", step: float) -> None:
-        share = rows["usd"].cumsum() / max(float(rows["usd"].sum()), 1e-9)
-        core = rows[share.shift(fill_value=0.0) < 1.0 - TAIL]
-        self.is_rounds = core["step"].nunique() <= FEW_STEPS
-        if self.is_rounds:
-            rounds = rows.groupby(["step", "round"], sort=True).ngroup()
-            self.width, self.unit = 1.0, "round"
-            self.rows = rows.assign(bar=rounds.astype(float))
-            since = "rounds"
+    def __init__(self, rows: "pd.DataFrame", step: float, scale: Scale) -> None:
+        self.width, self.end, self.largest_usd = scale.width, scale.end, scale.largest_usd
+        self.rows = rows.assign(bar=_bar_of(rows, scale.is_rounds, scale.width))
+        if scale.is_rounds:
+            self.unit = "round"
+            steps = _core(rows)["step"].nunique()
+            since = f"rounds within {_minutes(step * steps, article='a ')}"
         else:
-            self.width = _bar_minutes(step, float(core["minutes"].max()) + step)
             self.unit = _minutes(self.width)
-            self.rows = rows.assign(bar=np.floor(rows["minutes"] / self.width) * self.width)
             since = "minutes since the first liquidation"
-        self.end = float(self.rows["bar"].loc[core.index].max()) + self.width
         self.bars = np.arange(0.0, float(self.rows["bar"].max()) + 0.5 * self.width, self.width)
         late = float(self.rows["usd"][self.rows["bar"] >= self.end].sum() / rows["usd"].sum())
-        span = (
-            f" within {_minutes(step * core['step'].nunique(), article='a ')}"
-            if self.is_rounds
-            else ""
-        )
-        self.label = since + span + (f" ({100.0 * late:.1g} % later)" if late > 0.0 else "")
+        came = f"; {100.0 * late:.1g}\u00a0% of the dollars came later" if late > 0.0 else ""
+        self.label = since + came
 
 
 def _bar_minutes(step: float, span: float) -> float:

@@ -10,7 +10,7 @@ from matplotlib.patches import FancyArrowPatch
 
 from marketsim.report.canvas import heading, plain, say
 from marketsim.report.numbers import counted, number
-from marketsim.report.plots.cascade_timeline import chosen_cascade
+from marketsim.report.plots.cascade_timeline import chosen_cascade, nothing_to_show
 from marketsim.report.plots.reading import place_of
 from marketsim.report.style import Theme, shortened
 from marketsim.results.run import Run
@@ -38,7 +38,7 @@ def draw(axes: Axes, run: Run, theme: Theme, *, cascade: int | None = None) -> l
     """
     passed = passed_on(run, cascade)
     if not len(passed):
-        say(axes, "Nobody was liquidated.")
+        say(axes, nothing_to_show(run))
         return [axes]
     through = (
         passed.groupby("sold_in")["usd"]

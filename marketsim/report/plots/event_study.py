@@ -10,7 +10,7 @@ from marketsim.report.canvas import FigureError, hours_axis, legend, say, tick_t
 from marketsim.report.numbers import counted
 from marketsim.report.plots.reading import chosen_market, rows_of, step_minutes
 from marketsim.report.style import Theme
-from marketsim.results.cascades import Cascade
+from marketsim.results.cascades import Cascade, of_several
 from marketsim.results.run import Run
 from marketsim.scenario.errors import one_of
 from marketsim.study.statistics import LEVEL, bootstrap_means
@@ -111,7 +111,7 @@ def around(
 
 def _events(run: Run, runs: list[Run]) -> list[Cascade]:
     """Return the cascades of a run that count: its largest, or of a run alone all."""
-    spread = [each for each in run.cascades() if each.num_accounts > 1]
+    spread = of_several(run.cascades())
     return spread[:1] if len(runs) > 1 else spread
 
 

@@ -5,7 +5,7 @@ keywords are the kind's options.
 """
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
@@ -30,6 +30,9 @@ class Kind:
         minutes that give enough of them.
     num_runs : int
         How many runs one figure takes; 0 for any number.
+    has_common_scale : bool
+        Whether its file has a function ``common_scale``, of runs that stand beside each other, and
+        ``draw`` takes what that returns, fourth.
     """
 
     name: str
@@ -37,6 +40,7 @@ class Kind:
     module: str
     record: tuple[tuple[str, str], ...] = ()
     num_runs: int = 1
+    has_common_scale: bool = False
 
     @property
     def method(self) -> str:
@@ -48,6 +52,13 @@ class Kind:
         """The function that draws it."""
         found: Callable[..., Any] = import_module(f"{__package__}.{self.module}").draw
         return found
+
+    def common_scale(self, runs: Sequence[Any], options: Mapping[str, Any]) -> tuple[Any, ...]:
+        """Return what ``draw`` takes so that runs beside each other are drawn to one scale."""
+        if not self.has_common_scale:
+            return ()
+        module = import_module(f"{__package__}.{self.module}")
+        return (module.common_scale(runs, **options),)
 
     @property
     def says(self) -> str:
@@ -72,7 +83,13 @@ KINDS = (
         (("liquidation_heatmap", "heatmap_minutes"),),
     ),
     Kind("interest", "Open interest and the crowd", "open_interest"),
-    Kind("cascade", "A liquidation cascade", "cascade_timeline", (("causes", "causes"),)),
+    Kind(
+        "cascade",
+        "A liquidation cascade",
+        "cascade_timeline",
+        (("causes", "causes"),),
+        has_common_scale=True,
+    ),
     Kind(
         "network", "Lost in one market, sold in another", "dollar_network", (("causes", "causes"),)
     ),
