@@ -64,6 +64,11 @@ def is_number(value: Any) -> bool:
     return isinstance(value, numbers) and not isinstance(value, bool)
 
 
+def is_whole_number(value: Any) -> bool:
+    """Tell whether an argument of a call is a whole number, Python's or NumPy's."""
+    return isinstance(value, int | np.integer) and not isinstance(value, bool)
+
+
 def whole_number(name: str, value: Any) -> int:
     """Return an argument of a call that must be a whole number.
 
@@ -79,7 +84,7 @@ def whole_number(name: str, value: Any) -> int:
     TypeError
         If it is anything else.
     """
-    if isinstance(value, bool) or not isinstance(value, int | np.integer):
+    if not is_whole_number(value):
         raise TypeError(f"{name} = {value!r}: must be a whole number")
     return int(value)
 
@@ -100,7 +105,7 @@ def seed_of_run(name: str, value: Any) -> int:
         If it is no whole number, or one out of range.
     """
     problem = f"{name} = {value!r}: must be a whole number, 0 to 2**63 - 1"
-    if isinstance(value, bool) or not isinstance(value, int | np.integer):
+    if not is_whole_number(value):
         raise TypeError(problem)
     if not 0 <= value < SEEDS:
         raise ValueError(problem)

@@ -163,7 +163,8 @@ def test_looking_at_an_account_changes_no_other_look(jump: Run) -> None:
 
 def test_an_account_that_does_not_exist_is_refused_with_those_that_do(jump: Run) -> None:
     fund = len(jump.accounts) - 1
-    with pytest.raises(RunFolderError, match=f"no account 4000, only 0 to {fund - 1}; liquidated"):
+    told = f"no account 4000, only 0 to {fund - 1}; first liquidated were"
+    with pytest.raises(RunFolderError, match=told):
         explain(jump, 4000)
     with pytest.raises(RunFolderError, match="no account -1"):
         explain(jump, -1)
