@@ -410,8 +410,9 @@ def test_seed_is_an_old_name_of_rng() -> None:
         PerpMarket(crowd(), rng=5, seed=5)
     with pytest.raises(TypeError, match="no argument 'sed'"):
         PerpMarket(crowd(), sed=5)  # type: ignore[call-arg]
+    problem = r"rng = -?\d+: must be a whole number, 0 to 2\*\*63 - 1"
     for wrong in (-1, 2**63):
-        with pytest.raises(ValueError, match=r"rng = -?\d+: must be a whole number, 0 to 2\*\*63 - 1"):
+        with pytest.raises(ValueError, match=problem):
             PerpMarket(crowd(), rng=wrong)
 
 
