@@ -17,6 +17,8 @@ LEVEL = 0.95
 RESAMPLES = 2000
 #: Of the bootstraps, so that the same runs give the same intervals. SALib takes 0 for no seed.
 BOOTSTRAP_SEED = 1
+#: Runs below which there is no interval: two can agree by luck, and resampled give three means.
+MIN_RUNS = 3
 #: Points below which a random balance design says nothing: three periods of its ten harmonics.
 MIN_POINTS = 60
 
@@ -53,7 +55,8 @@ def bootstrap_mean(values: ArrayLike, level: float = LEVEL) -> Interval:
     Returns
     -------
     Interval
-        Without ends if there are fewer than two values; all values equal: the ends are that value.
+        Without ends if there are fewer than `MIN_RUNS` values; all of them equal: the ends are that
+        value.
 
     References
     ----------
@@ -80,7 +83,9 @@ def bootstrap_means(table: ArrayLike, level: float = LEVEL) -> list[Interval]:
 
     known = [present(column) for column in np.asarray(table, np.float64).T]
     found = [_plain_mean(column) for column in known]
-    varied = [k for k, column in enumerate(known) if len(column) > 1 and np.ptp(column) > 0.0]
+    varied = [
+        k for k, column in enumerate(known) if len(column) >= MIN_RUNS and np.ptp(column) > 0.0
+    ]
     for count in {len(known[k]) for k in varied}:
         together = [k for k in varied if len(known[k]) == count]
         # In parts of their range: figures that differ in their last digits only would round away.
@@ -106,7 +111,7 @@ def _plain_mean(known: Floats) -> Interval:
     if not len(known):
         return Interval(math.nan, math.nan, math.nan)
     mean = float(known.mean())
-    is_sure = len(known) > 1 and np.ptp(known) == 0.0
+    is_sure = len(known) >= MIN_RUNS and np.ptp(known) == 0.0
     return Interval(mean, mean, mean) if is_sure else Interval(mean, math.nan, math.nan)
 
 
@@ -123,7 +128,7 @@ def paired_difference(base: ArrayLike, twin: ArrayLike, level: float = LEVEL) ->
     Returns
     -------
     PairedDifference
-        The interval has no ends if there are fewer than two pairs.
+        The interval has no ends if there are fewer than `MIN_RUNS` pairs.
 
     Raises
     ------
@@ -148,7 +153,7 @@ def paired_difference(base: ArrayLike, twin: ArrayLike, level: float = LEVEL) ->
         return PairedDifference(0, math.nan, math.nan, nothing, math.nan)
     change = other - one
     mean, half = float(change.mean()), math.nan
-    if n > 1:
+    if n >= MIN_RUNS:
         half = float(t.ppf(0.5 + level / 2, n - 1) * change.std(ddof=1) / math.sqrt(n))
     return PairedDifference(
         num_pairs=n,

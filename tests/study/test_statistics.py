@@ -73,8 +73,15 @@ def test_the_bootstrap_interval_covers_the_mean_as_often_as_it_says():
 def test_the_bootstrap_interval_repeats_and_skips_missing_values():
     values = np.random.default_rng(5).normal(size=20)
     assert bootstrap_mean(values) == bootstrap_mean([*values, math.nan])
-    assert bootstrap_mean([2.0, 2.0]) == (2.0, 2.0, 2.0)
-    assert math.isnan(bootstrap_mean([2.0]).low)
+    assert bootstrap_mean([2.0, 2.0, 2.0]) == (2.0, 2.0, 2.0)
+
+
+@pytest.mark.parametrize("values", [[2.0], [2.0, 2.0], [2.0, 3.0, math.nan]])
+def test_there_is_no_interval_of_two_values_or_fewer(values):
+    change = paired_difference(np.zeros(len(values)), values).difference
+    for found in (bootstrap_mean(values), change):
+        assert found.value == np.nanmean(values)
+        assert np.isnan([found.low, found.high]).all()
 
 
 def test_sobol_indices_of_the_ishigami_function():
