@@ -1,7 +1,7 @@
 """What many runs say together: intervals, paired differences, sensitivity indices."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -113,6 +113,46 @@ def _plain_mean(known: Floats) -> Interval:
     mean = float(known.mean())
     is_sure = len(known) >= MIN_RUNS and np.ptp(known) == 0.0
     return Interval(mean, mean, mean) if is_sure else Interval(mean, math.nan, math.nan)
+
+
+def bootstrap_groups(
+    groups: ArrayLike, figure: Callable[[Any], float], level: float = LEVEL
+) -> Interval:
+    """Estimate any figure of rows that come in groups, with its percentile bootstrap interval.
+
+    Parameters
+    ----------
+    groups : array_like
+        (n,) of each row: its seed, say. Groups are drawn whole, for their rows share their luck.
+    figure : callable
+        Given places of rows, in which one can stand more than once, returns the figure.
+        Draws for which it is NaN do not count.
+    level : float, optional
+        Coverage aimed at.
+
+    Returns
+    -------
+    Interval
+        Without ends if there are fewer than `MIN_RUNS` groups.
+
+    Examples
+    --------
+    >>> values = np.array([1.0, 2.0, 3.0, 4.0])
+    >>> bootstrap_groups([7, 7, 8, 8], lambda rows: float(values[rows].mean()))
+    Interval(value=2.5, low=nan, high=nan)
+    """
+    labels = np.asarray(groups)
+    value = figure(np.arange(len(labels)))
+    parts = [np.flatnonzero(labels == label) for label in dict.fromkeys(labels.tolist())]
+    if len(parts) < MIN_RUNS:
+        return Interval(value, math.nan, math.nan)
+    rng = np.random.default_rng(BOOTSTRAP_SEED)
+    draws = rng.integers(len(parts), size=(RESAMPLES, len(parts)))
+    found = present(np.array([figure(np.concatenate([parts[k] for k in draw])) for draw in draws]))
+    if not len(found):
+        return Interval(value, math.nan, math.nan)
+    low, high = np.quantile(found, [0.5 - level / 2, 0.5 + level / 2])
+    return Interval(value, float(low), float(high))
 
 
 def paired_difference(base: ArrayLike, twin: ArrayLike, level: float = LEVEL) -> PairedDifference:
