@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 #: Of the seeds, in how many a promise is kept, and below how many there is no verdict.
 KEPT, FEWEST = 0.8, 5
+SHARE, VALUE = "kept, % of seeds", "mean"
 
 
 class Promise(NamedTuple):
@@ -33,7 +34,7 @@ class Promise(NamedTuple):
     @property
     def name(self) -> str:
         """Name it is drawn under."""
-        return f"{self.variant}: {self.words}"
+        return f"{self.variant}: {self.words}{',' * bool(self.unit)}{self.unit}"
 
     def holds(self, runs: "pd.DataFrame") -> "pd.Series":
         """Tell for each run whether it is kept; what was not measured is not."""
@@ -75,14 +76,14 @@ PROMISES = (
 
 def tabulate(runs: "pd.DataFrame") -> "pd.DataFrame":
     """Average over seeds: each figure, and in how many of them it is where it was promised."""
-    found = runs.copy()
-    figures = []
-    for promise in PROMISES:
-        here = found["variant"] == promise.variant
-        found[promise.name] = (100.0 * promise.holds(found)).where(here)
-        found[f"{promise.name}, value"] = found[promise.figure].where(here)
-        figures += [promise.name, f"{promise.name}, value"]
-    return cell_means(found, [], figures)
+    import pandas as pd
+
+    parts = []
+    for cell, promise in enumerate(PROMISES):
+        here = runs[runs["variant"] == promise.variant]
+        figures = {SHARE: 100.0 * promise.holds(here), VALUE: here[promise.figure]}
+        parts.append(here.assign(cell=cell, promise=promise.name, **figures))
+    return cell_means(pd.concat(parts), ["promise"], [SHARE, VALUE])
 
 
 def check(runs: "pd.DataFrame") -> list[Check]:
@@ -118,8 +119,8 @@ def _between(promise: Promise) -> str:
 
 def draw(table: "pd.DataFrame", path: Path) -> None:
     """Draw in how many seeds each promise is kept."""
-    shown = table[table["metric"].isin([promise.name for promise in PROMISES])].dropna()
-    bars = {row.metric: Interval(row.value, row.low, row.high) for row in shown.itertuples()}
+    shown = table[table["metric"] == SHARE]
+    bars = {row.promise: Interval(row.value, row.low, row.high) for row in shown.itertuples()}
     save_figure(bar_figure(bars, "% of seeds in which it is as promised"), path)
 
 

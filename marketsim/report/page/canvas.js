@@ -173,16 +173,16 @@
 
   const legendHeight = (area, entries, width, px) => flow(area, entries, width, px).length * px * 1.4;
 
-  /* How a line between two points bends to its right: where to, and where its middle lies. */
+  /* How a line between two points bends to its right: where to, and the points on its way (0 to 1). */
   function bend(a, b, most) {
     const length = Math.hypot(b.x - a.x, b.y - a.y) || 1;
     const out = Math.min(length * 0.18, most);
     const across = { x: (-(b.y - a.y) / length) * out, y: ((b.x - a.x) / length) * out };
     const half = { x: (a.x + b.x) / 2, y: (a.y + b.y) / 2 };
-    return {
-      to: { x: half.x + 2 * across.x, y: half.y + 2 * across.y },
-      middle: { x: half.x + across.x, y: half.y + across.y },
-    };
+    const to = { x: half.x + 2 * across.x, y: half.y + 2 * across.y };
+    const along = (from, by, end, t) => (1 - t) ** 2 * from + 2 * t * (1 - t) * by + t * t * end;
+    const at = (t) => ({ x: along(a.x, to.x, b.x, t), y: along(a.y, to.y, b.y, t) });
+    return { to, at };
   }
 
   /* A bent arrow that stops short of the point it leads to. */

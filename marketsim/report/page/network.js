@@ -12,6 +12,8 @@
   /* Arrows and sums shown: those with most dollars. */
   const MOST_ARROWS = 14;
   const MOST_SUMS = 3;
+  const BEND = 3.5; // sizes of text, at most
+  const ALONG = [0.5, 0.36, 0.64, 0.25, 0.75]; // of an arrow: where its sum may stand, the best first
   /* Steps for which a struck account glows. */
   const GLOW = 5;
   /* Upper limits of equity over maintenance, and how hot each class is drawn. */
@@ -194,11 +196,28 @@
       if (isAcross(edge)) drawArrow(area, place, edge, thick);
       else drawRing(area, place, edge, thick);
     }
-    for (const edge of arrows.slice(-(M > 4 ? 2 : MOST_SUMS))) {
-      const [a, b] = [marketAt(lane, place, edge.from), marketAt(lane, place, edge.to)];
-      const { middle } = C.bend(a, b, place.px * 3.5);
-      const how = { px: place.small, weight: 600, align: "center", baseline: "middle", halo: true };
-      C.write(area, theme.usd(edge.usd), middle.x, middle.y, how);
+    drawSums(area, place, arrows.slice(-(M > 4 ? 2 : MOST_SUMS)).reverse());
+  }
+
+  /* The sums of the arrows, each on its arrow where no larger one's lies, or left out. */
+  function drawSums(area, place, arrows) {
+    const { lane, theme } = area;
+    const how = { px: place.small, weight: 600, align: "center", baseline: "middle", halo: true };
+    const written = [];
+    for (const edge of arrows) {
+      const ends = [marketAt(lane, place, edge.from), marketAt(lane, place, edge.to)];
+      const { at } = C.bend(...ends, place.px * BEND);
+      const words = theme.usd(edge.usd);
+      const half = C.wide(area, words, how.px, how.weight) / 2 + place.small * 0.7;
+      const isFree = ({ x, y }) =>
+        written.every(
+          (other) =>
+            Math.abs(other.x - x) > other.half + half || Math.abs(other.y - y) > place.small * 1.3,
+        );
+      const where = ALONG.map(at).find(isFree);
+      if (!where) continue;
+      written.push({ ...where, half });
+      C.write(area, words, where.x, where.y, how);
     }
   }
 
@@ -206,7 +225,7 @@
     const { lane, theme, context } = area;
     context.globalAlpha = 0.75;
     C.arrow(area, marketAt(lane, place, edge.from), marketAt(lane, place, edge.to), {
-      most: place.px * 3.5,
+      most: place.px * BEND,
       stop: marketRadius(lane, place) + 2,
       thick,
       head: Math.max(thick * 1.3, place.px * 0.5),
