@@ -14,7 +14,6 @@ from pathlib import Path
 from marketsim.engine.world import schedule
 from marketsim.run.agenda import Interventions
 from marketsim.run.data import SavedMarketError
-from marketsim.run.room import longer_tape
 from marketsim.run.saved import open_saved, revive
 from marketsim.run.simulation import Simulation
 from marketsim.scenario.build_world import add_shocks, rule_changes
@@ -112,7 +111,10 @@ def _begin_from(file: Path, scenario: Scenario, seed: int) -> Simulation:
 
 
 def _take_plan(run: Simulation, scenario: Scenario) -> None:
-    """Let a run that stands where its record begins do what a scenario has in store for it."""
+    """Let a run that stands where its record begins do what a scenario has in store for it.
+
+    The tape has room for its settlements by the rules of now, and gets more when these change.
+    """
     run.scenario = run._rules = scenario
     step_minutes = scenario.step_minutes
     sources = tuple(scenario.spot.sources)
@@ -121,4 +123,3 @@ def _take_plan(run: Simulation, scenario: Scenario) -> None:
     run.world = add_shocks(run.world._replace(shock=schedule(0)), rows, run.warm_up)
     run._changes = rule_changes(scenario.shocks, step_minutes)
     run.interventions = Interventions(scenario.interventions, run.interventions.margin_mode)
-    run.tape = longer_tape(run, run.num_steps)

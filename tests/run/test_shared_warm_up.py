@@ -39,7 +39,7 @@ SHOCKS = [
         "factor": 0.9,
     },
     {"kind": "depeg", "at": 0.2, "size": -0.05},
-    {"kind": "rule", "at": 0.0, "field": "venue.funding.interval_hours", "value": 1},
+    {"kind": "rule", "at": 0.0, "field": "venue.funding.interval_hours", "value": 0.1},
 ]
 INTERVENTIONS = [
     {"kind": "deposit", "at_step": 0, "account": 3, "usd": 1000.0},
