@@ -128,6 +128,7 @@ def test_two_workers_make_one_warm_up_for_each_seed(
     assert not (tmp_path / "out" / WARM_UPS).exists()
 
 
+@pytest.mark.slow
 def test_a_worker_killed_as_it_writes_a_warm_up_changes_nothing(
     alone: dict[tuple[str, int], str], notes: Path, tmp_path: Path
 ) -> None:
@@ -138,6 +139,7 @@ def test_a_worker_killed_as_it_writes_a_warm_up_changes_nothing(
     assert not (tmp_path / "out" / WARM_UPS).exists()
 
 
+@pytest.mark.slow
 def test_two_workers_that_make_the_same_one_at_a_time_do_no_harm(
     alone: dict[tuple[str, int], str], notes: Path, tmp_path: Path
 ) -> None:
