@@ -21,27 +21,29 @@ from marketsim.scenario.schema import Scenario
 from marketsim.scenario.writer import resolved_toml
 from marketsim.tape.files import FolderError
 
-#: Fields of a scenario that no step of its warm-up feels. All others must be equal, also those of
-#: which that might be shown: `days`, as a replayed path between two known prices may follow from
-#: all that are replayed, and `record`, as what is kept lies in the arrays of the file.
+#: Fields of a scenario that no step of its warm-up feels. All others must be equal, even where one
+#: could be shown not to matter: `days` too, as a replayed path between two known prices may follow
+#: from all that are replayed, and `record`, as what is recorded lies in the arrays of the file.
 UNFELT = (
+    # They change no number.
     "name",
     "description",
     # A run is given its own.
     "seed",
-    # Their times count from the record's first step. Until the first of them begins, the schedule
-    # sets every factor to 1, which is what it is where there is no schedule.
+    # Their times count from the record's first step, and none is below 0. Until one begins, the
+    # schedule sets every factor to 1, which is what it is where there is no schedule; changes of
+    # rules wait in Python.
     "shocks",
-    # They act when their step is run, of which the record's first is the first that may have any.
+    # They wait in Python, too, and their first step is the record's first at the earliest.
     "interventions",
 )
 
 
 def may_share(scenario: Scenario) -> bool:
-    """Tell whether a scenario has a warm-up that runs of it may share.
+    """Tell whether a scenario has a warm-up that runs may share.
 
-    Not where traders of a user's own take part: what they remember outside of what a saved market
-    keeps of them, in a variable of their module say, would not be as if they had lived through it.
+    Not where traders of a user's own take part: a saved market does not keep what their code
+    remembers elsewhere, in a variable of its module say.
     """
     own = any(":" in population.strategy for population in scenario.populations.values())
     return scenario.warm_up_steps > 0 and not own

@@ -54,6 +54,8 @@ FLUSH_BYTES = 2**25
 #: Runs handed out at a time, for each worker: enough to last while a part is written; and where
 #: drivers share a sweep few, so that the last runs are left to whoever is free.
 WINDOW, SHARED_WINDOW = 16, 2
+#: Warm-ups that are made at a time, for each worker.
+MAKING = 2
 #: Seconds between two looks at the workers while there is nothing else to do, and at the warm-up
 #: that others wait for.
 LOOK_SECONDS, SHORT_LOOK_SECONDS = 1.0, 0.1
@@ -216,7 +218,7 @@ def run_sweep(
             driver = _Driver(plan, team, Store(folder, manifest, seat.label), report, progress)
             numbers = claimed(folder, plan.keys, seat.label, stack) if shard.is_shared else todo
             window = (SHARED_WINDOW if shard.is_shared else WINDOW) * num_workers
-            turns = Turns(numbers, plan.warm_up, todo, warm_ups, window)
+            turns = Turns(numbers, plan.warm_up, todo, warm_ups, window, MAKING * num_workers)
             driver.make(turns, window, max_failures)
     made = count_runs(folder).total()
     if shard.is_shared:

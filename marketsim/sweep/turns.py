@@ -14,8 +14,9 @@ from typing import NamedTuple
 
 #: Where a driver's warm-ups lie, in the sweep's folder, while it is at work.
 WARM_UPS = "warm-ups"
-#: Most of them at a time. The one that was made first goes, and is made again if a run needs it.
-MAX_FILES = 64
+#: Most of them that no run under way needs. The one that was made first goes, and is made again if
+#: a run needs it.
+MAX_IDLE = 64
 
 
 @contextlib.contextmanager
@@ -71,6 +72,9 @@ class Turns:
         For the files, of this driver alone; made if a warm-up is shared.
     most_held : int
         Most runs that wait for a warm-up; beyond that nothing goes ahead of them.
+    most_making : int
+        Most warm-ups that are made at a time, so that those who wait for one come before the next
+        is made, and its file goes.
     """
 
     def __init__(
@@ -80,11 +84,13 @@ class Turns:
         expected: Iterable[int],
         folder: Path,
         most_held: int,
+        most_making: int,
     ) -> None:
         self._numbers = iter(numbers)
         self._warm_up_of = warm_up_of
         self._folder = folder
         self._most_held = most_held
+        self._most_making = most_making
         named = Counter(name for name in map(warm_up_of, map(int, expected)) if name)
         #: Runs to come of each warm-up that is shared.
         self._left = {name: count for name, count in named.items() if count > 1}
@@ -92,22 +98,25 @@ class Turns:
         self._kept: dict[str, None] = {}  # warm-ups that may have a file, the oldest first
         self._under_way: Counter[str] = Counter()
         self._held: dict[str, deque[int]] = {}
-        self._ready: deque[int] = deque()  # their warm-up has been made
+        self._ready: deque[int] = deque()  # their warm-up has been made, or may be
+        self._later: list[int] = []  # they would make one, but as many as may be are being made
 
     @property
     def holds(self) -> bool:
-        """Whether runs wait for a warm-up."""
-        return bool(self._held)
+        """Whether runs wait for a warm-up, or to make one."""
+        return bool(self._held or self._later)
 
     def take(self) -> Turn | None:
         """Return the next run; None if there is none, or none before one under way is done."""
-        for name in [each for each in self._held if self._file(each).exists()]:
+        for name in [each for each in self._maker if self._file(each).exists()]:
             self._release(name)
+        if len(self._maker) < self._most_making:
+            self._ready += self._later
+            self._later.clear()
         while self._ready:
-            number = self._ready.popleft()
-            if (turn := self._begin(number)) is not None:
+            if (turn := self._begin(self._ready.popleft())) is not None:
                 return turn
-        while sum(map(len, self._held.values())) < self._most_held:
+        while not self._later and sum(map(len, self._held.values())) < self._most_held:
             number = int(next(self._numbers, -1))
             if number < 0:
                 return None
@@ -118,7 +127,7 @@ class Turns:
     def done(self, turn: Turn) -> None:
         """Note that a run has come back, whatever became of it."""
         name = turn.warm_up
-        if not name:
+        if turn.file is None:
             return
         self._left[name] -= 1
         self._under_way[name] -= 1
@@ -128,7 +137,7 @@ class Turns:
             self._forget(name)
 
     def _begin(self, number: int) -> Turn | None:
-        """Return the turn of a run, or None and hold it until its warm-up is made."""
+        """Return the turn of a run, or None and keep it until its warm-up is made, or may be."""
         name = self._warm_up_of(number)
         if name not in self._left:
             return Turn(number, "", None)
@@ -136,8 +145,10 @@ class Turns:
             self._held.setdefault(name, deque()).append(number)
             return None
         if name not in self._kept:
+            if len(self._maker) >= self._most_making:
+                self._later.append(number)
+                return None
             self._make_room()
-            self._folder.mkdir(parents=True, exist_ok=True)
             self._kept[name] = None
             self._maker[name] = number
         self._under_way[name] += 1
@@ -149,10 +160,12 @@ class Turns:
         self._ready += self._held.pop(name, ())
 
     def _make_room(self) -> None:
-        """Let go of the oldest warm-ups that no run under way needs."""
+        """See to a folder for one more file, and let go of the oldest that nobody needs now."""
         idle = [name for name in self._kept if not self._under_way[name]]
-        for name in idle[: max(len(self._kept) + 1 - MAX_FILES, 0)]:
+        for name in idle[: max(len(idle) + 1 - MAX_IDLE, 0)]:
             self._forget(name)
+        with contextlib.suppress(OSError):  # without one, each run warms up by itself
+            self._folder.mkdir(parents=True, exist_ok=True)
 
     def _forget(self, name: str) -> None:
         self._kept.pop(name, None)
