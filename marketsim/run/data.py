@@ -179,7 +179,7 @@ def read_header(file: Path, stream: IO[bytes]) -> dict[str, Any]:
         found = title.removeprefix(TITLE).decode(errors="replace").strip()
         raise SavedMarketError(f"{file}: saved in format {found}, this version reads {FORMAT}")
     try:
-        length = int(stream.read(DIGITS + 1))
+        length = min(int(stream.read(DIGITS + 1)), file.stat().st_size)  # a damaged one may be any
         header = json.loads(stream.read(max(length, 0)))
     except (ValueError, RecursionError):
         header = None

@@ -70,7 +70,8 @@ class Record(Part):
     warm_up: float = Field(0.0, ge=0, le=24.0 * MAX_DAYS)
     """Hours that the market runs before its record begins, a whole number of steps. Steps and hours
     of all that is stated and recorded, of shocks and interventions too, count from the record's
-    first; what an account owns by then counts as its deposit. Every run takes the time it costs."""
+    first; what an account owns by then counts as its deposit. Every run takes the time it costs,
+    but runs of a sweep may share it."""
 
     fills: bool = False
     """Whether every fill is written; off, the liquidations and the totals remain."""

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from marketsim.run.shared_warm_up import felt, may_share
 from marketsim.run.version import RUN_SOURCES, code_version
 from marketsim.scenario.errors import ScenarioError
 from marketsim.scenario.inputs import Input, InputLog, scenario_inputs, without_paths
@@ -83,6 +84,9 @@ class Plan:
         What has no effect in the base scenario.
     point_hash : ndarray
         (points,) of the resolved scenario of each.
+    point_warm_up : ndarray
+        (points,) hash of all that its warm-up depends on beside the seed; empty where it has none
+        that runs may share.
     shapes : list of Point
         One point for every set of markets, populations and records: of each, its figures' names
         are the same.
@@ -113,7 +117,7 @@ class Plan:
         self.shapes: list[Point] = []
         self.bases: dict[str, dict[str, Any]] = {}
         with read:
-            self.point_hash = self._hash_points()
+            self.point_hash, self.point_warm_up = self._hash_points()
             self._check_measure()
         self.inputs = (*stated_in, *read)
         self._distinct = distinct_points(self.point_hash)
@@ -145,31 +149,40 @@ class Plan:
             seed=self.design.seed + replicate,
         )
 
+    def warm_up(self, number: int) -> str:
+        """Name the warm-up of a run by all that decides it; "" if there is none to share."""
+        replicate, place = divmod(number, len(self._distinct))
+        name = self.point_warm_up[self._distinct[place]].decode()
+        return name and f"{name}-{self.design.seed + replicate}"
+
     def scenario(self, point: Point) -> Scenario:
         """Return the scenario of a point."""
         return resolve_scenario(self.tables, point.changes)
 
-    def _hash_points(self) -> Any:
-        """Check all corners and points and read what they name; return the hash of each point."""
+    def _hash_points(self) -> tuple[Any, Any]:
+        """Check all corners and points and read what they name; return the hashes of each point."""
         seen = set()
         known: dict[tuple[str, str], tuple[Input, ...]] = {}
         for values in self.cells.corners():
             for name in self.variants:
                 corner = self._check_point(make_point(self.cells, 0, name, values), "corner")
                 scenario_inputs(corner, known)
-        hashes = np.empty(self.num_points, dtype=f"S{KEY_DIGITS}")
+        hashes = np.zeros(self.num_points, dtype=f"S{KEY_DIGITS}")
+        warm_ups = np.zeros_like(hashes)
         for number, point in enumerate(self.points()):
             scenario = self._check_point(point, f"cell {point.cell}")
             for path, value in point.changes:
                 if path == BASE and value not in self.bases:
                     self.bases[value] = read_tables(value)
-            hashes[number] = scenario_hash(scenario, scenario_inputs(scenario, known))
+            inputs = scenario_inputs(scenario, known)
+            hashes[number] = scenario_hash(scenario, inputs)
+            warm_ups[number] = warm_up_hash(scenario, inputs)
             record = scenario.record.model_dump_json()
             shape = (tuple(scenario.markets), tuple(scenario.populations), record)
             if shape not in seen:
                 seen.add(shape)
                 self.shapes.append(point)
-        return hashes
+        return hashes, warm_ups
 
     def _check_measure(self) -> None:
         if self.design.measure is None:
@@ -292,8 +305,26 @@ def scenario_hash(scenario: Scenario, inputs: Iterable[Input]) -> str:
     """
     data = without_paths(scenario, exclude=WORDING)
     data["inputs"] = [each.sha256 for each in inputs]
-    text = json.dumps(data, separators=(",", ":"), sort_keys=True)
-    return hashlib.blake2b(text.encode(), digest_size=KEY_DIGITS // 2).hexdigest()
+    return _hash(json.dumps(data, separators=(",", ":"), sort_keys=True))
+
+
+def warm_up_hash(scenario: Scenario, inputs: Iterable[Input]) -> str:
+    """Hash all that the warm-up of a scenario depends on, beside the seed.
+
+    Parameters
+    ----------
+    scenario : Scenario
+    inputs : iterable of Input
+        As `scenario_inputs` returns them.
+
+    Returns
+    -------
+    str
+        32 hexadecimal digits; "" if it has no warm-up that runs may share.
+    """
+    if not may_share(scenario):
+        return ""
+    return _hash("\0".join([felt(scenario), *(each.sha256 for each in inputs)]))
 
 
 def run_key(scenario: str, seed: int, model: str) -> str:
@@ -312,7 +343,10 @@ def run_key(scenario: str, seed: int, model: str) -> str:
     str
         32 hexadecimal digits.
     """
-    text = f"{scenario}:{seed}:{model}"
+    return _hash(f"{scenario}:{seed}:{model}")
+
+
+def _hash(text: str) -> str:
     return hashlib.blake2b(text.encode(), digest_size=KEY_DIGITS // 2).hexdigest()
 
 

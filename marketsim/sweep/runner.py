@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future, wait
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -35,6 +34,7 @@ from marketsim.sweep.plan import MAX_RUNS, Plan, PlannedRun, Point
 from marketsim.sweep.pool import WorkerLostError, WorkerPool
 from marketsim.sweep.store import Store, drop_runs, stored_keys
 from marketsim.sweep.table import count_runs, result_hash
+from marketsim.sweep.turns import Turn, Turns, clear_warm_ups, warm_up_folder
 from marketsim.sweep.worker import (
     OK,
     QUARANTINED,
@@ -54,8 +54,11 @@ FLUSH_BYTES = 2**25
 #: Runs handed out at a time, for each worker: enough to last while a part is written; and where
 #: drivers share a sweep few, so that the last runs are left to whoever is free.
 WINDOW, SHARED_WINDOW = 16, 2
-#: Seconds between two looks at the workers while there is nothing else to do.
-LOOK_SECONDS = 1.0
+#: Warm-ups that are made at a time, for each worker.
+MAKING = 2
+#: Seconds between two looks at the workers while there is nothing else to do, and at the warm-up
+#: that others wait for.
+LOOK_SECONDS, SHORT_LOOK_SECONDS = 1.0, 0.1
 
 #: Called with the report after every run.
 SweepProgress: TypeAlias = Callable[["SweepReport"], None]
@@ -203,6 +206,7 @@ def run_sweep(
             folder, len(plan), len(numbers), stored, failures=failures, inputs=plan.inputs
         )
         if len(todo) or manifest is None:
+            warm_ups = stack.enter_context(warm_up_folder(folder, seat.label))
             if cluster is not None:
                 executor = stack.enter_context(connected(cluster, design.name, folder / LOGS))
                 num_workers = executor.num_workers or num_workers
@@ -212,18 +216,15 @@ def run_sweep(
             team = _Team(executor, seat)
             manifest = manifest or _begin(folder, plan, team)
             driver = _Driver(plan, team, Store(folder, manifest, seat.label), report, progress)
-            if shard.is_shared:
-                driver.make(
-                    claimed(folder, plan.keys, seat.label, stack),
-                    SHARED_WINDOW * num_workers,
-                    max_failures,
-                )
-            else:
-                driver.make(todo.tolist(), WINDOW * num_workers, max_failures)
+            numbers = claimed(folder, plan.keys, seat.label, stack) if shard.is_shared else todo
+            window = (SHARED_WINDOW if shard.is_shared else WINDOW) * num_workers
+            turns = Turns(numbers, plan.warm_up, todo, warm_ups, window, MAKING * num_workers)
+            driver.make(turns, window, max_failures)
     made = count_runs(folder).total()
     if shard.is_shared:
         report.stored = max(made - report.done, 0)  # the others' as well
     if made == len(plan):
+        clear_warm_ups(folder)
         report.result = result_hash(folder)
         report.recorded = record_result(folder, manifest, report.result)
     return report
@@ -282,23 +283,22 @@ class _Driver:
         self.store = store
         self.report = report
         self.progress = progress
-        self._back: queue.SimpleQueue[tuple[Future[Outcome], PlannedRun, Task]] = (
+        self._back: queue.SimpleQueue[tuple[Future[Outcome], PlannedRun, Task, Turn]] = (
             queue.SimpleQueue()
         )
         self._flushed = time.monotonic()
 
-    def make(self, todo: Iterable[int], window: int, max_failures: int | None) -> None:
-        """Make runs by their numbers; what is done is stored however this ends."""
-        waiting = iter(todo)
+    def make(self, turns: Turns, window: int, max_failures: int | None) -> None:
+        """Make runs as their turn comes; what is done is stored however this ends."""
         under_way = new_failures = 0
         try:
             while True:
-                for number in islice(waiting, window - under_way):
-                    self._hand_out(int(number))
+                while under_way < window and (turn := turns.take()) is not None:
+                    self._hand_out(turn)
                     under_way += 1
                 if not under_way:
                     return
-                outcome = self._next()
+                outcome = self._next(turns)
                 if outcome is None:
                     continue
                 under_way -= 1
@@ -313,23 +313,26 @@ class _Driver:
             with _stored():
                 self.store.close()
 
-    def _hand_out(self, number: int) -> None:
-        run = self.plan.run(number)
+    def _hand_out(self, turn: Turn) -> None:
+        run = self.plan.run(turn.number)
         task = _task(self.plan, run.point, run.key, run.seed, self.store.manifest)
+        task = task._replace(warm_up=turn.file)
         future = self.team.submit(run_task, task)
-        future.add_done_callback(lambda done: self._back.put((done, run, task)))
+        future.add_done_callback(lambda done: self._back.put((done, run, task, turn)))
 
-    def _next(self) -> Outcome | None:
+    def _next(self, turns: Turns) -> Outcome | None:
         """Store the next run that is done; None if nothing came before something else is due."""
         self.team.look()
         left = self._flushed + FLUSH_SECONDS - time.monotonic()
+        patience = SHORT_LOOK_SECONDS if turns.holds else LOOK_SECONDS
         try:
-            future, run, task = self._back.get(timeout=min(max(left, 0.0), LOOK_SECONDS))
+            future, run, task, turn = self._back.get(timeout=min(max(left, 0.0), patience))
         except queue.Empty:
             if left <= 0:
                 self._flush()
             return None
         outcome = _outcome(future, task)
+        turns.done(turn)
         self.store.add(run, outcome)
         self.report.done += 1
         self.report.failures += outcome.status != OK
@@ -342,7 +345,7 @@ class _Driver:
     def _take_in_what_is_done(self) -> None:
         """Keep the runs that came back beside the one that tells that the workers are gone."""
         while not self._back.empty():
-            future, run, _ = self._back.get()
+            future, run, *_ = self._back.get()
             if not future.cancelled() and future.exception() is None:
                 self.store.add(run, future.result())
                 self.report.done += 1

@@ -4,11 +4,13 @@ import contextlib
 import io
 import time
 import warnings
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from marketsim.model.opening import open_simulation
+from marketsim.run.shared_warm_up import open_warmed
 from marketsim.scenario.inputs import Input, InputChangedError, InputLog
 from marketsim.sweep.plan import model_version, resolve_scenario
 
@@ -34,6 +36,7 @@ class Task(NamedTuple):
     measure: str | None  #: file of a function that measures further figures
     keep: tuple[str, ...]  #: "series", "events"
     inputs: tuple[Input, ...]  #: files the run is made from, as the driver has read them
+    warm_up: Path | None = None  #: file of a warm-up it shares, there or to be left there
 
 
 class Outcome(NamedTuple):
@@ -163,6 +166,8 @@ def _resolve(task: Task) -> "Scenario":
 def _open(task: Task, scenario: "Scenario") -> "Simulation":
     """Open a run from the very files that the driver has read."""
     with InputLog(task.inputs, "when the sweep was planned"):
+        if task.warm_up is not None:
+            return open_warmed(scenario, task.seed, task.warm_up)
         return open_simulation(scenario, task.seed)
 
 

@@ -117,6 +117,12 @@ def test_the_larger_design_makes_as_many_runs_as_its_page_says() -> None:
     assert len(Plan(design.model_copy(update={"size": 4}))) == 32
 
 
+def test_the_runs_of_the_page_of_sweeps_share_a_warm_up_for_each_seed() -> None:
+    plan = Plan(parse_design(tomllib.loads(file_on("sweep", "warmed.toml"))))
+    names = [plan.warm_up(number) for number in range(len(plan))]
+    assert (len(names), len(set(names))) == (8, 2)
+
+
 def test_the_whole_scenario_of_the_reference_lasts_two_days() -> None:
     scenario = parse_scenario(tomllib.loads(file_on("reference/scenario", "small.toml")))
     assert scenario.num_steps == 2880
