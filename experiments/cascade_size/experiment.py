@@ -1,6 +1,5 @@
 """Does R before a shock say how far the cascade will go, or does what the fall seizes?"""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,9 +10,8 @@ from marketsim.report.canvas import find_look, finish, new_figure, save_figure, 
 from marketsim.report.experiment import Check, above, below, every, written
 from marketsim.study.analysis import cell_means
 from marketsim.study.statistics import (
-    BOOTSTRAP_SEED,
-    LEVEL,
     Interval,
+    bootstrap_groups,
     bootstrap_mean,
     paired_difference,
 )
@@ -33,7 +31,6 @@ FALL = "fall elsewhere, %"
 BEYOND = "BTC beyond its index, points"
 BEYOND_ELSEWHERE = "others beyond their index, points"
 FIGURES = (ON_PAPER, COMPUTED, SEIZED, SIZE, ELSEWHERE, FALL, BEYOND, BEYOND_ELSEWHERE)
-RESAMPLES = 1000
 
 
 def effects(runs: "pd.DataFrame") -> "pd.DataFrame":
@@ -72,7 +69,7 @@ def rank_correlation(
         Of what is left when the mean rank of each cell is taken off: seed against seed.
     """
     one, two = (_ranks(found, name, within) for name in (predictor, figure))
-    return _resampled(found, lambda rows: _correlation(one[rows], two[rows]))
+    return bootstrap_groups(found["seed"], lambda rows: _correlation(one[rows], two[rows]))
 
 
 def better(found: "pd.DataFrame", figure: str, one: str, other: str) -> Interval:
@@ -83,7 +80,7 @@ def better(found: "pd.DataFrame", figure: str, one: str, other: str) -> Interval
         ends = [_correlation(ranks[name][rows], ranks[figure][rows]) for name in (one, other)]
         return ends[0] - ends[1]
 
-    return _resampled(found, gap)
+    return bootstrap_groups(found["seed"], gap)
 
 
 def _ranks(found: "pd.DataFrame", name: str, within: bool = False) -> "np.ndarray":
@@ -91,18 +88,6 @@ def _ranks(found: "pd.DataFrame", name: str, within: bool = False) -> "np.ndarra
     if within:
         rank = rank - rank.groupby(found["cell"]).transform("mean")
     return rank.to_numpy()
-
-
-def _resampled(found: "pd.DataFrame", figure: "Callable[[np.ndarray], float]") -> Interval:
-    """Measure a figure of rows, with its bootstrap interval over seeds, taken whole."""
-    groups = [np.flatnonzero(found["seed"] == seed) for seed in found["seed"].unique()]
-    rng = np.random.default_rng(BOOTSTRAP_SEED)
-    drawn = []
-    for _ in range(RESAMPLES):
-        rows = np.concatenate([groups[n] for n in rng.integers(len(groups), size=len(groups))])
-        drawn.append(figure(rows))
-    low, high = np.nanquantile(drawn, [0.5 - LEVEL / 2, 0.5 + LEVEL / 2])
-    return Interval(figure(np.arange(len(found))), float(low), float(high))
 
 
 def _correlation(one: "np.ndarray", two: "np.ndarray") -> float:

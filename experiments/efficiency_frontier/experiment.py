@@ -14,7 +14,7 @@ from marketsim.report.canvas import save_figure
 from marketsim.report.charts import line_figure
 from marketsim.report.experiment import Check, above, every, near, written
 from marketsim.study.analysis import cell_means
-from marketsim.study.statistics import bootstrap_mean, paired_difference
+from marketsim.study.statistics import bootstrap_groups, bootstrap_mean, paired_difference
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -144,36 +144,20 @@ def frontier(found: "pd.DataFrame", variant: str, mode: str, share: float = 10.0
 
 
 def _frontier(found: "pd.DataFrame") -> Check:
-    def ratio(sample: "pd.DataFrame") -> float:
+    def ratio(rows: "np.ndarray") -> float:
+        sample = found.iloc[rows]
         return frontier(sample, "calm", "cross") / frontier(sample, "calm", "isolated")
 
-    value, low, high = _resampled(found, ratio)
+    more = bootstrap_groups(found["seed"], ratio)
     return Check(
         "Cross margin carries at least half as much exposure again per dollar for the same one in "
         "ten liquidated (calm)",
         "L6, L7; netting of four correlated longs",
         f"{frontier(found, 'calm', 'cross'):.3g}x cross, "
         f"{frontier(found, 'calm', 'partial'):.3g}x partial, "
-        f"{frontier(found, 'calm', 'isolated'):.3g}x isolated: ratio {value:.3g} "
-        f"[{low:.3g}, {high:.3g}]",
-        True if low > 1.5 else False if high < 1.5 else None,
+        f"{frontier(found, 'calm', 'isolated'):.3g}x isolated: ratio {written(more)}",
+        above(more, 1.5),
     )
-
-
-def _resampled(found: "pd.DataFrame", measure: object) -> tuple[float, float, float]:
-    """Return a measure of all seeds and its 95 % percentile interval over resampled seeds."""
-    import pandas as pd
-
-    assert callable(measure)
-    rng = np.random.default_rng(0)
-    parts = dict(list(found.groupby("seed")))
-    seeds = np.array(list(parts))
-    values = [
-        measure(pd.concat([parts[seed] for seed in rng.choice(seeds, len(seeds))]))
-        for _ in range(300)
-    ]
-    low, high = np.quantile(values, [0.025, 0.975])
-    return measure(found), float(low), float(high)
 
 
 def _predicted(

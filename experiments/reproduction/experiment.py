@@ -11,7 +11,7 @@ from marketsim.report.canvas import save_figure
 from marketsim.report.charts import line_figure
 from marketsim.report.experiment import Check, above, below, every, written
 from marketsim.study.analysis import cell_means
-from marketsim.study.statistics import BOOTSTRAP_SEED, LEVEL, Interval
+from marketsim.study.statistics import Interval, bootstrap_groups
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,7 +29,6 @@ FIGURES = {
 }
 #: What is called agreement.
 SLOPES = 0.8, 1.25
-RESAMPLES = 1000
 #: Where classes of states by R computed end.
 ENDS = 0.01, 0.1, 0.3, 1.0, 3.0
 
@@ -56,17 +55,7 @@ def tabulate(runs: "pd.DataFrame") -> "pd.DataFrame":
 
 def resampled(found: "pd.DataFrame", figure: Callable[["pd.DataFrame"], float]) -> Interval:
     """Measure a figure of all states, with its bootstrap interval over seeds, taken whole."""
-    groups = [np.flatnonzero(found["seed"] == seed) for seed in found["seed"].unique()]
-    rng = np.random.default_rng(BOOTSTRAP_SEED)
-    drawn = []
-    for _ in range(RESAMPLES):
-        rows = np.concatenate([groups[n] for n in rng.integers(len(groups), size=len(groups))])
-        drawn.append(figure(found.iloc[rows]))
-    known = [value for value in drawn if np.isfinite(value)]
-    if not known:
-        return Interval(float("nan"), float("nan"), float("nan"))
-    low, high = np.quantile(known, [0.5 - LEVEL / 2, 0.5 + LEVEL / 2])
-    return Interval(figure(found), float(low), float(high))
+    return bootstrap_groups(found["seed"], lambda rows: figure(found.iloc[rows]))
 
 
 def slope(found: "pd.DataFrame", name: str) -> float:

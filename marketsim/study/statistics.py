@@ -1,7 +1,7 @@
 """What many runs say together: intervals, paired differences, sensitivity indices."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -17,6 +17,8 @@ LEVEL = 0.95
 RESAMPLES = 2000
 #: Of the bootstraps, so that the same runs give the same intervals. SALib takes 0 for no seed.
 BOOTSTRAP_SEED = 1
+#: Runs below which there is no interval: two can agree by luck, and resampled give three means.
+MIN_RUNS = 3
 #: Points below which a random balance design says nothing: three periods of its ten harmonics.
 MIN_POINTS = 60
 
@@ -53,7 +55,8 @@ def bootstrap_mean(values: ArrayLike, level: float = LEVEL) -> Interval:
     Returns
     -------
     Interval
-        Without ends if there are fewer than two values; all values equal: the ends are that value.
+        Without ends if there are fewer than `MIN_RUNS` values; all of them equal: the ends are that
+        value.
 
     References
     ----------
@@ -80,7 +83,9 @@ def bootstrap_means(table: ArrayLike, level: float = LEVEL) -> list[Interval]:
 
     known = [present(column) for column in np.asarray(table, np.float64).T]
     found = [_plain_mean(column) for column in known]
-    varied = [k for k, column in enumerate(known) if len(column) > 1 and np.ptp(column) > 0.0]
+    varied = [
+        k for k, column in enumerate(known) if len(column) >= MIN_RUNS and np.ptp(column) > 0.0
+    ]
     for count in {len(known[k]) for k in varied}:
         together = [k for k in varied if len(known[k]) == count]
         # In parts of their range: figures that differ in their last digits only would round away.
@@ -106,8 +111,48 @@ def _plain_mean(known: Floats) -> Interval:
     if not len(known):
         return Interval(math.nan, math.nan, math.nan)
     mean = float(known.mean())
-    is_sure = len(known) > 1 and np.ptp(known) == 0.0
+    is_sure = len(known) >= MIN_RUNS and np.ptp(known) == 0.0
     return Interval(mean, mean, mean) if is_sure else Interval(mean, math.nan, math.nan)
+
+
+def bootstrap_groups(
+    groups: ArrayLike, figure: Callable[[Any], float], level: float = LEVEL
+) -> Interval:
+    """Estimate any figure of rows that come in groups, with its percentile bootstrap interval.
+
+    Parameters
+    ----------
+    groups : array_like
+        (n,) of each row: its seed, say. Groups are drawn whole, for their rows share their luck.
+    figure : callable
+        Given places of rows, in which one can stand more than once, returns the figure.
+        Draws for which it is NaN do not count.
+    level : float, optional
+        Coverage aimed at.
+
+    Returns
+    -------
+    Interval
+        Without ends if there are fewer than `MIN_RUNS` groups.
+
+    Examples
+    --------
+    >>> values = np.array([1.0, 2.0, 3.0, 4.0])
+    >>> bootstrap_groups([7, 7, 8, 8], lambda rows: float(values[rows].mean()))
+    Interval(value=2.5, low=nan, high=nan)
+    """
+    labels = np.asarray(groups)
+    value = figure(np.arange(len(labels)))
+    parts = [np.flatnonzero(labels == label) for label in dict.fromkeys(labels.tolist())]
+    if len(parts) < MIN_RUNS:
+        return Interval(value, math.nan, math.nan)
+    rng = np.random.default_rng(BOOTSTRAP_SEED)
+    draws = rng.integers(len(parts), size=(RESAMPLES, len(parts)))
+    found = present(np.array([figure(np.concatenate([parts[k] for k in draw])) for draw in draws]))
+    if not len(found):
+        return Interval(value, math.nan, math.nan)
+    low, high = np.quantile(found, [0.5 - level / 2, 0.5 + level / 2])
+    return Interval(value, float(low), float(high))
 
 
 def paired_difference(base: ArrayLike, twin: ArrayLike, level: float = LEVEL) -> PairedDifference:
@@ -123,7 +168,7 @@ def paired_difference(base: ArrayLike, twin: ArrayLike, level: float = LEVEL) ->
     Returns
     -------
     PairedDifference
-        The interval has no ends if there are fewer than two pairs.
+        The interval has no ends if there are fewer than `MIN_RUNS` pairs.
 
     Raises
     ------
@@ -148,7 +193,7 @@ def paired_difference(base: ArrayLike, twin: ArrayLike, level: float = LEVEL) ->
         return PairedDifference(0, math.nan, math.nan, nothing, math.nan)
     change = other - one
     mean, half = float(change.mean()), math.nan
-    if n > 1:
+    if n >= MIN_RUNS:
         half = float(t.ppf(0.5 + level / 2, n - 1) * change.std(ddof=1) / math.sqrt(n))
     return PairedDifference(
         num_pairs=n,

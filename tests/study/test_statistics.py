@@ -7,6 +7,7 @@ import pytest
 from scipy import stats
 
 from marketsim.study.statistics import (
+    bootstrap_groups,
     bootstrap_mean,
     bootstrap_means,
     first_order_indices,
@@ -73,8 +74,35 @@ def test_the_bootstrap_interval_covers_the_mean_as_often_as_it_says():
 def test_the_bootstrap_interval_repeats_and_skips_missing_values():
     values = np.random.default_rng(5).normal(size=20)
     assert bootstrap_mean(values) == bootstrap_mean([*values, math.nan])
-    assert bootstrap_mean([2.0, 2.0]) == (2.0, 2.0, 2.0)
-    assert math.isnan(bootstrap_mean([2.0]).low)
+    assert bootstrap_mean([2.0, 2.0, 2.0]) == (2.0, 2.0, 2.0)
+
+
+@pytest.mark.parametrize("values", [[2.0], [2.0, 2.0], [2.0, 3.0, math.nan]])
+def test_there_is_no_interval_of_two_values_or_fewer(values):
+    change = paired_difference(np.zeros(len(values)), values).difference
+    for found in (bootstrap_mean(values), change):
+        assert found.value == np.nanmean(values)
+        assert np.isnan([found.low, found.high]).all()
+
+
+def test_groups_are_drawn_whole_so_that_rows_which_share_their_luck_count_once():
+    values = np.random.default_rng(8).normal(size=60)
+    alone = bootstrap_groups(np.arange(60), lambda rows: float(values[rows].mean()))
+    ten_fold = np.repeat(values, 10)
+    together = bootstrap_groups(
+        np.repeat(np.arange(60), 10), lambda rows: float(ten_fold[rows].mean())
+    )
+    assert together == pytest.approx(alone)
+    half = 1.96 * values.std() / math.sqrt(60)  # the normal law's
+    assert alone.high - alone.low == pytest.approx(2 * half, rel=0.1)
+
+
+def test_draws_without_a_figure_do_not_count_and_two_groups_say_nothing():
+    known = bootstrap_groups([1, 2, 3], lambda rows: 1.0 if 0 in rows else math.nan)
+    assert known == (1.0, 1.0, 1.0)
+    two = bootstrap_groups([1, 2, 2], lambda rows: float(len(rows)))
+    assert two.value == 3.0
+    assert math.isnan(two.low)
 
 
 def test_sobol_indices_of_the_ishigami_function():

@@ -30,7 +30,7 @@ def test_each_seed_and_market_counts_once_within_its_statistic_and_each_statisti
 
 
 def test_the_two_roles_are_judged_apart():
-    verdict = judge([{"a": [2.0], "b": [9.0]}] * 2, bands(a="input", b="emergent"))
+    verdict = judge([{"a": [2.0], "b": [9.0]}] * 3, bands(a="input", b="emergent"))
     assert [(each.role, each.inside.value) for each in verdict.roles] == [
         ("input", 1.0),
         ("emergent", 0.0),
@@ -85,7 +85,7 @@ def test_a_goal_is_reached_by_the_whole_interval(inside, within, passed):
 
 
 def test_a_record_holds_what_json_can():
-    verdict = judge([{"a": [math.nan]}, {"a": [math.nan]}], bands(a="input"))
+    verdict = judge([{"a": [math.nan]}] * 3, bands(a="input"))
     record = json.loads(json.dumps(verdict_record(verdict), allow_nan=False))
     (statistic,) = record["statistics"]
     assert statistic["ours"] == [None, None, None]
