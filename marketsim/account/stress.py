@@ -25,6 +25,7 @@ from marketsim.account.statement import Account, Statement, pool_name, state_acc
 from marketsim.engine import ledger, margin, mark, paper, pools, step
 from marketsim.engine.state import MAX_PRICE_TICKS, Cause, State
 from marketsim.run.loop import make_room
+from marketsim.scenario.coercion import is_number, whole_number
 from marketsim.scenario.errors import ScenarioError, one_of
 from marketsim.scenario.population import MODES, Mode
 
@@ -156,6 +157,9 @@ def stress(
         If a market or mode does not exist, a price would leave its range, or a mode asked for, or
         every mode, cannot start: its pools hold more cash than there is, or are liquidatable before
         anything happens.
+    TypeError, ValueError
+        If the shocks are no mapping of markets to numbers, the modes one text, or `num_steps` no
+        whole number of 1 or more.
 
     Examples
     --------
@@ -175,6 +179,8 @@ def stress(
     if not isinstance(portfolio, Portfolio):
         portfolio = load_portfolio(portfolio)
     _check_shocks(portfolio, shocks)
+    if num_steps is not None and whole_number("num_steps", num_steps) < 1:
+        raise ValueError(f"num_steps = {num_steps}: must be 1 or more")
     found = [
         _stress_mode(portfolio, mode, shocks, num_steps) for mode in _check_modes(portfolio, modes)
     ]
@@ -197,9 +203,11 @@ def stress(
 def _check_modes(portfolio: Portfolio, modes: Sequence[str] | None) -> tuple[Mode, ...]:
     """Return the margin modes meant, each once; None means all."""
     known: dict[str, Mode] = {mode: mode for mode in MODES}
+    if not (modes is None or isinstance(modes, list | tuple)):
+        raise TypeError(f'modes = {modes!r}: must be a list, such as ["cross", "isolated"]')
     for mode in modes or ():
         if mode not in known:
-            raise ScenarioError([f'mode "{mode}": {one_of(mode, MODES)}'], portfolio.name)
+            raise ScenarioError([f'mode "{mode}": {one_of(str(mode), MODES)}'], portfolio.name)
     return tuple(known[mode] for mode in dict.fromkeys(modes or MODES))
 
 
@@ -429,10 +437,16 @@ def _start_problem(start: Statement, mode: Mode) -> str | None:
 
 
 def _check_shocks(portfolio: Portfolio, shocks: Mapping[str, float]) -> None:
+    if not isinstance(shocks, Mapping):
+        raise TypeError(f'shocks = {shocks!r}: must be moves by market, such as {{"BTC": -0.2}}')
     problems = []
     for name, size in shocks.items():
         if name not in portfolio.markets:
-            problems.append(f"shock {name}: no such market; {one_of(name, portfolio.markets)}")
+            problems.append(f"shock {name}: no such market; {one_of(str(name), portfolio.markets)}")
+        elif not is_number(size):
+            raise TypeError(
+                f"shocks[{name!r}] = {size!r}: must be a number, -0.2 is a fall by 20 %"
+            )
         elif not (math.isfinite(size) and -1.0 < size <= 100.0):
             problems.append(f"shock {name} = {size:g}: must lie above -100 % and up to 10,000 %")
         else:

@@ -14,6 +14,7 @@ from marketsim.results.record import (
     refuse_changed,
     table_file,
 )
+from marketsim.scenario.coercion import whole_number
 from marketsim.scenario.inputs import Input, read_inputs
 from marketsim.tape.files import RunFolderError, is_sealed, open_verified
 
@@ -294,7 +295,11 @@ class Run:
         ------
         RunFolderError
             If no snapshot was taken by that step, or a table is damaged.
+        TypeError, ValueError
+            If the step is no whole number of 0 or more.
         """
+        if step is not None and whole_number("step", step) < 0:
+            raise ValueError(f"step = {step}: must be 0 or more")
         from marketsim.results.contagion import read_exposure
 
         end = int(self.summary["steps"])

@@ -1,6 +1,6 @@
 """Many learners in one market: a parallel environment of PettingZoo."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +18,10 @@ from marketsim.rl.perp_env import (
     choose_seed,
     observation_space,
 )
-from marketsim.rl.table import Table, learners_of, read_scenario, read_span
+from marketsim.rl.table import Table, check_flag, learners_of, read_scenario, read_span
 from marketsim.run.simulation import Simulation
+from marketsim.scenario.coercion import is_whole_number
+from marketsim.scenario.errors import one_of
 from marketsim.scenario.schema import Scenario
 
 
@@ -69,13 +71,20 @@ class PerpParallelEnv(ParallelEnv[str, Observation, Action]):
         quotes: bool,
     ) -> None:
         self.metadata = {"name": "marketsim", "render_modes": []}
+        check_flag("quotes", quotes)
         loaded = read_scenario(scenario, overrides)
         accounts = learners_of(loaded, population)
-        chosen = list(range(len(accounts))) if agents is None else [int(each) for each in agents]
-        if not chosen or not set(chosen) <= set(range(len(accounts))):
+        numbers = range(len(accounts))
+        chosen = list(agents) if isinstance(agents, Iterable) else agents
+        chosen = list(numbers) if chosen is None else chosen
+        if not chosen or not (
+            isinstance(chosen, list)
+            and all(map(is_whole_number, chosen))
+            and set(chosen) <= set(numbers)
+        ):
             raise ValueError(
-                f"agents = {chosen}: must be numbers of traders of populations.{population}, "
-                f"from 0 to {len(accounts) - 1}"
+                f"agents = {chosen!r}: must be numbers of traders of populations.{population}, "
+                f"from 0 to {len(accounts) - 1}, such as [0]"
             )
         if len(set(chosen)) < len(chosen):
             raise ValueError(f"agents = {chosen}: names one twice")
@@ -97,11 +106,11 @@ class PerpParallelEnv(ParallelEnv[str, Observation, Action]):
 
     def observation_space(self, agent: str) -> gym.Space[Any]:
         """Return the space of an agent's observations."""
-        return self.observation_spaces[agent]
+        return self.observation_spaces[self._known(agent)]
 
     def action_space(self, agent: str) -> gym.Space[Any]:
         """Return the space of an agent's actions."""
-        return self.action_spaces[agent]
+        return self.action_spaces[self._known(agent)]
 
     @property
     def scenario(self) -> Scenario:
@@ -140,9 +149,16 @@ class PerpParallelEnv(ParallelEnv[str, Observation, Action]):
 
         Raises
         ------
+        TypeError
+            If the actions are no mapping of agents to actions.
         ValueError
-            If an agent's action is missing, has the wrong shape or a number that is none.
+            If an agent is unknown, or its action is missing, has the wrong shape or a number that
+            is none.
         """
+        if not isinstance(actions, Mapping):
+            raise TypeError(f"actions = {actions!r}: must be a mapping, an action for each agent")
+        for agent in actions:
+            self._known(agent)
         if not self.agents:
             return {}, {}, {}, {}, {}
         table = self._table
@@ -167,6 +183,11 @@ class PerpParallelEnv(ParallelEnv[str, Observation, Action]):
             agent for agent in self.agents if not terminations[agent] and not truncations[agent]
         ]
         return observations, rewards, terminations, truncations, infos
+
+    def _known(self, agent: str) -> str:
+        if agent not in self._places:
+            raise ValueError(f"agent {agent!r}: {one_of(str(agent), self.possible_agents)}")
+        return agent
 
     def _seen(self) -> dict[str, Observation]:
         seen = self._table.seats.observation[0]

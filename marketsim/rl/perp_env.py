@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from marketsim.rl.columns import Column
 from marketsim.rl.play import LARGEST
-from marketsim.rl.table import Table, learners_of, read_scenario, read_span
+from marketsim.rl.table import Table, check_flag, learners_of, read_scenario, read_span
 from marketsim.run.simulation import Simulation
 from marketsim.scenario.coercion import seed_of_run
 from marketsim.scenario.errors import ScenarioError
@@ -99,8 +99,8 @@ class PerpEnv(gym.Env[Observation, Action]):
     ------
     ScenarioError
         If the scenario is wrong, or has no such population.
-    ValueError
-        If `decide_every` is no whole number of steps.
+    TypeError, ValueError
+        If `decide_every` is no whole number of steps, or another argument is of a wrong kind.
     """
 
     metadata = {"render_modes": []}  # noqa: RUF012  as Gymnasium has it
@@ -113,6 +113,7 @@ class PerpEnv(gym.Env[Observation, Action]):
         overrides: list[tuple[str, str]] | None = None,
         quotes: bool = False,
     ) -> None:
+        check_flag("quotes", quotes)
         loaded = read_scenario(scenario, overrides)
         accounts = learners_of(loaded, population)
         if len(accounts) > 1:

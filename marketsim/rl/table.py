@@ -46,6 +46,18 @@ def read_span(span: Any, scenario: Scenario) -> int:
     return round(steps)
 
 
+def check_flag(name: str, value: Any) -> None:
+    """Check an argument that is true or false.
+
+    Raises
+    ------
+    TypeError
+        If it is anything else.
+    """
+    if not isinstance(value, bool | np.bool_):
+        raise TypeError(f"{name} = {value!r}: must be True or False")
+
+
 def read_scenario(
     scenario: Scenario | str | Path, overrides: list[tuple[str, str]] | None
 ) -> Scenario:
@@ -73,7 +85,11 @@ def learners_of(scenario: Scenario, population: str) -> list[int]:
     ------
     ScenarioError
         If there is none of that name, or it decides by itself.
+    TypeError
+        If it is no name.
     """
+    if not isinstance(population, str):
+        raise TypeError(f'population = {population!r}: must be a name, such as "me"')
     path = f"populations.{population}"
     if population not in scenario.populations:
         fix = f'("{path}.strategy", "manual"), ("{path}.count", "1")'

@@ -1,6 +1,6 @@
 """Many learners, each in a market of its own, all markets advanced in one kernel call."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -107,7 +107,11 @@ class PerpVectorEnv(VectorEnv[Observations, Observations, Any]):
             environments.
         """
         single, stated = None, None
-        if isinstance(seed, Iterable) and not isinstance(seed, str):
+        if (
+            isinstance(seed, Sequence | np.ndarray)
+            and np.ndim(seed)
+            and not isinstance(seed, bytes)
+        ):
             stated = [seed_of_run("seed", each) for each in seed]
         else:
             single = checked_seed(seed)

@@ -13,6 +13,7 @@ import numpy as np
 
 from marketsim.run.shared_warm_up import felt, may_share
 from marketsim.run.version import RUN_SOURCES, code_version
+from marketsim.scenario.coercion import whole_number
 from marketsim.scenario.errors import ScenarioError
 from marketsim.scenario.inputs import Input, InputLog, scenario_inputs, without_paths
 from marketsim.scenario.loader import (
@@ -105,7 +106,7 @@ class Plan:
         self.variants = design.variant_names
         self.num_points = count_cells(design) * len(self.variants)
         num = self.num_points * design.replicates
-        if most_runs is not None and num > most_runs:
+        if most_runs is not None and num > whole_number("most_runs", most_runs):
             text = f"{num:,} runs, more than {most_runs:,}: confirm with --yes"
             raise DesignError([text], design.name)
         self.cells = Cells(design)

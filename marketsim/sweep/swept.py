@@ -46,10 +46,19 @@ class SweptRuns(pd.DataFrame):
         ------
         SweepFolderError
             If the series are asked for and were not kept.
+        ValueError
+            If columns that say where a run lies are missing, or a run is there twice.
         MissingPackageError
             If xarray is not installed.
         """
         parameters = list(self.attrs["parameters"])
+        places = [*parameters, "cell", "variant", "replicate"]
+        missing = [name for name in (*places, "seed") if name not in self]
+        if missing:
+            names = ", ".join(missing)
+            raise ValueError(f"runs: columns {names} are missing: keep them, they place the runs")
+        if self.duplicated(["cell", "variant", "replicate"]).any():
+            raise ValueError("runs: some are there twice: take drop_duplicates() first")
         is_grid = bool(parameters) and self.attrs["kind"] in GRIDS
         is_grid = is_grid and not self.duplicated([*parameters, "variant", "replicate"]).any()
         cells = parameters if is_grid else ["cell"]

@@ -347,3 +347,37 @@ def test_wrong_fields_are_named(tables: dict[str, Any], words: str) -> None:
     with pytest.raises(ScenarioError) as caught:
         portfolio_of(**{"positions": {"BTC": {"size": 1.0}}, "cash": 20_000.0} | tables)
     assert words in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("shocks", "how", "error"),
+    [
+        (None, {}, r"shocks = None: must be moves by market"),
+        ("BTC=-10%", {}, r"shocks = 'BTC=-10%': must be moves by market"),
+        ({"BTC": "-10%"}, {}, r"shocks\['BTC'\] = '-10%': must be a number"),
+        ({"BTC": True}, {}, r"shocks\['BTC'\] = True: must be a number"),
+        ({"BTC": -0.1}, {"modes": "cross"}, r"modes = 'cross': must be a list"),
+        ({"BTC": -0.1}, {"modes": 5}, r"modes = 5: must be a list"),
+        ({"BTC": -0.1}, {"num_steps": 1.5}, r"num_steps = 1.5: must be a whole number"),
+        ({"BTC": -0.1}, {"num_steps": True}, r"num_steps = True: must be a whole number"),
+    ],
+)
+def test_an_argument_of_a_wrong_kind_is_refused(
+    shocks: Any, how: dict[str, Any], error: str
+) -> None:
+    with pytest.raises(TypeError, match=error):
+        stress(portfolio_of({"BTC": {"size": 1.0}}, 25_000.0), shocks, **how)
+
+
+@pytest.mark.parametrize("num_steps", [0, -1])
+def test_a_path_of_no_step_is_refused(num_steps: int) -> None:
+    held = portfolio_of({"BTC": {"size": 1.0}}, 25_000.0)
+    with pytest.raises(ValueError, match=f"num_steps = {num_steps}: must be 1 or more"):
+        stress(held, {"BTC": -0.1}, num_steps=num_steps)
+
+
+@pytest.mark.parametrize(("shocks", "modes"), [({1: -0.1}, None), ({"BTC": -0.1}, [None])])
+def test_a_market_or_mode_that_is_no_name_is_refused(shocks: Any, modes: Any) -> None:
+    held = portfolio_of({"BTC": {"size": 1.0}}, 25_000.0)
+    with pytest.raises(ScenarioError, match=r"shock 1: no such market|mode \"None\": must be one"):
+        stress(held, shocks, modes=modes)

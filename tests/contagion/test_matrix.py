@@ -142,6 +142,14 @@ def test_exposure_of_a_live_market_and_of_its_run_agree(spiral):
     assert not np.array_equal(early.notional, read.notional)
 
 
+def test_a_step_that_is_none_is_refused(spiral):
+    _, run = spiral
+    with pytest.raises(TypeError, match="step = 'x': must be a whole number"):
+        run.exposure("x")
+    with pytest.raises(ValueError, match="step = -1: must be 0 or more"):
+        run.exposure(-1)
+
+
 def test_the_heat_map_of_a_run_holds_what_the_live_map_holds(spiral):
     market, run = spiral
     chart = market.liquidation_map("GOLD")

@@ -47,3 +47,27 @@ def test_wrong_input_is_refused(small):
         env.step({})
     with pytest.raises(ValueError, match=r"me_0: action .*must be numbers"):
         env.step({"me_0": np.array([np.nan], np.float32)})
+
+
+@pytest.mark.parametrize("agents", ["me_0", ["me_0"], [0.5], [True], ["1"], [None], 3, []])
+def test_agents_that_are_no_numbers_are_refused(small, agents):
+    with pytest.raises(
+        ValueError, match=r"agents = .*must be numbers of traders .*populations\.me"
+    ):
+        parallel_env(small, agents=agents, overrides=THREE)
+
+
+def test_agents_that_do_not_play_are_named(small):
+    env = parallel_env(small, agents=[0, 2], overrides=THREE)
+    env.reset(seed=1)
+    still = {agent: np.zeros(1, np.float32) for agent in env.agents}
+    unknown = r"agent 'me_1': must be one of me_0, me_2"
+    for ask in (env.action_space, env.observation_space):
+        with pytest.raises(ValueError, match=unknown):
+            ask("me_1")
+    with pytest.raises(ValueError, match=unknown):
+        env.step({**still, "me_1": np.zeros(1, np.float32)})
+    with pytest.raises(TypeError, match="actions = None: must be a mapping"):
+        env.step(None)
+    assert env.run.step_count == 0
+    assert set(env.step(still)[0]) == {"me_0", "me_2"}

@@ -262,6 +262,20 @@ def test_a_scenario_without_its_learner_is_refused(small, arguments, error):
         PerpEnv(small, **arguments)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        ({"population": None}, r'population = None: must be a name, such as "me"'),
+        ({"population": ["me"]}, r"population = \['me'\]: must be a name"),
+        ({"quotes": "yes"}, "quotes = 'yes': must be True or False"),
+        ({"quotes": None}, "quotes = None: must be True or False"),
+    ],
+)
+def test_an_argument_of_a_wrong_kind_is_refused(small, arguments, error):
+    with pytest.raises(TypeError, match=error):
+        PerpEnv(small, **arguments)
+
+
 @pytest.mark.parametrize("every", ["30s", "1.5min", 0, "soon", -5, math.nan])
 def test_a_wrong_span_is_refused(small, every):
     with pytest.raises(ValueError, match=r"decide_every = .*whole number of steps of 1 minutes"):

@@ -86,3 +86,9 @@ def test_wrong_input_is_refused(small):
         env.step(np.zeros(2, np.float32))
     with pytest.raises(ValueError, match="must be numbers"):
         env.step(np.array([[0.0], [np.nan]], np.float32))
+
+
+@pytest.mark.parametrize("seed", [np.array(5), {1, 2}, b"ab", {1: 2, 3: 4}, "12"])
+def test_what_is_no_sequence_of_seeds_is_refused(small, seed):
+    with pytest.raises(TypeError, match=r"seed = .*: must be a whole number"):
+        PerpVectorEnv(2, small).reset(seed=seed)

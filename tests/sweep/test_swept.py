@@ -107,3 +107,14 @@ def test_series_that_were_not_kept_are_refused(
     run_sweep(design(), tmp_path / "out", executor=inline)
     with pytest.raises(SweepFolderError, match=r'keep = \["series"\]'):
         load_sweep(tmp_path / "out").to_xarray(series=True)
+
+
+def test_runs_whose_place_is_unknown_or_taken_are_refused(
+    design: Make, inline: Inline, tmp_path: Path
+) -> None:
+    run_sweep(design(), tmp_path / "out", executor=inline)
+    runs = load_sweep(tmp_path / "out")
+    with pytest.raises(ValueError, match="columns replicate are missing: keep them"):
+        runs.drop(columns="replicate").to_xarray()
+    with pytest.raises(ValueError, match="some are there twice"):
+        pd.concat([runs, runs]).to_xarray()
