@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from marketsim.cli.errors import explained
+from marketsim.cli.errors import explained, refuse_file
 
 
 def analyze(
@@ -39,9 +39,10 @@ def analyze(
         from marketsim.report.progress_bars import progress_bar
         from marketsim.study.analysis import analyze_sweep
 
+        target = out or folder / "analysis"
+        refuse_file(target)
         with progress_bar("averaging", quiet, "cells") as advance:
             found = analyze_sweep(folder, metric, base, advance)
-        target = out or folder / "analysis"
         with progress_bar("drawing", quiet, "figures") as advance:
             written = write_analysis(found, target, figures=figures, progress=advance)
         if as_json:

@@ -10,6 +10,7 @@ import threading
 import traceback
 import warnings
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, NoReturn
 
 import typer
@@ -40,6 +41,17 @@ def refuse(message: str) -> NoReturn:
     BadInputError
     """
     raise BadInputError(message)
+
+
+def refuse_file(out: Path) -> None:
+    """End the command if a folder it is to write is there as a file.
+
+    Raises
+    ------
+    BadInputError
+    """
+    if out.exists() and not out.is_dir():
+        refuse(f"--out {out}: is a file, not a folder")
 
 
 @contextlib.contextmanager

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from marketsim.cli.errors import FAILURE, explained, refuse, say
+from marketsim.cli.errors import FAILURE, explained, refuse, refuse_file, say
 from marketsim.cli.run import announce_compiling
 
 if TYPE_CHECKING:
@@ -28,8 +28,7 @@ def talk(
     them.
     """
     with explained():
-        if out.exists() and not out.is_dir():
-            refuse(f"--out {out}: is a file, not a folder")
+        refuse_file(out)
         if out.is_dir() and any(out.iterdir()) and not force:
             refuse(
                 f"--out {out}: is not empty; --force replaces the files of an earlier talk there"

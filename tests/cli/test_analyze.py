@@ -121,6 +121,17 @@ def test_what_the_sweep_has_not_is_refused(
     assert message in done.stderr
 
 
+def test_a_file_in_the_place_of_the_tables_is_refused_and_kept(
+    marketsim: Cli, sweep: Any, tmp_path: Path
+) -> None:
+    taken = tmp_path / "taken"
+    taken.write_text("mine")
+    done = marketsim("analyze", sweep(parameters={COUNT: [3, 6]}), "--out", taken)
+    assert done.exit_code == 2
+    assert f"--out {taken}: is a file, not a folder" in done.stderr
+    assert taken.read_text() == "mine"
+
+
 def test_a_folder_without_a_sweep_is_refused(marketsim: Cli, tmp_path: Path) -> None:
     done = marketsim("analyze", tmp_path)
     assert done.exit_code == 2
