@@ -17,6 +17,7 @@ from marketsim.study.bands import BandError, load_bands, shipped_bands
 from marketsim.study.observed import Observed, observe_result, observe_run
 from marketsim.study.plausibility import Plausible, measure_plausibility
 from marketsim.study.seeds import measure_seeds
+from marketsim.study.statistics import MIN_RUNS
 from marketsim.study.validation import Check, check_bands, validation_record
 from marketsim.study.verdict import Verdict, judge, verdict_record
 
@@ -265,9 +266,9 @@ def _chosen(seeds: int | Sequence[int], first: int) -> tuple[int, ...]:
     else:
         chosen = tuple(range(first, first + whole_number("seeds", seeds)))
         seed_of_run("seed + seeds - 1", chosen[-1] if chosen else first)
-    if not 2 <= len(chosen) <= MOST_SEEDS:
+    if not MIN_RUNS <= len(chosen) <= MOST_SEEDS:
         raise ValueError(
-            f"seeds: {len(chosen)} seeds; an interval needs 2, and at most {MOST_SEEDS}"
+            f"seeds: {len(chosen)} seeds; an interval needs {MIN_RUNS}, and at most {MOST_SEEDS}"
         )
     if len(set(chosen)) < len(chosen):
         raise ValueError("seeds: some overlap, and a seed counts once")

@@ -260,7 +260,12 @@ def test_a_shipped_experiment_answers_quickly(marketsim: Cli, tmp_path: Path, na
 
 
 #: Where a run is long, or many are compared in each, and what is found is large.
-FEWER_SEEDS = {"funding_and_herding_events": 10, "practical_rules": 12, "reproduction": 16}
+FEWER_SEEDS = {
+    "funding_and_herding_events": 10,
+    "practical_rules": 12,
+    "reproduction": 16,
+    "scenario_promises": 10,
+}
 
 
 @pytest.mark.parametrize("name", SHIPPED)

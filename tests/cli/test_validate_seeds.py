@@ -55,14 +55,14 @@ def test_a_number_of_seeds_goes_on_from_the_first(
 def test_the_page_has_a_line_a_statistic_and_a_verdict_a_role(
     marketsim: Cli, tiny: Path, measured: Any
 ) -> None:
-    done = marketsim("validate", "tiny.toml", "--seeds", 2)
+    done = marketsim("validate", "tiny.toml", "--seeds", 3)
     lines = done.stdout.splitlines()
     assert max(map(len, lines)) <= 100
     assert sum(line.startswith(tuple(shipped_bands().of)) for line in lines) == 90
     text = " ".join(done.stdout.split())
     assert text.count("reaches its goals") == 2
     assert "real 0.75" in text
-    spot = marketsim("validate", "tiny.toml", "--seeds", 2, "--spot-only").stdout
+    spot = marketsim("validate", "tiny.toml", "--seeds", 3, "--spot-only").stdout
     assert "emergent" not in spot
     assert spot.count("reaches its goals") == 1
 
@@ -72,9 +72,9 @@ def test_a_goal_that_is_missed_ends_with_an_exit_code(
 ) -> None:
     names = list(shipped_bands().of)
     monkeypatch.setattr(
-        validating, "measure_seeds", lambda *_, **__: [{name: [np.nan] for name in names}] * 2
+        validating, "measure_seeds", lambda *_, **__: [{name: [np.nan] for name in names}] * 3
     )
-    done = marketsim("validate", "tiny.toml", "--seeds", 2)
+    done = marketsim("validate", "tiny.toml", "--seeds", 3)
     assert done.exit_code == 1
     assert done.stdout.count("misses a goal") == 2
 
@@ -82,13 +82,13 @@ def test_a_goal_that_is_missed_ends_with_an_exit_code(
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["--seeds", "1"], "an interval needs 2"),
-        (["--seeds", "5-1"], "an interval needs 2"),
+        (["--seeds", "2"], "an interval needs 3"),
+        (["--seeds", "5-1"], "an interval needs 3"),
         (["--seeds", "1-5,3-9"], "overlap"),
         (["--seeds", "ten"], "not a number of seeds"),
         (["--seeds", "1-999999999999"], "at most"),
-        (["--seeds", "2", "--targets", "missing.json"], "missing.json"),
-        (["--seeds", "2", "--days", "1"], "no window"),
+        (["--seeds", "3", "--targets", "missing.json"], "missing.json"),
+        (["--seeds", "3", "--days", "1"], "no window"),
         (["--spot-only"], "--seeds"),
         (["--workers", "2"], "--seeds"),
     ],

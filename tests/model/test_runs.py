@@ -111,7 +111,7 @@ def test_days_and_overrides_are_named_when_wrong() -> None:
 def test_a_wrong_number_of_workers_is_named(workers: Any, tmp_path: Path) -> None:
     for given in (
         lambda: marketsim.run_sweep({"base": "quickstart"}, tmp_path / "out", workers=workers),
-        lambda: marketsim.validate("quickstart", days=0.05, seeds=2, workers=workers),
+        lambda: marketsim.validate("quickstart", days=0.05, seeds=3, workers=workers),
         lambda: marketsim.calibrate("none.toml", tmp_path / "out", workers=workers),
     ):
         with pytest.raises((TypeError, ValueError), match=r"workers = .*: must be"):

@@ -65,7 +65,7 @@ def test_a_year_is_of_suppliers_and_of_runs_long_enough():
 
 
 def test_the_command_prints_every_limit_and_says_whether_they_hold():
-    command = ["validate", "quickstart", "--seeds", "2", "--plausibility", "--days", "0.1"]
+    command = ["validate", "quickstart", "--seeds", "3", "--plausibility", "--days", "0.1"]
     done = CliRunner().invoke(app, [*command, "--json", "--workers", "1"])
     facts = json.loads(done.stdout)
     assert [each["name"] for each in facts["figures"]] == list(LIMITS)
@@ -76,7 +76,7 @@ def test_the_command_prints_every_limit_and_says_whether_they_hold():
 
 @pytest.mark.parametrize("extra", [["--spot-only"], ["--targets", "x.json"]])
 def test_it_goes_with_nothing_else(extra):
-    done = CliRunner().invoke(app, ["validate", "calm", "--seeds", "2", "--plausibility", *extra])
+    done = CliRunner().invoke(app, ["validate", "calm", "--seeds", "3", "--plausibility", *extra])
     assert done.exit_code == 2
 
 

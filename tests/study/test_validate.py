@@ -57,7 +57,7 @@ def test_many_seeds_have_a_row_a_statistic(monkeypatch: pytest.MonkeyPatch) -> N
 def test_bad_input_is_named(run, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="are for a scenario; a run folder has its own"):
         marketsim.validate(run, days=3)
-    with pytest.raises(ValueError, match="an interval needs 2"):
+    with pytest.raises(ValueError, match="an interval needs 3"):
         marketsim.validate("calm", seeds=[1])
     with pytest.raises(ValueError, match="a seed counts once"):
         marketsim.validate("calm", seeds=[1, 1])
