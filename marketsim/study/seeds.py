@@ -81,14 +81,26 @@ def over_seeds(
     Parameters
     ----------
     measure : callable
-        Called with a seed, in another process.
+        Called with a seed, with more than one worker in another process.
     seeds : sequence of int
     workers : int, optional
-        Processes.
+        Processes; 1 is this one.
     progress : callable, optional
         Called after every seed with how many are done and how many there are.
+
+    Raises
+    ------
+    concurrent.futures.BrokenExecutor
+        If no worker can be started, as by a script that does not say ``if __name__ ==
+        "__main__":``.
     """
     found: dict[int, T] = {}
+    if min(workers, len(seeds)) == 1:
+        for seed in seeds:
+            found[seed] = measure(seed)
+            if progress is not None:
+                progress(len(found), len(seeds))
+        return [found[seed] for seed in seeds]
     with WorkerPool(min(workers, len(seeds))) as pool:
         waiting = {pool.submit(measure, seed): seed for seed in seeds}
         try:

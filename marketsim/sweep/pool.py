@@ -8,7 +8,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import BrokenExecutor, Executor, Future
-from multiprocessing import connection, get_context, parent_process
+from multiprocessing import connection, current_process, get_context, parent_process
 from typing import Any
 
 #: Times a task may cost its worker the life.
@@ -17,6 +17,12 @@ MAX_DEATHS = 2
 MAX_FALSE_STARTS = 3
 #: Seconds a worker has to end by itself.
 PATIENCE = 5.0
+
+#: Why a script whose workers start more workers is stopped.
+UNGUARDED = (
+    'a script that is run with workers has to say so under `if __name__ == "__main__":`, '
+    "for each worker loads the script first"
+)
 
 Call = tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]
 
@@ -60,6 +66,9 @@ class WorkerPool(Executor):
     """
 
     def __init__(self, num_workers: int, warm_up: Callable[[], None] | None = None) -> None:
+        if getattr(current_process(), "_inheriting", False):
+            # Told by this process in its first lines; the one it works for hears of its end.
+            raise BrokenExecutor(UNGUARDED)
         self.num_workers = num_workers
         self._warm_up = warm_up
         self._context = get_context("spawn")
@@ -122,6 +131,8 @@ class WorkerPool(Executor):
                 for worker in list(self._workers):
                     if worker.pipe in ready or worker.process.sentinel in ready:
                         self._hear(worker)
+        except Exception as error:  # a caller would wait for ever
+            self._break(f"no worker can be started: {error}")
         finally:
             self._dismiss()
 
@@ -182,9 +193,14 @@ class WorkerPool(Executor):
         elif not worker.is_ready:
             self._false_starts += 1
             if self._false_starts >= MAX_FALSE_STARTS and not self._ended:
-                self._broken = f"workers end before they are ready ({_describe(code)})"
-                self._ended = True
-                self._abandon(self._broken)
+                self._break(f"workers end before they are ready ({_describe(code)})")
+
+    def _break(self, reason: str) -> None:
+        """Give up: no worker can be had."""
+        with self._lock:
+            self._broken = reason
+            self._ended = True
+        self._abandon(reason)
 
     def _abandon(self, reason: str) -> None:
         with self._lock:

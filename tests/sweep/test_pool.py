@@ -1,9 +1,12 @@
 import math
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import BrokenExecutor, Future, wait
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -59,6 +62,30 @@ def test_workers_that_cannot_start_are_given_up() -> None:
         pool.submit(math.sqrt, 4.0).result(timeout=60)
     with pytest.raises(BrokenExecutor, match="before they are ready"):
         pool.submit(math.sqrt, 4.0)
+
+
+def test_a_script_that_would_start_itself_again_and_again_is_stopped(tmp_path: Path) -> None:
+    script = tmp_path / "unguarded.py"
+    script.write_text(
+        "import math\n"
+        "from marketsim.sweep.pool import WorkerPool\n"
+        "print(WorkerPool(1).submit(math.sqrt, 4.0).result())\n"
+    )
+    found = subprocess.run(
+        [sys.executable, str(script)], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert found.returncode == 1
+    assert 'if __name__ == "__main__":' in found.stderr
+    assert "workers end before they are ready" in found.stderr
+
+
+def test_a_failure_to_start_workers_is_told_to_who_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError("no more processes")
+
+    monkeypatch.setattr("marketsim.sweep.pool._Worker", refuse)
+    with WorkerPool(1) as pool, pytest.raises(BrokenExecutor, match="no more processes"):
+        pool.submit(math.sqrt, 4.0).result(timeout=60)
 
 
 def test_shutdown_without_waiting_ends_calls_under_way() -> None:
