@@ -47,6 +47,7 @@ class Stream(IntEnum):
     TURNOVER = 19  #: who takes an account over, and when traders come and go
     VOLATILITY = 20  #: time scales of the factor's and the assets' volatility
     PROBE = 21  #: whose liquidation is forced to measure what follows
+    DRAWN = 22  #: fields of a scenario that a run draws once
 
 
 _LOW = np.uint64(0xFFFFFFFF)
@@ -342,6 +343,17 @@ def asset_key(name: str) -> int:
     (True, False)
     """
     return _signed(_name_key("asset", name))
+
+
+def field_key(path: str) -> int:
+    """Return the int64 key of a scenario's field from its dotted path.
+
+    Examples
+    --------
+    >>> field_key("spot.own.beta") == field_key("spot.own.drift")
+    False
+    """
+    return _signed(_name_key("field", path))
 
 
 def _name_key(kind: str, name: str) -> int:

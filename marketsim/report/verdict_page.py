@@ -32,7 +32,8 @@ def render_verdict(verdict: Verdict, scenario: str, seeds: Sequence[int], days: 
     """
     legend = (
         "share of (seed, market) between the 10 % and 90 % quantiles of real windows, and within "
-        "their range;\nmiss: of the median, in widths between those quantiles; "
+        "their range;\nspread: their own 10 % to 90 % range over that of real windows, median of "
+        "statistics;\nmiss: of the median, in widths between those quantiles; "
         "*: too few real windows to count"
     )
     parts: list[RenderableType] = [head_of_seeds(scenario, seeds, days, legend)]
@@ -92,8 +93,10 @@ def _line(each: RoleVerdict) -> Text:
             strict=True,
         )
     )
+    goal = "" if each.spread_goal is None else f" (goal {each.spread_goal:.2f})"
+    spread = f"spread {_share(each.spread)}{goal}"
     return Text.assemble(
-        f"{each.role}, {each.num_statistics} statistics: {shares}: ", (words, style)
+        f"{each.role}, {each.num_statistics} statistics: {shares}, {spread}: ", (words, style)
     )
 
 

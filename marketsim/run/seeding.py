@@ -37,8 +37,8 @@ class Opener:
         self._scenario = scenario
         spot = scenario.spot
         is_bridged = spot.kind == "history" and spot.history is not None
-        #: Before its first step; None where prices depend on the seed.
-        self._first = None if is_bridged else _Unmoved(scenario, 0)
+        #: Before its first step; None where prices or rules depend on the seed.
+        self._first = None if is_bridged or scenario.drawn else _Unmoved(scenario, 0)
 
     def open(self, seed: int) -> Simulation:
         """Return a run with a seed of its own, as it stands when its record begins."""

@@ -22,7 +22,7 @@ from marketsim.scenario.errors import (
     nearest,
 )
 from marketsim.scenario.inputs import BASE, SCENARIO, note_input
-from marketsim.scenario.paths import set_field
+from marketsim.scenario.paths import forget_draw, forget_draws, set_field
 from marketsim.scenario.schema import Scenario, completed
 from marketsim.scenario.wording import show
 from marketsim.scenario.writer import resolved_toml
@@ -158,6 +158,7 @@ def change_tables(
         value = absolute_value(path, given, folder or Path.cwd())
         try:
             set_field(data, path.split("."), value)
+            forget_draw(data, path)
         except (LookupError, TypeError) as error:
             problems.append(f"{said}{path or show('')}: {error.args[0]}")
     if problems:
@@ -319,12 +320,8 @@ def json_schema() -> dict[str, Any]:
     """Return the JSON schema of a scenario file."""
     schema = Scenario.model_json_schema()
     text = "Name or file of a scenario from which all that is not stated here is taken."
-    schema["properties"]["base"] = {
-        "type": "string",
-        "title": "Base",
-        "description": text,
-        "live": False,
-    }
+    base = {"type": "string", "title": "Base", "description": text, "live": False}
+    schema["properties"]["base"] = base
     return schema
 
 
@@ -342,6 +339,7 @@ def _read_tables(given: str, folder: Path, above: tuple[str, ...]) -> dict[str, 
         raise ScenarioError([f"base = {show(base)}: leads back to itself"], given)
     beneath = _read_tables(base, folder, (*above, given))
     beneath.pop("description", None)
+    forget_draws(beneath, data)
     return _derive(beneath, data | {"name": data.get("name", Path(given).stem)})
 
 

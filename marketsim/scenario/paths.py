@@ -1,6 +1,6 @@
 """Fields by their dotted path, in tables as TOML has them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 
@@ -43,3 +43,31 @@ def set_field(data: dict[str, Any], keys: Sequence[str], value: Any) -> None:
             node[index] = value
         else:
             node = node[index]
+
+
+def forget_draw(data: dict[str, Any], path: str) -> None:
+    """Let a field that is set, and what lies beneath it, no longer be drawn: a draw would win."""
+    _keep_draws(data, lambda field: not f"{field}.".startswith(f"{path}."))
+
+
+def forget_draws(data: dict[str, Any], own: dict[str, Any]) -> None:
+    """Let the fields that tables on top of these state no longer be drawn."""
+    _keep_draws(data, lambda field: not _states(own, field.split(".")))
+
+
+def _keep_draws(data: dict[str, Any], stays: Callable[[str], bool]) -> None:
+    drawn = data.get("drawn")
+    if isinstance(drawn, dict) and not all(map(stays, drawn)):
+        data["drawn"] = {field: law for field, law in drawn.items() if stays(field)}
+
+
+def _states(tables: Any, keys: Sequence[str]) -> bool:
+    """Tell whether tables have a value at a path, or at one above it."""
+    node = tables
+    for key in keys:
+        if not isinstance(node, dict):
+            return True
+        if key not in node:
+            return False
+        node = node[key]
+    return True

@@ -14,7 +14,8 @@ from pydantic import (
 
 from marketsim.engine.state import ATOMS
 from marketsim.scenario.changes import intervention_problems
-from marketsim.scenario.distributions import Part, median
+from marketsim.scenario.distributions import Distribution, Part, median
+from marketsim.scenario.drawn import draw_problems
 from marketsim.scenario.errors import (
     Problem,
     ScenarioError,
@@ -154,6 +155,10 @@ class Scenario(Part):
     """The traders, by name of population."""
     record: Fixed[Record] = Record()
     """What a run writes down."""
+    drawn: Fixed[dict[str, Distribution]] = Field(default_factory=dict)
+    """Fields that a run draws once, by its seed: dotted path -> distribution. Runs are then
+    different markets, as quarters of a real one are. A field that is stated anew, as by --set, is
+    no longer drawn."""
 
     @property
     def is_open(self) -> bool:
@@ -268,6 +273,7 @@ class Scenario(Part):
                 *self._record_problems(),
             ]
         )
+        raise_problems(list(draw_problems(self)))  # each is sought in a scenario that is right
         return self
 
     def _time_problems(self) -> Iterator[Problem]:

@@ -11,13 +11,17 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from marketsim.study.bands import EDGES, ROLES, Band, Bands
-from marketsim.study.statistics import Interval, bootstrap_mean
-from marketsim.tape.moments import finite
+from marketsim.study.statistics import Interval, bootstrap_groups, bootstrap_mean
+from marketsim.tape.moments import finite, present
+from marketsim.tape.result import Floats
 
 #: Shares aimed at, by role: inside [p10, p90], and inside [min, max], of real windows.
 GOALS = {"input": (0.70, 0.90), "emergent": (0.74, 0.94)}
+#: Least spread of what emerges: runs that all hit the middle would be no markets either.
+SPREAD_GOAL = {"input": None, "emergent": 0.8}
 
 
 @dataclass(frozen=True)
@@ -41,11 +45,16 @@ class RoleVerdict:
     within: Interval
     goal: tuple[float, float]
     ceiling: tuple[float, float] | None  #: of real windows against the others
+    #: between the 10 % and 90 % quantiles of runs over that of real windows, median of statistics
+    spread: Interval
+    spread_goal: float | None
 
     @property
     def passed(self) -> bool | None:
-        """Whether both shares reach their goals; None: their intervals do not say."""
-        pairs = tuple(zip((self.inside, self.within), self.goal, strict=True))
+        """Whether shares and spread reach their goals; None: their intervals do not say."""
+        pairs = list(zip((self.inside, self.within), self.goal, strict=True))
+        if self.spread_goal is not None:
+            pairs.append((self.spread, self.spread_goal))
         if all(share.low >= goal for share, goal in pairs):
             return True
         return False if any(share.high < goal for share, goal in pairs) else None
@@ -85,8 +94,41 @@ def judge(found: Sequence[Mapping[str, Sequence[float]]], bands: Bands) -> Verdi
                 for edges in (("p10", "p90"), ("min", "max"))
             )
             ceiling = bands.ceilings.get(role)
-            roles.append(RoleVerdict(role, len(strong), inside, within, GOALS[role], ceiling))
+            spread = _spread(found, strong)
+            goals = (GOALS[role], ceiling, spread, SPREAD_GOAL[role])
+            roles.append(RoleVerdict(role, len(strong), inside, within, *goals))
     return Verdict(scores, tuple(roles))
+
+
+def _spread(found: Sequence[Mapping[str, Sequence[float]]], strong: Sequence[Band]) -> Interval:
+    """Compare how far runs lie apart with how far real windows do, statistic by statistic."""
+    by_length: dict[int, list[Band]] = {}
+    for band in strong:
+        if band.p90 > band.p10:
+            by_length.setdefault(len(found[0][band.name]), []).append(band)
+    tables = [
+        np.array([[run[band.name] for run in found] for band in alike])
+        for alike in by_length.values()
+    ]
+    widths = np.array([band.p90 - band.p10 for alike in by_length.values() for band in alike])
+
+    def ratio(rows: NDArray[np.int64]) -> float:
+        picked = [table[:, rows].reshape(len(table), -1) for table in tables]
+        ranges = present(np.concatenate([_range(values) for values in picked]) / widths)
+        return float(np.median(ranges)) if len(ranges) else math.nan
+
+    if not tables:
+        return Interval(math.nan, math.nan, math.nan)
+    return bootstrap_groups(range(len(found)), ratio)
+
+
+def _range(table: Floats) -> Floats:
+    """Return the distance of the 10 % and 90 % quantiles of every row; NaN of those without any."""
+    if np.isnan(table).any():
+        known = [row[~np.isnan(row)] for row in table]
+        return np.array([_range(row[None])[0] if len(row) else math.nan for row in known])
+    low, high = np.quantile(table, [0.1, 0.9], axis=1)
+    return np.asarray(high - low)
 
 
 def _share_of(
@@ -135,6 +177,10 @@ def verdict_record(verdict: Verdict) -> dict[str, Any]:
                         each.ceiling or (None, None),
                         strict=True,
                     )
+                },
+                "spread": {
+                    **{end: finite(getattr(each.spread, end)) for end in each.spread._fields},
+                    "goal": each.spread_goal,
                 },
                 "passed": each.passed,
             }

@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -81,7 +82,26 @@ def test_statistics_that_a_run_does_not_have_are_left_out():
 )
 def test_a_goal_is_reached_by_the_whole_interval(inside, within, passed):
     both = Interval(*inside), Interval(*within)
-    assert RoleVerdict("input", 9, *both, goal=(0.7, 0.9), ceiling=None).passed is passed
+    spread = Interval(0.9, 0.85, 0.95)
+    verdict = RoleVerdict("input", 9, *both, (0.7, 0.9), None, spread, None)
+    assert verdict.passed is passed
+    assert replace(verdict, spread_goal=0.8).passed is passed
+    assert replace(verdict, spread_goal=1.0).passed is False
+
+
+def test_the_spread_is_that_of_all_values_against_the_band_and_the_median_of_statistics():
+    rng = np.random.default_rng(4)
+    runs = [
+        {"a": list(3.0 * rng.random(3)), "b": [math.nan, 5.0 * rng.random()], "c": [2.0] * 3}
+        for _ in range(400)
+    ]
+    (role,) = judge(runs, bands(a="emergent", b="emergent", c="emergent")).roles
+    assert role.spread.value == pytest.approx(0.8 * 3.0 / 2.0, abs=0.1)
+    assert role.spread.low < 1.2 < role.spread.high
+    assert role.spread_goal == 0.8
+    few = judge(runs[:2], bands(a="emergent")).roles[0].spread
+    assert math.isnan(few.low)
+    assert not math.isnan(few.value)
 
 
 def test_a_record_holds_what_json_can():
@@ -91,6 +111,7 @@ def test_a_record_holds_what_json_can():
     assert statistic["ours"] == [None, None, None]
     assert statistic["real"] == [0.0, 1.0, 2.0, 3.0, 4.0]
     assert record["roles"]["input"]["inside"]["goal"] == 0.7
+    assert record["roles"]["input"]["spread"] == dict.fromkeys(("value", "low", "high", "goal"))
     assert record["roles"]["input"]["passed"] is False
 
 

@@ -1,0 +1,112 @@
+"""What a run draws once: fields of a scenario that differ from seed to seed."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from pydantic import ValidationError
+
+from marketsim.scenario.distributions import Distribution
+from marketsim.scenario.errors import Problem, ScenarioError, first_text, nearest
+from marketsim.scenario.paths import set_field
+from marketsim.streams import Stream, field_key, uniform
+
+if TYPE_CHECKING:
+    from marketsim.scenario.schema import Scenario
+
+#: Tables a drawn field may lie in: what describes the market, and no time or name of it.
+TABLES = ("markets", "venue", "spot", "populations")
+#: Quantiles at which a field must be allowed for every run to be: the median, and about the least
+#: and the largest of a million runs.
+TRIED = (0.5, 1e-6, 1.0 - 1e-6)
+
+
+def settle(scenario: "Scenario", seed: int) -> "Scenario":
+    """Return the scenario of one run: what is drawn has its value, and nothing is left to draw.
+
+    A field's draw depends on the seed and its path alone, so one more is nobody else's luck.
+
+    Parameters
+    ----------
+    scenario : Scenario
+    seed : int
+        Of the run.
+
+    Returns
+    -------
+    Scenario
+        The given one if it draws nothing.
+
+    Raises
+    ------
+    ScenarioError
+        If a value that was drawn is not allowed; the message names it.
+    """
+    if not scenario.drawn:
+        return scenario
+    drawn = {
+        path: _value(law, uniform(seed, Stream.DRAWN, field_key(path), 0, 0))
+        for path, law in scenario.drawn.items()
+    }
+    try:
+        return _with_values(scenario, drawn)
+    except ValidationError as error:
+        values = ", ".join(f"{path} = {value:.6g}" for path, value in drawn.items())
+        line = f"drawn: seed {seed} has {values}: {first_text(error)}; state min and max"
+        raise ScenarioError([line], scenario.name) from None
+
+
+def draw_problems(scenario: "Scenario") -> Iterator[Problem]:
+    """List the drawn fields that there are not, or that may not have the values they can draw."""
+    if not scenario.drawn:
+        return
+    tables = scenario.model_dump(mode="json")
+    for path, law in scenario.drawn.items():
+        place = f"drawn.{path}"
+        missing = _missing(tables, path.split("."))
+        if missing:
+            yield Problem(place, missing)
+            continue
+        for quantile in TRIED:
+            value = _value(law, quantile)
+            try:
+                _with_values(scenario, {path: value})
+            except ValidationError as error:
+                yield Problem(place, f"may draw {value:.6g}: {first_text(error)}")
+                break
+
+
+def _value(law: Distribution, quantile: float) -> float:
+    """Return a quantile; whole numbers as such, for fields that take no others."""
+    value = float(law.quantile(np.array([quantile]))[0])
+    return int(value) if value.is_integer() else value
+
+
+def _with_values(scenario: "Scenario", values: dict[str, float]) -> "Scenario":
+    tables = scenario.model_dump(mode="json", exclude_none=True)
+    tables["drawn"] = {}
+    for path, value in values.items():
+        set_field(tables, path.split("."), value)
+    return type(scenario).model_validate(tables)
+
+
+def _missing(tables: dict[str, Any], keys: list[str]) -> str:
+    """Say which part of a path there is not; "" if it leads to a field that may be drawn."""
+    if keys[0] not in TABLES:
+        return f"cannot be drawn: only what lies in {', '.join(TABLES)}"
+    node: Any = tables
+    for place, key in enumerate(keys):
+        where = ".".join(keys[:place])
+        if isinstance(node, list):
+            if not key.isdecimal() or int(key) >= len(node):
+                return f"{where} has {len(node)} entries, numbered from 0"
+            node = node[int(key)]
+        elif isinstance(node, dict):
+            if keys[place - 1] == "parameters":  # what these may be, the strategy knows
+                return ""
+            if key not in node:
+                return f"there is no '{key}' in {where or 'a scenario'}{nearest(key, node)}"
+            node = node[key]
+        else:
+            return f"{where} is a value, it has no field {key}"
+    return "" if not isinstance(node, list) else "is a list: name one of its entries"
