@@ -38,6 +38,8 @@ GRID = 1000
 POINTS = tuple(share / 20 for share in range(21))
 #: Steps a venue is given to finish a liquidation it does in parts.
 MAX_STEPS = 10_000
+#: Jumps that a shock may come in.
+MAX_JUMPS = 100_000
 
 
 @dataclass(frozen=True)
@@ -159,7 +161,7 @@ def stress(
         anything happens.
     TypeError, ValueError
         If the shocks are no mapping of markets to numbers, the modes one text, or `num_steps` no
-        whole number of 1 or more.
+        whole number from 1 to `MAX_JUMPS`.
 
     Examples
     --------
@@ -179,8 +181,8 @@ def stress(
     if not isinstance(portfolio, Portfolio):
         portfolio = load_portfolio(portfolio)
     _check_shocks(portfolio, shocks)
-    if num_steps is not None and whole_number("num_steps", num_steps) < 1:
-        raise ValueError(f"num_steps = {num_steps}: must be 1 or more")
+    if num_steps is not None and not 1 <= whole_number("num_steps", num_steps) <= MAX_JUMPS:
+        raise ValueError(f"num_steps = {num_steps}: must be 1 or more, at most {MAX_JUMPS:,}")
     found = [
         _stress_mode(portfolio, mode, shocks, num_steps) for mode in _check_modes(portfolio, modes)
     ]

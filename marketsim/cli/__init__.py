@@ -4,9 +4,10 @@ Commands import what they run inside, so that ``marketsim --help`` answers at on
 """
 
 from collections.abc import Callable
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 from marketsim.cli.adl import adl
 from marketsim.cli.analyze import analyze
@@ -75,6 +76,31 @@ def _options(
     """Simulate perpetual-futures markets: margin pools, funding, liquidation cascades."""
 
 
+class _Command(TyperCommand):
+    """A command that takes no empty text: of a path, it would mean the current folder."""
+
+    #: Parameters whose commands say themselves what nothing means.
+    may_be_empty = ("keep", "key")
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Read the command's words.
+
+        Raises
+        ------
+        BadParameter
+            If a word is empty.
+        """
+        given, _, _ = self.make_parser(ctx).parse_args(args=list(args))
+        parameter: Any
+        for parameter in self.get_params(ctx):
+            stated = given.get(parameter.name)
+            words = stated if isinstance(stated, list | tuple) else (stated,)
+            if "" in words and parameter.name not in self.may_be_empty:
+                need = 'it is empty: state one; "." is the current folder'
+                raise typer.BadParameter(need, ctx=ctx, param=parameter)
+        return super().parse_args(ctx, args)
+
+
 #: Every command, in the order of the help, and an example of it.
 _COMMANDS: dict[Callable[..., None], str] = {
     run: "marketsim run contagion --seed 7",
@@ -107,7 +133,7 @@ _COMMANDS: dict[Callable[..., None], str] = {
     bundle: "marketsim bundle runs/contagion-7 -o contagion.zip",
 }
 for _command, _example in _COMMANDS.items():
-    app.command(epilog=f"Example: `{_example}`")(_command)
+    app.command(cls=_Command, epilog=f"Example: `{_example}`")(_command)
 
 
 def main() -> None:

@@ -21,7 +21,7 @@ RESULTS = "results"
 
 def experiment(
     name: Annotated[
-        str | None, typer.Argument(help="Folder of the experiment. [default: list them]")
+        str | None, typer.Argument(help="Name of the experiment. [default: list them]")
     ] = None,
     quick: Annotated[
         bool, typer.Option("--quick", help="A look of a minute at most; the default.")
@@ -70,6 +70,7 @@ def experiment(
         if name is None:
             _list(root, as_json)
             return
+        _refuse_folder(name)
         if redraw:
             _redraw(root, name)
             return
@@ -104,6 +105,15 @@ def experiment(
         if swept.failures:
             typer.echo(f"{swept.failures:,} runs failed: marketsim status {folder}", err=True)
             raise typer.Exit(SOME_FAILED)
+
+
+def _refuse_folder(name: str) -> None:
+    """End the command if a folder is stated where the name of an experiment belongs."""
+    folder = Path(name)
+    if len(folder.parts) > 1 and folder.is_dir():
+        path = folder.resolve()
+        again = f"marketsim experiment {path.name} --root {path.parent}"
+        refuse(f"experiment {name!r}: is a folder; state its name, and where it is: {again}")
 
 
 def _redraw(root: Path, name: str) -> None:

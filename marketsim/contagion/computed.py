@@ -132,7 +132,7 @@ class _Edge(NamedTuple):
     sold: NDArray[np.float64]  #: (P, M) atoms, buying negative
     terms: NDArray[np.float64]  #: (P, M, 2) of the orders, see `seize_on_paper`
     path: NDArray[np.float64]  #: (P, M, steps + 1) how far it would push each mark
-    furthest: NDArray[np.float64]  #: (P, M) the most of that
+    furthest: NDArray[np.float64]  #: (P, M) the most of that, at least 0
 
 
 class _Pushes(NamedTuple):
@@ -288,11 +288,14 @@ def _push_marks(state: State, reflexivity: float, p: int, edge: _Edge, filled: A
 
 @kernel
 def _furthest(path: Any) -> float:
-    """Return the largest number of a path: NumPy's way takes half a second to compile."""
-    most = path[0]
-    for u in range(1, len(path)):
+    """Return the largest number of a path, at least 0: a mark that only goes the other way.
+
+    NumPy's way takes half a second to compile.
+    """
+    most = 0.0
+    for u in range(len(path)):
         most = max(most, path[u])
-    return float(most)
+    return most
 
 
 @kernel

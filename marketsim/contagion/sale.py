@@ -23,8 +23,8 @@ def walk_book(
 ) -> Taken:
     """Take what a liquidation order would take from a book, without changing it.
 
-    It ends at its limit, and where the insurance fund cannot pay for what is sold beyond the
-    bankruptcy price, as the venue's own does.
+    It ends at its limit, and before a price at which the insurance fund cannot pay for all that is
+    sold beyond the bankruptcy price; the venue's own goes on to the order that it cannot pay for.
 
     Parameters
     ----------
@@ -76,7 +76,8 @@ def mark_path(
     .. math:: b_u = b_{u-1} + w (s_u - f s_{u-1} - b_{u-1}), \qquad b_0 = 0
 
     with f the reflexivity and w the weight of the newest. `MEDIAN` takes the middle of three at
-    their present prices, with that average and that last price moved.
+    their present prices, each moved: two by what the index went, one of them by that average too,
+    and the last price.
 
     Parameters
     ----------
@@ -115,6 +116,7 @@ def mark_path(
             moved = index + basis
         else:
             before = mark.middle_of(first, based, seen)
-            after = mark.middle_of(first, based - side * basis, seen - side * beyond)
-            moved = index + (before - after) * side
+            carried, average = first - side * index, based - side * (index + basis)
+            after = mark.middle_of(carried, average, seen - side * beyond)
+            moved = (before - after) * side
         path[u] = moved / market.mark_ticks

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from marketsim.model.opening import open_simulation
 from marketsim.results.held import HeldRun, hold_run
 from marketsim.run.progress import Progress
-from marketsim.scenario.coercion import seed_of_run
+from marketsim.scenario.coercion import list_overrides, seed_of_run
 from marketsim.scenario.inputs import InputLog
 from marketsim.scenario.loader import days_override, load_scenario
 from marketsim.scenario.schema import Scenario
@@ -52,8 +52,8 @@ def run_scenario(
     ScenarioError
         If the scenario, a strategy or a parameter is wrong.
     TypeError, ValueError
-        If the seed is no whole number from 0 to 2**63 - 1 or the days are no number; if a scenario
-        is given together with changes to it, or has no end.
+        If the seed is no whole number from 0 to 2**63 - 1, the days are no number or the overrides
+        no list; if a scenario is given together with changes to it, or has no end.
     OwnTraderError
         If a trader of your own fails.
     PriceOutOfRangeError
@@ -67,7 +67,7 @@ def run_scenario(
     (72, 216)
     """
     given = None if seed is None else seed_of_run("seed", seed)
-    changes = [*overrides, *days_override(days)]
+    changes = [*list_overrides(overrides), *days_override(days)]
     read = InputLog()
     with read:
         if not isinstance(scenario, Scenario):

@@ -32,6 +32,7 @@ from marketsim.results.record import (
 )
 from marketsim.results.summary import summarise
 from marketsim.results.tables import build_tables
+from marketsim.scenario.coercion import path_of
 from marketsim.scenario.inputs import Input
 from marketsim.tape.events import Table
 from marketsim.tape.files import PARQUET, RunFolderError, hash_file, is_sealed, seal
@@ -269,7 +270,7 @@ def _check_replaceable(target: Path, force: bool) -> list[str]:
 
 def _resolve(path: str | Path, force: bool) -> Path:
     try:
-        given = Path(path).expanduser()
+        given = path_of("path", path)
         target = given.resolve()
         is_link = given.is_symlink()
     except (OSError, RuntimeError, ValueError) as error:

@@ -14,7 +14,7 @@ from marketsim.results.record import (
     refuse_changed,
     table_file,
 )
-from marketsim.scenario.coercion import whole_number
+from marketsim.scenario.coercion import path_of, whole_number
 from marketsim.scenario.inputs import Input, read_inputs
 from marketsim.tape.files import RunFolderError, is_sealed, open_verified
 
@@ -409,8 +409,10 @@ def load_run(path: str | Path) -> Run:
     ------
     RunFolderError
         If there is no run folder, a file is missing or cut short, or another version wrote it.
+    TypeError, ValueError
+        If the path is none, or empty.
     """
-    folder = Path(path).expanduser()
+    folder = path_of("path", path)
     record = describe(folder)
     files = listed_files(record)
     for name, facts in files.items():

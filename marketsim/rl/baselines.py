@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable
 from typing import Any
 
+import gymnasium as gym
 import numpy as np
 
 from marketsim.rl.perp_env import Action, Observation, PerpEnv
@@ -57,7 +58,7 @@ BASELINES: dict[str, Policy] = _Baselines(
 )
 
 
-def score(env: Any, policy: Policy, seeds: Iterable[int]) -> list[float]:
+def score(env: "gym.Env[Any, Any]", policy: Policy, seeds: Iterable[int]) -> list[float]:
     """Return what a policy earns in an episode of each seed: the sum of its rewards.
 
     Parameters
@@ -75,12 +76,18 @@ def score(env: Any, policy: Policy, seeds: Iterable[int]) -> list[float]:
     Raises
     ------
     TypeError, ValueError
-        If the policy cannot be called, or a seed is no whole number from 0 to 2**63 - 1.
+        If the environment is none, the policy cannot be called, or a seed is no whole number from 0
+        to 2**63 - 1.
     """
+    if not isinstance(env, gym.Env):
+        need = 'must be an environment, such as gymnasium.make("marketsim/Carry-v0")'
+        raise TypeError(f"env = {env!r}: {need}")
     if not callable(policy):
         need = 'must be a function of (environment, observation), such as BASELINES["nothing"]'
         raise TypeError(f"policy = {policy!r}: {need}")
-    plain: PerpEnv = env.unwrapped
+    if not isinstance(seeds, Iterable):
+        raise TypeError(f"seeds = {seeds!r}: must be some whole numbers, such as range(10)")
+    plain: Any = env.unwrapped
     scores = []
     for seed in seeds:
         seen, _ = env.reset(seed=seed)

@@ -29,7 +29,7 @@ def read_span(span: Any, scenario: Scenario) -> int:
     Raises
     ------
     ValueError
-        If it is no whole number of steps.
+        If it is no whole number of steps, or more than an episode has.
     """
     text = str(span)
     unit = next((name for name in UNITS if text.endswith(name)), "")
@@ -42,6 +42,11 @@ def read_span(span: Any, scenario: Scenario) -> int:
         raise ValueError(
             f"decide_every = {show(span)}: must be a whole number of steps of "
             f'{scenario.step_minutes:g} minutes, such as "{scenario.step_minutes:g}min"'
+        )
+    if round(steps) > scenario.num_steps:
+        raise ValueError(
+            f"decide_every = {show(span)}: must be at most an episode, which lasts "
+            f"{scenario.num_steps:,} steps of {scenario.step_minutes:g} minutes"
         )
     return round(steps)
 

@@ -76,7 +76,17 @@ class PerpVectorEnv(VectorEnv[Observations, Observations, Any]):
         return self._table.scenario
 
     def run_of(self, n: int) -> Simulation:
-        """Return the run of environment `n`, the learner's orders among its interventions."""
+        """Return the run of environment `n`, the learner's orders among its interventions.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If there is no such environment.
+        RuntimeError
+            If no episode has begun.
+        """
+        if not 0 <= whole_number("n", n) < self.num_envs:
+            raise ValueError(f"n = {n}: must be one of the environments, 0 to {self.num_envs - 1}")
         return self._table.run_of(n)
 
     def reset(

@@ -35,6 +35,7 @@ from marketsim.run.data import (
 )
 from marketsim.run.hooks import Hooks
 from marketsim.run.version import code_version
+from marketsim.scenario.coercion import path_of
 from marketsim.scenario.errors import ScenarioError
 from marketsim.scenario.inputs import (
     IMPORTED,
@@ -122,7 +123,7 @@ def save_run(
         "model": None if model is None else pack(dict(model), arrays, {}),
         "checkpoint": is_checkpoint,
     }
-    write_data(Path(path), header, arrays)
+    write_data(path_of("path", path), header, arrays)
 
 
 @contextlib.contextmanager
@@ -133,8 +134,10 @@ def open_saved(path: str | Path) -> Iterator[Saved]:
     ------
     SavedMarketError
         If it cannot be read, is no such file or damaged, or another version wrote it.
+    TypeError, ValueError
+        If the path is none, or empty.
     """
-    file = Path(path)
+    file = path_of("path", path)
     with _opened(file) as stream:
         header = read_header(file, stream)
         differences = [

@@ -1,5 +1,8 @@
 """Numbers are what is written as numbers: no text, no true or false is taken for one."""
 
+import os
+from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -87,6 +90,42 @@ def whole_number(name: str, value: Any) -> int:
     if not is_whole_number(value):
         raise TypeError(f"{name} = {value!r}: must be a whole number")
     return int(value)
+
+
+def path_of(name: str, value: Any) -> Path:
+    """Return an argument of a call that must be the path of a file or folder.
+
+    Parameters
+    ----------
+    name : str
+        Of the argument.
+    value : str or path
+        ``~`` is the user's home.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If it is anything else, or an empty text.
+    """
+    if not isinstance(value, str | os.PathLike):
+        raise TypeError(f"{name} = {value!r}: must be a path, as text or a pathlib.Path")
+    if not os.fspath(value):
+        raise ValueError(f'{name} = {value!r}: is empty; "." is the current folder')
+    return Path(value).expanduser()
+
+
+def list_overrides(overrides: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Return changes as a list; whether each is one is told where they are made.
+
+    Raises
+    ------
+    TypeError
+        If they are no list of anything.
+    """
+    if not isinstance(overrides, Iterable):
+        need = 'must be pairs of path and value, as in overrides = [("days", "7")]'
+        raise TypeError(f"overrides = {overrides!r}: {need}")
+    return list(overrides)
 
 
 def seed_of_run(name: str, value: Any) -> int:

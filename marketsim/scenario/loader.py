@@ -13,7 +13,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from marketsim.scenario.coercion import is_number
+from marketsim.scenario.coercion import is_number, list_overrides
 from marketsim.scenario.errors import (
     Location,
     ScenarioError,
@@ -188,7 +188,7 @@ def override_tables(
     ScenarioError
         If a change is no pair, or its path leads through a value or beyond the end of a list.
     """
-    stated = list(overrides)
+    stated = list_overrides(overrides)
     wrong = [each for each in stated if not _is_change(each)]
     if wrong:
         need = 'must be a pair of path and value, as in overrides = [("days", "7")]'
@@ -367,13 +367,13 @@ def _find(given: str, folder: Path, above: tuple[str, ...]) -> tuple[Path | Trav
         library = files("marketsim.scenario").joinpath("library")
         return library.joinpath(f"{given}.toml"), Path.cwd()
     path = absolute_path(given, folder)
-    if not _exists(path):
+    if not given or not _exists(path):
         names = _library_names()
         known = f"the library has {', '.join(names)}"
         problem = f"there is no such file, nor a library scenario{nearest(given, names)}; {known}"
         if above:
             raise ScenarioError([f"base = {show(given)}: {problem}"], above[-1])
-        raise ScenarioError([problem], given)
+        raise ScenarioError([problem], given or show(given))
     return path, path.parent
 
 

@@ -19,6 +19,7 @@ import numpy as np
 
 from marketsim.run.cores import count_workers
 from marketsim.run.progress import Progress
+from marketsim.scenario.coercion import path_of
 from marketsim.scenario.errors import ScenarioError
 from marketsim.scenario.inputs import Input, InputLog, compare_inputs, read_inputs
 from marketsim.scenario.schema import Scenario
@@ -127,7 +128,7 @@ def calibrate(
     num_workers = count_workers(workers)
     with InputLog() as read:
         search = targets if isinstance(targets, Search) else load_targets(targets)
-    folder = Path(out).expanduser().resolve()
+    folder = path_of("out", out).resolve()
     plan = check_dials(search, (*stated_in, *read))
     tables = plan.tables
     _claim(folder, search, plan)

@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from marketsim.scenario.coercion import path_of
 from marketsim.scenario.schema import Scenario
 from marketsim.scenario.writer import resolved_toml
 from marketsim.study.analysis import paired_differences
@@ -88,6 +89,9 @@ def compare(
     SweepFolderError
         If `out` holds something else, or runs made from files that have changed since.
     """
+    if not isinstance(changes, Mapping):
+        need = 'must be fields and their new values, such as {"days": 7}'
+        raise TypeError(f"changes = {changes!r}: {need}")
     if not changes:
         raise DesignError(["changes: state at least one field and its new value"], "compare")
     with ExitStack() as stack:
@@ -109,7 +113,7 @@ def compare(
             },
             "compare",
         )
-        folder = temporary / "runs" if out is None else Path(out).expanduser()
+        folder = temporary / "runs" if out is None else path_of("out", out)
         if metrics != HEADLINE_AND_PARTS:
             _choose(metrics, _name_metrics(design))  # before the runs, not after them
         run_sweep(

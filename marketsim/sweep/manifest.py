@@ -339,6 +339,8 @@ def claim(folder: Path, plan: Plan) -> Manifest | None:
         If the folder holds something else; of another design, or made from a file that has changed
         since, the difference is named.
     """
+    if folder.exists() and not folder.is_dir():
+        raise SweepFolderError(f"{folder}: exists and is not a folder; choose another name")
     if not (folder / FILE).exists():
         others = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
         strange = [name for name in others if not _is_beginning(name)]

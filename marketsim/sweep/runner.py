@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow.compute as pc
 
 from marketsim.run.cores import count_workers
+from marketsim.scenario.coercion import path_of
 from marketsim.scenario.errors import ScenarioWarning
 from marketsim.scenario.inputs import Input, InputChangedError, InputLog
 from marketsim.sweep.claims import claimed
@@ -187,7 +188,7 @@ def run_sweep(
     plan = Plan(design, most_runs, stated_in)
     for notice in plan.notices:
         warnings.warn(f"{design.base}: {notice}", ScenarioWarning, stacklevel=2)
-    folder = Path(out).expanduser().resolve()
+    folder = path_of("out", out).resolve()
     claim(folder, plan)
     shard = shard or Shard()
     with ExitStack() as stack:

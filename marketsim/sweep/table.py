@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
+from marketsim.scenario.coercion import path_of
 from marketsim.sweep.manifest import read_manifest, read_plan
 from marketsim.sweep.store import read_runs, run_schema
 
@@ -40,10 +41,12 @@ def load_sweep(path: str | Path) -> "SweptRuns":
     ------
     SweepFolderError
         If there is no sweep, or it is damaged.
+    TypeError, ValueError
+        If the path is none, or empty.
     """
     from marketsim.sweep.swept import SweptRuns
 
-    folder = Path(path).expanduser()
+    folder = path_of("path", path)
     manifest = read_manifest(folder)
     schema = run_schema(folder, manifest)
     stated = [*POINT, *manifest.design.parameter_names]

@@ -369,10 +369,11 @@ def test_an_argument_of_a_wrong_kind_is_refused(
         stress(portfolio_of({"BTC": {"size": 1.0}}, 25_000.0), shocks, **how)
 
 
-@pytest.mark.parametrize("num_steps", [0, -1])
-def test_a_path_of_no_step_is_refused(num_steps: int) -> None:
+@pytest.mark.parametrize("num_steps", [0, -1, 100_001, 10**9])
+def test_a_path_of_no_step_or_too_many_is_refused(num_steps: int) -> None:
     held = portfolio_of({"BTC": {"size": 1.0}}, 25_000.0)
-    with pytest.raises(ValueError, match=f"num_steps = {num_steps}: must be 1 or more"):
+    need = f"num_steps = {num_steps}: must be 1 or more, at most 100,000"
+    with pytest.raises(ValueError, match=need):
         stress(held, {"BTC": -0.1}, num_steps=num_steps)
 
 

@@ -1,7 +1,9 @@
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from click.testing import Result
@@ -35,6 +37,31 @@ def test_every_option_is_in_the_help(marketsim: Cli) -> None:
 def test_the_help_says_what_is_the_default(marketsim: Cli) -> None:
     text = marketsim("run", "--help").stdout.replace("│", " ")
     assert "[default: the scenario's]" in " ".join(text.split())
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["run", ""],
+        ["run", "quickstart", "--out", ""],
+        ["run", "quickstart", "--out="],
+        ["sweep", "", "--out", "runs"],
+        ["sweep", "design.toml", "--out", ""],
+        ["report", ""],
+        ["plot", "", "prices"],
+        ["experiment", ""],
+        ["compare", "quickstart", "--change", ""],
+    ],
+)
+def test_nothing_empty_is_taken_for_the_current_folder(
+    arguments: list[str], marketsim: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = marketsim(*arguments)
+    assert done.exit_code == 2
+    told = " ".join(re.sub("[│╭╮╰╯─]", " ", done.stderr).split())
+    assert re.search(r"Invalid value for .*: it is empty: state one", told)
+    assert not list(tmp_path.iterdir())
 
 
 def test_scenarios_lists_one_a_line(marketsim: Cli) -> None:

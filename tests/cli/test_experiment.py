@@ -280,3 +280,11 @@ def test_a_shipped_readme_is_what_the_full_run_found(tmp_path: Path, name: str) 
     assert (copy / README_FILE).read_text() == (ROOT / name / README_FILE).read_text()
     for heading in ("## Prediction", "## Design", "## Finding"):
         assert heading in (copy / README_FILE).read_text()
+
+
+@pytest.mark.parametrize("name", SHIPPED[:1])
+def test_a_folder_is_no_name_of_an_experiment(marketsim: Cli, name: str) -> None:
+    done = marketsim("experiment", ROOT / name)
+    assert done.exit_code == 2
+    again = f"marketsim experiment {name} --root {ROOT}"
+    assert f"is a folder; state its name, and where it is: {again}" in done.stderr

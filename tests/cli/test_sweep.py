@@ -44,6 +44,18 @@ def test_a_sweep_reports_and_resumes(marketsim: Cli, design: Path) -> None:
     assert len(package.load_sweep("out")) == 4
 
 
+def test_a_file_is_no_folder_for_a_sweep(marketsim: Cli, design: Path, tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("mine")
+    done = marketsim("sweep", design, "--out", "notes.txt")
+    assert done.exit_code == 2
+    assert f"{tmp_path / 'notes.txt'}: exists and is not a folder; choose another" in done.stderr
+    assert (tmp_path / "notes.txt").read_text() == "mine"
+
+
+def test_a_sweep_may_be_told_to_keep_nothing(marketsim: Cli, design: Path) -> None:
+    assert marketsim("sweep", design, "--out", "out", "--keep", "").exit_code == 0
+
+
 def test_shards_make_the_whole_together(
     marketsim: Cli, design: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

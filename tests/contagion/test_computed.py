@@ -157,6 +157,24 @@ def test_a_median_sees_no_further_than_its_second_price() -> None:
     np.testing.assert_allclose(path * MARK, [1_000.0, 1_100.0, 750.0])
 
 
+def test_a_median_that_is_the_last_price_goes_no_further_than_that_where_spot_follows() -> None:
+    state = even_market(mark_rule=MarkRule.MEDIAN, basis_weight=0.5)
+    state.market[0].funding_rate = 0.01
+    state.market[0].basis = -10_000 * float(state.market[0].tick_size)
+    path = np.zeros(3)
+    mark_path(state, 0, 1, Taken(10, MARK - 3_000, 1_000.0), 0.5, 0.4, path)
+    np.testing.assert_allclose(path * MARK, [3_000.0, 1_500.0, 750.0])
+
+
+def test_a_median_that_is_the_index_goes_where_spot_goes() -> None:
+    state = even_market(mark_rule=MarkRule.MEDIAN, basis_weight=0.5)
+    state.market[0].basis = 10_000 * float(state.market[0].tick_size)
+    path = np.zeros(3)
+    # the mid is where the index is, and so the last price would be; after the sale it lies lower
+    mark_path(state, 0, 1, Taken(10, MARK - 3_000, 1_000.0), 0.5, 0.4, path)
+    np.testing.assert_allclose(path * MARK, [0.0, 400.0, 200.0])
+
+
 def test_a_sale_takes_the_book_down_to_its_limit_and_the_fund_s_money() -> None:
     state = even_market()
     best = MARK - SPACING

@@ -1,5 +1,7 @@
 """A run made from Python is the run that the command makes."""
 
+import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +107,40 @@ def test_days_and_overrides_are_named_when_wrong() -> None:
     for pairs in ({"days": 1}, ["days"], [("days", "1", "2")], [(1, "2")]):
         with pytest.raises(marketsim.ScenarioError, match=r"overrides: .*a pair of path and value"):
             marketsim.run_scenario("quickstart", overrides=pairs)
+
+
+@pytest.mark.parametrize("overrides", [5, 1.5])
+def test_overrides_that_are_no_list_are_named(overrides: Any) -> None:
+    given: Callable[..., Any]
+    for given in (marketsim.run_scenario, marketsim.load_scenario, marketsim.PerpMarket):
+        with pytest.raises(TypeError, match=rf"overrides = {overrides}: must be pairs of path and"):
+            given("quickstart", overrides=overrides)
+    with pytest.raises(TypeError, match=rf"changes = {overrides}: must be fields and their"):
+        marketsim.compare("quickstart", overrides)
+
+
+@pytest.mark.parametrize("path", [5, None, True, ["runs"]])
+def test_what_is_no_path_is_named(path: Any) -> None:
+    given: Callable[..., Any]
+    for given in (
+        marketsim.load_run,
+        marketsim.load_sweep,
+        marketsim.load_market,
+        marketsim.load_simulation,
+    ):
+        with pytest.raises(TypeError, match=rf"path = {re.escape(repr(path))}: must be a path"):
+            given(path)
+        with pytest.raises(ValueError, match=r"path = '': is empty"):
+            given("")
+    for out in (path, ""):
+        if out is not None:
+            with pytest.raises((TypeError, ValueError), match=r"out = .*: (must be a path|is emp)"):
+                marketsim.run_sweep({"base": "quickstart", "replicates": 1}, out)
+
+
+def test_a_scenario_without_a_name_is_refused() -> None:
+    with pytest.raises(marketsim.ScenarioError, match=r'^"": there is no such file, nor a library'):
+        marketsim.run_scenario("")
 
 
 @pytest.mark.parametrize("workers", ["two", 0, 1.5])

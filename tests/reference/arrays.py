@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import fields
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -12,7 +12,19 @@ from marketsim.engine.state import NONE, Cause, IntentKind, Outcome, State
 from marketsim.engine.world import World, allocate_world
 from tests.reference import funding, ledger
 from tests.reference.outside import Outside
-from tests.reference.venue import Intent, Market, Venue
+from tests.reference.venue import (
+    Account,
+    Intent,
+    Market,
+    Order,
+    Pool,
+    Position,
+    Rules,
+    Tier,
+    Venue,
+)
+
+Made = TypeVar("Made")
 
 ORDER_FIELDS = ("account", "side", "size", "mid2", "expiry", "flags")
 MARKET_STATE = (
@@ -78,6 +90,55 @@ def state_of(venue: Venue, *, causes: bool = False) -> State:
     state.totals[0].stable_price = venue.stable_price
     state.totals[0].record_fills = 1
     return state
+
+
+def venue_of(state: State) -> Venue:
+    """The reference venue that an engine's arrays hold; what it has done so far is left out."""
+    return Venue(
+        rules=read(Rules, state.venue[0]),
+        markets=[market_of(state, m) for m in range(len(state.market))],
+        accounts=[
+            read(Account, record, stable=int(stable))
+            for record, stable in zip(state.account, state.stable, strict=True)
+        ],
+        positions=[
+            [
+                read(
+                    Position,
+                    record,
+                    **{name: int(getattr(state, name)[i, m]) for name in HOLDING_STATE},
+                )
+                for m, record in enumerate(row)
+            ]
+            for i, row in enumerate(state.position)
+        ],
+        pools=[
+            read(Pool, record, draw_limit=int(draw.limit), drawn=int(draw.drawn))
+            for record, draw in zip(state.pool, state.draw, strict=True)
+        ],
+        order_capacity=len(state.order),
+        step=int(state.totals[0].step),
+        stable_price=int(state.totals[0].stable_price),
+    )
+
+
+def market_of(state: State, m: int) -> Market:
+    """One market of an engine's arrays, with its tiers and its book."""
+    count = int(state.market[m].num_tiers)
+    market = read(
+        Market, state.market[m], tiers=[read(Tier, each) for each in state.tier[m, :count]]
+    )
+    for price, queue in resting(state, m).items():
+        for terms in queue[:-1]:
+            order = Order(price=price, **dict(zip(ORDER_FIELDS, terms, strict=True)))
+            market.queues(order.side).setdefault(price, []).append(order)
+    return market
+
+
+def read(kind: type[Made], record: Any, **others: Any) -> Made:
+    """Make a dataclass of the fields that it and an array record have in common, and of others."""
+    names = {each.name for each in fields(kind)} & set(record.dtype.names)
+    return kind(**{name: record[name].item() for name in names}, **others)
 
 
 def write_rules(state: State, venue: Venue) -> None:

@@ -230,15 +230,17 @@ def trigger(venue: Venue, i: int, m: int) -> int:
 
 def walk(mark: int, way: int, is_short: Callable[[int], bool]) -> int:
     """Go tick by tick until it is short; far from where it started, by ever larger strides."""
-    ticks, stride = mark, 1
+    end = 1 if way < 0 else MAX_PRICE_TICKS
+    before, ticks, stride = mark, mark, 1
     while not is_short(ticks):
+        if ticks == end:
+            return 0
         if abs(ticks - mark) > 2_000:
             stride *= 2
-        ticks += way * stride
-        if ticks < 1 or ticks > MAX_PRICE_TICKS:
-            return 0
-    low, high = ticks - way * stride, ticks
-    while stride > 1 and abs(high - low) > 1:
+        before = ticks
+        ticks += way * min(stride, abs(end - ticks))
+    low, high = before, ticks
+    while abs(high - low) > 1:
         middle = (low + high) // 2
         low, high = (low, middle) if is_short(middle) else (middle, high)
     return high

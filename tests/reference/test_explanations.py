@@ -38,6 +38,12 @@ from tests.reference.cascades import (
     size_of,
 )
 from tests.reference.cascades import dollar_matrix as plain_dollar_matrix
+from tests.reference.computed import (
+    Computation,
+    Measured,
+    marks_after_steps,
+    mean_products,
+)
 from tests.reference.crashes import Crash, crowded_venue
 from tests.reference.engine import Engine, play
 from tests.reference.scenarios import Scenario
@@ -71,7 +77,7 @@ PHENOMENA = (
     *("impacts made good", "impacts made good in part", "recovery less than the mid's move"),
     *("leg closed since the pool was safe", "chain of three", "cascade of several accounts"),
     *("shock", "loss elsewhere", "empty book", "sale on paper", "purchase on paper"),
-    *("runaway", "trigger"),
+    *("runaway", "trigger", "one liquidation more"),
 )
 
 
@@ -83,6 +89,7 @@ class Look:
     found: ContagionMatrix
     expected: dict[str, contagion.Matrix]  #: with books that never refill
     recovery: list[float]  #: by market
+    computed: dict[str, contagion.Matrix]  #: of one liquidation more
     triggers: list[tuple[dict[int, int], dict[int, int]]]  #: by market: found, expected
 
 
@@ -111,7 +118,11 @@ class Watched(Engine):
             triggers.append((found, {i: mark for i, mark in marks.items() if mark > 0}))
         matrix = measure_contagion(state, names, **now)
         recovery = [contagion.recovered(venue, m) for m in range(len(names))]
-        return Look(delta, matrix, dict(zip(SIDES, expected, strict=True)), recovery, triggers)
+        measured = Measured(recovery, mean_products(marks_after_steps(venue)), reflexivity=0.3)
+        plain = Computation(venue, measured)
+        computed = {side: plain.matrix(falls=side == "falls") for side in SIDES}
+        on_paper = dict(zip(SIDES, expected, strict=True))
+        return Look(delta, matrix, on_paper, recovery, computed, triggers)
 
 
 @dataclass
@@ -281,6 +292,9 @@ def test_contagion_is_what_the_state_says(kind: type[Scenario], seed: int) -> No
             assert found.tolist() == [close_to(row) for row in on_paper]
             radius = contagion.spectral_radius(on_paper)
             assert look.found.reproduction_on_paper(side) == close_to(radius)
+            # the engine leaves out what is further away than anything walks: chances of 1e-9
+            one_more = look.found.matrix(side)
+            np.testing.assert_allclose(one_more, look.computed[side], rtol=1e-7, atol=1e-8)
         assert look.found.recovery.tolist() == [close_to(share) for share in look.recovery]
         for found, marks in look.triggers:
             assert found == marks
@@ -443,6 +457,7 @@ def test_scenarios_hold_everything_that_can_happen() -> None:
                 seen["empty book"] += bool(np.isnan(entries).any())
                 seen["sale on paper"] += bool((entries > 0.0).any())
                 seen["purchase on paper"] += bool((entries < 0.0).any())
+                seen["one liquidation more"] += bool(look.found.matrix(side).any())
                 seen["runaway"] += look.found.reproduction_on_paper(side) >= 1.0
     assert [name for name in PHENOMENA if seen[name] == 0] == []
     for name, rule in {

@@ -282,6 +282,29 @@ def test_a_wrong_span_is_refused(small, every):
         PerpEnv(small, decide_every=every)
 
 
+@pytest.mark.parametrize("every", ["1000d", 10**6])
+def test_a_span_longer_than_an_episode_is_refused(small, every):
+    with pytest.raises(ValueError, match=r"decide_every = .*1000.*: must be at most an episode"):
+        PerpEnv(small, decide_every=every)
+
+
+def test_a_span_of_a_whole_episode_is_one_decision(small):
+    env = PerpEnv(small)
+    minutes = env.scenario.num_steps * env.scenario.step_minutes
+    assert score(PerpEnv(small, decide_every=minutes), BASELINES["nothing"], [1]) == [0.0]
+
+
+@pytest.mark.parametrize("env", [None, 5, "quickstart", PerpEnv])
+def test_what_is_no_environment_has_no_score(env):
+    with pytest.raises(TypeError, match=r"env = .*: must be an environment"):
+        score(env, BASELINES["nothing"], [1])
+
+
+def test_a_score_needs_seeds(small):
+    with pytest.raises(TypeError, match="seeds = 5: must be some whole numbers"):
+        score(PerpEnv(small), BASELINES["nothing"], 5)
+
+
 def test_an_unknown_task_is_refused():
     with pytest.raises(gym.error.NameNotFound, match="Carry"):
         gym.make("marketsim/Cary-v0")

@@ -61,7 +61,7 @@ def test_bankruptcies_nobody_pays_for_cost(small):
 
 @pytest.mark.parametrize("action", [[0, 0], [4, 0, 0], [0.5, 0, 0], [-1, 0, 0], [np.nan, 0, 0]])
 def test_wrong_input_is_refused(small, action):
-    env = RiskDesk(small)
+    env = RiskDesk(small, "1h")
     with pytest.raises(RuntimeError, match=r"call reset\(\) first"):
         env.step(env.hold())
     env.reset(seed=1)

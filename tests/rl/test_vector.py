@@ -92,3 +92,12 @@ def test_wrong_input_is_refused(small):
 def test_what_is_no_sequence_of_seeds_is_refused(small, seed):
     with pytest.raises(TypeError, match=r"seed = .*: must be a whole number"):
         PerpVectorEnv(2, small).reset(seed=seed)
+
+
+@pytest.mark.parametrize("n", [5, -1, 2])
+def test_the_run_of_no_environment_is_refused(small, n):
+    envs = PerpVectorEnv(2, small)
+    with pytest.raises(ValueError, match=f"n = {n}: must be one of the environments, 0 to 1"):
+        envs.run_of(n)
+    with pytest.raises(TypeError, match="n = None: must be a whole number"):
+        envs.run_of(None)
