@@ -346,15 +346,15 @@ def _read_tables(given: str, folder: Path, above: tuple[str, ...]) -> dict[str, 
 def _derive(base: dict[str, Any], own: dict[str, Any], *path: str) -> dict[str, Any]:
     """Put a scenario's tables on top of its base's.
 
-    Tables are merged field by field; a habit is one value, whether a number or a table, and so are
-    the lists of shocks and of interventions.
+    Tables are merged field by field; a habit or the law of a drawn field is one value, whether a
+    number or a table, and so are the lists of shocks and of interventions.
     """
     found = dict(base)
     is_population = len(path) == 2 and path[0] == "populations"
     for key, value in own.items():
         below = found.get(key)
-        is_habit = is_population and key != "parameters"
-        if isinstance(value, dict) and isinstance(below, dict) and not is_habit:
+        is_value = path == ("drawn",) or (is_population and key != "parameters")
+        if isinstance(value, dict) and isinstance(below, dict) and not is_value:
             found[key] = _derive(below, value, *path, key)
         else:
             found[key] = value

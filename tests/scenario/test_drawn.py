@@ -101,6 +101,7 @@ def test_a_field_that_is_set_is_no_longer_drawn(file: Path, stated: str, left: i
 def test_nor_one_that_a_scenario_states_on_top_of_its_base(file: Path, tmp_path: Path) -> None:
     own = tmp_path / "own.toml"
     text = 'base = "drawn.toml"\n[populations.crowd.parameters]\nbias = 0.1\n[drawn]\n'
+    text += '"spot.factor.volatility" = { kind = "uniform", min = 0.4, max = 0.6 }\n'
     own.write_text(text + '"spot.own.volatility" = { kind = "uniform", min = 0.1, max = 0.2 }\n')
     found = load_scenario(own)
     fields = ["spot.factor.volatility", "populations.crowd.count", "spot.own.volatility"]
