@@ -25,7 +25,7 @@ def struck_run(name, fund):
 
 
 def test_a_fund_that_takes_over_in_a_fall_is_used_up_by_the_next():
-    summary = struck_run("october-10", 300_000).summary
+    summary = struck_run("october-10", 200_000).summary
     assert summary["fund_deleveraged_usd"] > 1_000_000.0
     assert 0.0 <= summary["insurance_fund_min_usd"] < 1.0
 

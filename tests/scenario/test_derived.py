@@ -39,14 +39,16 @@ def test_parameters_are_merged_and_habits_and_shocks_replaced(write):
     [populations.herd]
     margin_mode = { partial = 1.0 }
     leverage = { kind = "uniform", min = 1.0, max = 2.0 }
-    parameters = { trend = 0.0 }
+    parameters = { trend = 0.1 }
     [populations.herd.groups.majors]
     markets = ["BTC", "ETH"]
     """
     own = load_scenario(write("own", text))
     assert len(own.shocks) == 1
     herd = own.populations["herd"]
-    assert herd.parameters == {"bias": 0.7, "trend": 0.0}
+    base = load_scenario("october-10").populations["herd"]
+    assert base.parameters["bias"] == 0.55
+    assert herd.parameters == base.parameters | {"trend": 0.1}
     assert herd.margin_mode == {"partial": 1.0}
     assert herd.leverage.kind == "uniform"
     assert own.insurance_fund == load_scenario("october-10").insurance_fund

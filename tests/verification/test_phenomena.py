@@ -218,7 +218,7 @@ def test_a_depeg_liquidates_without_a_move_of_the_index():
 
 
 def test_october_10_in_outline():
-    start, hours = 36 * 60, 6 * 60
+    start, hours = 30 * 60, 6 * 60
     figures = []
     for seed in range(5):
         result = run("october-10", seed)
