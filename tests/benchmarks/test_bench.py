@@ -3,6 +3,9 @@
 import functools
 import importlib.util
 import json
+import subprocess
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,6 +14,7 @@ import marketsim.bench
 from marketsim.bench import book, branch, compiling, hints, market, own, soak, sweep
 from marketsim.bench.measure import Timing, summary
 from marketsim.engine import near
+from marketsim.engine._sources import cache_root
 
 KEYS = {
     "workload",
@@ -274,7 +278,19 @@ def test_compile_lines_compare_one_process_and_two(capfd, monkeypatch):
 
 
 @pytest.mark.slow
-def test_a_first_run_is_timed_with_the_process_beside_it():
+def test_a_first_run_is_timed_in_a_python_of_its_own_with_an_empty_cache(monkeypatch):
+    """It gets the cache of these tests all the same: what is compiled beside it, others test."""
+    asked = []
+
+    def run(command, *, env, check, stdout):
+        cache = Path(env["MARKETSIM_CACHE_DIR"])
+        asked.append((list(cache.iterdir()), env.get("SLURM_CPUS_PER_TASK")))
+        env |= {"MARKETSIM_CACHE_DIR": str(cache_root())}
+        return subprocess.run(command, env=env, check=check, stdout=stdout)
+
+    monkeypatch.delenv("SLURM_CPUS_PER_TASK", raising=False)
+    monkeypatch.setattr(compiling, "subprocess", SimpleNamespace(run=run, PIPE=subprocess.PIPE))
     alone, beside = (compiling._first_run(is_alone=is_alone) for is_alone in (True, False))
+    assert asked == [([], "1"), ([], None)]
     assert alone.cpu_s == alone.own_cpu_s > 0
     assert beside.cpu_s >= beside.own_cpu_s > 0

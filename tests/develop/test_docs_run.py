@@ -20,6 +20,7 @@ from marketsim.sweep.design import parse_design
 from marketsim.sweep.plan import Plan
 from marketsim.sweep.sampling import count_cells
 from tests.develop.blocks import DOCS, MARKS, read_blocks, run_page
+from tests.sweep.conftest import Inline
 
 #: Pages whose blocks are run here; the others have tests of their own.
 FAST = ("price-files",)
@@ -73,6 +74,13 @@ def file_on(name: str, file: str) -> str:
     """Return the content that a page gives of a file."""
     (block,) = [each for each in read_blocks(page(name)) if each.marks.get("file") == file]
     return block.text
+
+
+@pytest.fixture(autouse=True)
+def _in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Start no workers: what they are told and what becomes of them is tried in `tests/sweep`."""
+    for module in ("sweep.runner", "study.calibrate", "study.seeds"):
+        monkeypatch.setattr(f"marketsim.{module}.WorkerPool", lambda *_: Inline())
 
 
 @pytest.fixture

@@ -69,6 +69,7 @@ def source_of(module, name):
     raise AssertionError(f"no source of {module}")
 
 
+@pytest.mark.slow
 def test_every_module_with_kernels_decides_the_digest():
     sources = set(kernel_sources())
     for path in PACKAGE.rglob("*.py"):
@@ -163,6 +164,7 @@ def test_comments_docstrings_and_lines_change_no_digest(package):
     assert kernel_digest() == before
 
 
+@pytest.mark.slow
 def test_a_constant_that_kernels_use_changes_the_digest(package):
     before = kernel_digest()
     edit(package / "engine" / "state.py", "\nNONE = -1", "\nNONE = -2")
@@ -187,6 +189,7 @@ def test_any_other_code_has_another_digest(package, text):
     assert digest_code([path]) not in (before, digest_code([]))
 
 
+@pytest.mark.slow
 def test_a_new_file_counts_if_it_has_kernels(package):
     before = kernel_digest()
     (package / "engine" / "formulas" / "another.py").write_text("ONE = 1\n")
@@ -196,6 +199,7 @@ def test_a_new_file_counts_if_it_has_kernels(package):
     assert kernel_digest() != before
 
 
+@pytest.mark.slow
 def test_the_rest_of_the_package_changes_no_digest(package):
     before = kernel_digest()
     for path in set(package.rglob("*.py")) - set(kernel_sources()):
@@ -224,6 +228,7 @@ def test_a_digest_is_computed_once_for_each_text(package):
     assert len(made) == 2
 
 
+@pytest.mark.slow
 def test_a_broken_note_is_computed_anew_and_old_ones_go(package, tmp_path):
     found = kernel_digest()
     (note,) = (tmp_path / "cache" / "digests").iterdir()
@@ -236,6 +241,7 @@ def test_a_broken_note_is_computed_anew_and_old_ones_go(package, tmp_path):
     assert len(list(note.parent.iterdir())) == _sources.KEPT_NOTES
 
 
+@pytest.mark.slow
 def test_where_no_note_can_be_kept_digests_are_the_same(package, tmp_path, monkeypatch):
     found = kernel_digest()
     (tmp_path / "occupied").write_text("not a folder")

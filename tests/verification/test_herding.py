@@ -98,9 +98,8 @@ def cdf(optimists: Any, num_traders: int) -> Any:
     return np.cumsum(np.bincount(optimists.astype(int), minlength=num_traders + 1)) / len(optimists)
 
 
-#: Traders, e1, e2, hours.
+#: Traders, e1, e2, hours. One of two humps is among those of funding, below, at a dial of none.
 LAWS = [
-    (100, 0.5, 0.5, 500),
     (100, 2.0, 2.0, 1500),
     (100, 1.0, 3.0, 1500),
     (200, 0.8, 0.4, 250),

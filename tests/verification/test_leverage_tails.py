@@ -38,7 +38,7 @@ from marketsim.tape.moments import excess_kurtosis
 pytestmark = pytest.mark.slow
 
 DIALS = (1.0, 5.0, 12.5, 20.0)
-NUM_SEEDS = 24
+NUM_SEEDS = 12
 #: Minutes of a return, and between two of them: they overlap, the errors are those over seeds.
 SPAN, STRIDE = 60, 10
 #: Share of the falls that count as the tail.

@@ -53,13 +53,19 @@ def liquidated_share(result: RunResult, first: int, last: int) -> np.ndarray:
 # ---------------------------------------------------------------- an ordinary quarter
 
 
-def test_calm_looks_like_a_real_market():
+@pytest.fixture(scope="module")
+def calm() -> list[RunResult]:
+    """90 days of three seeds."""
+    return [run("calm", seed, ("days", "90")) for seed in range(3)]
+
+
+def test_calm_looks_like_a_real_market(calm):
     """90 days of three seeds: on average, the bands of `marketsim validate calm` hold.
 
     But one: more settlements are at the interest rate than in calendar years of real markets. They
     are no more than in some real windows of 90 days.
     """
-    found = [check_bands(observe_result(run("calm", seed, ("days", "90")))) for seed in range(3)]
+    found = [check_bands(observe_result(result)) for result in calm]
     decided = [same for same in zip(*found, strict=True) if same[0].passed is not None]
     means = {same[0].figure: np.mean([check.value for check in same]) for same in decided}
     missed = {figure.name for figure, mean in means.items() if not figure.low < mean < figure.high}
@@ -82,8 +88,8 @@ def excess(name: str, seed: int) -> float:
 
 
 def test_a_shock_spreads_through_pooled_accounts_and_not_through_isolated_ones():
-    cross = np.array([excess("contagion", seed) for seed in range(20)])
-    isolated = np.array([excess("contagion-isolated", seed) for seed in range(20)])
+    cross = np.array([excess("contagion", seed) for seed in range(12)])
+    isolated = np.array([excess("contagion-isolated", seed) for seed in range(12)])
     low, high = interval(cross)
     print(f"contagion: excess {cross.mean():.3f} [{low:.3f}, {high:.3f}]")
     assert low > 0.10
@@ -120,7 +126,9 @@ def test_herding_rises_through_the_critical_point_as_the_closed_form_says():
     found = {}
     for dial in (0.0, 1.0, 4.0):
         change = ("populations.crowd.parameters.anti_herding", str(dial))
-        runs = [run("herding", seed, change, *steps) for seed in range(12)]
+        # The last has no closed form to meet, and lies far below the others.
+        seeds = range(12 if dial < 4.0 else 4)
+        runs = [run("herding", seed, change, *steps) for seed in seeds]
         series = [np.abs(one.series["herd_index"][burn_in:]).mean(axis=0) for one in runs]
         found[dial] = np.concatenate(series)  # a crowd of its own per market and seed
         print(
@@ -164,18 +172,20 @@ def carry_risk(result: RunResult) -> dict[str, float | None]:
     return figures
 
 
-def test_carry_earns_in_calm_and_loses_in_the_squeeze_although_hedged():
+def test_carry_earns_in_calm_and_loses_in_the_squeeze_although_hedged(calm):
     liquidated = hedged = 0
+    shares = []  # where coins back nothing: the haircut is 1
     for seed in range(3):
-        calm = carry_risk(run("calm", seed))
-        assert calm["sharpe_gross"] > 3.0
-        assert calm["total_return"] > 0.0
-        assert calm["ruined_share"] == 0.0
+        usual = carry_risk(calm[seed])
+        assert usual["sharpe_gross"] > 3.0
+        assert usual["total_return"] > 0.0
+        assert usual["ruined_share"] == 0.0
         squeeze = run("carry-unwind", seed, ("record.snapshot_minutes", "10"))
         figures = carry_risk(squeeze)
         assert figures["total_return"] < 0.0
         assert figures["liquidated_share"] > 0.0
-        assert figures["max_drawdown"] > 3.0 * calm["max_drawdown"]
+        shares.append(figures["liquidated_share"])
+        assert figures["max_drawdown"] > 3.0 * usual["max_drawdown"]
         own = squeeze.population == squeeze.population_names.index("carry")
         rows = squeeze.liquidation[own[squeeze.liquidation["account"]]]
         for row in rows:
@@ -185,8 +195,8 @@ def test_carry_earns_in_calm_and_loses_in_the_squeeze_although_hedged():
             hedged += before.spot[row["account"], row["market"]] >= 0.9 * short > 0
     print(f"carry: {hedged} of {liquidated} liquidation orders struck a hedged position")
     assert hedged > 0.5 * liquidated
-    safe = [run("carry-unwind", 0, ("venue.margin.spot_haircut", h)) for h in ("0.1", "1.0")]
-    assert carry_risk(safe[0])["liquidated_share"] < carry_risk(safe[1])["liquidated_share"]
+    safe = run("carry-unwind", 0, ("venue.margin.spot_haircut", "0.1"))
+    assert carry_risk(safe)["liquidated_share"] < shares[0]
 
 
 # ---------------------------------------------------------------- crashes and collateral
@@ -194,9 +204,10 @@ def test_carry_earns_in_calm_and_loses_in_the_squeeze_although_hedged():
 
 def test_a_mark_that_follows_the_last_trade_spirals():
     after = 36 * 60
+    until = ("days", "1.625")  # three hours after it
     found = {}
     for rule in ("last", "index"):
-        runs = [run("mark-spiral", seed, ("venue.mark.rule", rule)) for seed in range(16)]
+        runs = [run("mark-spiral", seed, ("venue.mark.rule", rule), until) for seed in range(10)]
         found[rule] = np.array([liquidated_share(one, after, after + 180).mean() for one in runs])
         print(f"mark {rule}: {found[rule].mean():.3f} of open interest in three hours")
     assert interval(found["last"] - 2.0 * found["index"])[0] > 0.0
@@ -221,7 +232,7 @@ def test_october_10_in_outline():
     start, hours = 30 * 60, 6 * 60
     figures = []
     for seed in range(5):
-        result = run("october-10", seed)
+        result = run("october-10", seed, ("days", "1.875"))
         rows = result.liquidation
         rows = rows[(rows["step"] >= start) & (rows["step"] < start + hours)]
         closed = np.abs(rows["size_before"] - rows["size_after"]) * rows["mark_ticks"]
