@@ -17,7 +17,6 @@ from marketsim.run.data import SavedMarketError
 from marketsim.run.saved import open_saved, revive
 from marketsim.run.simulation import Simulation
 from marketsim.scenario.build_world import add_shocks, rule_changes
-from marketsim.scenario.drawn import settle
 from marketsim.scenario.schema import Scenario
 from marketsim.scenario.writer import resolved_toml
 from marketsim.tape.files import FolderError
@@ -82,7 +81,7 @@ def open_warmed(scenario: Scenario, seed: int, file: Path) -> Simulation:
     InputChangedError
         If a file is not the one that an open `InputLog` expects.
     """
-    scenario = settle(scenario, seed)
+    scenario = scenario.settled(seed)
     with contextlib.suppress(SavedMarketError, OSError):
         return _begin_from(file, scenario, seed)
     run = Simulation(scenario, seed)

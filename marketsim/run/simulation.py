@@ -46,7 +46,6 @@ from marketsim.run.warm_up import begin_record
 from marketsim.scenario.build import build_state
 from marketsim.scenario.build_world import build_world, rule_changes
 from marketsim.scenario.coercion import seed_of_run
-from marketsim.scenario.drawn import settle
 from marketsim.scenario.funding_file import load_given_rates
 from marketsim.scenario.history import HistoryPath, load_history
 from marketsim.scenario.inputs import InputLog
@@ -115,7 +114,7 @@ class Simulation(Steered, Measures):
     ) -> None:
         self._started = time.perf_counter()
         self.seed = seed_of_run("seed", seed)
-        self.scenario = scenario = settle(scenario, self.seed)
+        self.scenario = scenario = scenario.settled(self.seed)
         start_helper(scenario)
         self.market_names = tuple(scenario.markets)
         self.num_steps = 0 if scenario.is_open else scenario.num_steps

@@ -15,7 +15,7 @@ from pydantic import (
 from marketsim.engine.state import ATOMS
 from marketsim.scenario.changes import intervention_problems
 from marketsim.scenario.distributions import Distribution, Part, median
-from marketsim.scenario.drawn import draw_problems
+from marketsim.scenario.draws import draw_problems, settle
 from marketsim.scenario.errors import (
     Problem,
     ScenarioError,
@@ -273,7 +273,9 @@ class Scenario(Part):
                 *self._record_problems(),
             ]
         )
-        raise_problems(list(draw_problems(self)))  # each is sought in a scenario that is right
+        raise_problems(
+            list(draw_problems(self, self.drawn))
+        )  # each is sought in a scenario that is right
         return self
 
     def _time_problems(self) -> Iterator[Problem]:
@@ -396,6 +398,10 @@ class Scenario(Part):
                 'or set "never"'
             )
             yield Problem("record.contagion_minutes", text, minutes)
+
+    def settled(self, seed: int) -> "Scenario":
+        """Return what a seed's run is of: what is drawn has the value that the seed draws."""
+        return settle(self, self.drawn, seed)
 
     def lasting(self, num_steps: int) -> "Scenario":
         """Return the scenario with another length.

@@ -18,14 +18,15 @@ Cli = Callable[..., Result]
 
 @pytest.fixture
 def measured(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
-    """Put the medians of real windows in the place of runs; return what was asked for."""
+    """Put quantiles of real windows in the place of markets; return what was asked for."""
     asked: list[dict[str, Any]] = []
 
     def measure(scenario: Any, chosen: list[int], **how: Any) -> list[dict[str, list[float]]]:
         asked.append({"days": scenario.days, "seeds": list(chosen), **how})
         of = shipped_bands().of.values()
         kept = [band for band in of if not how["spot_only"] or band.role == "input"]
-        return [{band.name: [band.median] for band in kept} for _ in chosen]
+        quantiles = {band.name: [band.p10, band.median, band.p90] for band in kept}
+        return [quantiles for _ in chosen]
 
     monkeypatch.setattr(validating, "measure_seeds", measure)
     return asked

@@ -15,7 +15,7 @@ from marketsim.scenario.loader import load_scenario
 
 @pytest.fixture(scope="module")
 def spiral():
-    simulation = Simulation(load_scenario("mark-spiral", [("days", "1.6")]), 9)
+    simulation = Simulation(load_scenario("mark-spiral", [("days", "1.6")]), 4)
     simulation.run(simulation.num_steps)
     return simulation.result()
 

@@ -281,7 +281,7 @@ def test_small_books_and_accounts(rule: MarkRule) -> None:
         passed_on += bool(found.response.any())
 
     try_one()
-    assert passed_on >= 10
+    assert passed_on >= 5
 
 
 def measured_of(state: State, marks: list[list[int]]) -> Measured:
@@ -297,7 +297,7 @@ MOMENTS = [
     # at the start the books are thin; gold, oil and all fall at 12 hours; and come back
     pytest.param("contagion", {2.15: "falls", 12.1: "falls", 15.5: "rises"}, id="contagion"),
     pytest.param("calm", {37.0: "rises"}, id="calm"),
-    pytest.param("mark-spiral", {25.2: "falls", 36.25: "falls"}, id="mark-spiral"),
+    pytest.param("mark-spiral", {20.0: "falls", 33.0: "falls"}, id="mark-spiral"),
     pytest.param("boom", {47.0: "falls", 79.0: "falls"}, id="boom", marks=pytest.mark.slow),
 ]
 

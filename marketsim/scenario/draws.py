@@ -1,18 +1,17 @@
 """What a run draws once: fields of a scenario that differ from seed to seed."""
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping
+from typing import Any, TypeVar
 
 import numpy as np
 from pydantic import ValidationError
 
-from marketsim.scenario.distributions import Distribution
+from marketsim.scenario.distributions import Distribution, Part
 from marketsim.scenario.errors import Problem, ScenarioError, first_text, nearest
 from marketsim.scenario.paths import set_field
 from marketsim.streams import Stream, field_key, uniform
 
-if TYPE_CHECKING:
-    from marketsim.scenario.schema import Scenario
+T = TypeVar("T", bound=Part)
 
 #: Tables a drawn field may lie in: what describes the market, and no time or name of it.
 TABLES = ("markets", "venue", "spot", "populations")
@@ -21,7 +20,7 @@ TABLES = ("markets", "venue", "spot", "populations")
 TRIED = (0.5, 1e-6, 1.0 - 1e-6)
 
 
-def settle(scenario: "Scenario", seed: int) -> "Scenario":
+def settle(scenario: T, laws: Mapping[str, Distribution], seed: int) -> T:
     """Return the scenario of one run: what is drawn has its value, and nothing is left to draw.
 
     A field's draw depends on the seed and its path alone, so one more is nobody else's luck.
@@ -29,6 +28,8 @@ def settle(scenario: "Scenario", seed: int) -> "Scenario":
     Parameters
     ----------
     scenario : Scenario
+    laws : mapping
+        Its table `drawn`.
     seed : int
         Of the run.
 
@@ -42,26 +43,24 @@ def settle(scenario: "Scenario", seed: int) -> "Scenario":
     ScenarioError
         If a value that was drawn is not allowed; the message names it.
     """
-    if not scenario.drawn:
+    if not laws:
         return scenario
     drawn = {
         path: _value(law, uniform(seed, Stream.DRAWN, field_key(path), 0, 0))
-        for path, law in scenario.drawn.items()
+        for path, law in laws.items()
     }
     try:
         return _with_values(scenario, drawn)
     except ValidationError as error:
         values = ", ".join(f"{path} = {value:.6g}" for path, value in drawn.items())
-        line = f"drawn: seed {seed} has {values}: {first_text(error)}; state min and max"
-        raise ScenarioError([line], scenario.name) from None
+        line = f"seed {seed} has {values}: {first_text(error)}; state min and max"
+        raise ScenarioError([line], "drawn") from None
 
 
-def draw_problems(scenario: "Scenario") -> Iterator[Problem]:
+def draw_problems(scenario: Part, laws: Mapping[str, Distribution]) -> Iterator[Problem]:
     """List the drawn fields that there are not, or that may not have the values they can draw."""
-    if not scenario.drawn:
-        return
-    tables = scenario.model_dump(mode="json")
-    for path, law in scenario.drawn.items():
+    tables = scenario.model_dump(mode="json") if laws else {}
+    for path, law in laws.items():
         place = f"drawn.{path}"
         missing = _missing(tables, path.split("."))
         if missing:
@@ -82,7 +81,7 @@ def _value(law: Distribution, quantile: float) -> float:
     return int(value) if value.is_integer() else value
 
 
-def _with_values(scenario: "Scenario", values: dict[str, float]) -> "Scenario":
+def _with_values(scenario: T, values: Mapping[str, float]) -> T:
     tables = scenario.model_dump(mode="json", exclude_none=True)
     tables["drawn"] = {}
     for path, value in values.items():

@@ -9,7 +9,6 @@ from scipy.stats import kstest
 from marketsim.run.seeding import Opener
 from marketsim.run.shared_warm_up import open_warmed
 from marketsim.run.simulation import Simulation
-from marketsim.scenario.drawn import settle
 from marketsim.scenario.errors import ScenarioError
 from marketsim.scenario.loader import (
     change_tables,
@@ -46,7 +45,7 @@ def digest(simulation: Simulation) -> str:
 
 def test_every_seed_draws_its_own_values_from_the_stated_laws(file: Path) -> None:
     scenario = load_scenario(file)
-    runs = [settle(scenario, seed) for seed in range(300)]
+    runs = [scenario.settled(seed) for seed in range(300)]
     volatility = [run.spot.factor.volatility for run in runs]
     bias = [run.populations["crowd"].parameters["bias"] for run in runs]
     assert kstest(np.log(np.array(volatility) / 0.5) / 0.2, "norm").pvalue > 1e-3
@@ -60,15 +59,15 @@ def test_one_more_draw_is_nobody_else_s_luck(file: Path) -> None:
     scenario = load_scenario(file)
     fewer = scenario.model_copy(update={"drawn": dict(list(scenario.drawn.items())[:1])})
     other = dict(reversed(scenario.drawn.items()))
-    values = {settle(one, 7).spot.factor.volatility for one in (scenario, fewer)}
+    values = {one.settled(7).spot.factor.volatility for one in (scenario, fewer)}
     assert len(values) == 1
-    assert settle(scenario.model_copy(update={"drawn": other}), 7) == settle(scenario, 7)
+    assert scenario.model_copy(update={"drawn": other}).settled(7) == scenario.settled(7)
 
 
 def test_the_run_of_a_seed_is_that_of_its_values_stated(file: Path) -> None:
     scenario = load_scenario(file)
     run = Simulation(scenario, 3)
-    stated = parse_scenario(parse_toml(resolved_toml(settle(scenario, 3))))
+    stated = parse_scenario(parse_toml(resolved_toml(scenario.settled(3))))
     assert run.scenario == stated != scenario
     assert digest(run) == digest(Simulation(stated, 3)) == digest(Opener(scenario).open(3))
     assert digest(Opener(scenario).open(4)) == digest(Simulation(scenario, 4))
@@ -106,7 +105,7 @@ def test_nor_one_that_a_scenario_states_on_top_of_its_base(file: Path, tmp_path:
     found = load_scenario(own)
     fields = ["spot.factor.volatility", "populations.crowd.count", "spot.own.volatility"]
     assert list(found.drawn) == fields
-    assert settle(found, 5).populations["crowd"].parameters["bias"] == 0.1
+    assert found.settled(5).populations["crowd"].parameters["bias"] == 0.1
 
 
 @pytest.mark.parametrize(
