@@ -102,9 +102,10 @@ def measure_reproduction(
         luck = int(bits(run.seed, Stream.PROBE.value, count, run.step_count, key)) >> 1
         base = _go_on(_copy(original, luck), way, None)
         seen = _go_on(_copy(original, luck), way, p)
-        others = np.arange(len(seen.followed)) != p
+        most = max(len(seen.followed), len(base.followed))
+        more = _of_pools(seen.followed, most) - _of_pools(base.followed, most)
         forced.append(seen.forced[p])
-        followed.append((seen.followed - base.followed)[others].sum(axis=0))
+        followed.append(more.sum(axis=0) - more[p])
         if progress is not None:
             progress(count, len(pools))
     shape = (-1, len(run.market_names))
@@ -232,5 +233,11 @@ def _count_short(state: State, way: _Way, seen: _Seen) -> None:
     """Count the pools that are below maintenance for the first time, with what they must sell."""
     trial, short = _short_pools(state, way.liquidates)
     fresh = np.array([p for p in short.tolist() if p not in seen.fell], np.int64)
+    seen.followed = _of_pools(seen.followed, len(state.pool))
     seen.followed[fresh] = np.abs(sales_of(trial, fresh))
     seen.fell.update(fresh.tolist())
+
+
+def _of_pools(followed: Floats, num_pools: int) -> Floats:
+    """Add pools that were opened meanwhile, as newcomers open theirs, of which nothing is known."""
+    return np.pad(followed, ((0, num_pools - len(followed)), (0, 0)))

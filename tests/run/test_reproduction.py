@@ -17,6 +17,7 @@ from marketsim import PerpMarket, Simulation
 from marketsim.contagion.offspring import Reproduction, pool_states
 from marketsim.engine.allocation import grow
 from marketsim.engine.state import ATOMS, ONE, UNLIMITED, MarkRule
+from marketsim.scenario.loader import load_scenario
 from tests.agents.small import MARKET, POPULATIONS, scenario
 from tests.contagion.books import MAINTENANCE, MARK, RULES, fill_book, hold_all
 from tests.run.own import OWN, with_own
@@ -236,3 +237,15 @@ def test_bad_arguments_are_refused(given: dict[str, Any], text: str) -> None:
     run = Simulation(eventful(), 4)
     with pytest.raises(ValueError, match=text):
         run.reproduction(**given)
+
+
+@pytest.mark.slow
+def test_newcomers_may_open_pools_of_their_own_while_it_is_measured():
+    changes = [
+        ("record.reproduction_hours", "30.5"),
+        ("days", "1.5"),
+        ("venue.mark.rule", "median"),
+    ]
+    run = Simulation(load_scenario("october-10", changes), 7)
+    run.run(run.num_steps)
+    assert run.result().reproduction_measured.size
