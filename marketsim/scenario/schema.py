@@ -273,9 +273,8 @@ class Scenario(Part):
                 *self._record_problems(),
             ]
         )
-        raise_problems(
-            list(draw_problems(self, self.drawn))
-        )  # each is sought in a scenario that is right
+        # apart, for each is sought in a scenario that is right
+        raise_problems(list(draw_problems(self, self.drawn)))
         return self
 
     def _time_problems(self) -> Iterator[Problem]:

@@ -94,14 +94,16 @@ def over_seeds(
         If no worker can be started, as by a script that does not say ``if __name__ ==
         "__main__":``.
     """
-    found: dict[int, T] = {}
-    if min(workers, len(seeds)) == 1:
+    num_workers = min(workers, len(seeds))
+    if num_workers == 1:
+        done = []
         for seed in seeds:
-            found[seed] = measure(seed)
+            done.append(measure(seed))
             if progress is not None:
-                progress(len(found), len(seeds))
-        return [found[seed] for seed in seeds]
-    with WorkerPool(min(workers, len(seeds))) as pool:
+                progress(len(done), len(seeds))
+        return done
+    found: dict[int, T] = {}
+    with WorkerPool(num_workers) as pool:
         waiting = {pool.submit(measure, seed): seed for seed in seeds}
         try:
             for future in as_completed(waiting):

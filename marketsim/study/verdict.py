@@ -166,7 +166,7 @@ def verdict_record(verdict: Verdict) -> dict[str, Any]:
                 "statistics": each.num_statistics,
                 **{
                     name: {
-                        **{end: finite(getattr(share, end)) for end in share._fields},
+                        **_record(share),
                         "goal": goal,
                         "real": real,
                     }
@@ -178,10 +178,7 @@ def verdict_record(verdict: Verdict) -> dict[str, Any]:
                         strict=True,
                     )
                 },
-                "spread": {
-                    **{end: finite(getattr(each.spread, end)) for end in each.spread._fields},
-                    "goal": each.spread_goal,
-                },
+                "spread": {**_record(each.spread), "goal": each.spread_goal},
                 "passed": each.passed,
             }
             for each in verdict.roles
@@ -200,3 +197,7 @@ def verdict_record(verdict: Verdict) -> dict[str, Any]:
             for score in verdict.scores
         ],
     }
+
+
+def _record(interval: Interval) -> dict[str, float | None]:
+    return {name: finite(value) for name, value in interval._asdict().items()}

@@ -148,31 +148,29 @@ def test_a_mark_goes_with_a_sale_as_its_rule_says(rule: MarkRule) -> None:
     np.testing.assert_allclose(path * MARK / 1_000.0, PATHS[rule], atol=1e-9)
 
 
-def test_a_median_sees_no_further_than_its_second_price() -> None:
+def median_path(basis: int, sold: float, follows: float, funding_rate: float = 0.0) -> np.ndarray:
+    """Return where a median goes, ticks, whose average lies so many of them off the index."""
     state = even_market(mark_rule=MarkRule.MEDIAN, basis_weight=0.5)
-    state.market[0].basis = -1_000 * float(state.market[0].tick_size)
+    state.market[0].funding_rate = funding_rate
+    state.market[0].basis = basis * float(state.market[0].tick_size)
     path = np.zeros(3)
-    mark_path(state, 0, 1, Taken(10, MARK - 3_000, 400.0), 0.5, 0.0, path)
+    mark_path(state, 0, 1, Taken(10, MARK - 3_000, sold), 0.5, follows, path)
+    return path * MARK
+
+
+def test_a_median_sees_no_further_than_its_second_price() -> None:
     # between the index and 1,000 ticks below it; later that average has moved by 100 and by 100
-    np.testing.assert_allclose(path * MARK, [1_000.0, 1_100.0, 750.0])
+    np.testing.assert_allclose(median_path(-1_000, 400.0, 0.0), [1_000.0, 1_100.0, 750.0])
 
 
 def test_a_median_that_is_the_last_price_goes_no_further_than_that_where_spot_follows() -> None:
-    state = even_market(mark_rule=MarkRule.MEDIAN, basis_weight=0.5)
-    state.market[0].funding_rate = 0.01
-    state.market[0].basis = -10_000 * float(state.market[0].tick_size)
-    path = np.zeros(3)
-    mark_path(state, 0, 1, Taken(10, MARK - 3_000, 1_000.0), 0.5, 0.4, path)
-    np.testing.assert_allclose(path * MARK, [3_000.0, 1_500.0, 750.0])
+    path = median_path(-10_000, 1_000.0, 0.4, funding_rate=0.01)
+    np.testing.assert_allclose(path, [3_000.0, 1_500.0, 750.0])
 
 
 def test_a_median_that_is_the_index_goes_where_spot_goes() -> None:
-    state = even_market(mark_rule=MarkRule.MEDIAN, basis_weight=0.5)
-    state.market[0].basis = 10_000 * float(state.market[0].tick_size)
-    path = np.zeros(3)
     # the mid is where the index is, and so the last price would be; after the sale it lies lower
-    mark_path(state, 0, 1, Taken(10, MARK - 3_000, 1_000.0), 0.5, 0.4, path)
-    np.testing.assert_allclose(path * MARK, [0.0, 400.0, 200.0])
+    np.testing.assert_allclose(median_path(10_000, 1_000.0, 0.4), [0.0, 400.0, 200.0])
 
 
 def test_a_sale_takes_the_book_down_to_its_limit_and_the_fund_s_money() -> None:
