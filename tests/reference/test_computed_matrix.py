@@ -269,19 +269,21 @@ def small_venue(luck: Random, rule: MarkRule) -> tuple[Venue, Measured]:
 
 @pytest.mark.parametrize("rule", MarkRule)
 def test_small_books_and_accounts(rule: MarkRule) -> None:
-    passed_on = 0
-
     @tried(60)
     @given(luck=st.randoms(use_true_random=False))
     def try_one(luck: Random) -> None:
-        nonlocal passed_on
         venue, measured = small_venue(luck, rule)
-        found = computed_of(venue, measured)
-        check(found, Computation(venue, measured))
-        passed_on += bool(found.response.any())
+        check(computed_of(venue, measured), Computation(venue, measured))
 
     try_one()
-    assert passed_on >= 5
+
+
+@pytest.mark.parametrize("rule", MarkRule)
+def test_many_small_venues_pass_a_sale_on(rule: MarkRule) -> None:
+    """What is tried above is not empty; by seeds, as hypothesis's versions differ in examples."""
+    venues = (small_venue(Random(seed), rule) for seed in range(40))
+    passing = [computed_of(venue, measured).response.any() for venue, measured in venues]
+    assert sum(passing) >= 6
 
 
 def measured_of(state: State, marks: list[list[int]]) -> Measured:
