@@ -58,7 +58,7 @@ PROMISES = (
     ),
     Promise("funding-spike", "settlements at the cap", "cap.share", 0.01, 0.1, "", SPIKE),
     Promise("funding-spike", "longest spike", "cap.longest_days", 1.0, 14.0, " days", SPIKE),
-    Promise("funding-spike", "liquidated after it", "cap.flip", 1.0, np.inf, " x a day", SPIKE),
+    Promise("funding-spike", "liquidated at the flip", "cap.flip", 1.0, np.inf, " x a day", SPIKE),
     Promise("herding", "turnover a day", "turnover_day", 1.0, 20.0, " x OI", LIVES),
     Promise("herding", "worst return a week", "week.worst", -30.0, 30.0, " %", LIVES),
     Promise("herding", "best return a week", "week.best", -30.0, 30.0, " %", LIVES),

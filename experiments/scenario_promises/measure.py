@@ -16,8 +16,8 @@ FOLLOWED = 6
 EARLY_MINUTES = 40
 #: Hours of funding at its cap that are an episode.
 EPISODE_HOURS = 24.0
-#: Hours from its last settlement at the cap in which funding comes off it: a day in all.
-FLIP = -8.0, 16.0
+#: Hours up to the first settlement that the other side pays: liquidations of the flip.
+FLIP_HOURS = 24.0
 #: Of a rate at its cap, relative.
 ROUNDING = 1e-9
 
@@ -27,7 +27,7 @@ def measure(run: "Run") -> dict[str, float]:
 
     `cap.*` is about settlements at the funding cap: their share, before the first shock and in all,
     how long the longest row of them lasts in days, how many rows last a day and longer, and what is
-    liquidated in the day in which such a row ends over what is liquidated in a day.
+    liquidated in the day in which funding then flips, over what that market liquidates in a day.
     `forced_weight` is the share of forced orders among the causes of all liquidations.
     `beyond.least` and `beyond.most` say how far the marks of the markets without news are below
     their index at the trough, per cent. `week.*` are the worst and the best weekly return of a
@@ -53,23 +53,31 @@ def _cap(run: "Run", cap: float, start: float) -> dict[str, float]:
     capped = paid["funding_rate"].abs() >= cap * (1.0 - ROUNDING)
     longest, episodes, flipped = 0.0, 0, []
     for name, rows in paid.groupby("market", observed=True):
+        hours, rates = rows["hours"].to_numpy(), rows["funding_rate"].to_numpy()
+        flips = set()
         for first, last in _rows(capped[rows.index].to_numpy()):
-            hours = rows["hours"].to_numpy()
-            every = hours[1] - hours[0]
-            lasted = hours[last] - hours[first] + every
+            lasted = hours[last] - hours[first] + hours[1] - hours[0]
             longest = max(longest, lasted)
             if lasted >= EPISODE_HOURS:
                 episodes += 1
-                flipped.append(_liquidated(run, name, *(hours[last] + np.array(FLIP))))
-    days = run.markets["hours"].max() / 24.0 if len(run.markets) else np.nan
-    usual = float(run.markets["liquidated_usd"].sum()) / max(len(run.market_names), 1) / days
+                other_pays = np.flatnonzero(rates[last:] * rates[last] < 0.0)
+                flips |= {float(hours[last + n]) for n in other_pays[:1]}
+        flipped += [_flip(run, name, hour) for hour in sorted(flips)]
     return {
         "cap.share": _mean(capped),
         "cap.before": _mean(capped[paid["hours"] <= start]),
         "cap.longest_days": longest / 24.0,
         "cap.episodes": float(episodes),
-        "cap.flip": _mean(flipped) / usual if usual else np.nan,
+        "cap.flip": _mean(flipped),
     }
+
+
+def _flip(run: "Run", name: Any, hour: float) -> float:
+    """Return what is liquidated in a market in the day up to a flip, over its mean day."""
+    rows = run.markets[run.markets["market"] == name]
+    inside = (rows["hours"] > hour - FLIP_HOURS) & (rows["hours"] <= hour)
+    daily = rows["liquidated_usd"].sum() * FLIP_HOURS / rows["hours"].max()
+    return float(rows.loc[inside, "liquidated_usd"].sum() / daily) if daily else np.nan
 
 
 def _rows(held: Any) -> list[tuple[int, int]]:
@@ -78,13 +86,6 @@ def _rows(held: Any) -> list[tuple[int, int]]:
     return [
         (int(first), int(stop) - 1) for first, stop in zip(edges[::2], edges[1::2], strict=True)
     ]
-
-
-def _liquidated(run: "Run", name: Any, first: float, last: float) -> float:
-    """Return what is liquidated in a market between two hours, USD."""
-    rows = run.markets[run.markets["market"] == name]
-    inside = (rows["hours"] > first) & (rows["hours"] <= last)
-    return float(rows.loc[inside, "liquidated_usd"].sum())
 
 
 def _forced_weight(run: "Run") -> float:
