@@ -18,17 +18,14 @@ from marketsim.contagion.matrix import ContagionMatrix
 from marketsim.run.simulation import Simulation
 from marketsim.scenario.loader import load_scenario
 from marketsim.study.statistics import paired_difference
+from tests.verification.quiet import QUIET
 
 SEEDS = range(16)
 #: A market whose depth is a dial, and a fall of BTC at once.
 SUDDEN_FALL = Path(__file__).parents[2] / "experiments/contagion_threshold/scenario.toml"
 SHOCK_STEP = 720
 SHOCK = 0.2
-QUIET = [
-    ("record.contagion_minutes", "never"),
-    ("record.heatmap_minutes", "never"),
-    ("record.causes", "false"),
-]
+HALF = 0.1
 
 
 @cache
@@ -38,8 +35,8 @@ def before_shock(
     alignment: float = 1.0,
     bias: float = 0.8,
     makers: float = 500e3,
-    delta: float = 0.1,
-) -> ContagionMatrix:
+) -> dict[float, ContagionMatrix]:
+    """What a market's matrix is before the shock, by the size of its moves."""
     changes = [
         ("days", "0.5"),
         ("populations.crowd.margin_mode", f"{{ cross = {cross}, isolated = {1 - cross:.3f} }}"),
@@ -49,16 +46,17 @@ def before_shock(
     ]
     simulation = Simulation(load_scenario(SUDDEN_FALL, [*changes, *QUIET]), seed)
     simulation.run(SHOCK_STEP)
-    return simulation.contagion(delta=delta)
+    return {delta: simulation.contagion(delta=delta) for delta in (HALF, SHOCK)}
 
 
-def reproduction(**dials: Any) -> np.ndarray:
-    return np.array([before_shock(seed, **dials).reproduction_on_paper("falls") for seed in SEEDS])
+def reproduction(delta: float = HALF, **dials: Any) -> np.ndarray:
+    found = [before_shock(seed, **dials)[delta] for seed in SEEDS]
+    return np.array([matrix.reproduction_on_paper("falls") for matrix in found])
 
 
 def passed_on(**dials: Any) -> np.ndarray:
     """What a unit fall of one market moves the others by, mean over the markets that fall."""
-    moves = [before_shock(seed, **dials).on_paper[0] for seed in SEEDS]
+    moves = [before_shock(seed, **dials)[HALF].on_paper[0] for seed in SEEDS]
     return np.array([(move.sum() - np.trace(move)) / len(move) for move in moves])
 
 

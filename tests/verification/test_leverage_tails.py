@@ -34,6 +34,7 @@ from marketsim.run.simulation import Simulation
 from marketsim.scenario.loader import parse_scenario
 from marketsim.study.returns import hill_exponent
 from marketsim.tape.moments import excess_kurtosis
+from tests.verification.quiet import RECORD
 
 pytestmark = pytest.mark.slow
 
@@ -88,6 +89,7 @@ def episode(leverage: float, mark: str, seed: int) -> tuple[np.ndarray, int]:
     """Hourly returns and the number of liquidations of four days with funds of one leverage."""
     data = {
         "days": 4,
+        "record": RECORD,
         "markets": {
             "PERP": {
                 "price": 100.0,

@@ -15,6 +15,7 @@ import pytest
 from marketsim.run.simulation import Simulation
 from marketsim.scenario.loader import parse_scenario
 from marketsim.tape.result import RunResult
+from tests.verification.quiet import RECORD
 
 pytestmark = pytest.mark.slow
 
@@ -68,6 +69,7 @@ def biased_run(bias: float, seed: int, **habits: Any) -> RunResult:
     crowd["parameters"] = {**crowd["parameters"], "bias": bias}
     data = {
         "days": DAYS,
+        "record": RECORD,
         "markets": {
             "BTC": {
                 "price": 100.0,

@@ -18,12 +18,13 @@ from marketsim.study.bands import shipped_bands
 from marketsim.study.observed import observe_result
 from marketsim.study.validation import check_bands
 from marketsim.tape.result import RunResult
+from tests.verification.quiet import QUIET
 
 pytestmark = pytest.mark.slow
 
 
 def run(name: str, seed: int, *changes: tuple[str, str], shocks: bool = True) -> RunResult:
-    scenario = load_scenario(name, changes)
+    scenario = load_scenario(name, [*QUIET, *changes])
     if not shocks:
         scenario = scenario.model_copy(update={"shocks": ()})
     simulation = Simulation(scenario, seed)
@@ -50,17 +51,18 @@ def liquidated_share(result: RunResult, first: int, last: int) -> np.ndarray:
     return sold / open_interest(result, first - 1)
 
 
-# ---------------------------------------------------------------- an ordinary quarter
+# ---------------------------------------------------------------- ordinary months
 
 
 @pytest.fixture(scope="module")
 def calm() -> list[RunResult]:
-    """90 days of three seeds."""
-    return [run("calm", seed, ("days", "90")) for seed in range(3)]
+    """60 days of three seeds."""
+    hourly = ("record.contagion_minutes", "60")
+    return [run("calm", seed, ("days", "60"), hourly) for seed in range(3)]
 
 
 def test_calm_looks_like_a_real_market(calm):
-    """90 days of three seeds: on average, the bands of `marketsim validate calm` hold.
+    """60 days of three seeds: on average, the bands of `marketsim validate calm` hold.
 
     But one: more settlements are at the interest rate than in calendar years of real markets. They
     are no more than in some real windows of 90 days.
@@ -173,6 +175,7 @@ def carry_risk(result: RunResult) -> dict[str, float | None]:
 
 
 def test_carry_earns_in_calm_and_loses_in_the_squeeze_although_hedged(calm):
+    until = ("days", "10")  # three after it
     liquidated = hedged = 0
     shares = []  # where coins back nothing: the haircut is 1
     for seed in range(3):
@@ -180,7 +183,7 @@ def test_carry_earns_in_calm_and_loses_in_the_squeeze_although_hedged(calm):
         assert usual["sharpe_gross"] > 3.0
         assert usual["total_return"] > 0.0
         assert usual["ruined_share"] == 0.0
-        squeeze = run("carry-unwind", seed, ("record.snapshot_minutes", "10"))
+        squeeze = run("carry-unwind", seed, until, ("record.snapshot_minutes", "10"))
         figures = carry_risk(squeeze)
         assert figures["total_return"] < 0.0
         assert figures["liquidated_share"] > 0.0
@@ -195,7 +198,7 @@ def test_carry_earns_in_calm_and_loses_in_the_squeeze_although_hedged(calm):
             hedged += before.spot[row["account"], row["market"]] >= 0.9 * short > 0
     print(f"carry: {hedged} of {liquidated} liquidation orders struck a hedged position")
     assert hedged > 0.5 * liquidated
-    safe = run("carry-unwind", 0, ("venue.margin.spot_haircut", "0.1"))
+    safe = run("carry-unwind", 0, until, ("venue.margin.spot_haircut", "0.1"))
     assert carry_risk(safe)["liquidated_share"] < shares[0]
 
 
