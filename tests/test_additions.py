@@ -1,7 +1,8 @@
 """What a contributor adds is found wherever it is needed, and the files touched are those named.
 
 Each test adds to a copy of the package what `CONTRIBUTING.md` says, and uses it from the command
-line. Without compilation that takes seconds; one test compiles.
+line. Without compilation that takes seconds; one test compiles, which shows at the same time that
+two processes do it together (`tests/run/test_beside.py`).
 """
 
 import ast
@@ -18,6 +19,7 @@ import pytest
 import marketsim
 from marketsim.results.run import Run, load_run
 from marketsim.sweep.table import load_sweep
+from tests.run.test_beside import FIRST_RUN, check_first_run
 
 PACKAGE = Path(marketsim.__file__).parent
 
@@ -235,10 +237,18 @@ def test_a_strategy_is_a_file_and_a_name_in_the_tuple(with_contrarian: Copy) -> 
 
 
 @pytest.mark.slow
-def test_a_new_strategy_decides_the_same_compiled(with_contrarian: Copy) -> None:
-    text = SCENARIO + CONTRARIANS
-    runs = [with_contrarian.run(text, f"run-{c}", compiled=c) for c in (False, True)]
-    assert runs[0].digest == runs[1].digest
+def test_a_new_strategy_decides_the_same_compiled_and_by_two_processes(
+    with_contrarian: Copy,
+) -> None:
+    (with_contrarian.folder / "scenario.toml").write_text(SCENARIO + CONTRARIANS)
+
+    def run(*how: str, compiled: bool = True) -> str:
+        words = ("scenario.toml", "60", *how)
+        return with_contrarian.python(FIRST_RUN, *words, compiled=compiled)
+
+    digest, *counts = ast.literal_eval(run(compiled=False))
+    assert counts == [0, 0, 0, 0]
+    check_first_run(run, digest)
 
 
 @pytest.mark.slow
@@ -273,6 +283,7 @@ print((scenario.struck_markets, scenario.strikes))
     assert ast.literal_eval(scenario) == (("BTC",), ((30, 1),))
 
 
+@pytest.mark.slow
 def test_an_unknown_kind_of_shock_names_those_there_are(with_rally: Copy) -> None:
     text = SCENARIO + RALLY.replace('"rally"', '"raly"')
     (with_rally.folder / "scenario.toml").write_text(text)

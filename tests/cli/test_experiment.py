@@ -237,13 +237,15 @@ def test_experiments_are_shipped() -> None:
 #: matter here. Those that are not named keep two seeds.
 SHORTENED = {
     "cascade_size": {"[quick]\nreplicates = 2": "[quick]\nreplicates = 1"},
-    "funding_and_herding_events": {"days = 10": "days = 5"},
-    "herding_and_funding": {"days = 60": "days = 20"},
+    "funding_and_herding_events": {"days = 10": "days = 4"},
+    "funding_harvest": {"days = 10": "days = 6"},
+    "herding_and_funding": {"days = 60": "days = 12"},
+    "practical_rules": {"days = 1\n": "days = 0.5\n"},
     "reproduction": {
         '"record.reproduction_draws" = 40': '"record.reproduction_draws" = 8',
         "[quick]\nreplicates = 2": "[quick]\nreplicates = 1",
     },
-    "watched_or_forgotten": {"[quick]\nreplicates = 2": "[quick]\nreplicates = 1"},
+    "watched_or_forgotten": {"[quick]\nreplicates = 2": "[quick]\nreplicates = 1\ndays = 5.5"},
 }
 
 

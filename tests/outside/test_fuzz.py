@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from tests.outside import fuzz
 from tests.outside.fuzz import Case, judge_command, judge_loading, judge_process, run_cases
+from tests.sweep.conftest import Inline
 
 SEED = 20_261_017
 
@@ -36,7 +37,14 @@ def warm() -> None:
     fuzz.warm_up()
 
 
-@pytest.mark.usefixtures("warm")
+@pytest.fixture
+def _in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Start no workers for what is swept and fitted: they start in processes of the cases' own."""
+    for module in ("sweep.runner", "study.calibrate"):
+        monkeypatch.setattr(f"marketsim.{module}.WorkerPool", lambda *_: Inline())
+
+
+@pytest.mark.usefixtures("warm", "_in_this_process")
 def test_broken_files_are_refused_by_the_commands() -> None:
     assert not wrong(judge_command, 15)
 
@@ -47,7 +55,7 @@ def test_a_tenth_of_the_broken_files_by_the_loaders() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("warm")
+@pytest.mark.usefixtures("warm", "_in_this_process")
 def test_a_tenth_of_the_broken_files_by_the_commands() -> None:
     assert not wrong(judge_command, 15, 200)
 

@@ -208,40 +208,45 @@ def kill(helper):
         time.sleep(0.01)
     helper.process.kill()
 
-simulation = Simulation(load_scenario("calm"), 1)
+scenario, steps, *how = sys.argv[1:]
+simulation = Simulation(load_scenario(scenario), 1)
 helped = len(beside._helpers)
-if "killed" in sys.argv:
+if "killed" in how:
     threading.Thread(target=kill, args=beside._helpers, daemon=True).start()
-simulation.run(120)
+simulation.run(int(steps))
 print((simulation.digest(), helped, translated[0], taken[0], begun.count(False)))
 """
 
 
-def first_run(cache: Path, *how: str) -> Any:
-    """Make a first run.
+def check_first_run(run: Callable[..., str], digest: str, *how: str) -> None:
+    """Check that a first run is compiled by two processes, and its second compiles nothing.
 
-    Return its digest, helpers, kernels translated there, those taken over, and those told of.
+    `run` runs `FIRST_RUN` for a scenario and a number of steps, where no kernels are kept yet, with
+    more words about how; it returns what that prints.
     """
-    env = os.environ | {"MARKETSIM_CACHE_DIR": str(cache)}
-    command = [sys.executable, "-W", "error", "-c", FIRST_RUN, *how]
-    done = subprocess.run(command, check=False, env=env, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    return ast.literal_eval(done.stdout)
+    *same, translated, taken, told = ast.literal_eval(run(*how))
+    assert same == [digest, 1]
+    assert translated > 0
+    assert taken > 0  # the helper did these
+    assert told > translated
+    assert ast.literal_eval(run()) == (digest, 0, 0, 0, 0)  # compiled, and kept
 
 
 @pytest.mark.slow
-def test_two_processes_compile_the_run_there_is_and_so_does_one_left_alone(tmp_path: Path) -> None:
+def test_a_run_is_compiled_to_its_end_when_its_helper_is_killed(tmp_path: Path) -> None:
+    """With one that lives, `tests/test_additions.py` compiles."""
+
+    def run(*how: str) -> str:
+        env = os.environ | {"MARKETSIM_CACHE_DIR": str(tmp_path)}
+        command = [sys.executable, "-W", "error", "-c", FIRST_RUN, "calm", "120", *how]
+        done = subprocess.run(command, check=False, env=env, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
     # What the kernels of these tests give is what `tests/golden` has.
     simulation = Simulation(load_scenario("calm"), 1)
     simulation.run(120)
-    digest = simulation.digest()
-    for how in ("beside", "killed"):
-        *same, translated, taken, told = first_run(tmp_path / how, how)
-        assert same == [digest, 1]
-        assert translated > 0
-        assert taken > 0  # the helper did these
-        assert told > translated
-        assert first_run(tmp_path / how) == (digest, 0, 0, 0, 0)  # compiled, and kept
+    check_first_run(run, simulation.digest(), "killed")
 
 
 LEFT = """

@@ -279,18 +279,3 @@ def test_the_crash_of_10_october_2025_liquidates_in_the_replay():
     assert (result.liquidation["size_before"][crash] > 0).mean() > 0.8
     fall = result.series["index_price"][-240:].min(axis=0) / result.series["index_price"][0] - 1.0
     assert (fall < [-0.1, -0.3, -0.3]).all()
-
-
-@pytest.mark.slow
-def test_thirty_days_of_quickstart_never_freeze_nor_run_away():
-    result = run(load_scenario("quickstart", [("days", "30")]), 2)
-    assert result.num_steps == 43_200
-    assert result.conservation_error == 0
-    assert np.abs(result.series["premium"]).max() < 0.2
-    gap = result.series["mark_ticks"] * result.tick_size / result.series["index_price"] - 1.0
-    assert np.abs(gap).max() < 0.2
-    for market in summarise(result)["markets"].values():
-        assert market["two_sided_share"] >= 0.95
-    # Traded every day, to the last.
-    daily = result.series["volume"].reshape(30, 1440, 3).sum(axis=1)
-    assert (daily > 0.2 * np.median(daily, axis=0)).all()

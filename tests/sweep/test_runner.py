@@ -216,7 +216,7 @@ def test_workers_of_another_version_are_refused(
 
 
 def start(tmp_path: Path, *options: str) -> "subprocess.Popen[str]":
-    (tmp_path / "design.toml").write_text(GRID.replace("replicates = 3", "replicates = 150"))
+    (tmp_path / "design.toml").write_text(GRID.replace("replicates = 3", "replicates = 80"))
     code = "import marketsim.sweep.runner as r; r.FLUSH_SECONDS = 0.2; import marketsim.cli as c; "
     command = [sys.executable, "-c", f"{code}c.main()", "sweep", "design.toml", "--out", "out"]
     return subprocess.Popen(
@@ -269,14 +269,14 @@ def test_killed_workers_and_a_killed_driver_change_no_result(
     driver.communicate()
     wait_for(lambda: not any(Path(f"/proc/{worker}").exists() for worker in workers), 10.0)
     stored = len(stored_keys(out))
-    assert 0 < stored < 600
+    assert 0 < stored < 320
 
     resumed = start(tmp_path)
     text, errors = resumed.communicate(timeout=300)
     assert resumed.returncode == 0, errors
     keys = stored_keys(out)
-    assert sorted(keys) == sorted(set(keys)) == sorted(Plan(design(replicates=150)).keys)
-    whole = run_sweep(design(replicates=150), tmp_path / "whole", executor=inline)
+    assert sorted(keys) == sorted(set(keys)) == sorted(Plan(design(replicates=80)).keys)
+    whole = run_sweep(design(replicates=80), tmp_path / "whole", executor=inline)
     assert whole.result == result_hash(out)
     assert f"result {whole.result}" in text
     assert all(status == "ok" for table in read_runs(out) for status in table["status"].to_pylist())
@@ -292,4 +292,4 @@ def test_an_interrupt_stores_what_is_done(tiny: Path, tmp_path: Path) -> None:
     assert driver.returncode == 1
     assert "interrupted" in errors
     assert "Traceback" not in errors
-    assert 0 < len(stored_keys(tmp_path / "out")) < 600
+    assert 0 < len(stored_keys(tmp_path / "out")) < 320
