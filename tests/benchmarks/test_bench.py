@@ -15,6 +15,7 @@ from marketsim.bench import book, branch, compiling, hints, market, own, soak, s
 from marketsim.bench.measure import Timing, summary
 from marketsim.engine import near
 from marketsim.engine._sources import cache_root
+from tests.sweep.conftest import Inline
 
 KEYS = {
     "workload",
@@ -65,6 +66,7 @@ def test_book_without_bourse_says_so_and_times_ours_alone(capsys, monkeypatch):
     assert "bourse is not installed" in captured.err
 
 
+@pytest.mark.slow
 def test_book_sizes_are_compared_with_the_smallest(capsys, monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     monkeypatch.setattr(book, "NUM_ACCOUNTS", (10, 30))
@@ -222,6 +224,8 @@ def test_the_hints_to_be_measured_are_those_of_the_engine():
 
 @pytest.mark.slow
 def test_sweep_lines_say_what_a_sweep_costs_beside_its_runs(capfd, monkeypatch):
+    """What is resumed has workers and a process of its own; how many, is no matter to the lines."""
+    monkeypatch.setattr("marketsim.sweep.runner.WorkerPool", lambda *_: Inline())
     in_a_process = sweep._measure
     ways = {"long": sweep.measure, "short": sweep.measure, "resume": in_a_process}
     monkeypatch.setattr(sweep, "_measure", lambda what, *given: ways[what](what, *given))

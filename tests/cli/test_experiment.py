@@ -233,8 +233,8 @@ def test_experiments_are_shipped() -> None:
 
 
 #: What is shortened here of looks that take long: lines of the design, and others for them. The
-#: code of a finding is run on all of its cells; how many seeds, or days, are behind a cell is no
-#: matter here. Those that are not named keep two seeds.
+#: code of a finding is run on all of its cells; how many seeds, days or steps are behind a cell is
+#: no matter here. Those that are not named keep two seeds.
 SHORTENED = {
     "cascade_size": {"[quick]\nreplicates = 2": "[quick]\nreplicates = 1"},
     "funding_and_herding_events": {"days = 10": "days = 4"},
@@ -245,7 +245,11 @@ SHORTENED = {
         '"record.reproduction_draws" = 40': '"record.reproduction_draws" = 8',
         "[quick]\nreplicates = 2": "[quick]\nreplicates = 1",
     },
-    "watched_or_forgotten": {"[quick]\nreplicates = 2": "[quick]\nreplicates = 1\ndays = 5.5"},
+    "watched_or_forgotten": {
+        "\nstep_minutes = 5": "\nstep_minutes = 15",
+        '"record.series_minutes" = 5': '"record.series_minutes" = 15',
+        "[quick]\nreplicates = 2": "[quick]\nreplicates = 1\ndays = 5.5",
+    },
 }
 
 

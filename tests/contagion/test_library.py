@@ -21,6 +21,9 @@ RUNS = {
     "depeg": 2.8,
     "correlated-downturn": 3.3,
 }
+#: Whose runs the quick tests look at, too.
+QUICK = ("contagion", "mark-spiral")
+NAMES = [pytest.param(name, marks=[] if name in QUICK else [pytest.mark.slow]) for name in RUNS]
 
 
 def simulate(name, days, causes="true", changes=()):
@@ -30,7 +33,7 @@ def simulate(name, days, causes="true", changes=()):
     return simulation.result()
 
 
-@pytest.fixture(scope="module", params=RUNS)
+@pytest.fixture(scope="module", params=NAMES)
 def result(request):
     return simulate(request.param, RUNS[request.param])
 
@@ -50,7 +53,7 @@ def test_losses_add_up_to_the_atom(result):
     assert (lost == result.seizure["loss"]).all()
 
 
-@pytest.mark.parametrize("name", RUNS)
+@pytest.mark.parametrize("name", NAMES)
 def test_price_funding_and_fees_explain_all_where_nothing_else_moves_money(name):
     """With one pool an account, no coins in it and a fund that pays, no loss is unexplained."""
     changes = [

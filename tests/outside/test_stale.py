@@ -236,7 +236,9 @@ def test_a_deleted_input_is_named(marketsim: Cli, project: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["prices.csv", "ring.edges", "own.py", "stale_beside.py"])
-@pytest.mark.parametrize("how", ["edited", "gone", "link"])
+@pytest.mark.parametrize(
+    "how", ["edited", *(pytest.param(how, marks=pytest.mark.slow) for how in ("gone", "link"))]
+)
 def test_explain_and_rerun_refuse_an_input_that_changed(
     marketsim: Cli, project: Path, name: str, how: str
 ) -> None:

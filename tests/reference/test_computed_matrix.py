@@ -299,7 +299,12 @@ MOMENTS = [
     # at the start the books are thin; gold, oil and all fall at 12 hours; and come back
     pytest.param("contagion", {2.15: "falls", 12.1: "falls", 15.5: "rises"}, id="contagion"),
     pytest.param("calm", {37.0: "rises"}, id="calm"),
-    pytest.param("mark-spiral", {20.0: "falls", 33.0: "falls"}, id="mark-spiral"),
+    pytest.param(
+        "mark-spiral",
+        {20.0: "falls", 33.0: "falls"},
+        id="mark-spiral",
+        marks=pytest.mark.slow,
+    ),
     pytest.param("boom", {47.0: "falls", 79.0: "falls"}, id="boom", marks=pytest.mark.slow),
 ]
 

@@ -53,7 +53,7 @@ NAMES = ("A", "B", "C")
 SIDES = ("falls", "rises")
 RUNS = [(kind, seed) for kind in (Scenario, Crash) for seed in range(40)]
 #: Seeds of each kind that are played by the quick tests, too.
-QUICK = 10
+QUICK = 4
 every_run = pytest.mark.parametrize(
     ("kind", "seed"),
     [

@@ -47,7 +47,7 @@ from tests.uncompiled import print_both_ways
 
 NUM_SEEDS = 100
 #: Seeds that are played by the quick tests, too.
-QUICK = 30
+QUICK = 10
 
 #: What must have happened in the scenarios, or their agreement would show little.
 PHENOMENA = (

@@ -4,6 +4,7 @@ from collections import Counter
 from typing import Any
 
 import numpy as np
+import pytest
 
 from marketsim.agents.base import observe
 from marketsim.engine import step
@@ -30,6 +31,7 @@ def cash_of(state: Any, i: int) -> int:
     return int(state.pool["cash"][np.asarray(state.pool["owner"]) == i].sum())
 
 
+@pytest.mark.slow
 def test_who_leaves_and_takes_profit_is_as_in_plain_python() -> None:
     simulation = Simulation(lively(), 1)
     seen: Counter[str] = Counter()

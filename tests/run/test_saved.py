@@ -413,6 +413,7 @@ LACKING = [
 ]
 
 
+@pytest.mark.slow
 def test_a_header_that_lacks_a_field_is_damaged(file: Path) -> None:
     whole = file.read_bytes()
     for *above, last in LACKING:
@@ -428,6 +429,7 @@ def test_a_header_that_lacks_a_field_is_damaged(file: Path) -> None:
             load_market(file, strategies=OWN)
 
 
+@pytest.mark.slow
 def test_every_bit_of_a_small_file_counts(tmp_path: Path) -> None:
     file = tmp_path / "a.market"
     Simulation(scenario(), 1).save(file)

@@ -70,6 +70,11 @@ PLANS: dict[str, dict[str, Any]] = {
 }
 
 
+def slow(*cases: str) -> list[Any]:
+    """Cases that the quick tests leave out."""
+    return [pytest.param(case, marks=pytest.mark.slow) for case in cases]
+
+
 def warm(plan: str = "shocks", **tables: Any) -> Scenario:
     """Six hours after two, in which much may happen, with all that can be recorded."""
 
@@ -103,7 +108,7 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return begun
 
 
-@pytest.mark.parametrize("maker", PLANS)
+@pytest.mark.parametrize("maker", ["shocks", *slow("nothing", "interventions")])
 def test_a_run_from_another_s_warm_up_leaves_what_it_leaves_alone(
     alone: dict[str, tuple[Any, ...]], counted: list[int], tmp_path: Path, maker: str
 ) -> None:
@@ -143,7 +148,9 @@ def test_a_price_file_that_has_changed_since_is_refused_and_not_read_from_a_warm
         open_warmed(given, SEED, tmp_path / "warm")
 
 
-@pytest.mark.parametrize("how", ["flipped", "cut", "longer", "empty", "other", "length", "folder"])
+@pytest.mark.parametrize(
+    "how", ["flipped", "folder", *slow("cut", "longer", "empty", "other", "length")]
+)
 def test_a_damaged_file_is_made_again(
     alone: dict[str, tuple[Any, ...]], counted: list[int], tmp_path: Path, how: str
 ) -> None:
@@ -170,7 +177,7 @@ def test_a_damaged_file_is_made_again(
     assert len(counted) == (3 if how == "folder" else 2)
 
 
-@pytest.mark.parametrize("what", ["seed", "rules", "record", "later", "touched", "market"])
+@pytest.mark.parametrize("what", ["seed", "market", *slow("rules", "record", "later", "touched")])
 def test_a_file_of_something_else_is_made_again(
     alone: dict[str, tuple[Any, ...]], counted: list[int], tmp_path: Path, what: str
 ) -> None:

@@ -181,6 +181,7 @@ def test_a_warm_up_that_is_damaged_on_the_way_is_made_again(
     assert digests(tmp_path / "out") == alone
 
 
+@pytest.mark.slow
 def test_a_failing_run_leaves_its_warm_up_to_the_others_and_its_driver_cleans_up(
     tmp_path: Path,
 ) -> None:

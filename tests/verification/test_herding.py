@@ -25,7 +25,7 @@ pytestmark = pytest.mark.slow
 #: Mean steps between two looks of a trader.
 ATTENTION = 4.0
 #: Probability that a lone dissenter changes its mind at a look; the law must not depend on it.
-BOLDEST = 0.25
+BOLDEST = 0.5
 #: Funding rate that a unanimous crowd causes.
 CROWD_RATE = 0.001
 #: Relaxation times left out at the start.
