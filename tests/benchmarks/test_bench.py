@@ -179,8 +179,9 @@ def test_figures_are_medians():
 
 @pytest.mark.slow
 def test_hints_lines_say_what_each_gains(capfd, monkeypatch):
-    played = functools.cache(hints._ratios)  # one round of either order, twice
-    monkeypatch.setattr(hints, "_ratios", lambda *given: played(*given[:3], given[3] % 2))
+    # One round of each workload, four times: the market's in one order, the book's in the other.
+    played = functools.cache(hints._ratios)
+    monkeypatch.setattr(hints, "_ratios", lambda *given: played(*given[:3], given[0] == "book"))
     monkeypatch.setattr(hints, "_VARIANTS", {"all": "", "alignment": ""})
     monkeypatch.setattr(hints, "STRETCHES", 2)
     hints.bench(40, 2, rounds=4)

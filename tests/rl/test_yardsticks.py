@@ -54,6 +54,7 @@ def test_a_yardstick_is_what_the_page_tells(task, policy):
     assert np.mean(found) == pytest.approx(told_scores()[task, policy], abs=0.0006)
 
 
+@pytest.mark.slow
 def test_the_learner_was_compared_with_the_yardsticks_of_today():
     with SCORES.open(encoding="utf-8") as stream:
         first = next(csv.DictReader(stream))

@@ -85,6 +85,7 @@ def test_what_is_added_is_there_after_a_flush(plan: Plan, folder: Path) -> None:
     assert np.isnan(row["b"])
 
 
+@pytest.mark.slow
 def test_parts_do_not_pile_up(plan: Plan, folder: Path) -> None:
     store = fill(plan, folder, 0, 300)
     assert len(parts_of(folder)) < 35

@@ -39,7 +39,7 @@ from tests.verification.quiet import RECORD
 pytestmark = pytest.mark.slow
 
 DIALS = (1.0, 5.0, 12.5, 20.0)
-NUM_SEEDS = 12
+NUM_SEEDS = 10
 #: Minutes of a return, and between two of them: they overlap, the errors are those over seeds.
 SPAN, STRIDE = 60, 10
 #: Share of the falls that count as the tail.
