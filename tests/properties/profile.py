@@ -1,7 +1,7 @@
 """How many examples a property is tried on.
 
 The examples are the same in every run. ``MARKETSIM_EXPLORE=20`` tries twenty times as many, new
-ones each time; 0.25 a quarter as many, the same in every run.
+ones each time; 0.25 a quarter as many, the same in every run, where that is 25 or more.
 """
 
 import os
@@ -11,12 +11,14 @@ from typing import Any
 from hypothesis import HealthCheck, settings
 
 EXPLORE = float(os.environ.get("MARKETSIM_EXPLORE", "1"))
+#: Nothing is tried on fewer, unless it always is.
+FEWEST = 25
 
 
 def tried(examples: int) -> Callable[[Any], Any]:
     """Set the number of examples of a property (decorator)."""
     return settings(
-        max_examples=max(round(examples * EXPLORE), 1),
+        max_examples=max(round(examples * EXPLORE), min(examples, FEWEST)),
         derandomize=EXPLORE <= 1,
         database=None,
         deadline=None,
