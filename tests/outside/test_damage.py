@@ -208,9 +208,9 @@ def test_no_flipped_bit_is_read_as_data(run: Path, sweep: Path) -> None:
 
 
 @pytest.mark.slow
-def test_none_of_2000_flipped_bits_is_read_as_data(run: Path, sweep: Path) -> None:
-    check_flips(run, read_run, 1400)
-    check_flips(sweep, read_sweep, 600)
+def test_none_of_800_flipped_bits_is_read_as_data(run: Path, sweep: Path) -> None:
+    check_flips(run, read_run, 560)
+    check_flips(sweep, read_sweep, 240)
 
 
 def adjust(run: Path, name: str) -> None:

@@ -82,8 +82,8 @@ def test_an_order_pays_what_its_impact_says(seed: int) -> None:
 
 
 @pytest.mark.slow
-def test_a_thousand_orders_pay_what_their_impact_says() -> None:
-    for seed in range(1000, 2000):
+def test_hundreds_of_orders_pay_what_their_impact_says() -> None:
+    for seed in range(1000, 1500):
         check_impact(seed)
 
 
