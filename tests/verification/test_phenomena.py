@@ -51,18 +51,18 @@ def liquidated_share(result: RunResult, first: int, last: int) -> np.ndarray:
     return sold / open_interest(result, first - 1)
 
 
-# ---------------------------------------------------------------- ordinary months
+# ---------------------------------------------------------------- an ordinary quarter
 
 
 @pytest.fixture(scope="module")
 def calm() -> list[RunResult]:
-    """60 days of three seeds."""
+    """90 days of three seeds."""
     hourly = ("record.contagion_minutes", "60")
-    return [run("calm", seed, ("days", "60"), hourly) for seed in range(3)]
+    return [run("calm", seed, ("days", "90"), hourly) for seed in range(3)]
 
 
 def test_calm_looks_like_a_real_market(calm):
-    """60 days of three seeds: on average, the bands of `marketsim validate calm` hold.
+    """90 days of three seeds: on average, the bands of `marketsim validate calm` hold.
 
     But one: more settlements are at the interest rate than in calendar years of real markets. They
     are no more than in some real windows of 90 days.
