@@ -47,7 +47,7 @@ def test_parameters_are_merged_and_habits_and_shocks_replaced(write):
     assert len(own.shocks) == 1
     herd = own.populations["herd"]
     base = load_scenario("october-10").populations["herd"]
-    assert base.parameters["bias"] == 0.55
+    assert base.parameters["bias"] == 0.5
     assert herd.parameters == base.parameters | {"trend": 0.1}
     assert herd.margin_mode == {"partial": 1.0}
     assert herd.leverage.kind == "uniform"
