@@ -16,8 +16,10 @@ FOLLOWED = 6
 EARLY_MINUTES = 40
 #: Hours of funding at its cap that are an episode.
 EPISODE_HOURS = 24.0
-#: Hours up to the first settlement that the other side pays: liquidations of the flip.
+#: Hours up to the first settlement on the other side of the pin: liquidations of the flip.
 FLIP_HOURS = 24.0
+#: Hours by which the days are earlier that those of flips are held against.
+EARLIER = 168.0
 #: Of a rate at its cap, relative.
 ROUNDING = 1e-9
 
@@ -27,7 +29,9 @@ def measure(run: "Run") -> dict[str, float]:
 
     `cap.*` is about settlements at the funding cap: their share, before the first shock and in all,
     how long the longest row of them lasts in days, how many rows last a day and longer, and what is
-    liquidated in the day in which funding then flips, over what that market liquidates in a day.
+    liquidated in the day up to a flip after such a row, over that market's mean day. A flip is the
+    first settlement at a rate on the other side of the interest rate; it comes `flip_days` after
+    the row (median). `flip_before` is of the same day a week earlier.
     `forced_weight` is the share of forced orders among the causes of all liquidations.
     `beyond.least` and `beyond.most` say how far the marks of the markets without news are below
     their index at the trough, per cent. `week.*` are the worst and the best weekly return of a
@@ -38,7 +42,7 @@ def measure(run: "Run") -> dict[str, float]:
     crashes = [shock for shock in shocks if shock["kind"] == "crash"]
     start = float(crashes[0]["at"]) if crashes else np.nan
     return {
-        **_cap(run, float(scenario["venue"]["funding"]["cap"]), start),
+        **_cap(run, scenario["venue"]["funding"], start),
         "forced_weight": _forced_weight(run),
         **_beyond(run, {name for shock in crashes for name in shock["markets"]}, start),
         **_weeks(run),
@@ -47,11 +51,11 @@ def measure(run: "Run") -> dict[str, float]:
     }
 
 
-def _cap(run: "Run", cap: float, start: float) -> dict[str, float]:
+def _cap(run: "Run", rules: dict[str, Any], start: float) -> dict[str, float]:
     """Follow the settlements at the cap, market by market."""
-    paid = run.funding
+    paid, cap, pin = run.funding, float(rules["cap"]), float(rules["interest_rate"])
     capped = paid["funding_rate"].abs() >= cap * (1.0 - ROUNDING)
-    longest, episodes, flipped = 0.0, 0, []
+    longest, episodes, flipped, before, waited = 0.0, 0, [], [], []
     for name, rows in paid.groupby("market", observed=True):
         hours, rates = rows["hours"].to_numpy(), rows["funding_rate"].to_numpy()
         flips = set()
@@ -60,15 +64,20 @@ def _cap(run: "Run", cap: float, start: float) -> dict[str, float]:
             longest = max(longest, lasted)
             if lasted >= EPISODE_HOURS:
                 episodes += 1
-                other_pays = np.flatnonzero(rates[last:] * rates[last] < 0.0)
-                flips |= {float(hours[last + n]) for n in other_pays[:1]}
+                beyond = np.sign(rates[last]) * (rates[last:] - pin) < -ROUNDING * cap
+                for n in np.flatnonzero(beyond)[:1]:
+                    flips.add(float(hours[last + n]))
+                    waited.append(float(hours[last + n] - hours[last]))
         flipped += [_flip(run, name, hour) for hour in sorted(flips)]
+        before += [_flip(run, name, hour - EARLIER) for hour in sorted(flips) if hour > EARLIER]
     return {
         "cap.share": _mean(capped),
         "cap.before": _mean(capped[paid["hours"] <= start]),
         "cap.longest_days": longest / 24.0,
         "cap.episodes": float(episodes),
         "cap.flip": _mean(flipped),
+        "cap.flip_before": _mean(before),
+        "cap.flip_days": float(np.median(waited)) / 24.0 if waited else np.nan,
     }
 
 
