@@ -238,8 +238,9 @@ def test_a_strategy_is_a_file_and_a_name_in_the_tuple(with_contrarian: Copy) -> 
 
 @pytest.mark.slow
 def test_a_new_strategy_decides_the_same_compiled_and_by_two_processes(
-    with_contrarian: Copy,
+    with_contrarian: Copy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("PYTHONWARNINGS", "error")
     (with_contrarian.folder / "scenario.toml").write_text(SCENARIO + CONTRARIANS)
 
     def run(*how: str, compiled: bool = True) -> str:

@@ -179,9 +179,8 @@ def test_figures_are_medians():
 
 @pytest.mark.slow
 def test_hints_lines_say_what_each_gains(capfd, monkeypatch):
-    # One round of each workload, four times: the market's in one order, the book's in the other.
-    played = functools.cache(hints._ratios)
-    monkeypatch.setattr(hints, "_ratios", lambda *given: played(*given[:3], given[0] == "book"))
+    played = functools.cache(hints._ratios)  # one round of either order, twice
+    monkeypatch.setattr(hints, "_ratios", lambda *given: played(*given[:3], given[3] % 2))
     monkeypatch.setattr(hints, "_VARIANTS", {"all": "", "alignment": ""})
     monkeypatch.setattr(hints, "STRETCHES", 2)
     hints.bench(40, 2, rounds=4)
@@ -225,7 +224,7 @@ def test_the_hints_to_be_measured_are_those_of_the_engine():
 
 @pytest.mark.slow
 def test_sweep_lines_say_what_a_sweep_costs_beside_its_runs(capfd, monkeypatch):
-    """What is resumed has workers and a process of its own; how many, is no matter to the lines."""
+    """What is resumed has workers; the rest is made here, its times are not those of workers."""
     monkeypatch.setattr("marketsim.sweep.runner.WorkerPool", lambda *_: Inline())
     in_a_process = sweep._measure
     ways = {"long": sweep.measure, "short": sweep.measure, "resume": in_a_process}

@@ -1,7 +1,7 @@
 """How many examples a property is tried on.
 
 The examples are the same in every run. ``MARKETSIM_EXPLORE=20`` tries twenty times as many, new
-ones each time; 0.25 a quarter as many, the same in every run, where that is 25 or more.
+ones each time; 0.25 a quarter as many, but at least 25, the same ones in every run.
 """
 
 import os
