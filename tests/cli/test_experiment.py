@@ -234,7 +234,8 @@ def test_experiments_are_shipped() -> None:
 
 #: What is shortened here of looks that take long: lines of the design, and others for them. The
 #: code of a finding is run on all of its cells; how many seeds, or days, are behind a cell is no
-#: matter here, but the event that it is about is among them. Those that are not named keep two seeds.
+#: matter here, but the event that it is about is among them. Those that are not named keep two
+#: seeds.
 SHORTENED = {
     "cascade_size": {"[quick]\nreplicates = 2": "[quick]\nreplicates = 1"},
     "funding_and_herding_events": {"days = 10": "days = 5"},
