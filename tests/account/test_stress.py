@@ -15,6 +15,7 @@ from marketsim.results.run import Run, load_run
 from marketsim.scenario.errors import ScenarioError
 from marketsim.scenario.loader import parse_scenario
 from marketsim.tape.files import RunFolderError
+from tests.slow import slow
 
 MARKETS = {
     "BTC": {"price": 100_000.0, "tick_size": 0.1, "lot_size": 0.001},
@@ -240,9 +241,7 @@ def test_a_path_in_jumps_is_seized_at_the_first_jump_beyond_the_price() -> None:
 OTHERS = ("dydx", "binance", "bitmex", "hyperliquid")
 
 
-@pytest.mark.parametrize(
-    "preset", ["default", *(pytest.param(name, marks=pytest.mark.slow) for name in OTHERS)]
-)
+@pytest.mark.parametrize("preset", ["default", *slow(OTHERS)])
 def test_every_preset_closes_a_portfolio_that_a_shock_ruins(preset: str) -> None:
     portfolio = parse_portfolio(
         {

@@ -13,6 +13,7 @@ from marketsim.results.run import load_run
 from marketsim.run.simulation import Simulation
 from marketsim.scenario.loader import load_scenario
 from marketsim.tape.digest import digest_result
+from tests.slow import slow
 
 RUNS = {
     "contagion": 0.6,
@@ -23,7 +24,7 @@ RUNS = {
 }
 #: Whose runs the quick tests look at, too.
 QUICK = ("contagion", "mark-spiral")
-NAMES = [pytest.param(name, marks=[] if name in QUICK else [pytest.mark.slow]) for name in RUNS]
+NAMES = [*QUICK, *slow(name for name in RUNS if name not in QUICK)]
 
 
 def simulate(name, days, causes="true", changes=()):

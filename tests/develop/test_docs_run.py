@@ -20,6 +20,7 @@ from marketsim.sweep.design import parse_design
 from marketsim.sweep.plan import Plan
 from marketsim.sweep.sampling import count_cells
 from tests.develop.blocks import DOCS, MARKS, read_blocks, run_page
+from tests.slow import slow
 from tests.sweep.conftest import Inline
 
 #: Pages whose blocks are run here; the others have tests of their own.
@@ -102,7 +103,7 @@ def test_marks_are_those_there_are_and_reasons_are_given(name: str) -> None:
         assert all(block.marks[mark] for mark in set(block.marks) - {"output"}), block
 
 
-@pytest.mark.parametrize("name", [*FAST, *(pytest.param(n, marks=pytest.mark.slow) for n in SLOW)])
+@pytest.mark.parametrize("name", [*FAST, *slow(SLOW)])
 @pytest.mark.usefixtures("_short_movies")
 @pytest.mark.filterwarnings("default")
 def test_the_blocks_of_a_page_run(

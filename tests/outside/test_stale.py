@@ -22,6 +22,7 @@ from marketsim.sweep.runner import SweepReport, run_sweep
 from marketsim.sweep.status import sweep_status
 from marketsim.sweep.worker import run_task
 from tests.cli.conftest import marketsim
+from tests.slow import slow
 from tests.sweep.conftest import Inline
 
 __all__ = ["marketsim"]
@@ -236,9 +237,7 @@ def test_a_deleted_input_is_named(marketsim: Cli, project: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["prices.csv", "ring.edges", "own.py", "stale_beside.py"])
-@pytest.mark.parametrize(
-    "how", ["edited", *(pytest.param(how, marks=pytest.mark.slow) for how in ("gone", "link"))]
-)
+@pytest.mark.parametrize("how", ["edited", *slow(("gone", "link"))])
 def test_explain_and_rerun_refuse_an_input_that_changed(
     marketsim: Cli, project: Path, name: str, how: str
 ) -> None:

@@ -43,6 +43,7 @@ from tests.reference.venue import (
     Tier,
     Venue,
 )
+from tests.slow import slow
 from tests.uncompiled import print_both_ways
 
 NUM_SEEDS = 100
@@ -68,7 +69,7 @@ PHENOMENA = (
 
 @pytest.mark.parametrize(
     "seed",
-    [*range(QUICK), *(pytest.param(n, marks=pytest.mark.slow) for n in range(QUICK, NUM_SEEDS))],
+    [*range(QUICK), *slow(range(QUICK, NUM_SEEDS))],
 )
 def test_engine_equals_reference(seed: int) -> None:
     scenario = Scenario(seed)

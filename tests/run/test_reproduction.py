@@ -22,6 +22,7 @@ from tests.agents.small import MARKET, POPULATIONS, scenario
 from tests.contagion.books import MAINTENANCE, MARK, RULES, fill_book, hold_all
 from tests.run.own import OWN, with_own
 from tests.run.test_simulation import eventful
+from tests.slow import slow
 
 #: Ticks between two levels, and levels with thresholds.
 SPACING, LEVELS = 20, 150
@@ -69,9 +70,7 @@ def large_ones(run: Simulation, **given: Any) -> Reproduction:
     return replace(found, **{name: getattr(found, name)[large] for name in rows})
 
 
-@pytest.mark.parametrize(
-    "gain", [0.7, *(pytest.param(n, marks=pytest.mark.slow) for n in (0.3, 1.5))]
-)
+@pytest.mark.parametrize("gain", [0.7, *slow((0.3, 1.5))])
 def test_offspring_are_the_gain_of_linear_thresholds(gain: float) -> None:
     found = large_ones(linear_market(gain), horizon=1 / 60)
     assert found.mean == pytest.approx(gain, rel=0.01)

@@ -13,6 +13,7 @@ from marketsim.scenario.schema import Scenario
 from tests.run.test_room import history
 from tests.run.test_simulation import CRASH
 from tests.run.test_turnover import lively
+from tests.slow import slow
 
 SEED = 1
 RECORD = {
@@ -70,11 +71,6 @@ PLANS: dict[str, dict[str, Any]] = {
 }
 
 
-def slow(*cases: str) -> list[Any]:
-    """Cases that the quick tests leave out."""
-    return [pytest.param(case, marks=pytest.mark.slow) for case in cases]
-
-
 def warm(plan: str = "shocks", **tables: Any) -> Scenario:
     """Six hours after two, in which much may happen, with all that can be recorded."""
 
@@ -108,7 +104,7 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return begun
 
 
-@pytest.mark.parametrize("maker", ["shocks", *slow("nothing", "interventions")])
+@pytest.mark.parametrize("maker", ["shocks", *slow(plan for plan in PLANS if plan != "shocks")])
 def test_a_run_from_another_s_warm_up_leaves_what_it_leaves_alone(
     alone: dict[str, tuple[Any, ...]], counted: list[int], tmp_path: Path, maker: str
 ) -> None:
@@ -149,7 +145,7 @@ def test_a_price_file_that_has_changed_since_is_refused_and_not_read_from_a_warm
 
 
 @pytest.mark.parametrize(
-    "how", ["flipped", "folder", *slow("cut", "longer", "empty", "other", "length")]
+    "how", ["flipped", "folder", *slow(["cut", "longer", "empty", "other", "length"])]
 )
 def test_a_damaged_file_is_made_again(
     alone: dict[str, tuple[Any, ...]], counted: list[int], tmp_path: Path, how: str
@@ -177,7 +173,7 @@ def test_a_damaged_file_is_made_again(
     assert len(counted) == (3 if how == "folder" else 2)
 
 
-@pytest.mark.parametrize("what", ["seed", "market", *slow("rules", "record", "later", "touched")])
+@pytest.mark.parametrize("what", ["seed", "market", *slow(["rules", "record", "later", "touched"])])
 def test_a_file_of_something_else_is_made_again(
     alone: dict[str, tuple[Any, ...]], counted: list[int], tmp_path: Path, what: str
 ) -> None:

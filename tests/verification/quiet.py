@@ -1,4 +1,4 @@
-"""What a run need not write down where its series alone are looked at: up to half of its time."""
+"""What a run need not write down where its series alone are looked at."""
 
 RECORD = {"contagion_minutes": "never", "heatmap_minutes": "never", "causes": False}
 #: The same, to be stated on top of a scenario.
