@@ -6,6 +6,8 @@ set -e
 
 marketsim run quickstart --seed 1 --days 3 --out runs/gallery/quickstart --force --quiet
 marketsim plot runs/gallery/quickstart prices --quiet -o docs/gallery/quickstart.png
+marketsim run ordinary --seed 1 --days 5 --out runs/gallery/ordinary --force --quiet
+marketsim plot runs/gallery/ordinary funding --quiet -o docs/gallery/ordinary.png
 marketsim run calm --seed 1 --days 5 --out runs/gallery/calm --force --quiet
 marketsim plot runs/gallery/calm funding --quiet -o docs/gallery/calm.png
 marketsim run alts --seed 1 --days 5 --out runs/gallery/alts --force --quiet

@@ -31,8 +31,8 @@ def bench(accounts: int | None, steps: int | None, repetitions: int = REPETITION
     accounts, steps : int, optional
         Size of the market workload; `contagion` keeps its own traders and runs `steps`, if given.
     """
-    calm = sized_scenario(accounts or NUM_ACCOUNTS, steps or STEPS)
-    for scenario in (calm, load_scenario("contagion")):
+    ordinary = sized_scenario(accounts or NUM_ACCOUNTS, steps or STEPS)
+    for scenario in (ordinary, load_scenario("contagion")):
         _compare(scenario, min(steps or scenario.num_steps, scenario.num_steps), repetitions)
 
 

@@ -1,4 +1,4 @@
-"""The market workload: the calm scenario with any number of traders, all stages and recording.
+"""The market workload: `ordinary` with any number of traders, all stages and recording.
 
 The second line is the same with one trader in a hundred replaced by a user's own in plain Python,
 and the ratio of the two times.
@@ -24,7 +24,7 @@ from marketsim.model.trader import Trader
 from marketsim.scenario.loader import load_scenario
 from marketsim.scenario.schema import Scenario
 
-SCENARIO = "calm"
+SCENARIO = "ordinary"
 NUM_ACCOUNTS = 1_000
 STEPS = 10_080
 SEED = 1

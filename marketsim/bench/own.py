@@ -71,8 +71,8 @@ def bench(accounts: int | None, steps: int | None, repetitions: int = REPETITION
     accounts, steps : int, optional
     """
     length = steps or STEPS
-    calm = sized_scenario(accounts or NUM_ACCOUNTS, length)
-    array, number = np.full(len(calm.markets), 1e-4), 1e-4
+    ordinary = sized_scenario(accounts or NUM_ACCOUNTS, length)
+    array, number = np.full(len(ordinary.markets), 1e-4), 1e-4
     works = {
         Vectorised: partial(wanted_sizes, array, array, np.full(1, 1e4)),
         Single: partial(wanted_size, number, number, 1e4),
@@ -82,7 +82,7 @@ def bench(accounts: int | None, steps: int | None, repetitions: int = REPETITION
         ("plain", Single, 1),
         ("100 plain", Single, 100),
     ]
-    scenarios = [calm, *(_with_own(calm, count) for _, _, count in cases)]
+    scenarios = [ordinary, *(_with_own(ordinary, count) for _, _, count in cases)]
     classes = [None, *(own for _, own, _ in cases)]
     for scenario, own in zip(scenarios, classes, strict=True):
         _new(scenario, own).run(min(_WARM_UP, length))
@@ -95,7 +95,7 @@ def bench(accounts: int | None, steps: int | None, repetitions: int = REPETITION
             orders[n] = int(model.result().outcome.sum())
             del model
             gc.collect()
-    show(summary("own", "without own traders", calm.num_traders, length, orders[0], timings[0]))
+    show(summary("own", "without own traders", ordinary.num_traders, length, orders[0], timings[0]))
     for n, (name, own, count) in enumerate(cases, 1):
         extra = [mine.cpu - alone.cpu for mine, alone in zip(timings[n], timings[0], strict=True)]
         work = _work_us(works[own])

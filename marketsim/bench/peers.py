@@ -8,8 +8,8 @@ take turns in one process. Before the clock starts all have to make the same tra
 orders in the same sequence. In `pams` all that an order trades is at the price of its last trade:
 of its trades the parties and sizes are compared, and that price.
 
-What grows is the calm scenario, all stages and recording; an exponent of 1 means that twice the
-size takes twice the time.
+What grows is the scenario `ordinary`, all stages and recording; an exponent of 1 means that twice
+the size takes twice the time.
 """
 
 import importlib.util

@@ -4,9 +4,8 @@ Two lines, each by a process of its own. *runs*: four hours of `quickstart` are 
 result (`run_scenario`) a thousand times; `rss_mb` is the most that the process held after one of
 the first 50 runs and after one of the others, and `growth_percent` is by how much the second is
 more.
-*long run*: the calm scenario with 100,000 accounts for 30 days; `conservation_error` is the largest
-number of atoms that was missing from the books, or too many, after any step: 0, or the benchmark
-stops.
+*long run*: `ordinary` with 100,000 accounts for 30 days; `conservation_error` is the largest number
+of atoms that was missing from the books, or too many, after any step: 0, or the benchmark stops.
 """
 
 import subprocess

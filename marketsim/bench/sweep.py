@@ -2,7 +2,7 @@
 
 Three measurements, each by processes of its own:
 
-- *2 workers*: runs of about 200 ms (`calm`, a day and a half). `efficiency` is the time the runs
+- *2 workers*: runs of about 200 ms (a day and a half of `ordinary`). `efficiency` is the time runs
   would take at best, `run_s` x runs / workers, over `wall_s` of the whole sweep with its planning,
   its workers' start and its writing; `run_s` is the mean time of a run as the workers measure it.
 - *1,000 runs* and *10,000 runs* of a market of three traders, every one of a cell of its own:
@@ -100,7 +100,7 @@ def design_of(what: str, runs: int, folder: Path) -> Design:
     Design
     """
     if what == "long":
-        return parse_design({"base": "calm", "days": LONG_DAYS, "replicates": runs})
+        return parse_design({"base": "ordinary", "days": LONG_DAYS, "replicates": runs})
     capital = {"low": 1e3, "high": 1e6}
     return parse_design(
         {

@@ -97,8 +97,8 @@ def test_causes_lines_compare_runs_with_and_without_them(capsys):
     marketsim.bench.main("causes", 40, 3)
     found = lines(capsys.readouterr())
     assert [(line["scenario"], line["system"]) for line in found] == [
-        ("calm", "without causes"),
-        ("calm", "with causes"),
+        ("ordinary", "without causes"),
+        ("ordinary", "with causes"),
         ("contagion", "without causes"),
         ("contagion", "with causes"),
     ]

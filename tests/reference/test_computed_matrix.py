@@ -298,7 +298,7 @@ def measured_of(state: State, marks: list[list[int]]) -> Measured:
 MOMENTS = [
     # at the start the books are thin; gold, oil and all fall at 12 hours; and come back
     pytest.param("contagion", {2.15: "falls", 12.1: "falls", 15.5: "rises"}, id="contagion"),
-    pytest.param("calm", {37.0: "rises"}, id="calm"),
+    pytest.param("ordinary", {37.0: "rises"}, id="ordinary"),
     pytest.param(
         "mark-spiral",
         {20.0: "falls", 33.0: "falls"},

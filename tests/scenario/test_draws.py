@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from scipy.stats import kstest
+from scipy.stats import kstest, norm
 
 from marketsim.run.seeding import Opener
 from marketsim.run.shared_warm_up import open_warmed
@@ -53,6 +53,27 @@ def test_every_seed_draws_its_own_values_from_the_stated_laws(file: Path) -> Non
     assert abs(np.corrcoef(volatility, bias)[0, 1]) < 4 / np.sqrt(300)
     assert {run.populations["crowd"].count for run in runs} == {20, 30, 40}
     assert not any(run.drawn for run in runs)
+
+
+@pytest.mark.parametrize("first", [1, 1001, 2**63 - 17])
+def test_ten_seeds_in_a_row_draw_from_ten_tenths_of_every_law(file: Path, first: int) -> None:
+    scenario = load_scenario(file)
+    runs = [scenario.settled(seed) for seed in range(first, first + 10)]
+    bias = np.array([run.populations["crowd"].parameters["bias"] for run in runs])
+    volatility = np.array([run.spot.factor.volatility for run in runs])
+    tenths = [np.sort((10.0 * part).astype(int)) for part in (bias + 0.5, _below(volatility))]
+    assert [tenth.tolist() for tenth in tenths] == [list(range(10))] * 2
+    assert np.argsort(bias).tolist() != np.argsort(volatility).tolist()
+
+
+def _below(volatility: np.ndarray) -> np.ndarray:
+    """Return the share of the stated law that lies below."""
+    return norm.cdf(np.log(volatility / 0.5) / 0.2)
+
+
+@pytest.mark.parametrize("seed", [0, 2**63 - 1])
+def test_the_first_and_the_last_seed_draw_as_any_other(file: Path, seed: int) -> None:
+    assert -0.5 < load_scenario(file).settled(seed).populations["crowd"].parameters["bias"] < 0.5
 
 
 def test_one_more_draw_is_nobody_else_s_luck(file: Path) -> None:

@@ -14,10 +14,10 @@ from marketsim.tape.digest import digest_result
 pytestmark = pytest.mark.slow
 
 
-def calm() -> dict[str, Any]:
-    """The calm scenario with a few traders of every kind."""
+def ordinary() -> dict[str, Any]:
+    """The scenario `ordinary` with a few traders of every kind."""
     library = files("marketsim.scenario").joinpath("library")
-    data = tomllib.loads(library.joinpath("calm.toml").read_text(encoding="utf-8"))
+    data = tomllib.loads(library.joinpath("ordinary.toml").read_text(encoding="utf-8"))
     for population in data["populations"].values():
         population["count"] = min(population["count"], 20)
     return data
@@ -25,7 +25,7 @@ def calm() -> dict[str, Any]:
 
 def lived(**tables: Any) -> Simulation:
     """A day of it; tables replace its own."""
-    simulation = Simulation(parse_scenario({**calm(), "days": 1, **tables}), 7)
+    simulation = Simulation(parse_scenario({**ordinary(), "days": 1, **tables}), 7)
     simulation.run(simulation.num_steps)
     return simulation
 
@@ -49,7 +49,7 @@ def test_venue_rules_leave_the_spot_path_as_it_is():
 
 
 def test_newcomers_change_nobody_elses_habits_nor_the_news():
-    populations = calm()["populations"]
+    populations = ordinary()["populations"]
     first = lived()
     more = {"newcomers": {"strategy": "noise", "count": 30}, **populations}
     second = lived(populations=more)
