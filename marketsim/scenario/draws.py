@@ -27,7 +27,7 @@ def settle(scenario: T, laws: Mapping[str, Distribution], seed: int) -> T:
 
     A field's draw depends on the seed and its path alone, so one more is nobody else's luck. Of ten
     seeds in a row (1 to 10, 11 to 20, ...) each draws from another tenth of the law, in an order
-    that chance decides field by field: ten runs cover what a field can be.
+    that chance decides field by field: such ten runs cover what a field can be.
 
     Parameters
     ----------

@@ -174,12 +174,12 @@ def carry_risk(result: RunResult) -> dict[str, float | None]:
     return figures
 
 
-def test_carry_earns_in_calm_and_loses_in_the_squeeze_although_hedged(calm):
+def test_carry_earns_in_calm_and_loses_in_the_squeeze_although_hedged():
     until = ("days", "10")  # three after it
     liquidated = hedged = 0
     shares = []  # where coins back nothing: the haircut is 1
     for seed in range(3):
-        usual = carry_risk(calm[seed])
+        usual = carry_risk(run("ordinary", seed))
         assert usual["sharpe_gross"] > 3.0
         assert usual["total_return"] > 0.0
         assert usual["ruined_share"] == 0.0
