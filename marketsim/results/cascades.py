@@ -1,5 +1,6 @@
 """The cascades of a run folder: how large, how deep, what they began with, what they moved."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -176,10 +177,10 @@ def summarise_cascades(cascades: Sequence[Cascade]) -> dict[str, Any]:
     spread = of_several(cascades)
     return {
         "num_liquidations": sum(len(each.liquidations) for each in cascades),
-        "liquidated_usd": sum(each.size_usd for each in cascades),
+        "liquidated_usd": math.fsum(each.size_usd for each in cascades),
         "num_cascades": len(spread),
         "num_alone": len(cascades) - len(spread),
-        "cascaded_usd": sum(each.size_usd for each in spread),
+        "cascaded_usd": math.fsum(each.size_usd for each in spread),
         "largest_usd": max((each.size_usd for each in spread), default=0.0),
         "deepest": max((each.depth for each in cascades), default=0),
     }

@@ -204,7 +204,7 @@ def _set_scales(
 
     At the ends of steps that is 1.
     """
-    total = sum(scale.share for scale in scales)
+    total = math.fsum(scale.share for scale in scales)
     variance = 0.0
     world.scale["weight"][row] = 0.0
     for k, stated in enumerate(scales):
@@ -244,7 +244,7 @@ def _set_jumps(series: Any, jumps: Jumps, step_minutes: float) -> None:
 
 def _set_sources(world: World, spot: Spot, m: int, market: str, step_minutes: float) -> None:
     first = int(world.asset["first_source"][m])
-    total = sum(stated.weight for stated in spot.sources.values())
+    total = math.fsum(stated.weight for stated in spot.sources.values())
     for k, (name, stated) in enumerate(spot.sources.items(), start=first):
         source = world.source[k]
         deviation = stated.deviation

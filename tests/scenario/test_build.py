@@ -20,9 +20,10 @@ from marketsim.engine.state import (
     SizeRule,
     State,
 )
+from marketsim.run.simulation import Simulation
 from marketsim.scenario.build import build_state, write_rules
 from marketsim.scenario.errors import ScenarioError
-from marketsim.scenario.loader import parse_scenario
+from marketsim.scenario.loader import load_scenario, parse_scenario
 from marketsim.scenario.population import MODES
 from marketsim.scenario.roster import Roster, draw_uniform
 from marketsim.streams import Stream, trader_keys, uniform
@@ -367,3 +368,16 @@ def test_a_million_traders_are_built_in_seconds() -> None:
     state, _ = build({"holders": many})
     assert time.process_time() - start < 15
     assert len(state.pool) > 2_000_000
+
+
+def test_shares_add_up_alike_on_every_python() -> None:
+    """.7 + .2 + .1 is 1, or a little less where `sum` does not make up for what is rounded off."""
+    parts = [("0.7", 1.0), ("0.2", 2.0), ("0.1", 3.0)]
+    scales = ", ".join(f"{{ half_life = {hours}, share = {share} }}" for share, hours in parts)
+    sources = ", ".join(
+        f"{name} = {{ weight = {share} }}" for name, (share, _) in zip("abc", parts, strict=True)
+    )
+    changes = [("spot.own.scales", f"[{scales}]"), ("spot.sources", f"{{ {sources} }}")]
+    world = Simulation(load_scenario("calm", changes), 1).world
+    assert world.scale["weight"][1, :3].tolist() == [math.sqrt(float(share)) for share, _ in parts]
+    assert world.source["weight"][:3].tolist() == [0.7, 0.2, 0.1]
