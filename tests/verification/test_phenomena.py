@@ -54,19 +54,14 @@ def liquidated_share(result: RunResult, first: int, last: int) -> np.ndarray:
 # ---------------------------------------------------------------- an ordinary quarter
 
 
-@pytest.fixture(scope="module")
-def calm() -> list[RunResult]:
-    """90 days of three seeds."""
-    hourly = ("record.contagion_minutes", "60")
-    return [run("calm", seed, ("days", "90"), hourly) for seed in range(3)]
-
-
-def test_calm_looks_like_a_real_market(calm):
+def test_calm_looks_like_a_real_market():
     """90 days of three seeds: on average, the bands of `marketsim validate calm` hold.
 
     But one: more settlements are at the interest rate than in calendar years of real markets. They
     are no more than in some real windows of 90 days.
     """
+    changes = [("days", "90"), ("record.contagion_minutes", "60")]
+    calm = [run("calm", seed, *changes) for seed in range(3)]
     found = [check_bands(observe_result(result)) for result in calm]
     decided = [same for same in zip(*found, strict=True) if same[0].passed is not None]
     means = {same[0].figure: np.mean([check.value for check in same]) for same in decided}
