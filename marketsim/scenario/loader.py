@@ -22,7 +22,7 @@ from marketsim.scenario.errors import (
     nearest,
 )
 from marketsim.scenario.inputs import BASE, SCENARIO, note_input
-from marketsim.scenario.paths import forget_draw, forget_draws, set_field
+from marketsim.scenario.paths import forget_draw, forget_draws, path_keys, set_field
 from marketsim.scenario.schema import Scenario, completed
 from marketsim.scenario.wording import show
 from marketsim.scenario.writer import resolved_toml
@@ -157,7 +157,7 @@ def change_tables(
     for path, given in changes:
         value = absolute_value(path, given, folder or Path.cwd())
         try:
-            set_field(data, path.split("."), value)
+            set_field(data, path_keys(path), value)
             forget_draw(data, path)
         except (LookupError, TypeError) as error:
             problems.append(f"{said}{path or show('')}: {error.args[0]}")
@@ -445,7 +445,7 @@ def absolute_value(path: str, value: Any, folder: Path) -> Any:
     -------
     any
     """
-    keys = path.split(".")
+    keys = path_keys(path)
     node: Any = copy.deepcopy(value)
     for key in reversed(keys):
         node = {key: node}

@@ -1,7 +1,22 @@
 """Fields by their dotted path, in tables as TOML has them."""
 
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
+
+#: A dot that no pair of double quotes holds.
+DOT = re.compile(r'\.(?=(?:[^"]*"[^"]*")*[^"]*$)')
+
+
+def path_keys(path: str) -> list[str]:
+    """Return the parts of a dotted path; one in double quotes may hold dots, as in TOML.
+
+    Examples
+    --------
+    >>> path_keys('drawn."populations.basis.parameters.carry".sigma')
+    ['drawn', 'populations.basis.parameters.carry', 'sigma']
+    """
+    return [re.sub(r'^"(.*)"$', r"\1", part) for part in DOT.split(path)]
 
 
 def set_field(data: dict[str, Any], keys: Sequence[str], value: Any) -> None:

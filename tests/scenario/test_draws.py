@@ -118,6 +118,15 @@ def test_a_field_that_is_set_is_no_longer_drawn(file: Path, stated: str, left: i
     assert len(found["drawn"]) == left
 
 
+def test_a_number_of_a_law_is_set_by_its_path_with_the_field_s_in_quotes(file: Path) -> None:
+    path = 'drawn."spot.factor.volatility".sigma'
+    wider = load_scenario(file, [(path, "0.4")])
+    stated = load_scenario(file).settled(7).spot.factor.volatility
+    assert wider.settled(7).spot.factor.volatility / 0.5 == pytest.approx((stated / 0.5) ** 2)
+    with pytest.raises(ScenarioError, match=r"drawn\.spot\.factor\.volatility\.sigma = -1"):
+        load_scenario(file, [(path, "-1")])
+
+
 def test_nor_one_that_a_scenario_states_on_top_of_its_base(file: Path, tmp_path: Path) -> None:
     own = tmp_path / "own.toml"
     text = 'base = "drawn.toml"\n[populations.crowd.parameters]\nbias = 0.1\n[drawn]\n'

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from marketsim.account.portfolio import load_portfolio
 from marketsim.sweep.design import Design, DesignError, Parameter, load_design, parse_design
 from marketsim.sweep.sampling import Cells, count_cells
 
@@ -171,6 +172,14 @@ def test_an_unreadable_design_is_refused(tmp_path: Path, text: str | None, said:
         file.write_text(text)
     with pytest.raises(DesignError, match=said):
         load_design(file)
+
+
+def test_a_path_that_is_empty_or_none_is_said_to_be() -> None:
+    for load in (load_design, load_portfolio):
+        with pytest.raises(ValueError, match="path = '': is empty"):
+            load("")
+        with pytest.raises(TypeError, match="path = None: must be a path"):
+            load(None)  # type: ignore[arg-type]
 
 
 def test_an_unknown_form_is_refused() -> None:
