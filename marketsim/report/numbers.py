@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from marketsim.scenario.paths import path_keys
+
 #: Units of large numbers.
 UNITS = ((1e9, "B"), (1e6, "M"), (1e3, "k"))
 #: What is smaller than this share of what it was computed from is rounding.
@@ -190,10 +192,12 @@ def short_names(names: Sequence[str]) -> dict[str, str]:
     ['crowd.phi', 'funding.cap']
     >>> list(short_names(["shocks.0.size"]).values())
     ['shocks.0.size']
+    >>> list(short_names(['drawn."spot.own.volatility".sigma']).values())
+    ['spot.own.volatility.sigma']
     """
     short = {}
     for name in names:
-        parts = [part for part in name.split(".") if part not in CONTAINERS]
+        parts = [part for part in path_keys(name) if part not in CONTAINERS]
         is_listed = len(parts) > 2 and parts[-2].isdigit()
         short[name] = ".".join(parts[-3 if is_listed else -2 :])
     found = list(short.values())
