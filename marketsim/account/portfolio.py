@@ -17,7 +17,6 @@ from pydantic import ConfigDict, Field, ValidationError, model_validator
 from marketsim.engine import ledger
 from marketsim.engine.state import ATOMS, MAX_PRICE_TICKS, Cause, MarkRule, State
 from marketsim.scenario.build import build_state
-from marketsim.scenario.coercion import path_of
 from marketsim.scenario.distributions import Constant, Part
 from marketsim.scenario.errors import Problem, ScenarioError, explain, one_of, raise_problems
 from marketsim.scenario.loader import absolute_path, override_tables, read_toml
@@ -334,10 +333,8 @@ def load_portfolio(path: str | Path, overrides: Iterable[tuple[str, str]] = ()) 
     ------
     ScenarioError
         If it cannot be read or fields are wrong: all of them at once.
-    TypeError, ValueError
-        If the path is none, or an empty text.
     """
-    file = absolute_path(str(path_of("path", path)), Path.cwd())
+    file = absolute_path(str(path), Path.cwd())
     source = str(path)
     data = read_toml(file, source, "portfolio")
     data.setdefault("name", re.sub(r"[\s_]+", " ", file.stem)[:64])

@@ -17,6 +17,7 @@ from pydantic import ConfigDict, PydanticUserError, create_model, model_validato
 
 from marketsim.agents.base import Parameters
 from marketsim.agents.fence import fenced
+from marketsim.scenario.coercion import at_home
 from marketsim.scenario.errors import nearest
 from marketsim.scenario.inputs import (
     IMPORTED,
@@ -270,7 +271,7 @@ def _load_file(path: Path) -> ModuleType:
 
     What it imports from beside it counts as part of the text.
     """
-    path = path.expanduser().absolute()
+    path = at_home(path).absolute()
     try:
         with InputLog() as read:
             source = read_strategy(path)

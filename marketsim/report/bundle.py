@@ -29,6 +29,7 @@ from marketsim.results.folder import package_versions
 from marketsim.results.record import ENDED_EARLY, RECORD_FILE, SCENARIO_FILE
 from marketsim.results.run import Run, load_run
 from marketsim.run.progress import Progress
+from marketsim.scenario.coercion import at_home
 from marketsim.scenario.inputs import STATEMENTS, Input
 from marketsim.scenario.writer import toml_text
 from marketsim.study.analysis import analyze_sweep
@@ -71,7 +72,7 @@ def gather(
     ExperimentError
         If there is no such experiment, it was not run in full, or it has changed since.
     """
-    folder = Path(target).expanduser()
+    folder = at_home(target)
     if (folder / RECORD_FILE).is_file():
         return _gather_run(folder.resolve(), figures, progress)
     if (folder / FILE).is_file():

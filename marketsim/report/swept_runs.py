@@ -9,6 +9,7 @@ import numpy as np
 from marketsim.model.opening import open_simulation
 from marketsim.results.held import HeldRun, hold_run
 from marketsim.run.progress import Progress
+from marketsim.scenario.coercion import at_home
 from marketsim.scenario.inputs import InputLog
 from marketsim.scenario.schema import Scenario
 from marketsim.sweep.lock import SweepFolderError
@@ -22,7 +23,7 @@ MAX_RUNS = 40
 
 def is_sweep(folder: Path) -> bool:
     """Tell whether a folder is one of a sweep."""
-    return (folder.expanduser() / FILE).is_file()
+    return (at_home(folder) / FILE).is_file()
 
 
 def sweep_scenarios(folder: Path) -> list[Scenario]:

@@ -35,7 +35,7 @@ from marketsim.run.data import (
 )
 from marketsim.run.hooks import Hooks
 from marketsim.run.version import code_version
-from marketsim.scenario.coercion import path_of
+from marketsim.scenario.coercion import at_home, path_of
 from marketsim.scenario.errors import ScenarioError
 from marketsim.scenario.inputs import (
     IMPORTED,
@@ -330,7 +330,7 @@ def _sources(
     found: dict[str, list[str | None]] = {}
     for (name, population), values in zip(scenario.populations.items(), chosen, strict=True):
         own, place = own_class(values), population.strategy.rpartition(":")[0]
-        if own is not None and not {place, str(Path(place).expanduser().absolute())} & read:
+        if own is not None and not {place, str(at_home(place).absolute())} & read:
             found[name] = [own.__name__, _hash_source(own)]
     return found
 

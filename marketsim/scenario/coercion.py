@@ -111,7 +111,15 @@ def path_of(name: str, value: Any) -> Path:
         raise TypeError(f"{name} = {value!r}: must be a path, as text or a pathlib.Path")
     if not os.fspath(value):
         raise ValueError(f'{name} = {value!r}: is empty; "." is the current folder')
-    return Path(value).expanduser()
+    return at_home(value)
+
+
+def at_home(path: str | os.PathLike[str]) -> Path:
+    """Return a path with the user's home for ``~``; as it is where nobody has the name stated."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        return Path(path)
 
 
 def list_overrides(overrides: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:

@@ -20,6 +20,7 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
+from marketsim.scenario.coercion import at_home
 from marketsim.scenario.errors import ScenarioError
 
 if TYPE_CHECKING:
@@ -460,7 +461,7 @@ def _named_files(scenario: "Scenario") -> Iterator[tuple[str, str, str, Path]]:
 
 def _strategy_file(place: str) -> Path | None:
     """Return the file of a strategy's place, a file or a module."""
-    return Path(place).expanduser() if place.endswith(".py") else module_file(place)
+    return at_home(place) if place.endswith(".py") else module_file(place)
 
 
 def _imported_files(source: bytes, folder: Path) -> list[Path]:

@@ -290,6 +290,8 @@ def read_toml(
     ScenarioError
         If there is no such file, or it is not TOML.
     """
+    if not source:
+        raise kind(["the path of its file is empty"], what)
     try:
         content = file.read_bytes()
         is_shipped = source in _library_names()

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from marketsim.run.progress import Progress
+from marketsim.scenario.coercion import at_home
 from marketsim.scenario.errors import one_of
 from marketsim.study.precision import Wide, constant_metrics, find_wide
 from marketsim.study.statistics import (
@@ -88,7 +89,7 @@ def analyze_sweep(
     SweepFolderError
         If there is no sweep, no run of it, no such metric or no such variant.
     """
-    runs, manifest = load_sweep(path), read_manifest(Path(path).expanduser())
+    runs, manifest = load_sweep(path), read_manifest(at_home(path))
     design = manifest.design
     variants = design.variant_names
     base = variants[0] if base is None else base

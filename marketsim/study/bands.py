@@ -15,6 +15,8 @@ from typing import Any, Literal
 
 import numpy as np
 
+from marketsim.scenario.coercion import at_home
+
 Role = Literal["input", "emergent"]
 ROLES: tuple[Role, ...] = ("input", "emergent")
 #: Windows, and different periods of time, below which a band is weak and counts in no verdict.
@@ -70,7 +72,7 @@ def load_bands(path: str | Path) -> Bands:
         If it cannot be read, holds no bands, or one lacks a figure.
     """
     try:
-        content = json.loads(Path(path).expanduser().read_text(encoding="utf-8"))
+        content = json.loads(at_home(path).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise BandError(f"{path}: cannot be read as JSON: {error}") from None
     return parse_bands(content, str(path))

@@ -10,7 +10,7 @@ from marketsim.model.opening import open_simulation
 from marketsim.results.run import Run, load_run
 from marketsim.run.cores import count_workers
 from marketsim.run.progress import Progress
-from marketsim.scenario.coercion import seed_of_run, whole_number
+from marketsim.scenario.coercion import at_home, seed_of_run, whole_number
 from marketsim.scenario.loader import days_override, list_scenarios, load_scenario
 from marketsim.scenario.schema import Scenario
 from marketsim.study.bands import BandError, load_bands, shipped_bands
@@ -224,7 +224,7 @@ def validate(
 
 def _is_folder(target: str | Path) -> bool:
     """Tell whether a run's folder is meant: a shipped scenario's name only if it holds a run."""
-    folder = Path(target).expanduser()
+    folder = at_home(target)
     is_shipped = str(target) in {name for name, _ in list_scenarios()}
     return (folder / "run.json").is_file() or (folder.is_dir() and not is_shipped)
 
@@ -280,7 +280,7 @@ def _read_quantiles(file: str | Path | None) -> Mapping[str, Any]:
     if file is None:
         return {}
     try:
-        content = json.loads(Path(file).expanduser().read_text(encoding="utf-8"))
+        content = json.loads(at_home(file).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise BandError(f"{file}: cannot be read as JSON: {error}") from None
     bands = content.get("bands") if isinstance(content, dict) else None

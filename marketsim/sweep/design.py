@@ -5,7 +5,6 @@ from typing import Any, Literal, TypeAlias
 
 from pydantic import ConfigDict, Field, ValidationError, model_validator
 
-from marketsim.scenario.coercion import path_of
 from marketsim.scenario.distributions import Part
 from marketsim.scenario.errors import Problem, ScenarioError, explain, one_of, raise_problems
 from marketsim.scenario.inputs import DESIGN
@@ -262,10 +261,8 @@ def read_stated(path: str | Path, what: str) -> dict[str, Any]:
     ------
     DesignError
         If it cannot be read.
-    TypeError, ValueError
-        If the path is none, or an empty text.
     """
-    file = absolute_path(str(path_of("path", path)), Path.cwd())
+    file = absolute_path(str(path), Path.cwd())
     data = read_toml(file, str(path), what, DesignError)
     folder = file.parent
     if BASE in data:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 import duckdb
 import pyarrow as pa
 
+from marketsim.scenario.coercion import at_home
 from marketsim.sweep.lock import SweepFolderError
 from marketsim.sweep.manifest import PLAN_FILE, Manifest, read_manifest
 from marketsim.sweep.parts import RUNS, open_parts
@@ -59,7 +60,7 @@ def query_sweep(path: str | Path, sql: str) -> "pd.DataFrame":
     SweepFolderError
         If there is no sweep, or the question is no single SELECT or cannot be answered.
     """
-    frame: pd.DataFrame = _ask(Path(path).expanduser(), sql, lambda found: found.df())
+    frame: pd.DataFrame = _ask(at_home(path), sql, lambda found: found.df())
     return frame
 
 
@@ -82,7 +83,7 @@ def query_rows(path: str | Path, sql: str) -> tuple[list[str], list[tuple[object
     SweepFolderError
         If there is no sweep, or the question is no single SELECT or cannot be answered.
     """
-    return _ask(Path(path).expanduser(), sql, lambda found: (found.columns, found.fetchall()))
+    return _ask(at_home(path), sql, lambda found: (found.columns, found.fetchall()))
 
 
 def _ask(folder: Path, sql: str, take: Callable[[duckdb.DuckDBPyRelation], Answer]) -> Answer:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pyarrow.compute as pc
 
+from marketsim.scenario.coercion import at_home
 from marketsim.scenario.inputs import Input
 from marketsim.scenario.schema import Scenario
 from marketsim.sweep.lock import SweepFolderError
@@ -52,7 +53,7 @@ def find_run(path: str | Path, key: str) -> StoredRun:
     SweepFolderError
         If there is no such run, or more than one.
     """
-    folder = Path(path).expanduser()
+    folder = at_home(path)
     manifest = read_manifest(folder)
     found = {}
     for table in read_runs(folder, ["key", "cell", "variant", "seed", "status", "digest"]):

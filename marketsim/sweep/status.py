@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from marketsim.scenario.coercion import at_home
 from marketsim.sweep.lock import Shard, SweepFolderError, active_drivers, array_jobs, shard_of
 from marketsim.sweep.manifest import FILE, Manifest, planned_keys, read_manifest, recorded_result
 from marketsim.sweep.parts import list_labels
@@ -43,7 +44,7 @@ def sweep_status(path: str | Path) -> dict[str, Any]:
     SweepFolderError
         If there is no sweep, or it is damaged.
     """
-    folder = Path(path).expanduser()
+    folder = at_home(path)
     drivers = [{"shard": shard.label, **about} for shard, about in active_drivers(folder)]
     if drivers and not (folder / FILE).exists():
         msg = f"{folder}: no worker was there yet; {'; '.join(map(describe_driver, drivers))}"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
-from marketsim.scenario.coercion import path_of
+from marketsim.scenario.coercion import at_home, path_of
 from marketsim.sweep.manifest import read_manifest, read_plan
 from marketsim.sweep.store import read_runs, run_schema
 
@@ -89,7 +89,7 @@ def result_hash(path: str | Path) -> str:
     SweepFolderError
         If there is no sweep, or it is damaged.
     """
-    folder = Path(path).expanduser()
+    folder = at_home(path)
     manifest = read_manifest(folder)
     rows: list[bytes] = []
     for table in read_runs(folder, ["key", "status", "digest", *manifest.metrics]):
@@ -119,6 +119,6 @@ def count_runs(path: str | Path) -> "Counter[str]":
     Counter
     """
     found: Counter[str] = Counter()
-    for table in read_runs(Path(path).expanduser(), ["status"]):
+    for table in read_runs(at_home(path), ["status"]):
         found.update(table["status"].to_pylist())
     return found

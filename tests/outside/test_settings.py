@@ -2,12 +2,20 @@
 
 import json
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from marketsim import ScenarioError, Simulation, Strategy, load_scenario
+from marketsim import (
+    ScenarioError,
+    Simulation,
+    Strategy,
+    load_run,
+    load_scenario,
+    load_sweep,
+)
 from marketsim.account.portfolio import Portfolio, parse_portfolio
 from marketsim.agents.registry import check_strategies, scenario_schema
 from marketsim.agents.strategies import STRATEGIES
@@ -16,7 +24,9 @@ from marketsim.scenario.loader import parse_scenario, read_tables
 from marketsim.study.targets import Search, parse_targets
 from marketsim.sweep.cluster import connected
 from marketsim.sweep.design import Design, DesignError, load_design, parse_design
+from marketsim.sweep.query import query_sweep
 from marketsim.sweep.slurm import ClusterError
+from marketsim.tape.files import FolderError
 from tests.cli.conftest import TINY, marketsim, tiny
 from tests.outside.fuzz import DESIGN, PORTFOLIO, TARGETS
 
@@ -220,6 +230,12 @@ def test_no_name_of_a_file_is_a_failure(
         done = marketsim(command[0], name, *command[1:])
         assert (done.exit_code, done.exception.__class__) == (2, SystemExit)
         assert "Error" not in done.stderr.replace("Error:", "").replace("─ Error ─", "")
+
+
+def test_the_home_of_nobody_is_no_folder() -> None:
+    for read in (load_run, load_sweep, partial(query_sweep, sql="select 1")):
+        with pytest.raises(FolderError, match=r"^~nobody-of-that-name/x: no such folder"):
+            read("~nobody-of-that-name/x")
 
 
 def test_a_base_that_is_not_there_is_named(tiny: Path) -> None:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from marketsim.account.portfolio import load_portfolio
+from marketsim.scenario.errors import ScenarioError
 from marketsim.sweep.design import Design, DesignError, Parameter, load_design, parse_design
 from marketsim.sweep.sampling import Cells, count_cells
 
@@ -174,12 +175,10 @@ def test_an_unreadable_design_is_refused(tmp_path: Path, text: str | None, said:
         load_design(file)
 
 
-def test_a_path_that_is_empty_or_none_is_said_to_be() -> None:
-    for load in (load_design, load_portfolio):
-        with pytest.raises(ValueError, match="path = '': is empty"):
+def test_a_path_that_is_empty_is_said_to_be() -> None:
+    for load, what in ((load_design, "design"), (load_portfolio, "portfolio")):
+        with pytest.raises(ScenarioError, match=f"^{what}: the path of its file is empty$"):
             load("")
-        with pytest.raises(TypeError, match="path = None: must be a path"):
-            load(None)  # type: ignore[arg-type]
 
 
 def test_an_unknown_form_is_refused() -> None:
