@@ -62,6 +62,13 @@ def words(window: Window, view: str) -> str:
     return str(picture.get_attribute("aria-label"))
 
 
+def test_pictures_say_that_nothing_has_begun(window: Window, running: Any) -> None:
+    said = running.locator(".panel .before:not(:empty)")
+    assert said.all_inner_texts() == ["Not begun: Space lets it run."] * 2
+    go_to(window, 3)
+    assert said.count() == 0
+
+
 def test_a_shock_shows_everywhere_and_a_rewind_undoes_it(window: Window, running: Any) -> None:
     go_to(window, 330)
     before = running.evaluate("page.app.lanes[0].liqs.count")

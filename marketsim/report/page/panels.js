@@ -66,9 +66,10 @@
       this.legend = element("p", { class: "legend" });
       this.note = element("p", { class: "gap" });
       this.plot = element("div", { class: "plot" });
+      this.before = element("p", { class: "before" });
       const words = element("div", { class: "words" }, this.title, this.question);
       const head = element("header", {}, words);
-      this.root = element("section", { class: "panel" }, head, this.legend, this.note, this.plot);
+      this.root = element("section", { class: "panel" }, head, this.legend, this.note, this.plot, this.before);
       if (this.options.strip) this.root.classList.add("strip");
       this.watcher = new ResizeObserver(() => {
         this.size = [Math.floor(this.plot.clientWidth), Math.floor(this.plot.clientHeight)];
@@ -178,6 +179,8 @@
     /* Draw if anything changed that this panel shows. */
     update(now) {
       const { app, lane } = this;
+      const isAhead = app.live && !this.options.strip && lane && !lane.rows;
+      say(this.before, isAhead ? "Not begun: Space lets it run." : "");
       if (!lane || !lane.rows || this.size[0] < 40 || this.size[1] < 30) return;
       if (isPrices(this.id) && this.relative !== app.relative) {
         this.id = null;

@@ -29,6 +29,8 @@ FEW_STEPS = 3
 TAIL = 0.05
 #: Generations that are told apart; deeper ones share the last row.
 MAX_GENERATIONS = 8
+#: Rows from which on not every label has room.
+CROWDED = 6
 
 
 class Scale(NamedTuple):
@@ -155,11 +157,11 @@ def _bubbles(axes: Axes, clock: "_Clock", names: list[str], run: Run, theme: The
             linewidth=0,
         )
     deepest = int(clock.rows["generation"].max())
-    labels = [str(n) for n in range(deepest + 1)]
-    if deepest == MAX_GENERATIONS - 1:
-        labels[-1] += "+"
+    few = 1 if deepest < CROWDED else 2  # every second row is labelled, and the last
+    labels = [str(n) if n % few == 0 and n + few <= deepest else "" for n in range(deepest)]
+    labels.append(f"{deepest}+" if deepest == MAX_GENERATIONS - 1 else f"{deepest}")
     axes.set_yticks(range(deepest + 1), labels)
-    axes.set_ylim(deepest + 0.5, -0.5)
+    axes.set_ylim(deepest + 0.5, -0.9)  # room for half of the largest dot
     axes.set_ylabel("generation")
 
 
