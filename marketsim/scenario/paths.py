@@ -4,19 +4,19 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
-#: A dot that no pair of double quotes holds.
-DOT = re.compile(r'\.(?=(?:[^"]*"[^"]*")*[^"]*$)')
+#: Each part of a path: in double quotes, in single ones, or without a dot.
+PART = re.compile(r"""(?:^|\.)(?:"([^"]*)"(?=\.|\Z)|'([^']*)'(?=\.|\Z)|([^.]*))""")
 
 
 def path_keys(path: str) -> list[str]:
-    """Return the parts of a dotted path; one in double quotes may hold dots, as in TOML.
+    """Return the parts of a dotted path; one in quotes may hold dots, as in TOML.
 
     Examples
     --------
     >>> path_keys('drawn."populations.basis.parameters.carry".sigma')
     ['drawn', 'populations.basis.parameters.carry', 'sigma']
     """
-    return [re.sub(r'^"(.*)"$', r"\1", part) for part in DOT.split(path)]
+    return ["".join(found) for found in PART.findall(path)]
 
 
 def set_field(data: dict[str, Any], keys: Sequence[str], value: Any) -> None:

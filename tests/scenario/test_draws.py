@@ -18,6 +18,7 @@ from marketsim.scenario.loader import (
     read_tables,
     resolved_toml,
 )
+from marketsim.scenario.paths import path_keys
 from marketsim.tape.digest import digest_result
 
 DRAWN = """
@@ -118,13 +119,34 @@ def test_a_field_that_is_set_is_no_longer_drawn(file: Path, stated: str, left: i
     assert len(found["drawn"]) == left
 
 
-def test_a_number_of_a_law_is_set_by_its_path_with_the_field_s_in_quotes(file: Path) -> None:
-    path = 'drawn."spot.factor.volatility".sigma'
+@pytest.mark.parametrize("quote", ['"', "'"])
+def test_a_number_of_a_law_is_set_with_the_field_in_quotes(file: Path, quote: str) -> None:
+    path = f"drawn.{quote}spot.factor.volatility{quote}.sigma"
     wider = load_scenario(file, [(path, "0.4")])
     stated = load_scenario(file).settled(7).spot.factor.volatility
     assert wider.settled(7).spot.factor.volatility / 0.5 == pytest.approx((stated / 0.5) ** 2)
     with pytest.raises(ScenarioError, match=r"drawn\.spot\.factor\.volatility\.sigma = -1"):
         load_scenario(file, [(path, "-1")])
+
+
+@pytest.mark.parametrize(
+    ("path", "keys"),
+    [
+        ("days", ["days"]),
+        ("a.0.b", ["a", "0", "b"]),
+        ('a."b.c"', ["a", "b.c"]),
+        ("'a.b'.\"c.'d\"", ["a.b", "c.'d"]),
+        ("", [""]),
+        ("a..b.", ["a", "", "b", ""]),
+        ('a."".b', ["a", "", "b"]),
+        ('a."b', ["a", '"b']),
+        ('a."b.c', ["a", '"b', "c"]),
+        ('a."b"c."d', ["a", '"b"c', '"d']),
+        ("a\nb.c\n", ["a\nb", "c\n"]),
+    ],
+)
+def test_a_path_is_cut_at_the_dots_that_no_quotes_hold(path: str, keys: list[str]) -> None:
+    assert path_keys(path) == keys
 
 
 def test_nor_one_that_a_scenario_states_on_top_of_its_base(file: Path, tmp_path: Path) -> None:
