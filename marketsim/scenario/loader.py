@@ -157,8 +157,9 @@ def change_tables(
     for path, given in changes:
         value = absolute_value(path, given, folder or Path.cwd())
         try:
-            set_field(data, path_keys(path), value)
-            forget_draw(data, path)
+            keys = path_keys(path)
+            set_field(data, keys, value)
+            forget_draw(data, ".".join(keys))
         except (LookupError, TypeError) as error:
             problems.append(f"{said}{path or show('')}: {error.args[0]}")
     if problems:

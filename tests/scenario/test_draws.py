@@ -107,6 +107,7 @@ def test_runs_share_a_warm_up_all_the_same(file: Path, tmp_path: Path) -> None:
     ("stated", "left"),
     [
         ("populations.crowd.parameters.bias", 2),
+        ('populations."crowd".parameters.bias', 2),
         ("populations.crowd.parameters", 2),
         ("populations.crowd", 1),
         ("spot", 2),
