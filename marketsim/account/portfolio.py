@@ -19,8 +19,9 @@ from marketsim.engine.state import ATOMS, MAX_PRICE_TICKS, Cause, MarkRule, Stat
 from marketsim.scenario.build import build_state
 from marketsim.scenario.distributions import Constant, Part
 from marketsim.scenario.errors import Problem, ScenarioError, explain, one_of, raise_problems
-from marketsim.scenario.loader import absolute_path, override_tables, read_toml
+from marketsim.scenario.loader import override_tables, read_toml
 from marketsim.scenario.markets import MAX_POSITION_ATOMS, Market, Tier, atoms_per_tick
+from marketsim.scenario.named_files import absolute_path
 from marketsim.scenario.population import MODES, Group, Mode, Population
 from marketsim.scenario.schema import MAX_DEPOSIT_ATOMS, Name, Scenario, completed
 from marketsim.scenario.venue import Venue

@@ -22,6 +22,7 @@ from marketsim.scenario.errors import (
     nearest,
 )
 from marketsim.scenario.inputs import BASE, SCENARIO, note_input
+from marketsim.scenario.named_files import absolute_path, absolute_value, resolve_paths
 from marketsim.scenario.paths import forget_draw, forget_draws, path_keys, set_field
 from marketsim.scenario.schema import Scenario, completed
 from marketsim.scenario.wording import show
@@ -30,8 +31,6 @@ from marketsim.scenario.writer import resolved_toml
 __all__ = [
     "ScenarioError",
     "ScenarioWarning",
-    "absolute_path",
-    "absolute_value",
     "change_tables",
     "days_override",
     "json_schema",
@@ -45,12 +44,6 @@ __all__ = [
     "resolved_toml",
 ]
 
-#: Fields that hold the path of a file; "*" is any name.
-PATHS = (
-    ("spot", "history", "path"),
-    ("venue", "funding", "history", "*"),
-    ("populations", "*", "parameters", "network_file"),
-)
 #: What stands for a wrong field that must be there, so that all others are still checked.
 STAND_INS = {
     "price": 100.0,
@@ -332,7 +325,7 @@ def _read_tables(given: str, folder: Path, above: tuple[str, ...]) -> dict[str, 
     """Read a scenario's tables, those of its base beneath; `above` are the files that led here."""
     file, folder = _find(given, folder, above)
     data = read_toml(file, given, BASE if above else SCENARIO)
-    _resolve_paths(data, folder)
+    resolve_paths(data, folder)
     base = data.pop("base", None)
     if base is None:
         return data
@@ -380,14 +373,6 @@ def _find(given: str, folder: Path, above: tuple[str, ...]) -> tuple[Path | Trav
     return path, path.parent
 
 
-def absolute_path(text: str, folder: Path) -> Path:
-    """Return a path that a user stated, relative to a folder; what is no path stays as it is."""
-    try:
-        return (folder / Path(text).expanduser()).resolve()
-    except (OSError, RuntimeError, ValueError):  # a loop of links, nobody's home, a NUL
-        return Path(text)
-
-
 def _exists(path: Path) -> bool:
     try:
         return path.exists()
@@ -400,62 +385,6 @@ def _library_names() -> tuple[str, ...]:
     folder = files("marketsim.scenario").joinpath("library")
     names = (entry.name for entry in folder.iterdir())
     return tuple(sorted(name.removesuffix(".toml") for name in names if name.endswith(".toml")))
-
-
-def _resolve_paths(data: dict[str, Any], folder: Path) -> None:
-    """Make the paths a file states absolute; they are relative to the file."""
-    for *tables, field in PATHS:
-        for node in _tables_at(data, tables):
-            for name in list(node) if field == "*" else [field]:
-                if isinstance(node.get(name), str) and node[name]:
-                    node[name] = str(absolute_path(node[name], folder))
-    populations = data.get("populations")
-    for population in populations.values() if isinstance(populations, dict) else ():
-        if isinstance(population, dict) and isinstance(population.get("strategy"), str):
-            population["strategy"] = _resolve_strategy(population["strategy"], folder)
-
-
-def _tables_at(data: Any, keys: Sequence[str]) -> list[dict[str, Any]]:
-    """List the tables at a path; "*" leads to all there are."""
-    if not isinstance(data, dict):
-        return []
-    if not keys:
-        return [data]
-    below = data.values() if keys[0] == "*" else [data.get(keys[0])]
-    return [table for node in below for table in _tables_at(node, keys[1:])]
-
-
-def _resolve_strategy(text: str, folder: Path) -> str:
-    """Make the file of a user's own strategy absolute: ``"file.py:Class"``."""
-    file, colon, name = text.rpartition(":")
-    if not file.endswith(".py"):
-        return text
-    return f"{absolute_path(file, folder)}{colon}{name}"
-
-
-def absolute_value(path: str, value: Any, folder: Path) -> Any:
-    """Make the files that a field's value names absolute, in a copy of it.
-
-    Parameters
-    ----------
-    path : str
-        Dotted path of the field.
-    value : any
-    folder : Path
-        Of relative paths.
-
-    Returns
-    -------
-    any
-    """
-    keys = path_keys(path)
-    node: Any = copy.deepcopy(value)
-    for key in reversed(keys):
-        node = {key: node}
-    _resolve_paths(node, folder)
-    for key in keys:
-        node = node[key]
-    return node
 
 
 def parse_value(text: str) -> Any:

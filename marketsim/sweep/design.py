@@ -8,7 +8,8 @@ from pydantic import ConfigDict, Field, ValidationError, model_validator
 from marketsim.scenario.distributions import Part
 from marketsim.scenario.errors import Problem, ScenarioError, explain, one_of, raise_problems
 from marketsim.scenario.inputs import DESIGN
-from marketsim.scenario.loader import absolute_path, absolute_value, read_toml
+from marketsim.scenario.loader import read_toml
+from marketsim.scenario.named_files import absolute_path, absolute_value
 from marketsim.scenario.schema import Name
 
 DesignKind: TypeAlias = Literal["grid", "latin", "sobol", "morris", "saltelli", "pairs", "table"]

@@ -16,13 +16,8 @@ from marketsim.run.version import RUN_SOURCES, code_version
 from marketsim.scenario.coercion import whole_number
 from marketsim.scenario.errors import ScenarioError
 from marketsim.scenario.inputs import Input, InputLog, scenario_inputs, without_paths
-from marketsim.scenario.loader import (
-    absolute_path,
-    absolute_value,
-    change_tables,
-    parse_scenario,
-    read_tables,
-)
+from marketsim.scenario.loader import change_tables, parse_scenario, read_tables
+from marketsim.scenario.named_files import absolute_path, absolute_value
 from marketsim.scenario.schema import Scenario
 from marketsim.scenario.wording import show
 from marketsim.sweep.design import BASE, Design, DesignError

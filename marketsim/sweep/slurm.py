@@ -16,7 +16,8 @@ from pydantic import Field, ValidationError
 
 from marketsim.scenario.distributions import Part
 from marketsim.scenario.errors import explain, nearest
-from marketsim.scenario.loader import absolute_path, parse_toml
+from marketsim.scenario.loader import parse_toml
+from marketsim.scenario.named_files import absolute_path
 from marketsim.scenario.wording import show
 
 #: Seconds between a job's submission and its place in the queue that are not worth a word.

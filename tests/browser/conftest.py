@@ -78,7 +78,7 @@ class Window:
     def open(self, url: str) -> Any:
         """Go to an address and wait until the page shows a moment."""
         self.page.goto(url)
-        self.until("window.page?.app?.lanes[0]?.rows >= 0")
+        self.until("window.page?.app?.lanes[0]?.rows > 0")
         self.page.wait_for_selector("#corner:not(:empty)")
         return self.page
 
@@ -93,8 +93,10 @@ class Window:
         return str(self.page.locator(selector).first.inner_text())
 
     def settle(self) -> None:
-        """Let the page draw what was asked for."""
+        """Let the page draw what was asked for: a few of its frames, however slow they are."""
         self.page.wait_for_timeout(120)
+        for _ in range(3):
+            self.page.evaluate("new Promise(requestAnimationFrame)")
 
 
 @pytest.fixture
