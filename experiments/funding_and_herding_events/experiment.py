@@ -93,6 +93,8 @@ def check(runs: "pd.DataFrame") -> list[Check]:
         _paid(base),
         _builds(base),
         _breaks(base),
+        _flips(base),
+        _draws_the_fund(base),
     ]
 
 
@@ -187,6 +189,31 @@ def _breaks(base: "pd.DataFrame") -> Check:
         "the story",
         "; ".join(said),
         every(answers),
+    )
+
+
+def _flips(base: "pd.DataFrame") -> Check:
+    hours = [f"around.funding_rate.{hour}" for hour in range(2, 7)]
+    soon = bootstrap_mean(base[hours].mean(axis=1))
+    share = bootstrap_mean(base["after.flipped_share"])
+    later = bootstrap_mean(base["around.funding_rate.48"])
+    return Check(
+        "Funding flips: over the second to the sixth hour after, that side is paid; so it is in an "
+        "hour of the day after in more than half of the cascades; after two days it pays again",
+        "the story",
+        f"{written(soon, unit=' bp')}; in {written(share, 100.0, ' %')}; after two days "
+        f"{written(later, unit=' bp')}",
+        every([below(soon, 0.0), above(share, 0.5), above(later, 0.0)]),
+    )
+
+
+def _draws_the_fund(base: "pd.DataFrame") -> Check:
+    drawn = bootstrap_mean(base["fund.drawn"])
+    return Check(
+        "At its lowest the insurance fund has lost more than half of what it began with",
+        "the story",
+        written(drawn, 100.0, " %"),
+        above(drawn, 0.5),
     )
 
 

@@ -7,6 +7,8 @@ import numpy as np
 from marketsim.study.event_courses import SERIES, course_around, hours_held
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from marketsim.results.large_cascades import LargeCascade
     from marketsim.results.run import Run
 
@@ -41,7 +43,9 @@ def measure(run: "Run") -> dict[str, float]:
     its mean over the day before is above that over the day a week before, `change.NAME.before`
     above that over the day before that, `change.NAME.after` that over the day after above that over
     the day before; `held.NAME` for how many hours a state had lasted when they began,
-    `held.NAME_share` in how many of them it was there at all.
+    `held.NAME_share` in how many of them it was there at all. `after.flipped_share` tells in how
+    many that side was paid in an hour of the day after, `fund.drawn` which share of what the
+    insurance fund began with it had lost at its lowest.
     """
     every = run.large_cascades(share=0.0, markets=1, generations=1)
     large = [each for each in every if _is_large(each)]
@@ -52,6 +56,7 @@ def measure(run: "Run") -> dict[str, float]:
         "any.largest": max((each.share for each in every), default=0.0),
         "any.markets": _mean([len(each.markets) for each in small]),
         "any.generations": _mean([each.generations for each in small]),
+        "fund.drawn": _drawn(run.steps["insurance_fund_usd"]),
         **_courses(run, large),
     }
 
@@ -77,12 +82,18 @@ def _courses(run: "Run", large: "list[LargeCascade]") -> dict[str, float]:
         found[f"change.{name}.week"] = _mean(before - week)
         found[f"change.{name}.before"] = _mean(before - earlier)
         found[f"change.{name}.after"] = _mean(after - before)
+    lowest = [each["funding_rate"][LONGEST : LONGEST + 24].min() for each in courses]
+    found["after.flipped_share"] = _mean([rate < 0.0 for rate in lowest])
     states = [_states(run, *each) for each in zip(large, courses, strict=True)]
     for name in ("herd_index", "premium", "off_pin"):
         held = [hours_held(each[name][:LONGEST]) for each in states]
         found[f"held.{name}"] = _mean(held)
         found[f"held.{name}_share"] = _mean([hours > 0.0 for hours in held])
     return found
+
+
+def _drawn(fund: "pd.Series[float]") -> float:
+    return float(1.0 - fund.min() / fund.iloc[0]) if len(fund) else float("nan")
 
 
 def _states(
