@@ -22,7 +22,7 @@ def talk(
     ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bars.")] = False,
 ) -> None:
-    """Make a talk of five chapters and eight slides from shipped scenarios, in a few minutes.
+    """Make a talk of five chapters and nine slides from shipped scenarios, in a few minutes.
 
     The chapters are replays that open by double click, without a network; index.html leads through
     them.

@@ -88,13 +88,14 @@ ACTS = (
     Act(
         "5-boom",
         "All of it, from ordinary news",
-        "Nobody strikes this market. The crowd turns, leverage and the premium build, and a move "
-        "it has often borne sets off a cascade over all three markets: on day 9 the longs go, and "
-        "three hours later once more.",
+        "Nobody strikes this market. The crowd turns, leverage and the premium build, funding leaves "
+        "its pin, and a move it has often borne sets off a cascade over all three markets: on day 9 "
+        "the longs go, funding flips, and seven hours later they go once more.",
         ("boom",),
         12.0,
         (
             ("interest", "The crowd before and after: open interest, who is long, herd index."),
+            ("funding-heatmap", "Longs pay for days, then shorts for hours, after each cascade."),
             ("prices", "Where it was liquidated, and how far the marks went."),
         ),
         seed=1003,

@@ -15,11 +15,11 @@ from marketsim.report.plots.kinds import find_kind
 from marketsim.scenario.loader import list_scenarios
 
 
-def test_it_is_five_chapters_and_eight_slides_of_shipped_scenarios() -> None:
+def test_it_is_five_chapters_and_nine_slides_of_shipped_scenarios() -> None:
     shipped = {name for name, _ in list_scenarios()}
     assert len(talk.ACTS) == 5
-    assert sum(len(act.slides) for act in talk.ACTS) == 8
-    assert "five chapters and eight slides" in str(command.__doc__)
+    assert sum(len(act.slides) for act in talk.ACTS) == 9
+    assert "five chapters and nine slides" in str(command.__doc__)
     assert {"contagion", "boom"} <= {name for act in talk.ACTS for name in act.scenarios}
     for act in talk.ACTS:
         assert set(act.scenarios) <= shipped
