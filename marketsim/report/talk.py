@@ -88,9 +88,9 @@ ACTS = (
     Act(
         "5-boom",
         "All of it, from ordinary news",
-        "Nobody strikes this market. The crowd turns, leverage and the premium build, funding leaves "
-        "its pin, and a move it has often borne sets off a cascade over all three markets: on day 9 "
-        "the longs go, funding flips, and seven hours later they go once more.",
+        "Nobody strikes this market. The crowd turns, leverage and the premium build, funding "
+        "leaves its pin, and a move it has often borne sets off a cascade over all three markets: "
+        "on day 9 the longs go, funding flips, and seven hours later they go once more.",
         ("boom",),
         12.0,
         (

@@ -8,6 +8,7 @@ import pytest
 
 import marketsim
 from marketsim.results.held import HeldRun
+from marketsim.results.large_cascades import LargeCascade
 
 pytestmark = pytest.mark.slow
 
@@ -60,12 +61,22 @@ def test_books_are_as_thin_as_real_ones_before_the_news(pooled):
             assert 0.005 <= median <= 0.05, (run.seed, market)
 
 
-def test_boom_has_large_cascades_from_ordinary_news():
+def test_boom_has_large_cascades_from_ordinary_news_and_funding_flips():
     record = [("record.series_minutes", "5"), ("record.contagion_minutes", '"never"')]
     runs = [
         marketsim.run_scenario("boom", seed, overrides=[*RECORD, *record])
         for seed in range(1001, 1003)
     ]
-    found = [len(run.large_cascades()) for run in runs]
-    print(f"large cascades {found}")
-    assert sum(found) >= 2 * len(found)
+    flipped = [[flips(run, each) for each in run.large_cascades()] for run in runs]
+    print(f"funding flips {flipped}")
+    assert min(map(len, flipped)) >= 2
+    assert np.mean(np.concatenate(flipped)) > 0.5
+
+
+def flips(run: HeldRun, cascade: LargeCascade) -> bool:
+    """Whether the side that was liquidated is paid in an hour of the day after."""
+    begun = cascade.step * run.summary["step_minutes"] / 60.0
+    after = run.funding["hours"].between(begun, begun + 24.0)
+    rows = run.funding[after & run.funding["market"].isin(cascade.markets)]
+    rates = rows.groupby("hours")["funding_rate"].mean()
+    return bool((rates < 0.0).any() if cascade.side == "long" else (rates > 0.0).any())
