@@ -95,7 +95,7 @@ ACTS = (
         12.0,
         (
             ("interest", "The crowd before and after: open interest, who is long, herd index."),
-            ("funding-heatmap", "Longs pay for days, then shorts for hours, after each cascade."),
+            ("funding-heatmap", "Longs pay for days; after each cascade shorts pay, for hours."),
             ("prices", "Where it was liquidated, and how far the marks went."),
         ),
         seed=1003,
